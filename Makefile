@@ -1,0 +1,57 @@
+# `make` alone prints what there is. Needed: Go, make, git, and a C compiler for the race detector.
+.DEFAULT_GOAL := help
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+MAKEFLAGS     += --no-print-directory
+
+GO            ?= go
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULN_DB       := https://vuln.go.dev
+# The race detector links with a C compiler. Without one the tests run all the same, and say so.
+RACE          := $(shell printf 'int main(void){return 0;}' | $$($(GO) env CC) -x c -o /dev/null - 2>/dev/null \
+                   && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
+# What a test run prints: packages, failures, skips with their reasons, and the contract's report; not each test that passed.
+QUIET         := awk -f $(CURDIR)/.ci/quiet.awk
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: ## regenerate gen/ from api/openapi.yaml and its overlay
+	$(GO) generate ./...
+
+.PHONY: verify
+verify: ## fail unless gen/, go.mod and formatting are what the sources say
+	@.ci/verify
+
+.PHONY: lint
+lint: ## gofmt, go vet, golangci-lint, govulncheck
+	@echo '== gofmt'; bad="$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)"; if [ -n "$$bad" ]; then echo "not formatted:"; echo "$$bad"; exit 1; fi
+	@echo '== go vet'; $(GO) vet ./...; cd testdata/interop && $(GO) vet ./...
+	@echo '== golangci-lint'; $(GO) run $(GOLANGCI_LINT) run ./...
+	@echo '== govulncheck'; if curl -fsS -m 15 -o /dev/null $(VULN_DB)/index/db.json 2>/dev/null; then $(GO) run $(GOVULNCHECK) ./...; \
+	else echo 'skipped: the vulnerability database $(VULN_DB) cannot be reached from here'; fi
+
+.PHONY: test
+test: ## every test under the race detector, then the official Azure client against the emulator
+	@[ -n '$(RACE)' ] || echo 'no C compiler: the tests run WITHOUT the race detector'
+	$(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
+	cd testdata/interop && $(GO) test $(RACE) -v -timeout 5m ./azure/... | $(QUIET)
+
+.PHONY: demo
+demo: ## the tour: a real artifact there and back; DIR=path packs another directory, REGISTRY_ENDPOINT=https://... a real registry
+	@$(GO) run ./facade/cmd/tour $(if $(DIR),-dir '$(DIR)')
+
+.PHONY: bench
+bench: ## the benchmarks of every package; BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
+
+.PHONY: emulator
+emulator: ## run the emulator as a program; ARGS='-listen 127.0.0.1:5000 -ca-file ca.pem' are its flags
+	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)
+
+.PHONY: interop
+interop: ## clients no one here wrote, against the emulator: Azure SDK, azidentity, oras-go, go-containerregistry, regclient
+	cd testdata/interop && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
