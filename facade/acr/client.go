@@ -1,0 +1,72 @@
+package acr
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// moduleName and moduleVersion stand in the User-Agent.
+const (
+	moduleName    = "acrkit"
+	moduleVersion = "v0.1.0"
+)
+
+// Client is one registry under one identity. It is safe for concurrent use, holds tokens and connections, and sends nothing until a
+// method is called; make one and keep it.
+type Client struct {
+	login     *url.URL // the registry's endpoint: the only origin that sees a credential
+	options   ClientOptions
+	azure     *azcore.Client // pipeline and tracer
+	transport *wire.Transport
+	auth      *auth.Authenticator
+	gen       *gen.Client
+}
+
+// NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
+// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidEndpoint.
+func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
+	if cred == nil {
+		return newClient(endpoint, auth.Anonymous(), opts)
+	}
+	return newClient(endpoint, auth.Entra(cred), opts)
+}
+
+// NewClientWithPassword is NewClient with a user name and password: the admin user's, those of a repository-scoped token, or a
+// service principal's. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+func NewClientWithPassword(endpoint, username, password string, opts *ClientOptions) (*Client, error) {
+	if username == "" || password == "" {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: username, Reason: "user name and password must both be given"}
+	}
+	return newClient(endpoint, auth.Password(username, password), opts)
+}
+
+// NewClientWithRefreshToken is NewClient with an ACR refresh token, such as Login, `az acr login --expose-token` or a docker
+// configuration holds. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOptions) (*Client, error) {
+	if refreshToken == "" {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "the refresh token is empty"}
+	}
+	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
+}
+
+// Endpoint is the registry's URL.
+func (c *Client) Endpoint() string { return c.login.String() }
+
+// do sends one request of an operation on the repository name (empty for the registry's own) and returns the reply once op.check has
+// let it pass: then the body is the caller's to close. send calls the method of c.gen. extra are scopes beyond the operation's own.
+func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
+	ctx = wire.WithCall(ctx, op.call)
+	ctx = auth.WithScopes(ctx, append(op.scopes(name), extra...)...)
+	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
+	defer func() { end(err) }()
+	resp, err = send(ctx)
+	return op.check(resp, err)
+}

@@ -1,0 +1,94 @@
+package acr
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Error is the registry's no: any answer that the operation does not count as a success. errors.As finds it, and behind it the
+// *azcore.ResponseError with the response.
+//
+// errors.Is matches it with the ErrorCode of every entry of the answer, with ErrNotFound, ErrLocked and ErrThrottled by its status, and
+// with the causes of a refused sign-in (ErrFirewall and those beside it).
+type Error struct {
+	Operation     string        // what was asked, as the OpenAPI document names it: "ListTags"
+	Method        string        // HTTP method
+	URL           string        // without its query
+	StatusCode    int           // HTTP status
+	Code          ErrorCode     // of the first entry; empty where the body has none, as in every answer to a HEAD
+	Message       string        // of the first entry, or the start of a body that is no error document
+	Details       []ErrorDetail // every entry of the body
+	CorrelationID string        // X-Ms-Correlation-Request-Id: what Azure support asks for
+	RetryAfter    time.Duration // how long the registry asks to wait; 0 where it does not say
+
+	advice  string    // what to do about it, where the cause is known
+	missing ErrorCode // the code that a bodyless 404 stands for
+	causes  []error   // sentinels of known causes
+	err     error     // *azcore.ResponseError
+}
+
+// ErrorDetail is one entry of an error body.
+type ErrorDetail struct {
+	Code    ErrorCode
+	Message string
+	Detail  json.RawMessage // any JSON value, nil when absent
+}
+
+// Error is one line of at most some 4 KiB: operation, request, status, code, message, what to do where the cause is known, and the
+// correlation id. It holds no token, no signature of a URL, and no control character.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "acr: %s: %s %s: %d", e.Operation, e.Method, e.URL, e.StatusCode)
+	switch {
+	case e.Code != "":
+		fmt.Fprintf(&b, " %s", e.Code)
+	default:
+		fmt.Fprintf(&b, " %s", http.StatusText(e.StatusCode))
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "; retry after %s", e.RetryAfter)
+	}
+	if e.advice != "" {
+		fmt.Fprintf(&b, "; %s", e.advice)
+	}
+	if e.CorrelationID != "" {
+		fmt.Fprintf(&b, " (correlation id %s)", e.CorrelationID)
+	}
+	return oneLine(b.String())
+}
+
+// Unwrap gives the *azcore.ResponseError.
+func (e *Error) Unwrap() []error { return append([]error{e.err}, e.causes...) }
+
+// Is matches wire codes and the sentinels that stand for a status.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		return e.StatusCode == http.StatusNotFound
+	case ErrThrottled:
+		return e.StatusCode == http.StatusTooManyRequests
+	case ErrLocked:
+		return e.has(ErrDisallowed)
+	}
+	code, ok := target.(ErrorCode)
+	return ok && e.has(code)
+}
+
+// has tells whether any entry carries the code.
+func (e *Error) has(code ErrorCode) bool {
+	if e.Code == code && code != "" {
+		return true
+	}
+	for _, d := range e.Details {
+		if d.Code == code {
+			return true
+		}
+	}
+	return e.StatusCode == http.StatusNotFound && e.Code == "" && e.missing == code && code != ""
+}

@@ -1,0 +1,46 @@
+package acr
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+)
+
+// ServiceName is the key of this service in cloud.Configuration.Services: its Audience says for whom Entra tokens are asked. It is the
+// name that the Azure SDK for Go uses, so that one cloud configuration serves both.
+const ServiceName cloud.ServiceName = "azcontainerregistry"
+
+// DefaultAudience is the audience of Entra tokens where the cloud's configuration names none. Every Azure cloud takes it.
+const DefaultAudience = "https://containerregistry.azure.net"
+
+// ClientOptions are the choices of a Client. The zero value, or nil, is right for a registry in any Azure cloud.
+type ClientOptions struct {
+	// Cloud, Retry, Telemetry, TracingProvider, Transport, Logging and policies, as in every Azure client. Of Cloud only the Audience of
+	// Services[ServiceName] is used. Transport may be any *http.Client: it is never let follow a redirect or keep a cookie. Retry governs
+	// requests that can be sent again; upload bodies are resent by the upload alone, after it asked what arrived.
+	azcore.ClientOptions
+
+	// AllowedHosts names the registries outside the ACR domains ("localhost:5000", "registry.example.com") to which this client may send
+	// its credential. Empty: ACR domains only.
+	AllowedHosts []string
+
+	// Logger receives one debug record for each HTTP exchange, redacted: no header, no query, no body. Nil: nothing.
+	Logger *slog.Logger
+
+	// MaxPages bounds how many pages one list may have. 0: 10,000.
+	MaxPages int
+}
+
+// The limits of what is held in memory.
+const (
+	maxManifestSize = 4 << 20
+	maxPageSize     = 8 << 20
+	maxPropertySize = 1 << 20
+	defaultMaxPages = 10_000
+	defaultPageSize = 1000
+)
+
+// settleTime bounds best-effort calls that run after the caller's context has ended.
+const settleTime = 5 * time.Second
