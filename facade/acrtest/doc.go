@@ -1,0 +1,2 @@
+// Package acrtest is an Azure Container Registry inside the test process.
+package acrtest
