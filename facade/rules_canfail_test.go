@@ -1,0 +1,185 @@
+package facade_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A rule that cannot fail says nothing: each is put to a repository that breaks it.
+func TestRulesCanFail(t *testing.T) {
+	t.Parallel()
+	wrong := map[string]graph{
+		"gen imports the standard library, the generator's runtime and go-digest": edges(genPkg, azcore+"/runtime"),
+		"only acr and auth import gen":                                            edges(wirePkg, genPkg),
+		"acr imports azcore, image-spec, go-digest, gen and its internals":        edges(acrPkg, contractPkg),
+		"acr never reaches oras-go, kin-openapi, azidentity or the emulator":      edges(acrPkg, genPkg, genPkg, orasGo+"/v2/registry"),
+		"transfer knows no HTTP":                                                  edges(transferPkg, goDigest, goDigest, "net/http"),
+		"wire knows neither gen nor what is built on it":                          edges(wirePkg, genPkg),
+		"auth, wire and transfer stand apart; auth may use wire":                  edges(authPkg, wirePkg, wirePkg, transferPkg),
+		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),
+		"images and retention use acr's exported API alone":                       edges(retentPkg, wirePkg),
+		"contract and kin-openapi are reached from tests alone":                   edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
+		"azidentity belongs to programs and tests":                                edges(imagesPkg, azident),
+		"the emulator is used by programs and tests":                              edges(retentPkg, acrtestPkg),
+	}
+	for _, rule := range importRules {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			g, ok := wrong[rule.name]
+			if !ok {
+				t.Fatal("no graph breaks this rule")
+			}
+			if len(rule.check(g)) == 0 {
+				t.Error("the rule found nothing wrong")
+			}
+		})
+	}
+	bad := map[string]map[string]string{
+		"wire knows no tokens":                       {"facade/internal/wire/a.go": "package wire\nvar a = \"Bearer \"\n"},
+		"auth knows no blobs":                        {"facade/internal/auth/a.go": "package auth\nvar a = \"/v2/x/blobs/y\"\n"},
+		"nothing else at the top":                    {"pkg/a.go": "package pkg\n"},
+		"a file holds one noun: at most 400 lines":   {"facade/acr/a.go": "package acr\n" + strings.Repeat("\n", 400)},
+		"every exported identifier is documented":    {"facade/acr/a.go": "package acr\nfunc A() {}\n"},
+		"every package has a package comment":        {"facade/acr/a.go": "package acr\n"},
+		"a skipped test says why":                    {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { t.Skip() }\n"},
+		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n"},
+		"every TestMain looks for leaked goroutines": {"facade/acr/a_test.go": "package acr\n"},
+		"generated code is never edited: each file in gen has the generator's header": {"gen/a.go": "package gen\n"},
+	}
+	for _, rule := range sourceRules {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			text, ok := bad[rule.name]
+			if !ok {
+				t.Fatal("no tree breaks this rule")
+			}
+			tr := tree{fset: token.NewFileSet(), text: text}
+			for name := range text {
+				tr.files = append(tr.files, name)
+			}
+			if len(rule.check(tr)) == 0 {
+				t.Error("the rule found nothing wrong")
+			}
+		})
+	}
+}
+
+// edges builds a graph from pairs of importer and imported, with what each reaches.
+func edges(pairs ...string) graph {
+	g := graph{}
+	at := func(p string) *listed {
+		if g[p] == nil {
+			g[p] = &listed{ImportPath: p}
+		}
+		return g[p]
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		at(pairs[i+1])
+		at(pairs[i]).Imports = append(at(pairs[i]).Imports, pairs[i+1])
+	}
+	var reach func(p string, into *listed)
+	reach = func(p string, into *listed) {
+		for _, imp := range g[p].Imports {
+			if !slices.Contains(into.Deps, imp) {
+				into.Deps = append(into.Deps, imp)
+				reach(imp, into)
+			}
+		}
+	}
+	for p, l := range g {
+		reach(p, l)
+	}
+	return g
+}
+
+func TestUndocumentedFindsEachKind(t *testing.T) {
+	t.Parallel()
+	src := `package acr
+
+// T has a comment.
+type T struct {
+	// A and B are flags.
+	A bool
+	B bool
+
+	C bool
+	d bool
+	E bool // behind
+}
+
+func (T) M() {}
+func (u) M() {}
+
+type I interface{ N() }
+var V int
+`
+	tr := tree{fset: token.NewFileSet(), text: map[string]string{"facade/acr/a.go": src}}
+	got := strings.Join(tr.undocumented(), "\n")
+	for _, want := range []string{"T.C is", "11: M", ": I is", "I.N is", "V is"} {
+		if !strings.Contains(got, strings.TrimPrefix(want, "11")) {
+			t.Errorf("%q is not among:\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "\n") + 1; n != 5 {
+		t.Errorf("%d complaints, want 5:\n%s", n, got)
+	}
+}
+
+func TestExportedUsesFindsEachRoad(t *testing.T) {
+	t.Parallel()
+	gen := check(t, genPkg, `package gen
+type G struct{}
+type Box[T any] struct{ V T }
+`, nil)
+	for name, src := range map[string]string{
+		"alias":              `type A = gen.G`,
+		"embedded":           `type A struct{ gen.G }`,
+		"option field":       `type Options struct{ G *gen.G }`,
+		"parameter":          `func F(func([]gen.G)) {}`,
+		"result":             `func F() map[string]gen.G { return nil }`,
+		"method":             "type A struct{}\nfunc (*A) M() gen.G { return gen.G{} }",
+		"type argument":      "type Box[T any] struct{}\nvar V Box[gen.G]",
+		"generic type":       `var V gen.Box[int]`,
+		"by way of a hidden": "type h struct{ G gen.G }\nfunc F() h { return h{} }",
+		"channel":            `var C chan [2]gen.G`,
+		"interface":          `type I interface{ M(gen.G) }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pkg := check(t, acrPkg, "package acr\nimport \""+genPkg+"\"\n"+src, gen)
+			if len(exportedUses(pkg, genPkg)) == 0 {
+				t.Error("not found")
+			}
+		})
+	}
+	t.Run("hidden use is allowed", func(t *testing.T) {
+		t.Parallel()
+		pkg := check(t, acrPkg, "package acr\nimport \""+genPkg+"\"\ntype A struct{ g gen.G }\nfunc f() gen.G { return gen.G{} }", gen)
+		report(t, exportedUses(pkg, genPkg))
+	})
+}
+
+func check(t *testing.T, importPath, src string, dep *types.Package) *types.Package {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, "a.go", src, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := types.Config{Importer: only{dep}}
+	pkg, err := conf.Check(importPath, fset, []*ast.File{f}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkg
+}
+
+// only imports one package.
+type only struct{ pkg *types.Package }
+
+func (o only) Import(string) (*types.Package, error) { return o.pkg, nil }

@@ -1,0 +1,209 @@
+package facade_test
+
+import (
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const module = "github.com/acrkit/acrkit"
+
+// Where things may come from, as prefixes of import paths.
+const (
+	azcore    = "github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azident   = "github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	goDigest  = "github.com/opencontainers/go-digest"
+	imageSpec = "github.com/opencontainers/image-spec"
+	kin       = "github.com/getkin/kin-openapi"
+	oapiRun   = "github.com/oapi-codegen/runtime"
+	orasGo    = "oras.land/oras-go"
+
+	genPkg      = module + "/gen"
+	acrPkg      = module + "/facade/acr"
+	acrtestPkg  = module + "/facade/acrtest"
+	imagesPkg   = module + "/facade/images"
+	retentPkg   = module + "/facade/retention"
+	internalPkg = module + "/facade/internal"
+	authPkg     = internalPkg + "/auth"
+	wirePkg     = internalPkg + "/wire"
+	transferPkg = internalPkg + "/transfer"
+	contractPkg = internalPkg + "/contract"
+	cmdPkg      = module + "/facade/cmd"
+)
+
+// importRules is who may import whom. Each is a question about the package graph, so that the same question can be put
+// to a graph that is wrong (TestRulesCanFail).
+var importRules = []struct {
+	name  string
+	check func(graph) []string
+}{
+	{"gen imports the standard library, the generator's runtime and go-digest", func(g graph) []string {
+		return g.importsOnly(genPkg, std, oapiRun, goDigest)
+	}},
+	{"only acr and auth import gen", func(g graph) []string {
+		return append(
+			g.importers(false, genPkg, acrPkg, authPkg, genPkg),
+			g.importers(true, genPkg, acrPkg, authPkg, genPkg, module+"/api")...)
+	}},
+	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg)
+	}},
+	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
+		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
+	}},
+	{"transfer knows no HTTP", func(g graph) []string {
+		return append(g.reachesNone(transferPkg, "net/http", azcore), g.importsOnly(transferPkg, std, goDigest, imageSpec, transferPkg)...)
+	}},
+	{"wire knows neither gen nor what is built on it", func(g graph) []string {
+		return g.reachesNone(wirePkg, azident, genPkg, acrPkg)
+	}},
+	{"auth, wire and transfer stand apart; auth may use wire", func(g graph) []string {
+		return slices.Concat(
+			g.reachesNone(authPkg, transferPkg),
+			g.reachesNone(wirePkg, authPkg, transferPkg),
+			g.reachesNone(transferPkg, authPkg, wirePkg))
+	}},
+	{"acrtest is an independent witness: neither gen nor acr", func(g graph) []string {
+		return append(
+			g.reachesNone(acrtestPkg, genPkg, acrPkg, internalPkg),
+			g.importsOnly(acrtestPkg, std, goDigest, imageSpec, azcore, acrtestPkg)...)
+	}},
+	{"images and retention use acr's exported API alone", func(g graph) []string {
+		return append(
+			g.importsNone(imagesPkg, genPkg, internalPkg, acrtestPkg),
+			g.importsNone(retentPkg, genPkg, internalPkg, acrtestPkg)...)
+	}},
+	{"contract and kin-openapi are reached from tests alone", func(g graph) []string {
+		return g.reachedOnlyBy(contractPkg, contractPkg, kin)
+	}},
+	{"azidentity belongs to programs and tests", func(g graph) []string {
+		return g.importers(false, azident, cmdPkg)
+	}},
+	{"the emulator is used by programs and tests", func(g graph) []string {
+		return g.importers(false, acrtestPkg, cmdPkg, acrtestPkg)
+	}},
+}
+
+func TestImportRules(t *testing.T) {
+	t.Parallel()
+	g := loadGraph(t)
+	for _, rule := range importRules {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			report(t, rule.check(g))
+		})
+	}
+}
+
+// A generated type in an exported signature would make every regeneration a breaking change.
+func TestNoGeneratedTypeIsExported(t *testing.T) {
+	t.Parallel()
+	g := loadGraph(t)
+	imp := newExportImporter(token.NewFileSet(), g)
+	for _, p := range g {
+		if !strings.HasPrefix(p.ImportPath, module+"/facade/") || p.Name == "main" || under(p.ImportPath, internalPkg) {
+			continue
+		}
+		t.Run(strings.TrimPrefix(p.ImportPath, module+"/"), func(t *testing.T) {
+			t.Parallel()
+			pkg, err := imp.Import(p.ImportPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			report(t, exportedUses(pkg, genPkg))
+		})
+	}
+}
+
+// sourceRules are questions about the text of the repository.
+var sourceRules = []struct {
+	name  string
+	check func(tree) []string
+}{
+	{"wire knows no tokens", func(tr tree) []string {
+		return tr.mentions("facade/internal/wire/", "TokenCredential", "grant_type", "Bearer ")
+	}},
+	{"auth knows no blobs", func(tr tree) []string {
+		return tr.mentions("facade/internal/auth/", "/blobs/", "/manifests/", "Descriptor")
+	}},
+	{"nothing else at the top", func(tr tree) []string { return tr.topLevel(topLevel) }},
+	{"a file holds one noun: at most 400 lines", func(tr tree) []string { return tr.longFiles(400) }},
+	{"every exported identifier is documented", tree.undocumented},
+	{"every package has a package comment", tree.packagesWithoutComment},
+	{"a skipped test says why", tree.silentSkips},
+	{"tests do not sleep", tree.sleepingTests},
+	{"every TestMain looks for leaked goroutines", tree.testsWithoutLeakCheck},
+	{"generated code is never edited: each file in gen has the generator's header", tree.handMadeInGen},
+}
+
+// topLevel is everything that may stand at the top, dot-files aside.
+var topLevel = []string{
+	"LICENSE", "Makefile", "README.md", "api", "facade", "gen", "generate.go", "go.mod", "go.sum", "testdata", "tools.go",
+}
+
+func TestSourceRules(t *testing.T) {
+	t.Parallel()
+	tr := loadTree(t, "..")
+	for _, rule := range sourceRules {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			report(t, rule.check(tr))
+		})
+	}
+}
+
+func report(t *testing.T, broken []string) {
+	t.Helper()
+	for _, b := range broken {
+		t.Error(b)
+	}
+}
+
+// loadTree holds the files that git knows or would add; outside a git checkout, all of them.
+func loadTree(t *testing.T, root string) tree {
+	t.Helper()
+	var files []string
+	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-co", "--exclude-standard")
+	cmd.Dir = root
+	if out, err := cmd.Output(); err == nil {
+		files = strings.Fields(string(out))
+	} else {
+		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				rel, relErr := filepath.Rel(root, p)
+				files = append(files, filepath.ToSlash(rel))
+				return relErr
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr := tree{fset: token.NewFileSet(), text: map[string]string{}}
+	for _, name := range files {
+		tr.files = append(tr.files, name)
+		if path.Ext(name) != ".go" {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if os.IsNotExist(err) { // deleted, but still in the index
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		tr.text[name] = string(b)
+	}
+	slices.Sort(tr.files)
+	return tr
+}
