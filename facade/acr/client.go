@@ -2,6 +2,8 @@ package acr
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -60,13 +62,54 @@ func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOption
 // Endpoint is the registry's URL.
 func (c *Client) Endpoint() string { return c.login.String() }
 
+// newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
+// the server's word is believed.
+func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
+	c := &Client{}
+	if opts != nil {
+		c.options = *opts
+	}
+	var err error
+	if c.login, err = wire.CheckEndpoint(endpoint, c.options.AllowedHosts); err != nil {
+		return nil, &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: wire.OneLine(err.Error())}
+	}
+	c.transport = wire.NewTransport(c.login, c.options.Transport, &wire.TransportOptions{StrictStorage: c.options.StrictStorage})
+	c.auth, err = auth.New(auth.Config{
+		Login:        c.login,
+		Credential:   cred,
+		Transport:    c.transport,
+		Audience:     c.options.audience(),
+		ARMAudience:  c.options.ARMAudience,
+		RegistryWide: c.options.RegistryWideToken,
+		Logger:       c.options.Logger,
+		Retry:        c.options.Retry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("acr: %w", err)
+	}
+	if c.azure, err = newPipeline(c); err != nil {
+		return nil, fmt.Errorf("acr: %w", err)
+	}
+	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(doer{c.azure.Pipeline()}), gen.WithRequestEditorFn(plainSlashes))
+	if err != nil {
+		return nil, fmt.Errorf("acr: %w", err)
+	}
+	return c, nil
+}
+
 // do sends one request of an operation on the repository name (empty for the registry's own) and returns the reply once op.check has
 // let it pass: then the body is the caller's to close. send calls the method of c.gen. extra are scopes beyond the operation's own.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
 	ctx = wire.WithCall(ctx, op.call)
-	ctx = auth.WithScopes(ctx, append(op.scopes(name), extra...)...)
+	scopes := append(op.scopes(name), extra...)
+	ctx = auth.WithScopes(ctx, scopes...)
 	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
 	defer func() { end(err) }()
-	resp, err = send(ctx)
-	return op.check(resp, err)
+	answer, err := send(ctx)
+	resp, err = op.check(answer, err)
+	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
+		refusal.explain(c.auth.Explain(answer, refusal.body, scopes...))
+		refusal.body = nil
+	}
+	return resp, err
 }

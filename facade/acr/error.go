@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // Error is the registry's no: any answer that the operation does not count as a success. errors.As finds it, and behind it the
@@ -27,6 +29,7 @@ type Error struct {
 	advice  string    // what to do about it, where the cause is known
 	missing ErrorCode // the code that a bodyless 404 stands for
 	causes  []error   // sentinels of known causes
+	body    []byte    // of the answer, until its cause is explained
 	err     error     // *azcore.ResponseError
 }
 
@@ -60,7 +63,7 @@ func (e *Error) Error() string {
 	if e.CorrelationID != "" {
 		fmt.Fprintf(&b, " (correlation id %s)", e.CorrelationID)
 	}
-	return oneLine(b.String())
+	return wire.OneLine(b.String())
 }
 
 // Unwrap gives the *azcore.ResponseError.

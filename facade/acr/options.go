@@ -29,6 +29,18 @@ type ClientOptions struct {
 	// Logger receives one debug record for each HTTP exchange, redacted: no header, no query, no body. Nil: nothing.
 	Logger *slog.Logger
 
+	// ARMAudience is asked for where the credential cannot get a token for the registry's own audience, as "https://management.azure.com".
+	// Registries can be told to refuse such tokens. Empty: no second try.
+	ARMAudience string
+
+	// RegistryWideToken asks for one access token for all repositories, where the registry grants wildcards (it does not where it grants by
+	// repository, ABAC): one token request instead of one per repository and kind of operation. False: the narrowest scope each time.
+	RegistryWideToken bool
+
+	// StrictStorage lets blobs be read from Azure storage and the registry's data endpoints only. False: from any https host that the
+	// registry redirects to, without the credential.
+	StrictStorage bool
+
 	// MaxPages bounds how many pages one list may have. 0: 10,000.
 	MaxPages int
 }
@@ -44,3 +56,19 @@ const (
 
 // settleTime bounds best-effort calls that run after the caller's context has ended.
 const settleTime = 5 * time.Second
+
+// audience is for whom Entra tokens are asked.
+func (o *ClientOptions) audience() string {
+	if a := o.Cloud.Services[ServiceName].Audience; a != "" {
+		return a
+	}
+	return DefaultAudience
+}
+
+// maxPages is the option or its default.
+func (o *ClientOptions) maxPages() int {
+	if o.MaxPages > 0 {
+		return o.MaxPages
+	}
+	return defaultMaxPages
+}

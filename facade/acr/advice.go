@@ -1,0 +1,42 @@
+package acr
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+)
+
+// advise says what to do about an answer, where its cause is known. Causes of a refused sign-in are auth's to explain.
+func advise(op *operation, e *Error) string {
+	switch {
+	case e.has(ErrDisallowed):
+		return "it is locked (UpdateAttributes with WriteEnabled and DeleteEnabled true unlocks it), quarantined, or the registry's storage is full"
+	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown):
+		return "the upload session is lost: start the blob again from its first byte"
+	case e.has(ErrManifestBlobUnknown):
+		return "upload the blobs and manifests it names first; right after an upload another replica of the registry may not have them yet, so wait and try again (PutManifestOptions.BlobWait)"
+	case e.StatusCode == http.StatusRequestEntityTooLarge:
+		return "the registry takes no body of this size: upload in smaller chunks"
+	case e.StatusCode == http.StatusTooManyRequests:
+		return "the registry's request budget is used up: ask less often, or from fewer processes"
+	case e.StatusCode == http.StatusNotFound && e.Code == "" && strings.Contains(e.Message, "404 page not found"):
+		return "the server does not know this path: it may not be an Azure Container Registry, or may not offer this operation"
+	case e.has(ErrManifestUnknown) && op == opGetManifest && strings.Contains(e.Message, "Accept"):
+		return "the manifest is of a type that was not accepted: leave GetManifestOptions.Accept empty"
+	case e.has(ErrUnsupported) && op == opDeleteManifest:
+		return "give the manifest's digest: Artifact.Digest resolves a tag"
+	}
+	return ""
+}
+
+// explain adds to a refusal what the sign-in knows of its cause: the missing right, the firewall, a disabled audience.
+func (e *Error) explain(cause *auth.Error) {
+	if cause == nil {
+		return
+	}
+	e.causes = append(e.causes, cause)
+	if cause.Advice != "" {
+		e.advice = cause.Advice
+	}
+}

@@ -1,0 +1,151 @@
+package acr
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+const (
+	maxErrorBody  = 64 << 10 // what is read of an error body
+	maxErrorItems = 100      // how many of its entries are kept
+	maxPlainText  = 256      // how much is shown of a body that is no error document
+)
+
+// check is the one gate between the registry's answers and the rest of the package: it lets a success of the operation pass, with its
+// body open, and turns everything else into an error, with the body read and closed.
+func (op *operation) check(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return nil, op.fail(err)
+	}
+	if op.ok(resp.StatusCode) {
+		return resp, nil
+	}
+	return nil, op.refused(resp)
+}
+
+// fail says of an error that is no answer of the registry which operation it ended. A refused sign-in is an answer.
+func (op *operation) fail(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*callError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*auth.Error](err); ok && e.StatusCode != 0 {
+		return signInRefused(e)
+	}
+	return &callError{operation: op.id, err: err}
+}
+
+// callError is an operation that ended without an answer, or with one that could not be used.
+type callError struct {
+	operation string
+	err       error
+}
+
+// Error is one line without secrets, whatever the cause's text holds.
+func (e *callError) Error() string {
+	return wire.OneLine("acr: " + e.operation + ": " + strings.TrimPrefix(e.err.Error(), "acr: "))
+}
+
+// Unwrap gives the cause.
+func (e *callError) Unwrap() error { return e.err }
+
+// refused makes the *Error of an answer that is no success.
+func (op *operation) refused(resp *http.Response) *Error {
+	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // what could be read is as much as there is to show
+	_ = resp.Body.Close()
+	e := &Error{
+		Operation:     op.id,
+		StatusCode:    resp.StatusCode,
+		CorrelationID: wire.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id")),
+		missing:       op.missing,
+	}
+	if resp.Request != nil {
+		e.Method, e.URL = resp.Request.Method, wire.RedactURL(resp.Request.URL)
+	}
+	if d, ok := wire.RetryAfter(resp.Header, time.Now()); ok {
+		e.RetryAfter = d
+	}
+	e.readBody(body)
+	e.advice, e.body = advise(op, e), body
+	e.err = responseError(resp, e.Code, body)
+	return e
+}
+
+// readBody takes the entries of an error document, or the first words of anything else.
+func (e *Error) readBody(body []byte) {
+	var doc gen.ErrorBody
+	if json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0 {
+		for _, item := range doc.Errors[:min(len(doc.Errors), maxErrorItems)] {
+			e.Details = append(e.Details, ErrorDetail{Code: ErrorCode(wire.OneLine(item.Code)), Message: wire.OneLine(item.Message), Detail: item.Detail})
+		}
+		e.Code, e.Message = e.Details[0].Code, e.Details[0].Message
+		return
+	}
+	text := strings.TrimSpace(string(body[:min(len(body), maxPlainText)]))
+	if strings.HasPrefix(text, "<") { // a page of a proxy, or storage's XML: nothing to read in one line
+		text = ""
+	}
+	e.Message = wire.OneLine(text)
+}
+
+// responseError keeps the answer for callers who look for azcore's error: its body to read again, and its request without what signed it.
+func responseError(resp *http.Response, code ErrorCode, body []byte) error {
+	kept := *resp
+	kept.Header = resp.Header.Clone()
+	kept.Header.Del("Location") // may carry a signature
+	kept.Header.Del("Set-Cookie")
+	kept.Body = io.NopCloser(strings.NewReader(string(body)))
+	if resp.Request != nil {
+		request := resp.Request.Clone(resp.Request.Context())
+		request.Header.Del("Authorization")
+		request.Header.Del("Cookie")
+		request.Body, request.GetBody, request.Response = nil, nil, nil
+		request.URL.RawQuery, request.URL.User = "", nil
+		kept.Request = request
+	}
+	return runtime.NewResponseErrorWithErrorCode(&kept, string(code))
+}
+
+// signInRefused is the *Error of a token request that the registry refused.
+func signInRefused(e *auth.Error) *Error {
+	out := &Error{
+		Operation:     e.Operation,
+		Method:        http.MethodPost,
+		URL:           "/oauth2",
+		StatusCode:    e.StatusCode,
+		Code:          ErrorCode(e.Code),
+		Message:       e.Message,
+		CorrelationID: e.CorrelationID,
+		RetryAfter:    e.RetryAfter,
+		advice:        e.Advice,
+		causes:        []error{e},
+	}
+	if r, ok := errors.AsType[*azcore.ResponseError](e.Err); ok {
+		out.err = r
+	} else {
+		out.err = &azcore.ResponseError{ErrorCode: e.Code, StatusCode: e.StatusCode}
+	}
+	return out
+}
+
+// contradicts is the error of a reply that cannot be what it says it is.
+func contradicts(kind error, format string, args ...any) error {
+	return fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
+}

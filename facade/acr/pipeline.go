@@ -1,0 +1,102 @@
+package acr
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the tally of tries, the token, the
+// caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a shared seeker, and knows
+// neither uploads nor a budget.
+func newPipeline(c *Client) (*azcore.Client, error) {
+	options := c.options.ClientOptions
+	retry := options.Retry
+	options.Retry = policy.RetryOptions{MaxRetries: -1}
+	options.Transport = c.transport
+	return azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
+		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
+		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
+		PerCall:                []policy.Policy{wire.NewGuard()},
+		PerRetry:               []policy.Policy{wire.NewRetryPolicy(retry), tally{}, c.auth.Policy(), journal{c.options.Logger}},
+		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
+	}, &options)
+}
+
+// doer lets gen send through the pipeline. Bodies of successes are streamed, never read ahead.
+type doer struct{ pipeline runtime.Pipeline }
+
+// Do sends the request.
+func (d doer) Do(r *http.Request) (*http.Response, error) {
+	req, err := runtime.NewRequestFromRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	runtime.SkipBodyDownload(req)
+	return d.pipeline.Do(req)
+}
+
+// plainSlashes sends "a/b" as it stands where gen would escape the slash: names passed checkName, so that nothing else needs escaping.
+func plainSlashes(_ context.Context, r *http.Request) error {
+	r.URL.RawPath = ""
+	return nil
+}
+
+// attempts is what a call remembers of its tries.
+type attempts struct {
+	doubtful bool // an earlier try may have been carried out though its answer was lost
+}
+
+type attemptsKey struct{}
+
+// withAttempts lets the caller learn, after the call, whether an earlier try may have had effect.
+func withAttempts(ctx context.Context) (context.Context, *attempts) {
+	a := &attempts{}
+	return context.WithValue(ctx, attemptsKey{}, a), a
+}
+
+// tally notes tries that ended without a clear answer.
+type tally struct{}
+
+// Do implements policy.Policy.
+func (tally) Do(req *policy.Request) (*http.Response, error) {
+	resp, err := req.Next()
+	if a, ok := req.Raw().Context().Value(attemptsKey{}).(*attempts); ok {
+		if err != nil || resp.StatusCode == http.StatusInternalServerError || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout {
+			a.doubtful = true
+		}
+	}
+	return resp, err
+}
+
+// journal writes one debug record per exchange, without headers, queries and bodies.
+type journal struct{ logger *slog.Logger }
+
+// Do implements policy.Policy.
+func (j journal) Do(req *policy.Request) (*http.Response, error) {
+	ctx := req.Raw().Context()
+	if j.logger == nil || !j.logger.Enabled(ctx, slog.LevelDebug) {
+		return req.Next()
+	}
+	start := time.Now()
+	resp, err := req.Next()
+	attrs := []slog.Attr{
+		slog.String("method", req.Raw().Method),
+		slog.String("url", wire.RedactURL(req.Raw().URL)),
+		slog.Duration("duration", time.Since(start)),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", wire.OneLine(err.Error())))
+	} else {
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("correlation_id", wire.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))))
+	}
+	j.logger.LogAttrs(ctx, slog.LevelDebug, "registry exchange", attrs...)
+	return resp, err
+}
