@@ -1,0 +1,188 @@
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// largestForm bounds the JSON and form bodies of requests that are looked at. Real ones have a few KiB.
+const largestForm = 1 << 20
+
+// rules is what the document says of all operations.
+type rules struct {
+	everywhere map[string]bool // canonical names of response headers
+}
+
+// checkRequest returns the request to send, which is req unless its body had to be read, and what is wrong with it.
+func (r *rules) checkRequest(req *http.Request, route *route) (*http.Request, []error) {
+	var errs []error
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		errs = append(errs, errors.New("query is not in key=value form"))
+	}
+	known := map[string]bool{}
+	for _, ref := range route.params {
+		p := ref.Value
+		var values []string
+		switch p.In {
+		case openapi3.ParameterInPath:
+			values = []string{route.values[p.Name]}
+		case openapi3.ParameterInQuery:
+			known[p.Name] = true
+			values = query[p.Name]
+		case openapi3.ParameterInHeader:
+			values = req.Header.Values(p.Name)
+		}
+		if err := checkParameter(p, values); err != nil {
+			errs = append(errs, fmt.Errorf("%s parameter %s: %w", p.In, p.Name, err))
+		}
+	}
+	for key := range query {
+		if !known[key] {
+			errs = append(errs, fmt.Errorf("query key %q is not declared", key))
+		}
+	}
+	if err := checkCredential(req, route.op); err != nil {
+		errs = append(errs, err)
+	}
+	sent, err := checkRequestBody(req, route.op)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("request body: %w", err))
+	}
+	return sent, errs
+}
+
+func checkParameter(p *openapi3.Parameter, values []string) error {
+	switch {
+	case len(values) == 0 && p.Required:
+		return errors.New("missing")
+	case len(values) == 0:
+		return nil
+	case len(values) > 1:
+		return errors.New("given more than once")
+	case values[0] == "" && p.AllowEmptyValue:
+		return nil
+	}
+	return checkText(p.Schema.Value, values[0])
+}
+
+// checkText holds a value of a path, a query or a header against its schema.
+func checkText(schema *openapi3.Schema, text string) error {
+	var value any = text
+	var err error
+	switch {
+	case schema.Type.Is(openapi3.TypeInteger), schema.Type.Is(openapi3.TypeNumber):
+		value, err = strconv.ParseFloat(text, 64)
+	case schema.Type.Is(openapi3.TypeBoolean):
+		value, err = strconv.ParseBool(text)
+	}
+	if err != nil {
+		return errors.New("not of its type")
+	}
+	return oneLine(schema.VisitJSON(value))
+}
+
+// checkCredential sees that token calls carry no more credentials than they should.
+func checkCredential(req *http.Request, op *openapi3.Operation) error {
+	if op.Security == nil {
+		return nil // the document's default: an access token, or nothing
+	}
+	header := req.Header.Get("Authorization")
+	if len(*op.Security) == 0 && header != "" {
+		return errors.New("carries an Authorization header, though its form is the credential")
+	}
+	wantsBasic := slices.ContainsFunc(*op.Security, func(s openapi3.SecurityRequirement) bool { return s["basic"] != nil })
+	if wantsBasic && !strings.HasPrefix(header, "Basic ") {
+		return errors.New("carries no Basic credential")
+	}
+	return nil
+}
+
+// checkRequestBody looks at forms and JSON. Manifests and octet streams are the caller's own bytes: only their type is.
+func checkRequestBody(req *http.Request, op *openapi3.Operation) (*http.Request, error) {
+	empty := req.Body == nil || req.Body == http.NoBody || req.ContentLength == 0
+	if op.RequestBody == nil {
+		if !empty {
+			return req, errors.New("none is declared")
+		}
+		return req, nil
+	}
+	body := op.RequestBody.Value
+	if empty {
+		if body.Required && req.Header.Get("Authorization") != "" {
+			// Without a token the call is a probe for the challenge, and may leave its body at home.
+			if body.Content.Get("application/octet-stream") == nil {
+				return req, errors.New("missing")
+			}
+		}
+		return req, nil
+	}
+	contentType := req.Header.Get("Content-Type")
+	media := body.Content.Get(contentType)
+	if media == nil {
+		return req, fmt.Errorf("content type %q is not declared", contentType)
+	}
+	kind, _, _ := mime.ParseMediaType(contentType)
+	if kind != "application/json" && kind != "application/x-www-form-urlencoded" {
+		return req, nil
+	}
+	data, sent, err := peek(req)
+	if err != nil {
+		return sent, err
+	}
+	if kind == "application/json" {
+		return sent, checkJSON(media.Schema.Value, data)
+	}
+	return sent, checkForm(media.Schema.Value, data)
+}
+
+// peek returns the bytes of a small body, and a request with the same body.
+func peek(req *http.Request) ([]byte, *http.Request, error) {
+	if req.ContentLength > largestForm {
+		return nil, req, fmt.Errorf("larger than %d bytes", largestForm)
+	}
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, req, err
+		}
+		defer func() { _ = body.Close() }()
+		data, err := io.ReadAll(io.LimitReader(body, largestForm))
+		return data, req, err
+	}
+	data, err := io.ReadAll(io.LimitReader(req.Body, largestForm))
+	sent := req.Clone(req.Context())
+	sent.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(data), req.Body), req.Body}
+	return data, sent, err
+}
+
+func checkForm(schema *openapi3.Schema, data []byte) error {
+	form, err := url.ParseQuery(string(data))
+	if err != nil {
+		return errors.New("not a form")
+	}
+	value := map[string]any{}
+	for key, values := range form {
+		if schema.Properties[key] == nil {
+			return fmt.Errorf("form key %q is not declared", key)
+		}
+		if len(values) > 1 {
+			return fmt.Errorf("form key %q is given more than once", key)
+		}
+		value[key] = values[0]
+	}
+	return oneLine(schema.VisitJSON(value))
+}
