@@ -1,0 +1,156 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	dialTimeout = 10 * time.Second
+	tlsTimeout  = 10 * time.Second
+	// maxConns is how many connections to one host serve any number of calls: a thousand calls at once need no thousand handshakes.
+	maxConns = 64
+	// bufferSize is that of a connection's buffers; the standard 4 KiB costs uploads a system call per 4 KiB.
+	bufferSize = 64 << 10
+)
+
+// newTransport speaks HTTP/1.1 alone: over HTTP/2 all calls to a host share one TCP connection, which caps what parallel chunks and ranges can carry, and
+// its flow control costs uploads more than a handshake does. It is built afresh, for a clone of http.DefaultTransport would still offer HTTP/2.
+func newTransport(headerTimeout time.Duration) *http.Transport {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(maxConns)},
+		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    maxConns,
+		MaxResponseHeaderBytes: maxHeader,
+		WriteBufferSize:        bufferSize,
+		ReadBufferSize:         bufferSize,
+		Protocols:              new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+func newRegistryTransport(headerTimeout time.Duration) *http.Transport {
+	t := newTransport(headerTimeout)
+	t.MaxConnsPerHost = maxConns
+	return t
+}
+
+// newStorageTransport has no cap on connections: a caller may hold any number of blobs open at a time, and each is one.
+func newStorageTransport(headerTimeout time.Duration) *http.Transport {
+	t := newTransport(headerTimeout)
+	t.DialContext = nil // guardDial's
+	t.DisableCompression = true
+	return t
+}
+
+// storageClone is the caller's transport for storage: same proxy, trust and dialing, but HTTP/1.1, and neither compression nor fewer idle connections than ranges.
+func storageClone(tr *http.Transport) *http.Transport {
+	c := tr.Clone()
+	c.Protocols = new(http.Protocols)
+	c.Protocols.SetHTTP1(true)
+	c.ForceAttemptHTTP2 = false
+	c.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if c.TLSClientConfig != nil {
+		c.TLSClientConfig.NextProtos = nil
+	}
+	c.DisableCompression = true
+	c.MaxIdleConnsPerHost = max(c.MaxIdleConnsPerHost, maxConns)
+	c.MaxConnsPerHost = 0
+	c.MaxResponseHeaderBytes = maxHeader
+	c.ReadBufferSize = max(c.ReadBufferSize, bufferSize)
+	return c
+}
+
+// guardDial makes tr refuse forbidden addresses after name resolution, so that a name that resolves to one (or to one the second time it is asked) is caught too.
+// Proxies are the caller's choice and may be anywhere.
+func guardDial(tr *http.Transport, loopback bool) {
+	var proxies sync.Map
+	if proxy := tr.Proxy; proxy != nil {
+		tr.Proxy = func(r *http.Request) (*url.URL, error) {
+			u, err := proxy(r)
+			if u != nil {
+				proxies.Store(proxyAddr(u), true)
+			}
+			return u, err
+		}
+	}
+	isProxy := func(addr string) bool { _, ok := proxies.Load(addr); return ok }
+	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	checked := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		return checkAddr(address, loopback)
+	}}
+	type dialFunc = func(context.Context, string, string) (net.Conn, error)
+	after := func(dial dialFunc) dialFunc {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil || isProxy(addr) {
+				return conn, err
+			}
+			if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+				if err := checkAddr(tcp.String(), loopback); err != nil {
+					_ = conn.Close()
+					return nil, err
+				}
+			}
+			return conn, nil
+		}
+	}
+	switch {
+	case tr.DialContext != nil:
+		tr.DialContext = after(tr.DialContext)
+	case tr.Dial != nil: //nolint:staticcheck // a caller may still use it
+		old := tr.Dial //nolint:staticcheck // as above
+		tr.DialContext = after(func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) })
+	default:
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if isProxy(addr) {
+				return plain.DialContext(ctx, network, addr)
+			}
+			return checked.DialContext(ctx, network, addr)
+		}
+	}
+	if tr.DialTLSContext != nil {
+		tr.DialTLSContext = after(tr.DialTLSContext)
+	}
+}
+
+// checkAddr refuses a forbidden "ip:port".
+func checkAddr(address string, loopback bool) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil // not an IP network
+	}
+	if forbidden(ap.Addr(), loopback) {
+		return refuse(ErrForbiddenAddress, ap.Addr().String())
+	}
+	return nil
+}
+
+// proxyAddr is the address net/http dials for a proxy.
+func proxyAddr(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		switch u.Scheme {
+		case "https":
+			port = "443"
+		case "socks5", "socks5h":
+			port = "1080"
+		default:
+			port = "80"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

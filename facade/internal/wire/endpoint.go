@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// acrSuffixes are the domains whose first-level names are registries. A credential for ACR may go to these without being told so.
+var acrSuffixes = []string{"azurecr.io", "azurecr.cn", "azurecr.us", "azurecr.de"}
+
+// CheckEndpoint returns the login URL ("https://host[:port]", lower case, no path) of the registry at endpoint, which may be given without its scheme.
+//
+// Allowed are https hosts directly below an ACR domain (myregistry.azurecr.io), regional ones (myregistry.westeurope.geo.azurecr.io), both on port 443,
+// and hosts that allowedHosts names exactly, as "host" (port 443) or "host:port". An IP address, a loopback one included, must be named.
+// User information, path, query, fragment, a trailing dot and non-ASCII names are refused always.
+// Errors: ErrEndpoint.
+func CheckEndpoint(endpoint string, allowedHosts []string) (*url.URL, error) {
+	bad := func(why string) (*url.URL, error) { return nil, refuse(ErrEndpoint, why) }
+	raw := endpoint
+	if !strings.Contains(raw, "://") {
+		raw = "https://" + raw
+	}
+	for i := range len(raw) {
+		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '\\' {
+			return bad("a blank, control or non-ASCII character in the endpoint")
+		}
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return bad("not a URL")
+	}
+	if u.User != nil {
+		return bad("user information in the endpoint; pass credentials to the constructor")
+	}
+	switch {
+	case u.Scheme != "https":
+		return bad("the scheme is " + u.Scheme + ", only https is used")
+	case u.Host == "" || u.Hostname() == "":
+		return bad("no host")
+	case u.Path != "" && u.Path != "/":
+		return bad("a path in the endpoint; it is the registry's host alone")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(raw, "#"):
+		return bad("a query or fragment in the endpoint")
+	}
+	o := OriginOf(u)
+	if p, err := strconv.ParseUint(o.Port, 10, 16); err != nil || p == 0 || strings.HasSuffix(u.Host, ":") {
+		return bad("the port is not a number from 1 to 65535")
+	}
+	if !validHost(o.Host) {
+		return bad(o.Host + " is not a host name")
+	}
+	if !(o.Port == "443" && isACRHost(o.Host)) && !named(o, allowedHosts) {
+		return bad(net.JoinHostPort(o.Host, o.Port) + " is not a host of Azure Container Registry; name it in AllowedHosts if the credential may be sent there")
+	}
+	return &url.URL{Scheme: "https", Host: strings.TrimPrefix(o.String(), "https://")}, nil
+}
+
+// isACRHost says whether host is NAME.azurecr.io or NAME.REGION.geo.azurecr.io, in any of the clouds.
+func isACRHost(host string) bool {
+	for _, s := range acrSuffixes {
+		rest, ok := strings.CutSuffix(host, "."+s)
+		if !ok {
+			continue
+		}
+		labels := strings.Split(rest, ".")
+		switch {
+		case strings.Contains(rest, "xn--"): // no registry name is internationalised: names are alphanumeric and "-"
+			return false
+		case len(labels) == 1:
+			return true
+		case len(labels) == 3 && labels[2] == "geo":
+			return true
+		}
+	}
+	return false
+}
+
+// validHost says whether host is an address or a dotted name of letters, digits, "-" and "_" without a trailing dot.
+func validHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	if len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			c := label[i]
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func named(o Origin, allowed []string) bool {
+	for _, a := range allowed {
+		host, port, err := net.SplitHostPort(a)
+		if err != nil {
+			host, port = strings.Trim(a, "[]"), "443"
+		}
+		if strings.EqualFold(host, o.Host) && port == o.Port {
+			return true
+		}
+	}
+	return false
+}

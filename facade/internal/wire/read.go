@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxErrorBody is what is read of a body that comes with a status of 400 and above.
+	maxErrorBody = 64 << 10
+	// maxHeader is what is accepted as response header.
+	maxHeader = 64 << 10
+)
+
+// ReadAll reads r to its end, at most limit bytes. Where there is more, the first limit bytes come back with a Refusal of ErrTooLarge.
+func ReadAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if int64(len(b)) > limit {
+		return b[:limit], refuse(ErrTooLarge, "more than "+strconv.FormatInt(limit, 10)+" bytes")
+	}
+	return b, err
+}
+
+// Drain reads what little is left of a reply so that its connection can be used again, and closes it.
+func Drain(resp *http.Response) {
+	if resp == nil || resp.Body == nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	_ = resp.Body.Close()
+}
+
+// cutBody is a body that ends after limit bytes.
+type cutBody struct {
+	io.Reader
+	io.Closer
+}
+
+// headerSize is the size of a header as sent, roughly.
+func headerSize(h http.Header) int {
+	n := 0
+	for k, vs := range h {
+		for _, v := range vs {
+			n += len(k) + len(v) + 4
+		}
+	}
+	return n
+}
+
+// ContentRange reads the Content-Range of a 206, "bytes start-end/size", or of a 416, "bytes */size" (then start and end are -1). size is -1 for "*".
+// Errors: ErrBadRange.
+func ContentRange(h http.Header) (start, end, size int64, err error) {
+	bad := refuse(ErrBadRange, "not bytes start-end/size")
+	v := h.Values("Content-Range")
+	if len(v) != 1 {
+		return 0, 0, 0, refuse(ErrBadRange, strconv.Itoa(len(v))+" of them")
+	}
+	unit, rest, ok := strings.Cut(strings.TrimSpace(v[0]), " ")
+	if !ok || !strings.EqualFold(unit, "bytes") {
+		return 0, 0, 0, bad
+	}
+	span, total, ok := strings.Cut(strings.TrimSpace(rest), "/")
+	if !ok {
+		return 0, 0, 0, bad
+	}
+	size = -1
+	if total != "*" {
+		if size, ok = number(total); !ok {
+			return 0, 0, 0, bad
+		}
+	}
+	if span == "*" {
+		if size < 0 {
+			return 0, 0, 0, bad
+		}
+		return -1, -1, size, nil
+	}
+	from, to, _ := strings.Cut(span, "-")
+	start, ok1 := number(from)
+	end, ok2 := number(to)
+	if !ok1 || !ok2 || end < start || size >= 0 && end >= size {
+		return 0, 0, 0, bad
+	}
+	return start, end, size, nil
+}
+
+// UploadRange reads the Range of an upload reply, "0-n" (ACR) or "bytes=0-n", and returns the next offset, n+1. ok is false where it is missing or says something
+// else. "0-0" gives 1, but a session without a byte says the same: only the caller knows what it has sent.
+func UploadRange(h http.Header) (next int64, ok bool) {
+	v := strings.TrimSpace(h.Get("Range"))
+	for _, prefix := range []string{"bytes=", "bytes "} {
+		if rest, found := strings.CutPrefix(v, prefix); found {
+			v = rest
+			break
+		}
+	}
+	from, to, found := strings.Cut(v, "-")
+	start, ok1 := number(from)
+	last, ok2 := number(to)
+	if !found || !ok1 || !ok2 || start != 0 || last == 1<<63-1 {
+		return 0, false
+	}
+	return last + 1, true
+}
+
+// number reads digits and nothing else.
+func number(s string) (int64, bool) {
+	if s == "" || s[0] < '0' || s[0] > '9' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
+
+// RetryAfter reads x-ms-retry-after-ms, retry-after-ms and Retry-After (seconds, or an HTTP-date, which is taken against the reply's Date where there is one: the
+// two clocks may differ). ok is false where there is none that can be read, or it is negative; a date gone by is 0. Absurd values are cut to the largest Duration.
+func RetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
+	for _, key := range []string{"X-Ms-Retry-After-Ms", "Retry-After-Ms"} {
+		if d, ok = amount(h.Get(key), time.Millisecond); ok {
+			return d, true
+		}
+	}
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if d, ok = amount(v, time.Second); ok {
+		return d, true
+	}
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0, false
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return max(at.Sub(now), 0), true
+}
+
+// amount reads a plain or scientific number of units.
+func amount(s string, unit time.Duration) (time.Duration, bool) {
+	if s = strings.TrimSpace(s); s == "" || s[0] < '0' || s[0] > '9' {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	if f *= float64(unit); f >= float64(1<<63-1) {
+		return 1<<63 - 1, true
+	}
+	return time.Duration(f), true
+}

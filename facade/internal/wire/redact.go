@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText is what is shown of a server's text.
+const maxText = 4 << 10
+
+// removed stands where something secret stood.
+const removed = "REDACTED"
+
+var (
+	// query finds the query of a URL in running text; a SAS link is a bearer credential.
+	query = regexp.MustCompile(`(?i)(https?://[^\s"'<>?#]*)[?#][^\s"'<>]*`)
+	// userinfo finds the user information of a URL in running text.
+	userinfo = regexp.MustCompile(`(?i)(https?://)[^\s"'<>/?#]*@`)
+	// signature finds a signature outside a whole URL.
+	signature = regexp.MustCompile(`(?i)\b(sig|_state|access_token|refresh_token|password|client_secret|client_assertion)=[^&\s"'<>]+`)
+	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
+	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
+	// scheme finds the value of an Authorization header.
+	scheme = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
+)
+
+// OneLine returns s as one printable line of at most 4 KiB: control, bidi and other invisible characters escaped, URLs without query and user information, things that look like
+// tokens taken out.
+func OneLine(s string) string {
+	const slack = 16 << 10 // enough to see a token that starts within what is shown
+	if len(s) > slack {
+		s = s[:slack]
+	}
+	if strings.ContainsAny(s, ":=") || strings.Contains(s, "eyJ") || strings.Contains(s, " ") {
+		s = userinfo.ReplaceAllString(s, "${1}"+removed+"@")
+		s = query.ReplaceAllString(s, "${1}")
+		s = jwt.ReplaceAllString(s, removed)
+		s = signature.ReplaceAllString(s, "${1}="+removed)
+		s = scheme.ReplaceAllString(s, "${1} "+removed)
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if b.Len() > maxText-16 {
+			b.WriteString(" [...]")
+			break
+		}
+		switch {
+		case r == utf8.RuneError:
+			b.WriteRune('?')
+		case r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r) && !unicode.Is(unicode.Cf, r):
+			b.WriteRune(r)
+		case r == '\n' || r == '\r' || r == '\t' || unicode.Is(unicode.Zs, r):
+			b.WriteByte(' ')
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// RedactURL returns scheme, host and path of u: what may be shown of it.
+func RedactURL(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	v := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return v.String()
+}

@@ -1,0 +1,206 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+const (
+	defaultRetries    = 4 // five attempts
+	defaultDelay      = 250 * time.Millisecond
+	defaultMaxDelay   = 30 * time.Second
+	defaultRetryAfter = 60 * time.Second
+)
+
+// NewRetryPolicy returns the retry policy of one client, with a budget of its own. It comes first of PipelineOptions.PerRetry, with ClientOptions.Retry
+// {MaxRetries: -1} and NewGuard in the same pipeline.
+//
+// o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and statuses 408, 429, 500, 502, 503, 504. A
+// MaxRetryDelay bounds both waits. A reply that asks for a longer wait comes back at once, as does the last one; PATCH and PUT of a CallUpload are
+// sent once. Every wait ends with the context. A try's TryTimeout includes reading its body.
+func NewRetryPolicy(o policy.RetryOptions) policy.Policy { return NewSharedRetryPolicy(o, NewBudget()) }
+
+// NewSharedRetryPolicy is NewRetryPolicy on a budget that other policies spend from too.
+func NewSharedRetryPolicy(o policy.RetryOptions, b *Budget) policy.Policy {
+	return &retryPolicy{options: o, budget: b}
+}
+
+type retryPolicy struct {
+	options policy.RetryOptions
+	budget  *Budget
+}
+
+// rules are RetryOptions with the defaults filled in.
+type rules struct {
+	policy.RetryOptions
+	retryAfter time.Duration
+}
+
+func rulesOf(o policy.RetryOptions) rules {
+	r := rules{o, defaultRetryAfter}
+	switch {
+	case o.MaxRetries == 0:
+		r.MaxRetries = defaultRetries
+	case o.MaxRetries < 0:
+		r.MaxRetries = 0
+	}
+	switch {
+	case o.RetryDelay == 0:
+		r.RetryDelay = defaultDelay
+	case o.RetryDelay < 0:
+		r.RetryDelay = 0
+	}
+	switch {
+	case o.MaxRetryDelay == 0:
+		r.MaxRetryDelay = defaultMaxDelay
+	case o.MaxRetryDelay < 0:
+		r.MaxRetryDelay, r.retryAfter = 1<<63-1, 1<<63-1
+	default:
+		r.retryAfter = o.MaxRetryDelay
+	}
+	if o.StatusCodes == nil {
+		r.StatusCodes = []int{408, 429, 500, 502, 503, 504}
+	}
+	return r
+}
+
+// backoff is the wait before retry n (from 1): anything up to RetryDelay doubled n-1 times.
+func (r rules) backoff(n int32) time.Duration {
+	d := r.RetryDelay
+	for ; n > 1 && d < r.MaxRetryDelay; n-- {
+		d *= 2
+	}
+	if d = min(d, r.MaxRetryDelay); d <= 0 {
+		return 0
+	}
+	return rand.N(d) + 1 //nolint:gosec // jitter is no secret
+}
+
+func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
+	o := p.options
+	var override retryOverride
+	if req.OperationValue(&override) {
+		o = override.options
+	}
+	r := rulesOf(o)
+	if isChunk(req.Raw()) {
+		r.MaxRetries = 0
+	}
+	ctx := req.Raw().Context()
+	for try := int32(1); ; try++ {
+		if err := req.RewindBody(); err != nil {
+			return nil, err
+		}
+		resp, err := attempt(req, r.TryTimeout)
+		wants := ctx.Err() == nil && r.retryable(resp, err)
+		if !wants && try == 1 && err == nil {
+			p.budget.earn()
+		}
+		if !wants || try > r.MaxRetries {
+			return resp, err
+		}
+		wait, asked := time.Duration(0), false
+		if resp != nil {
+			wait, asked = RetryAfter(resp.Header, time.Now())
+		}
+		switch {
+		case asked && wait > r.retryAfter:
+			return resp, err
+		case asked && wait > 0:
+			wait += spread(wait) // those who were told the same do not all come back at once
+		case !p.budget.spend():
+			return resp, err
+		default:
+			wait = r.backoff(try)
+		}
+		Drain(resp)
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// spread is up to a tenth of the wait, and up to a second.
+func spread(wait time.Duration) time.Duration {
+	if most := min(wait/10, time.Second); most > 0 {
+		return rand.N(most) //nolint:gosec // jitter is no secret
+	}
+	return 0
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attempt is one try, within its own time when it has one.
+func attempt(req *policy.Request, timeout time.Duration) (*http.Response, error) {
+	ctx := req.Raw().Context()
+	if timeout <= 0 {
+		return req.Clone(ctx).Next()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	resp, err := req.Clone(ctx).Next()
+	if err != nil || resp.Body == nil {
+		cancel()
+		return resp, err
+	}
+	resp.Body = &timeoutBody{resp.Body, cancel}
+	return resp, nil
+}
+
+type timeoutBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *timeoutBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// retryable says whether another try could end better. The context's end has been seen to.
+func (r rules) retryable(resp *http.Response, err error) bool {
+	var never interface{ NonRetriable() }
+	if errors.As(err, &never) {
+		return false
+	}
+	if r.ShouldRetry != nil {
+		return r.ShouldRetry(resp, err)
+	}
+	if err != nil {
+		return !permanent(err)
+	}
+	return slices.Contains(r.StatusCodes, resp.StatusCode)
+}
+
+// permanent says whether the error is about who is there rather than how it went.
+func permanent(err error) bool {
+	var (
+		dns      *net.DNSError
+		verify   *tls.CertificateVerificationError
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+	)
+	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &hostname) || errors.As(err, &invalid)
+}

@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+)
+
+// Link is the checked target of a blob redirect: a URL whose query is a credential for some minutes. It prints without it.
+type Link struct {
+	method string
+	url    *url.URL
+	// authorization goes along while the chain has stayed on the login origin.
+	authorization string
+	hops          int
+	left          bool
+}
+
+// String returns the link without its query.
+func (l *Link) String() string { return RedactURL(l.url) }
+
+// GoString is String.
+func (l *Link) GoString() string { return l.String() }
+
+// Format prints String for every verb.
+func (l *Link) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) }
+
+// LogValue is String.
+func (l *Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// BlobLink checks the redirect in resp, the answer to a CallBlob GET or HEAD, drains and closes its body, and returns the target. The target is asked only by Fetch.
+// Errors: ErrRedirect, ErrForeignOrigin (not https, or not storage in strict mode), ErrForbiddenAddress.
+func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
+	defer Drain(resp)
+	if !IsRedirect(resp.StatusCode) || resp.Request == nil {
+		return nil, refuse(ErrRedirect, "not a redirect: "+resp.Status)
+	}
+	return t.link(resp, &Link{method: resp.Request.Method, authorization: resp.Request.Header.Get("Authorization")})
+}
+
+// link returns where resp, which answered from, goes on.
+func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
+	to, err := redirectTarget(resp)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := Decide(Move{
+		Call: CallBlob, Step: StepRedirect, Method: from.method, Login: t.login, Hops: from.hops, Left: from.left, To: to,
+		Storage: t.strict, Loopback: t.loopback,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &Link{method: from.method, url: to, hops: from.hops + 1, left: from.left || OriginOf(to) != t.login}
+	if verdict.Credential {
+		l.authorization = from.authorization
+	}
+	return l, nil
+}
+
+// fetchHeader are the request headers that go to storage.
+var fetchHeader = []string{"Range", "If-Range", "If-Match", "Accept", "Accept-Encoding", "User-Agent"}
+
+// Fetch sends the GET (or HEAD, as the redirected request was) to the link, with Range, If-Range, If-Match, Accept, Accept-Encoding (default: identity) and User-Agent of header
+// and nothing else, over the storage connections. What is left of three hops is followed. Every other status comes back as it is, a 401 too; the caller closes the body.
+// A link may be fetched many times, also at the same time, until storage says it has expired.
+// Errors: *Refusal, *url.Error (without query).
+func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (*http.Response, error) {
+	for {
+		req, err := http.NewRequestWithContext(ctx, link.method, "https://storage.invalid/", nil)
+		if err != nil {
+			return nil, err
+		}
+		u := *link.url
+		req.URL, req.Host = &u, u.Host // as the server wrote it: the signature covers the path, double slashes included
+		req.Header.Set("Accept-Encoding", "identity")
+		req.Header.Set("User-Agent", "acrkit")
+		for _, k := range fetchHeader {
+			if v := header.Get(k); v != "" {
+				req.Header.Set(k, v)
+			}
+		}
+		via := t.storage
+		if link.authorization != "" {
+			req.Header.Set("Authorization", link.authorization)
+			via = t.registry
+		}
+		resp, err := via.send(req)
+		if err != nil {
+			return nil, err
+		}
+		if !IsRedirect(resp.StatusCode) {
+			return resp, nil
+		}
+		link, err = t.link(resp, link)
+		Drain(resp)
+		if err != nil {
+			return nil, err
+		}
+	}
+}
