@@ -1,10 +1,14 @@
 // Package store keeps the content of an emulated registry: blobs, manifests, tags, attributes and upload sessions, in memory
 // or in a directory. It knows nothing of HTTP.
+//
+// Every change of metadata is a record: it is appended to a journal, if there is a directory, and then made in the state. One lock
+// guards the state; it is held for look-ups and changes, never while a body is read, hashed or written.
 package store
 
 import (
-	"context"
-	"io"
+	"crypto/rand"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -12,87 +16,187 @@ import (
 
 // Options configure a Store; the zero value keeps everything in memory.
 type Options struct {
-	// Dir keeps the content in this directory, made if need be, so that it survives a restart. One process at a time.
+	// Dir keeps the content in this directory, made if need be, so that it survives a restart and the sudden end of the process.
+	// One process at a time.
 	Dir string
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// SoftDelete keeps deleted manifests and tags for that long; 0 deletes at once.
 	SoftDelete time.Duration
-	// ReplicaLag lets reads see each write only that much later; 0 at once.
+	// ReplicaLag lets reads see each write only that much later, as a read that another replica answers does; 0 at once.
 	ReplicaLag time.Duration
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
 }
 
-// Store is the content of one registry. All methods may be called concurrently.
-type Store struct{ opts Options }
+// resolution is that of the service's time stamps.
+const resolution = 100 * time.Nanosecond
 
-func Open(opts Options) (*Store, error) { return &Store{opts: opts}, nil }
-func (st *Store) Close() error          { return nil }
+// maxDrift bounds how far the time of changes may run ahead of the clock.
+const maxDrift = time.Minute
+
+// Store is the content of one registry. All methods may be called at the same time.
+type Store struct {
+	opts    Options
+	tree    *tree // nil: memory
+	pool    *pool
+	key     []byte
+	release func() // the lock on the directory
+
+	mu      sync.RWMutex
+	now     time.Time // of the last change
+	primary *state
+	journal *journal // nil: memory
+	replica *replica // nil: reads see writes at once
+
+	sessions sessions
+}
+
+// Open opens the store, with what an earlier run left in the directory.
+//
+// Errors: ErrInUse, ErrCorrupt, or what the file system says.
+func Open(opts Options) (*Store, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.UploadTTL == 0 {
+		opts.UploadTTL = 24 * time.Hour
+	}
+	st := &Store{opts: opts, key: make([]byte, 32)}
+	_, _ = rand.Read(st.key) // never fails since Go 1.24
+	if opts.Dir != "" {
+		st.tree = &tree{opts.Dir}
+	}
+	st.pool = newPool(st.tree)
+	st.primary = newState(st.pool)
+	st.sessions.init(st)
+	if opts.ReplicaLag > 0 {
+		st.replica = &replica{state: newState(st.pool), lag: opts.ReplicaLag}
+	}
+	if st.tree != nil {
+		if err := st.load(); err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+	}
+	return st, nil
+}
+
+// load reads the directory.
+func (st *Store) load() (err error) {
+	if err := st.tree.make(); err != nil {
+		return err
+	}
+	if st.release, err = lockDir(st.tree.lock()); err != nil {
+		return err
+	}
+	if st.key, err = loadKey(st.tree.key(), st.key); err != nil {
+		return err
+	}
+	if err := st.openJournal(); err != nil {
+		return err
+	}
+	// A blob comes before the record that links it and goes after the record that unlinks it, so what nothing links to is the
+	// rest of a change that never was, or of one that was made whole.
+	if err := st.tree.sweep(func(d digest.Digest) bool { return st.pool.get(d) != nil }); err != nil {
+		return err
+	}
+	return st.sessions.load()
+}
+
+// openJournal replays the journal, and writes it anew where it says much that no longer counts.
+func (st *Store) openJournal() error {
+	apply := func(rec *record) {
+		st.now = rec.Time
+		st.primary.apply(rec)
+		if st.replica != nil {
+			st.replica.state.apply(rec)
+		}
+	}
+	j, err := openJournal(st.tree.journal(), apply)
+	if err != nil {
+		return err
+	}
+	st.journal = j
+	if j.lines < 1000 || j.lines < 2*st.primary.size() {
+		return nil
+	}
+	if err := compact(st.tree.journal(), st.primary); err != nil {
+		return err
+	}
+	if err := j.close(); err != nil {
+		return err
+	}
+	st.journal, err = openJournal(st.tree.journal(), func(*record) {})
+	return err
+}
+
+// Close gives up the directory. No other method may be under way or called later.
+func (st *Store) Close() error {
+	st.sessions.close()
+	var err error
+	if st.journal != nil {
+		err = st.journal.close()
+	}
+	if st.release != nil {
+		st.release()
+	}
+	return err
+}
 
 // SigningKey returns the 32 bytes that sign upload states and storage links; a directory keeps them over a restart.
-func (st *Store) SigningKey() []byte { return make([]byte, 32) }
+func (st *Store) SigningKey() []byte { return st.key }
 
-// PutBlob stores r's bytes and links them to the repository. want is the digest they must have; empty: sha256.
-func (st *Store) PutBlob(name string, r io.Reader, want digest.Digest) (Blob, error) {
-	return Blob{}, nil
-}
-func (st *Store) Blob(name string, d digest.Digest) (Blob, error)            { return Blob{}, nil }
-func (st *Store) Content(d digest.Digest) (Blob, error)                      { return Blob{}, nil }
-func (st *Store) MountBlob(name, from string, d digest.Digest) (Blob, error) { return Blob{}, nil }
-func (st *Store) DeleteBlob(name string, d digest.Digest) error              { return nil }
-func (st *Store) PutManifest(name string, p Push) (Manifest, error)          { return Manifest{}, nil }
-func (st *Store) Manifest(name, reference string) (Manifest, error)          { return Manifest{}, nil }
-func (st *Store) DeleteManifest(name string, d digest.Digest) error          { return nil }
-func (st *Store) Tag(name, tag string) (Tag, error)                          { return Tag{}, nil }
-func (st *Store) PutTag(name, tag string, d digest.Digest) error             { return nil }
-func (st *Store) DeleteTag(name, tag string) (digest.Digest, error)          { return "", nil }
-func (st *Store) Repository(name string) (Repository, error)                 { return Repository{}, nil }
-func (st *Store) DeleteRepository(name string) ([]digest.Digest, []string, error) {
-	return nil, nil, nil
-}
-func (st *Store) UpdateRepository(name string, c Change) (Repository, error) {
-	return Repository{}, nil
-}
-func (st *Store) UpdateTag(name, tag string, c Change) (Tag, error) { return Tag{}, nil }
-func (st *Store) UpdateManifest(name string, d digest.Digest, c Change) (Manifest, error) {
-	return Manifest{}, nil
-}
-func (st *Store) Repositories(p Page) (names []string, more bool) { return nil, false }
-func (st *Store) Tags(name string, of digest.Digest, p Page) (tags []Tag, more bool, err error) {
-	return nil, false, nil
-}
-func (st *Store) Manifests(name string, p Page) (manifests []Manifest, more bool, err error) {
-	return nil, false, nil
-}
-func (st *Store) Referrers(name string, d digest.Digest, artifactType string, p Page) (manifests []Manifest, more bool) {
-	return nil, false
+// time returns the time of the next change. The caller holds the lock. Changes within one tick of the clock, as all are under a clock
+// that stands still, get ticks of their own, so that a list by time is one by order of change. A clock that was put back is followed.
+func (st *Store) time() time.Time {
+	now := st.opts.Now().UTC().Truncate(resolution)
+	if ahead := st.now.Sub(now); ahead >= 0 && ahead < maxDrift {
+		now = st.now.Add(resolution)
+	}
+	st.now = now
+	return now
 }
 
-// Batch collects the writes of f into few writes to the disk: for seeding.
-func (st *Store) Batch(f func() error) error { return f() }
-
-// Collect frees what nothing refers to any more.
-func (st *Store) Collect(grace time.Duration) Collected { return Collected{} }
-
-// Collected says what a Collect freed.
-type Collected struct{ Blobs, Sessions, Manifests int }
-
-func (st *Store) StartUpload(name string) (*Upload, error) { return nil, nil }
-func (st *Store) Upload(name, id string) (*Upload, error)  { return nil, nil }
-
-// Upload is one upload session.
-type Upload struct {
-	ID, Repository string
-	Started        time.Time
+// commit makes a change, of which the caller has made sure under the lock, which it holds.
+func (st *Store) commit(rec *record) error {
+	if st.journal != nil {
+		if err := st.journal.append(rec); err != nil {
+			return err
+		}
+	}
+	if st.replica != nil {
+		st.replica.queue(st.pool, rec)
+	}
+	st.primary.apply(rec)
+	return nil
 }
 
-func (u *Upload) Acquire(ctx context.Context) error { return nil }
-func (u *Upload) Release()                          {}
+// read calls f with the state that reads see. f must not change it, nor keep what can change.
+func (st *Store) read(f func(*state)) {
+	if st.replica == nil {
+		st.mu.RLock()
+		defer st.mu.RUnlock()
+		f(st.primary)
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.replica.advance(st.pool, st.opts.Now())
+	f(st.replica.state)
+}
 
-// Blob is a blob's content as it is linked to a repository.
-type Blob struct {
-	Digest  digest.Digest
-	Size    int64
-	Created time.Time
+// visible returns the repository if it can be seen: if it holds a manifest.
+func (s *state) visible(name string) *repository {
+	if r := s.repositories.get(name); r != nil && r.manifests.len() > 0 {
+		return r
+	}
+	return nil
+}
+
+// size is about the number of records of a compacted journal.
+func (s *state) size() (n int) {
+	for r := range s.repositories.byKey.all() {
+		n += 1 + len(r.links) + r.manifests.len() + r.tags.len() + r.deletedManifests.len() + r.deletedTags.len()
+	}
+	return n
 }

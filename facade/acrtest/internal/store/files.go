@@ -1,0 +1,123 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// copySize is the size of the buffers between a connection and a file.
+const copySize = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
+
+// file is content in a file of its own.
+type file struct{ path string }
+
+func (f file) open() (ContentReader, error) {
+	h, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrBlobUnknown // deleted since it was looked up
+	}
+	if err != nil {
+		return nil, err
+	}
+	return openFile{h}, nil
+}
+
+// discard removes the file. A file that cannot be removed now is removed at the next start, when nothing refers to it.
+func (f file) discard() { _ = os.Remove(f.path) }
+
+type openFile struct{ *os.File }
+
+func (f openFile) WriteRange(w io.Writer, off, n int64) error {
+	b := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(b)
+	// The section hides the file's WriteTo, which would go round the buffer.
+	_, err := io.CopyBuffer(onlyWriter{w}, io.NewSectionReader(f, off, n), *b)
+	return err
+}
+
+// onlyWriter hides ReadFrom, which would go round the buffer.
+type onlyWriter struct{ io.Writer }
+
+// tree is the layout of a directory.
+type tree struct{ root string }
+
+func (t tree) journal() string         { return filepath.Join(t.root, "journal") }
+func (t tree) lock() string            { return filepath.Join(t.root, "lock") }
+func (t tree) key() string             { return filepath.Join(t.root, "key") }
+func (t tree) blobs() string           { return filepath.Join(t.root, "blobs") }
+func (t tree) uploads() string         { return filepath.Join(t.root, "uploads") }
+func (t tree) upload(id string) string { return filepath.Join(t.root, "uploads", id) }
+func (t tree) session(id string) string {
+	return filepath.Join(t.root, "uploads", id+".json")
+}
+
+func (t tree) blob(d digest.Digest) string {
+	hex := d.Encoded()
+	return filepath.Join(t.root, "blobs", d.Algorithm().String(), hex[:2], hex)
+}
+
+func (t tree) make() error {
+	for _, dir := range []string{t.blobs(), t.uploads()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace writes a file whole or not at all: into a temporary file beside it that then takes its name.
+func replace(path string, write func(io.Writer) error) (err error) {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // the first error is the one that matters
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	// Here alone the disk is waited for: the new file takes the place of one that holds everything.
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// sweep removes the blob files that known does not want.
+func (t tree) sweep(known func(digest.Digest) bool) error {
+	algorithms, err := os.ReadDir(t.blobs())
+	if err != nil {
+		return err
+	}
+	for _, a := range algorithms {
+		err := filepath.WalkDir(filepath.Join(t.blobs(), a.Name()), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			if d := digest.NewDigestFromEncoded(digest.Algorithm(a.Name()), e.Name()); known(d) {
+				return nil
+			}
+			return os.Remove(path)
+		})
+		if err != nil {
+			return fmt.Errorf("sweep blobs: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+)
+
+// journal is the metadata of a directory: one line for each change, "CHECKSUM JSON", appended by a single write before the change is
+// made and acknowledged. A process that is killed leaves at most a part of a last line, which was never acknowledged; the next
+// start cuts it off. The disk is not waited for, so the loss of power, other than the loss of the process, may cost the last
+// changes, though never the journal.
+type journal struct {
+	f      *os.File
+	size   int64 // up to the end of the last good line
+	lines  int
+	buf    bytes.Buffer
+	broken error
+}
+
+// openJournal reads the journal at path, if there is one, through apply, and opens it for more.
+func openJournal(path string, apply func(*record)) (*journal, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{f: f}
+	if err := j.replay(apply); err != nil {
+		_ = f.Close() // nothing was written to it
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *journal) replay(apply func(*record)) error {
+	r := bufio.NewReaderSize(j.f, 1<<20)
+	var long []byte
+	for {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, line...)
+			continue
+		}
+		if long != nil {
+			line = append(long, line...)
+			long = nil
+		}
+		if errors.Is(err, io.EOF) {
+			return j.f.Truncate(j.size) // a part of a line that no one was told of
+		}
+		if err != nil {
+			return err
+		}
+		rec, err := parseLine(line)
+		if err != nil {
+			return fmt.Errorf("%w: line %d: %w", ErrCorrupt, j.lines+1, err)
+		}
+		apply(rec)
+		j.size += int64(len(line))
+		j.lines++
+	}
+}
+
+func parseLine(line []byte) (*record, error) {
+	sum, body, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+	if !ok {
+		return nil, errors.New("no checksum")
+	}
+	want, err := strconv.ParseUint(string(sum), 16, 32)
+	if err != nil || uint32(want) != crc32.ChecksumIEEE(body) {
+		return nil, errors.New("wrong checksum")
+	}
+	rec := new(record)
+	return rec, json.Unmarshal(body, rec)
+}
+
+func writeLine(w *bytes.Buffer, rec *record) error {
+	body, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%08x ", crc32.ChecksumIEEE(body))
+	w.Write(body)
+	w.WriteByte('\n')
+	return nil
+}
+
+// append writes one line whole. After an error the change must not be made.
+func (j *journal) append(rec *record) error {
+	if j.broken != nil {
+		return j.broken
+	}
+	j.buf.Reset()
+	if err := writeLine(&j.buf, rec); err != nil {
+		return err
+	}
+	if _, err := j.f.WriteAt(j.buf.Bytes(), j.size); err != nil {
+		// The next line is written over what there is of this one. What could not be cut off would be read as a line, so without
+		// the cut there are no further lines.
+		if cut := j.f.Truncate(j.size); cut != nil {
+			j.broken = err
+		}
+		return fmt.Errorf("write journal: %w", err)
+	}
+	j.size += int64(j.buf.Len())
+	j.lines++
+	if j.buf.Cap() > 1<<20 {
+		j.buf = bytes.Buffer{} // a large manifest is rare
+	}
+	return nil
+}
+
+func (j *journal) close() error { return j.f.Close() }
+
+// compact puts a journal that says the same in fewer lines in the place of the one at path.
+func compact(path string, s *state) error {
+	return replace(path, func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, 1<<20)
+		var line bytes.Buffer
+		for rec := range s.records() {
+			line.Reset()
+			if err := writeLine(&line, rec); err != nil {
+				return err
+			}
+			if _, err := b.Write(line.Bytes()); err != nil {
+				return err
+			}
+		}
+		return b.Flush()
+	})
+}
+
+// loadKey returns the key in the file at path, made if need be.
+func loadKey(path string, fresh []byte) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) == len(fresh) {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return fresh, replace(path, func(w io.Writer) error { _, err := w.Write(fresh); return err })
+}

@@ -1,0 +1,325 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Upload is an upload session. One request uses it at a time: between Acquire and Release.
+type Upload struct {
+	ID         string
+	Repository string
+	Started    time.Time
+
+	store *Store
+	turn  chan struct{} // holds one token while no request uses the session
+
+	// What follows belongs to the request that has the turn.
+	sink  sink
+	hash  hash.Hash // SHA-256 of the bytes in the sink; nil for a session of an earlier run until it is needed
+	acked int64
+	gone  bool
+}
+
+// sessions are the uploads under way.
+type sessions struct {
+	store *Store
+	mu    sync.Mutex
+	all   map[string]*Upload
+	swept time.Time
+}
+
+// sweepEvery is how often the start of a session looks for expired ones.
+const sweepEvery = time.Minute
+
+func (s *sessions) init(st *Store) { s.store, s.all = st, make(map[string]*Upload) }
+
+// StartUpload starts a session.
+func (st *Store) StartUpload(name string) (*Upload, error) {
+	now := st.opts.Now().UTC()
+	if st.sessions.sweepDue(now) {
+		st.sessions.expire(now)
+	}
+	u := &Upload{ID: newID(), Repository: name, Started: now, hash: sha256.New()}
+	if st.tree != nil {
+		meta, err := json.Marshal(u)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(st.tree.session(u.ID), meta, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	st.sessions.add(u, st.newSink(u.ID, 0))
+	return u, nil
+}
+
+func (st *Store) newSink(id string, size int64) sink {
+	if st.tree == nil {
+		return new(memorySink)
+	}
+	return &fileSink{tree: st.tree, path: st.tree.upload(id), n: size}
+}
+
+func (s *sessions) add(u *Upload, k sink) {
+	u.store, u.sink = s.store, k
+	u.turn = make(chan struct{}, 1)
+	u.turn <- struct{}{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[u.ID] = u
+}
+
+// Upload returns a session of a repository.
+//
+// Errors: ErrUploadUnknown, also when the session has expired.
+func (st *Store) Upload(name, id string) (*Upload, error) {
+	st.sessions.mu.Lock()
+	defer st.sessions.mu.Unlock()
+	u := st.sessions.all[id]
+	if u == nil || u.Repository != name || u.expired(st.opts.Now()) {
+		return nil, ErrUploadUnknown
+	}
+	return u, nil
+}
+
+func (u *Upload) expired(now time.Time) bool { return now.Sub(u.Started) > u.store.opts.UploadTTL }
+
+// Acquire waits for the session's turn.
+//
+// Errors: ErrUploadUnknown when the session ended meanwhile; the context's.
+func (u *Upload) Acquire(ctx context.Context) error {
+	select {
+	case <-u.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if u.gone {
+		u.turn <- struct{}{}
+		return ErrUploadUnknown
+	}
+	return nil
+}
+
+// Release ends the turn.
+func (u *Upload) Release() {
+	if !u.gone {
+		u.sink.close()
+	}
+	u.turn <- struct{}{}
+}
+
+// Offset is how many bytes have arrived.
+func (u *Upload) Offset() int64 { return u.sink.size() }
+
+// Acknowledged is the offset that Acknowledge was last called at. It differs from Offset when a request broke off, or -1 when that
+// is not known because the session is of an earlier run.
+func (u *Upload) Acknowledged() int64 { return u.acked }
+
+// Acknowledge notes that the caller is about to be told the offset.
+func (u *Upload) Acknowledge() { u.acked = u.Offset() }
+
+// Append takes in the bytes of r as they come. Those that came before an error stay.
+func (u *Upload) Append(r io.Reader) (n int64, err error) {
+	h, err := u.hasher()
+	if err != nil {
+		return 0, err
+	}
+	for {
+		b := u.sink.buffer()
+		m, err := r.Read(b)
+		if m > 0 {
+			h.Write(b[:m])
+			if werr := u.sink.written(m); werr != nil {
+				u.hash = nil // the bytes are counted again from what was written
+				return n, werr
+			}
+			n += int64(m)
+		}
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// hasher returns the state of the hash, computed anew for a session of an earlier run.
+func (u *Upload) hasher() (hash.Hash, error) {
+	if u.hash != nil {
+		return u.hash, nil
+	}
+	h := sha256.New()
+	if err := u.writeTo(h); err != nil {
+		return nil, err
+	}
+	u.hash = h
+	return h, nil
+}
+
+func (u *Upload) writeTo(w io.Writer) error {
+	r, err := u.sink.reader()
+	if err != nil {
+		return err
+	}
+	err = r.WriteRange(w, 0, u.sink.size())
+	return errors.Join(err, r.Close())
+}
+
+// Digest is the SHA-256 of what has arrived.
+func (u *Upload) Digest() (digest.Digest, error) {
+	h, err := u.hasher()
+	if err != nil {
+		return "", err
+	}
+	return digest.NewDigestFromBytes(digest.SHA256, h.Sum(nil)), nil
+}
+
+// Commit makes what has arrived a blob of the repository and ends the session, also when the digest is another: then the bytes are
+// lost.
+//
+// Errors: ErrDigestMismatch, or what the file system says; after that the session goes on.
+func (u *Upload) Commit(want digest.Digest) (Blob, error) {
+	got, err := u.digest(want.Algorithm())
+	if err != nil {
+		return Blob{}, err
+	}
+	if got != want {
+		u.Cancel()
+		return Blob{}, ErrDigestMismatch
+	}
+	b, err := u.store.pool.add(want, u.sink)
+	if err != nil {
+		return Blob{}, err
+	}
+	u.end()
+	defer u.store.pool.release(b) // the link holds it now
+	return u.store.link(u.Repository, b)
+}
+
+// digest computes the digest by any algorithm. The session's own hash serves for SHA-256; for others the bytes are read again.
+func (u *Upload) digest(a digest.Algorithm) (digest.Digest, error) {
+	if a == digest.SHA256 {
+		return u.Digest()
+	}
+	d := a.Digester()
+	if err := u.writeTo(d.Hash()); err != nil {
+		return "", err
+	}
+	return d.Digest(), nil
+}
+
+// Cancel ends the session and drops its bytes.
+func (u *Upload) Cancel() {
+	u.sink.discard()
+	u.end()
+}
+
+// end takes the session from the list. Whoever waits for its turn finds it gone.
+func (u *Upload) end() {
+	u.gone = true
+	s := &u.store.sessions
+	s.mu.Lock()
+	delete(s.all, u.ID)
+	s.mu.Unlock()
+	if t := u.store.tree; t != nil {
+		_ = os.Remove(t.session(u.ID)) // without its bytes it is swept at the next start
+	}
+}
+
+func (s *sessions) sweepDue(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := now.Sub(s.swept); d >= 0 && d < sweepEvery {
+		return false
+	}
+	s.swept = now
+	return true
+}
+
+// expire ends the sessions whose time is over and that no request is using.
+func (s *sessions) expire(now time.Time) (n int) {
+	s.mu.Lock()
+	var old []*Upload
+	for _, u := range s.all {
+		if u.expired(now) {
+			old = append(old, u)
+		}
+	}
+	s.mu.Unlock()
+	for _, u := range old {
+		select {
+		case <-u.turn:
+			if !u.gone {
+				u.Cancel()
+				n++
+			}
+			u.turn <- struct{}{}
+		default:
+		}
+	}
+	return n
+}
+
+// load finds the sessions that an earlier run left.
+func (s *sessions) load() error {
+	t := s.store.tree
+	files, err := os.ReadDir(t.uploads())
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f.Name(), ".json")
+		if !ok {
+			if _, err := os.Stat(t.session(f.Name())); err != nil {
+				_ = os.Remove(filepath.Join(t.uploads(), f.Name())) // bytes without a session
+			}
+			continue
+		}
+		meta, err := os.ReadFile(t.session(id))
+		u := new(Upload)
+		if err != nil || json.Unmarshal(meta, u) != nil || u.ID != id {
+			_ = os.Remove(t.session(id)) // the process ended before the session was acknowledged
+			continue
+		}
+		var size int64
+		if info, err := os.Stat(t.upload(id)); err == nil {
+			size = info.Size()
+		}
+		u.acked = -1
+		s.add(u, s.store.newSink(id, size))
+	}
+	return nil
+}
+
+// close closes the files of all sessions.
+func (s *sessions) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.all {
+		u.sink.close()
+	}
+}
+
+// newID returns a random version 4 UUID.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	x := hex.EncodeToString(b[:])
+	return strings.Join([]string{x[:8], x[8:12], x[12:16], x[16:20], x[20:]}, "-")
+}
