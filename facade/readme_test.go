@@ -1,0 +1,55 @@
+package facade_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A reader pastes what compiles: every block of Go in the README stands in testdata/readme, which is built and tested.
+func TestReadmeProgramsRun(t *testing.T) {
+	t.Parallel()
+	built := read(t, "../testdata/readme/main.go") + read(t, "../testdata/readme/main_test.go")
+	blocks := strings.Split(read(t, "../README.md"), "```go\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("README.md holds no program")
+	}
+	for _, b := range blocks {
+		block, _, _ := strings.Cut(b, "```")
+		if !strings.Contains(built, strings.TrimPrefix(block, "package main\n")) {
+			t.Errorf("testdata/readme does not hold\n%s", block)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "test", "../testdata/readme").CombinedOutput()
+	if err != nil {
+		t.Errorf("go test: %v\n%s", err, out)
+	}
+}
+
+// What the README tells a reader to run exists.
+func TestReadmeNamesRealTargets(t *testing.T) {
+	t.Parallel()
+	makefile := read(t, "../Makefile")
+	for line := range strings.SplitSeq(read(t, "../README.md"), "\n") {
+		command, _, _ := strings.Cut(strings.TrimSpace(line), "#")
+		targets, ok := strings.CutPrefix(command, "make ")
+		if !ok || !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		for _, target := range strings.Fields(targets) {
+			if !strings.Contains(makefile, "\n"+target+": ##") {
+				t.Errorf("README.md names make %s, which does not exist", target)
+			}
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
