@@ -78,37 +78,57 @@ func (e Order) Valid() bool {
 	}
 }
 
-// AccessToken Answer of GetAccessToken.
+// AccessToken An access token of the registry.
 type AccessToken struct {
+	// AccessToken A JWT, to be kept secret. Its `access` claim has the scopes that were granted.
 	AccessToken string `json:"access_token"`
 }
 
 // AccessTokenForm Form of GetAccessToken.
 type AccessTokenForm struct {
-	GrantType    AccessTokenGrant `json:"grant_type"`
-	Password     string           `json:"password,omitempty"`
-	RefreshToken string           `json:"refresh_token,omitempty"`
-	Scope        string           `json:"scope"`
-	Service      string           `json:"service"`
-	Username     string           `json:"username,omitempty"`
+	// GrantType `refresh_token` with a refresh token of the registry; `password` for an anonymous token.
+	GrantType AccessTokenGrant `json:"grant_type"`
+
+	// Password As username.
+	Password string `json:"password,omitempty"`
+
+	// RefreshToken The refresh token of ExchangeEntraToken. Empty or absent for an anonymous token.
+	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// Scope What the token shall allow: `TYPE:NAME:ACTIONS`, as a challenge has it; several of them separated by blanks.
+	// `repository:*:*` is for registries without ABAC; with it, a wildcard is dropped without a word.
+	//
+	//
+	// Example: repository:library/hello:pull repository:library/base:pull
+	Scope string `json:"scope"`
+
+	// Service The registry as its challenge names it.
+	//
+	// Example: example.azurecr.io
+	Service string `json:"service"`
+
+	// Username By the convention of Docker; that this registry takes it is not documented. Use GetAccessTokenWithBasic.
+	Username string `json:"username,omitempty"`
 }
 
-// AccessTokenGrant defines model for AccessTokenForm.grant_type.
+// AccessTokenGrant `refresh_token` with a refresh token of the registry; `password` for an anonymous token.
 type AccessTokenGrant string
 
-// Attributes What may be done with a repository, tag or manifest.
+// Attributes What may be done with a repository or a tag. All four are true from the start, and all four are always sent.
+//
+// Example: {"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true}
 type Attributes struct {
 	// DeleteEnabled It may be deleted.
-	DeleteEnabled bool `json:"deleteEnabled,omitempty"`
+	DeleteEnabled bool `json:"deleteEnabled"`
 
-	// ListEnabled It appears in lists.
-	ListEnabled bool `json:"listEnabled,omitempty"`
+	// ListEnabled It appears in lists. False hides it there and nowhere else.
+	ListEnabled bool `json:"listEnabled"`
 
 	// ReadEnabled It may be pulled.
-	ReadEnabled bool `json:"readEnabled,omitempty"`
+	ReadEnabled bool `json:"readEnabled"`
 
-	// WriteEnabled It may be overwritten or deleted.
-	WriteEnabled bool `json:"writeEnabled,omitempty"`
+	// WriteEnabled It may be overwritten and updated. False protects from deletion as well.
+	WriteEnabled bool `json:"writeEnabled"`
 }
 
 // AttributesPatch The attributes to change; those left out stay as they are.
@@ -122,192 +142,299 @@ type AttributesPatch struct {
 	// ReadEnabled It may be pulled.
 	ReadEnabled *bool `json:"readEnabled,omitempty"`
 
-	// WriteEnabled It may be overwritten or deleted.
+	// WriteEnabled It may be overwritten and updated. False protects from deletion as well.
 	WriteEnabled *bool `json:"writeEnabled,omitempty"`
 }
 
-// DeletedManifest A soft-deleted manifest.
+// DeletedManifest A soft-deleted manifest. Beside the digest, each key may be absent.
 type DeletedManifest struct {
+	// Architecture As in ManifestProperties.
 	Architecture string `json:"architecture,omitempty"`
 
-	// ChangeableAttributes Attributes of a manifest.
-	ChangeableAttributes ManifestChangeableAttributes `json:"changeableAttributes,omitempty"`
-	ConfigMediaType      string                       `json:"configMediaType,omitempty"`
-	CreatedTime          time.Time                    `json:"createdTime,omitempty"`
-	DeletedAt            time.Time                    `json:"deletedAt,omitempty"`
+	// ChangeableAttributes What may be done with a manifest, and what its quarantine has come to.
+	ChangeableAttributes ManifestAttributes `json:"changeableAttributes,omitempty"`
 
-	// Digest Algorithm and value of a hash.
+	// ConfigMediaType Media type of the config.
+	ConfigMediaType string `json:"configMediaType,omitempty"`
+
+	// CreatedTime When it was pushed.
+	CreatedTime time.Time `json:"createdTime,omitempty"`
+
+	// DeletedAt When it was deleted.
+	DeletedAt time.Time `json:"deletedAt,omitempty"`
+
+	// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 	//
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
-	Digest         Digest    `json:"digest"`
-	ImageSize      int64     `json:"imageSize,omitempty"`
+	Digest Digest `json:"digest"`
+
+	// ImageSize Size in bytes.
+	ImageSize int64 `json:"imageSize,omitempty"`
+
+	// LastUpdateTime When it was pushed last.
 	LastUpdateTime time.Time `json:"lastUpdateTime,omitempty"`
-	MediaType      string    `json:"mediaType,omitempty"`
-	Os             string    `json:"os,omitempty"`
-	Tags           []string  `json:"tags,omitempty"`
+
+	// MediaType Media type of the manifest.
+	MediaType string `json:"mediaType,omitempty"`
+
+	// Os As in ManifestProperties.
+	Os string `json:"os,omitempty"`
+
+	// References For an index, the manifests that it names.
+	References []ManifestReference `json:"references,omitempty"`
+
+	// Tags Tags that pointed at it.
+	Tags []string `json:"tags,omitempty"`
 }
 
 // DeletedManifestList One page of soft-deleted manifests.
 type DeletedManifestList struct {
-	ImageName string            `json:"imageName,omitempty"`
+	// ImageName Name of the repository.
+	ImageName string `json:"imageName,omitempty"`
+
+	// Manifests The manifests in the order asked for.
 	Manifests []DeletedManifest `json:"manifests,omitempty"`
-	Registry  string            `json:"registry,omitempty"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry,omitempty"`
 }
 
 // DeletedRepository What went with the repository.
+//
+// Example: {"manifestsDeleted":["sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"],"tagsDeleted":["latest"]}
 type DeletedRepository struct {
+	// ManifestsDeleted Digests of its manifests.
 	ManifestsDeleted []Digest `json:"manifestsDeleted,omitempty"`
-	TagsDeleted      []string `json:"tagsDeleted,omitempty"`
+
+	// TagsDeleted Its tags.
+	TagsDeleted []string `json:"tagsDeleted,omitempty"`
 }
 
 // DeletedTag A soft-deleted tag.
 type DeletedTag struct {
+	// DeletedAt When it was deleted.
 	DeletedAt time.Time `json:"deletedAt,omitempty"`
 
-	// Digest Algorithm and value of a hash.
+	// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 	//
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 	Digest Digest `json:"digest"`
-	Tag    string `json:"tag"`
+
+	// Tag The tag.
+	Tag string `json:"tag"`
 }
 
 // DeletedTagList One page of soft-deleted tags.
 type DeletedTagList struct {
-	ImageName string       `json:"imageName,omitempty"`
-	Registry  string       `json:"registry,omitempty"`
-	Tags      []DeletedTag `json:"tags,omitempty"`
+	// ImageName Name of the repository.
+	ImageName string `json:"imageName,omitempty"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry,omitempty"`
+
+	// Tags The tags in the order asked for.
+	Tags []DeletedTag `json:"tags,omitempty"`
 }
 
-// Digest Algorithm and value of a hash.
+// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 //
 // Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 type Digest = digest.Digest
 
-// ErrorBody What is wrong.
+// ErrorBody What is wrong, in one entry or more.
 type ErrorBody struct {
+	// Errors The errors, the one that matters first.
 	Errors []ErrorInfo `json:"errors"`
 }
 
 // ErrorInfo One error.
 type ErrorInfo struct {
+	// Code What kind of error it is. An open set.
 	Code string `json:"code"`
 
-	// Detail Anything.
-	Detail  json.RawMessage `json:"detail,omitempty"`
-	Message string          `json:"message,omitempty"`
+	// Detail Anything: absent, a string, an object (`{"Tag":"v9"}`), or an array (of `{"Type","Name","Action"}` with a 401).
+	// Swagger: has it as an object.
+	Detail json.RawMessage `json:"detail,omitempty"`
+
+	// Message For people. May be long, and may quote what the caller sent.
+	Message string `json:"message,omitempty"`
 }
 
 // ExchangeForm Form of ExchangeEntraToken.
 type ExchangeForm struct {
-	AccessToken  string        `json:"access_token,omitempty"`
-	GrantType    ExchangeGrant `json:"grant_type"`
-	RefreshToken string        `json:"refresh_token,omitempty"`
-	Service      string        `json:"service"`
-	Tenant       string        `json:"tenant,omitempty"`
+	// AccessToken The Entra access token, with a grant type that names it.
+	AccessToken string `json:"access_token,omitempty"`
+
+	// GrantType What comes along. The two with a refresh token of Entra are deprecated.
+	GrantType ExchangeGrant `json:"grant_type"`
+
+	// RefreshToken The Entra refresh token, with a grant type that names it. Deprecated.
+	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// Service The registry as its challenge names it.
+	//
+	// Example: example.azurecr.io
+	Service string `json:"service"`
+
+	// Tenant Tenant of the identity. Not needed.
+	Tenant string `json:"tenant,omitempty"`
 }
 
-// ExchangeGrant defines model for ExchangeForm.grant_type.
+// ExchangeGrant What comes along. The two with a refresh token of Entra are deprecated.
 type ExchangeGrant string
 
-// ManifestChangeableAttributes Attributes of a manifest.
-type ManifestChangeableAttributes struct {
+// ManifestAttributes What may be done with a manifest, and what its quarantine has come to.
+type ManifestAttributes struct {
 	// DeleteEnabled It may be deleted.
-	DeleteEnabled bool `json:"deleteEnabled,omitempty"`
+	DeleteEnabled bool `json:"deleteEnabled"`
 
-	// ListEnabled It appears in lists.
-	ListEnabled bool `json:"listEnabled,omitempty"`
+	// ListEnabled It appears in lists. False hides it there and nowhere else.
+	ListEnabled bool `json:"listEnabled"`
 
-	// QuarantineDetails A JSON document in a string.
+	// QuarantineDetails What the scanner has to say: a JSON document inside a string. Swagger: lacks it.
 	QuarantineDetails string `json:"quarantineDetails,omitempty"`
 
-	// QuarantineState State of the quarantine.
+	// QuarantineState Where a scanner has been at work, its verdict. Swagger: lacks it.
 	QuarantineState string `json:"quarantineState,omitempty"`
 
 	// ReadEnabled It may be pulled.
-	ReadEnabled bool `json:"readEnabled,omitempty"`
+	ReadEnabled bool `json:"readEnabled"`
 
-	// WriteEnabled It may be overwritten or deleted.
-	WriteEnabled bool `json:"writeEnabled,omitempty"`
+	// WriteEnabled It may be updated. False protects from deletion as well.
+	WriteEnabled bool `json:"writeEnabled"`
 }
 
 // ManifestEnvelope A manifest with the names of its registry and repository.
 type ManifestEnvelope struct {
+	// ImageName Name of the repository.
 	ImageName string `json:"imageName,omitempty"`
 
-	// Manifest What the registry knows of a manifest.
+	// Manifest What the registry knows of a manifest. Keys that do not apply are absent.
+	//
+	// Example: {"architecture":"amd64","changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"configMediaType":"application/vnd.docker.container.image.v1+json","createdTime":"2026-01-02T03:04:05.599916Z","digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","imageSize":5325,"lastUpdateTime":"2026-01-02T03:04:05.599916Z","mediaType":"application/vnd.docker.distribution.manifest.v2+json","os":"linux","tags":["latest","v1.2"]}
 	Manifest ManifestProperties `json:"manifest"`
-	Registry string             `json:"registry,omitempty"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry,omitempty"`
 }
 
 // ManifestList One page of manifests.
 type ManifestList struct {
-	ImageName string               `json:"imageName,omitempty"`
+	// ImageName Name of the repository.
+	ImageName string `json:"imageName,omitempty"`
+
+	// Manifests The manifests in the order asked for.
 	Manifests []ManifestProperties `json:"manifests,omitempty"`
-	Registry  string               `json:"registry,omitempty"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry,omitempty"`
 }
 
-// ManifestProperties What the registry knows of a manifest.
+// ManifestProperties What the registry knows of a manifest. Keys that do not apply are absent.
+//
+// Example: {"architecture":"amd64","changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"configMediaType":"application/vnd.docker.container.image.v1+json","createdTime":"2026-01-02T03:04:05.599916Z","digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","imageSize":5325,"lastUpdateTime":"2026-01-02T03:04:05.599916Z","mediaType":"application/vnd.docker.distribution.manifest.v2+json","os":"linux","tags":["latest","v1.2"]}
 type ManifestProperties struct {
+	// Architecture Processor that the image is for, as Go names it. Absent from an index, which has `references` in its place. An open
+	// set. Swagger: misspells ppc64le.
 	Architecture string `json:"architecture,omitempty"`
 
-	// ChangeableAttributes Attributes of a manifest.
-	ChangeableAttributes ManifestChangeableAttributes `json:"changeableAttributes,omitempty"`
-	ConfigMediaType      string                       `json:"configMediaType,omitempty"`
-	CreatedTime          time.Time                    `json:"createdTime"`
+	// ChangeableAttributes What may be done with a manifest, and what its quarantine has come to.
+	ChangeableAttributes ManifestAttributes `json:"changeableAttributes,omitempty"`
 
-	// Digest Algorithm and value of a hash.
+	// ConfigMediaType Media type of the config.
+	ConfigMediaType string `json:"configMediaType,omitempty"`
+
+	// CreatedTime When it was pushed.
+	CreatedTime time.Time `json:"createdTime"`
+
+	// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 	//
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
-	Digest         Digest              `json:"digest"`
-	ImageSize      int64               `json:"imageSize,omitempty"`
-	LastUpdateTime time.Time           `json:"lastUpdateTime"`
-	MediaType      string              `json:"mediaType,omitempty"`
-	Os             string              `json:"os,omitempty"`
-	References     []ManifestReference `json:"references,omitempty"`
-	Tags           []string            `json:"tags,omitempty"`
+	Digest Digest `json:"digest"`
+
+	// ImageSize Size in bytes of the config and layers that the manifest names, compressed, with its own.
+	ImageSize int64 `json:"imageSize,omitempty"`
+
+	// LastUpdateTime When it was pushed last. Changing an attribute does not count.
+	LastUpdateTime time.Time `json:"lastUpdateTime"`
+
+	// MediaType Media type of the manifest. Swagger: lacks it.
+	MediaType string `json:"mediaType,omitempty"`
+
+	// Os Operating system that the image is for, as Go names it. An open set.
+	Os string `json:"os,omitempty"`
+
+	// References For an index, the manifests that it names.
+	References []ManifestReference `json:"references,omitempty"`
+
+	// Tags Tags that point at it. Absent where there are none.
+	Tags []string `json:"tags,omitempty"`
 }
 
 // ManifestReference A manifest that an index names.
 type ManifestReference struct {
+	// Architecture As in ManifestProperties.
 	Architecture string `json:"architecture,omitempty"`
 
-	// Digest Algorithm and value of a hash.
+	// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 	//
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 	Digest Digest `json:"digest"`
-	Os     string `json:"os,omitempty"`
+
+	// Os As in ManifestProperties.
+	Os string `json:"os,omitempty"`
 }
 
-// Order Order of a list.
+// Order Order of a list: by time of the last update, newest or oldest first. Leaving the parameter out gives the order by
+// name or digest, and so does `none`.
 type Order string
 
-// RefreshToken Answer of ExchangeEntraToken.
+// RefreshToken A refresh token of the registry.
 type RefreshToken struct {
+	// RefreshToken A JWT, to be kept secret; good for every scope its owner has.
 	RefreshToken string `json:"refresh_token"`
 }
 
-// RepositoryList One page of repository names.
+// RepositoryList One page of repository names. Null and absent are as good as empty.
+//
+// Example: {"repositories":["library/hello","library/world"]}
 type RepositoryList struct {
+	// Repositories Names in lexical order.
 	Repositories []string `json:"repositories,omitempty"`
 }
 
 // RepositoryProperties What the registry knows of a repository.
+//
+// Example: {"changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"createdTime":"2026-01-02T03:04:05.599916Z","imageName":"library/hello","lastUpdateTime":"2026-01-02T03:04:05.7370995Z","manifestCount":2,"registry":"example.azurecr.io","tagCount":1}
 type RepositoryProperties struct {
-	// ChangeableAttributes What may be done with a repository, tag or manifest.
+	// ChangeableAttributes What may be done with a repository or a tag. All four are true from the start, and all four are always sent.
+	//
+	//
+	// Example: {"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true}
 	ChangeableAttributes Attributes `json:"changeableAttributes"`
-	CreatedTime          time.Time  `json:"createdTime"`
+
+	// CreatedTime When it was created.
+	CreatedTime time.Time `json:"createdTime"`
 
 	// ImageName Name of the repository.
-	ImageName      string    `json:"imageName"`
-	LastUpdateTime time.Time `json:"lastUpdateTime"`
-	ManifestCount  int       `json:"manifestCount"`
+	ImageName string `json:"imageName"`
 
-	// Registry Login server.
+	// LastUpdateTime When something was last pushed or removed.
+	LastUpdateTime time.Time `json:"lastUpdateTime"`
+
+	// ManifestCount Manifests in it, untagged ones included.
+	ManifestCount int `json:"manifestCount"`
+
+	// Registry Login server of the registry.
 	Registry string `json:"registry"`
-	TagCount int    `json:"tagCount"`
+
+	// TagCount Tags in it.
+	TagCount int `json:"tagCount"`
 }
 
 // RestoreRequest What to restore beside the manifest.
+//
+// Example: {"tag":"v1.2"}
 type RestoreRequest struct {
 	// Tag Tag to put on the manifest; empty for none.
 	Tag string `json:"tag"`
@@ -315,39 +442,67 @@ type RestoreRequest struct {
 
 // TagEnvelope A tag with the names of its registry and repository.
 type TagEnvelope struct {
+	// ImageName Name of the repository.
 	ImageName string `json:"imageName"`
-	Registry  string `json:"registry"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry"`
 
 	// Tag What the registry knows of a tag.
+	//
+	// Example: {"changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"createdTime":"2026-01-02T03:04:05.599916Z","digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","lastUpdateTime":"2026-01-02T03:04:05.599916Z","name":"v1.2","signed":false}
 	Tag TagProperties `json:"tag"`
 }
 
 // TagList One page of tags.
 type TagList struct {
-	ImageName string          `json:"imageName"`
-	Registry  string          `json:"registry"`
-	Tags      []TagProperties `json:"tags,omitempty"`
+	// ImageName Name of the repository.
+	ImageName string `json:"imageName"`
+
+	// Registry Login server of the registry.
+	Registry string `json:"registry"`
+
+	// Tags The tags in the order asked for.
+	Tags []TagProperties `json:"tags,omitempty"`
 }
 
 // TagNameList One page of tag names.
+//
+// Example: {"name":"library/hello","tags":["latest","v1.2"]}
 type TagNameList struct {
-	Name string   `json:"name"`
+	// Name Name of the repository.
+	Name string `json:"name"`
+
+	// Tags Tags in lexical order.
 	Tags []string `json:"tags,omitempty"`
 }
 
 // TagProperties What the registry knows of a tag.
+//
+// Example: {"changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"createdTime":"2026-01-02T03:04:05.599916Z","digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","lastUpdateTime":"2026-01-02T03:04:05.599916Z","name":"v1.2","signed":false}
 type TagProperties struct {
-	// ChangeableAttributes What may be done with a repository, tag or manifest.
+	// ChangeableAttributes What may be done with a repository or a tag. All four are true from the start, and all four are always sent.
+	//
+	//
+	// Example: {"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true}
 	ChangeableAttributes Attributes `json:"changeableAttributes"`
-	CreatedTime          time.Time  `json:"createdTime"`
 
-	// Digest Algorithm and value of a hash.
+	// CreatedTime When the tag was first pushed.
+	CreatedTime time.Time `json:"createdTime"`
+
+	// Digest Algorithm and value of a hash. The registry uses sha256 throughout.
 	//
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
-	Digest         Digest    `json:"digest"`
+	Digest Digest `json:"digest"`
+
+	// LastUpdateTime When the tag was last moved.
 	LastUpdateTime time.Time `json:"lastUpdateTime"`
-	Name           string    `json:"name"`
-	Signed         bool      `json:"signed,omitempty"`
+
+	// Name The tag.
+	Name string `json:"name"`
+
+	// Signed There is a signature in the sense of Docker content trust, which has been retired.
+	Signed bool `json:"signed,omitempty"`
 }
 
 // APIVersion defines model for APIVersion.
@@ -362,13 +517,14 @@ type IfNoneMatch = string
 // LastItem defines model for LastItem.
 type LastItem = string
 
-// OrderBy Order of a list.
+// OrderBy Order of a list: by time of the last update, newest or oldest first. Leaving the parameter out gives the order by
+// name or digest, and so does `none`.
 type OrderBy = Order
 
 // PageSize defines model for PageSize.
 type PageSize = int32
 
-// PathDigest Algorithm and value of a hash.
+// PathDigest Algorithm and value of a hash. The registry uses sha256 throughout.
 //
 // Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 type PathDigest = Digest
@@ -388,45 +544,51 @@ type TagName = string
 // UploadID defines model for UploadID.
 type UploadID = string
 
-// ClientError What is wrong.
+// ClientError What is wrong, in one entry or more.
 type ClientError = ErrorBody
 
 // ListRepositoriesParams defines parameters for ListRepositories.
 type ListRepositoriesParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedRepositoriesParams defines parameters for ListDeletedRepositories.
 type ListDeletedRepositoriesParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedManifestsParams defines parameters for ListDeletedManifests.
 type ListDeletedManifestsParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list.
+	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
@@ -435,109 +597,125 @@ type RestoreManifestParams struct {
 	// Force Restore the tag even if it points at another manifest by now.
 	Force *bool `form:"force,omitempty" json:"force,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedTagsParams defines parameters for ListDeletedTags.
 type ListDeletedTagsParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list.
+	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // DeleteRepositoryParams defines parameters for DeleteRepository.
 type DeleteRepositoryParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetRepositoryPropertiesParams defines parameters for GetRepositoryProperties.
 type GetRepositoryPropertiesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateRepositoryAttributesParams defines parameters for UpdateRepositoryAttributes.
 type UpdateRepositoryAttributesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListManifestsParams defines parameters for ListManifests.
 type ListManifestsParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list.
+	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetManifestPropertiesParams defines parameters for GetManifestProperties.
 type GetManifestPropertiesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateManifestAttributesParams defines parameters for UpdateManifestAttributes.
 type UpdateManifestAttributesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListTagsParams defines parameters for ListTags.
 type ListTagsParams struct {
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list.
+	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
 	// Digest Only tags that point at this manifest.
 	Digest *Digest `form:"digest,omitempty" json:"digest,omitempty"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // DeleteTagParams defines parameters for DeleteTag.
 type DeleteTagParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetTagPropertiesParams defines parameters for GetTagProperties.
 type GetTagPropertiesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateTagAttributesParams defines parameters for UpdateTagAttributes.
 type UpdateTagAttributesParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ExchangeEntraTokenParams defines parameters for ExchangeEntraToken.
 type ExchangeEntraTokenParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
@@ -549,22 +727,25 @@ type GetAccessTokenWithBasicParams struct {
 	// Scope What the token shall allow; several scopes are separated by blanks.
 	Scope string `form:"scope" json:"scope"`
 
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetAccessTokenParams defines parameters for GetAccessToken.
 type GetAccessTokenParams struct {
-	// APIVersion Version of this document.
+	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
+	// since 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListRepositoryNamesParams defines parameters for ListRepositoryNames.
 type ListRepositoryNamesParams struct {
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
@@ -582,7 +763,10 @@ type StartUploadParams struct {
 
 // UploadChunkParams defines parameters for UploadChunk.
 type UploadChunkParams struct {
-	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`.
+	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Not in the form that HTTP gives
+	// this header: there is no `bytes` and no size.
+	//
+	// Swagger: defines it and attaches it to no operation.
 	ContentRange *ChunkRange `json:"Content-Range,omitempty"`
 }
 
@@ -591,19 +775,22 @@ type CompleteUploadParams struct {
 	// Digest Digest of the whole blob.
 	Digest Digest `form:"digest" json:"digest"`
 
-	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`.
+	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Not in the form that HTTP gives
+	// this header: there is no `bytes` and no size.
+	//
+	// Swagger: defines it and attaches it to no operation.
 	ContentRange *ChunkRange `json:"Content-Range,omitempty"`
 }
 
 // GetBlobParams defines parameters for GetBlob.
 type GetBlobParams struct {
-	// Range Bytes wanted.
+	// Range Bytes wanted, first and last inclusive; the last may be left out. The registry ignores it; storage does not.
 	Range *Range `json:"Range,omitempty"`
 }
 
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
-	// IfNoneMatch An entity tag that the caller has.
+	// IfNoneMatch The `ETag` of what the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Accept Media types that the caller understands.
@@ -612,7 +799,7 @@ type GetManifestParams struct {
 
 // HeadManifestParams defines parameters for HeadManifest.
 type HeadManifestParams struct {
-	// IfNoneMatch An entity tag that the caller has.
+	// IfNoneMatch The `ETag` of what the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Accept Media types that the caller understands.
@@ -624,19 +811,21 @@ type ListReferrersParams struct {
 	// ArtifactType Only referrers of this artifact type. The answer says in `OCI-Filters-Applied` whether the filter was applied.
 	ArtifactType *string `form:"artifactType,omitempty" json:"artifactType,omitempty"`
 
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
 // ListTagNamesParams defines parameters for ListTagNames.
 type ListTagNamesParams struct {
-	// N Entries wanted per page.
+	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest.
+	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
+	// (unless the order is by time).
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
@@ -734,20 +923,30 @@ type ClientInterface interface {
 
 	// ListRepositories List the names of the repositories.
 	//
+	// Needs a scope that repository tokens and, with ABAC, most roles do not have. A repository with `listEnabled` false is
+	// left out. Soft-deleted repositories are in ListDeletedRepositories.
+	//
 	// Corresponds with GET /acr/v1/_catalog (the `ListRepositories` operationId).
 	ListRepositories(ctx context.Context, params *ListRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
+	//
+	// Preview, without a published specification: what is said here is what Microsoft's command line calls. Deleted artifacts
+	// are kept for 1 to 90 days, as the registry's policy says; without the policy there are none.
 	//
 	// Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 	ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeletedManifests List a repository's soft-deleted manifests.
 	//
+	// Preview: see ListDeletedRepositories. The entries are those of ListManifests, with `deletedAt`.
+	//
 	// Corresponds with GET /acr/v1/_deleted/{name}/_manifests (the `ListDeletedManifests` operationId).
 	ListDeletedManifests(ctx context.Context, name RepositoryName, params *ListDeletedManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RestoreManifestWithBody Restore a soft-deleted manifest, and a tag on it.
+	//
+	// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -756,6 +955,8 @@ type ClientInterface interface {
 
 	// RestoreManifest Restore a soft-deleted manifest, and a tag on it.
 	//
+	// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /acr/v1/_deleted/{name}/_manifests/{digest} (the `RestoreManifest` operationId).
@@ -763,20 +964,36 @@ type ClientInterface interface {
 
 	// ListDeletedTags List a repository's soft-deleted tags.
 	//
+	// Preview: see ListDeletedRepositories. The entries name the tag `tag`, and not `name` as ListTags does.
+	//
 	// Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 	ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteRepository Delete a repository with all it holds.
+	//
+	// Everything goes: manifests, tags, blobs. The answer lists the manifests and tags.
+	//
+	// Errors: 404 NAME_UNKNOWN; 405 where the repository or something in it is locked.
 	//
 	// Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 	DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRepositoryProperties Get what the registry knows of a repository.
 	//
+	// Errors: 404 NAME_UNKNOWN.
+	//
 	// Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 	GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRepositoryAttributesWithBody Change some of a repository's attributes.
+	//
+	// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
+	// block this call.
+	//
+	// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
+	// not the images in it.
+	//
+	// Errors: 404 NAME_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -785,6 +1002,14 @@ type ClientInterface interface {
 
 	// UpdateRepositoryAttributes Change some of a repository's attributes.
 	//
+	// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
+	// block this call.
+	//
+	// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
+	// not the images in it.
+	//
+	// Errors: 404 NAME_UNKNOWN.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name} (the `UpdateRepositoryAttributes` operationId).
@@ -792,15 +1017,28 @@ type ClientInterface interface {
 
 	// ListManifests List a repository's manifests with their properties.
 	//
+	// By digest unless `orderby` says otherwise. Manifests without a tag are listed too.
+	//
+	// Errors: 404 NAME_UNKNOWN.
+	//
 	// Corresponds with GET /acr/v1/{name}/_manifests (the `ListManifests` operationId).
 	ListManifests(ctx context.Context, name RepositoryName, params *ListManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetManifestProperties Get a manifest's properties.
 	//
+	// Takes a digest only. With a tag the path matches no route: 404 in text/plain, before authorization. Resolve a tag by
+	// GetTagProperties or HeadManifest first.
+	//
+	// Errors: 404 MANIFEST_UNKNOWN.
+	//
 	// Corresponds with GET /acr/v1/{name}/_manifests/{digest} (the `GetManifestProperties` operationId).
 	GetManifestProperties(ctx context.Context, name RepositoryName, digest PathDigest, params *GetManifestPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateManifestAttributesWithBody Change some of a manifest's attributes.
+	//
+	// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
+	//
+	// Errors: 404 MANIFEST_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -809,6 +1047,10 @@ type ClientInterface interface {
 
 	// UpdateManifestAttributes Change some of a manifest's attributes.
 	//
+	// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
+	//
+	// Errors: 404 MANIFEST_UNKNOWN.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
@@ -816,20 +1058,33 @@ type ClientInterface interface {
 
 	// ListTags List a repository's tags with their properties.
 	//
+	// By name unless `orderby` says otherwise. With `digest`, the tags of one manifest; the link to the next page does not
+	// repeat it, so it has to be added again.
+	//
+	// Errors: 404 NAME_UNKNOWN.
+	//
 	// Corresponds with GET /acr/v1/{name}/_tags (the `ListTags` operationId).
 	ListTags(ctx context.Context, name RepositoryName, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTag Remove a tag and keep the manifest.
+	//
+	// Errors: 404 TAG_UNKNOWN, also where the repository does not exist; 405 where the tag is locked.
 	//
 	// Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTagProperties Get a tag's properties.
 	//
+	// Errors: 404 TAG_UNKNOWN "the specified tag does not exist".
+	//
 	// Corresponds with GET /acr/v1/{name}/_tags/{tag} (the `GetTagProperties` operationId).
 	GetTagProperties(ctx context.Context, name RepositoryName, tag TagName, params *GetTagPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateTagAttributesWithBody Change some of a tag's attributes.
+	//
+	// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
+	//
+	// Errors: 404 TAG_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -838,12 +1093,23 @@ type ClientInterface interface {
 
 	// UpdateTagAttributes Change some of a tag's attributes.
 	//
+	// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
+	//
+	// Errors: 404 TAG_UNKNOWN.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name}/_tags/{tag} (the `UpdateTagAttributes` operationId).
 	UpdateTagAttributes(ctx context.Context, name RepositoryName, tag TagName, params *UpdateTagAttributesParams, body UpdateTagAttributesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExchangeEntraTokenWithBody Exchange an Entra access token for a refresh token of the registry.
+	//
+	// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
+	// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
+	// (`iat` and `nbf` are set back by 15 minutes).
+	//
+	// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
+	// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -852,6 +1118,13 @@ type ClientInterface interface {
 
 	// ExchangeEntraTokenWithFormdataBody Exchange an Entra access token for a refresh token of the registry.
 	//
+	// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
+	// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
+	// (`iat` and `nbf` are set back by 15 minutes).
+	//
+	// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
+	// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
+	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/exchange (the `ExchangeEntraToken` operationId).
@@ -859,10 +1132,24 @@ type ClientInterface interface {
 
 	// GetAccessTokenWithBasic Get an access token with a user name and a password.
 	//
+	// For the admin user, a repository token (a name and a generated password), a service principal (application id and
+	// secret), or the user `00000000-0000-0000-0000-000000000000` with a refresh token as the password.
+	//
+	// Errors: 401 UNAUTHORIZED, without a challenge.
+	//
 	// Corresponds with GET /oauth2/token (the `GetAccessTokenWithBasic` operationId).
 	GetAccessTokenWithBasic(ctx context.Context, params *GetAccessTokenWithBasicParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
+	//
+	// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
+	// one, on registries that allow anonymous pulls.
+	//
+	// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
+	// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
+	// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
+	//
+	// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -871,6 +1158,15 @@ type ClientInterface interface {
 
 	// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
 	//
+	// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
+	// one, on registries that allow anonymous pulls.
+	//
+	// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
+	// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
+	// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
+	//
+	// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
+	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
@@ -878,15 +1174,35 @@ type ClientInterface interface {
 
 	// CheckSupport Ask whether the registry is there and takes the caller's token.
 	//
+	// The cheapest call there is: good for asking whether a host is a registry, and for provoking a challenge. Without a token
+	// the answer is 401 even on a registry that allows anonymous pulls. The challenge may lack a scope, or have an empty one.
+	//
 	// Corresponds with GET /v2/ (the `CheckSupport` operationId).
 	CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
 	//
+	// The same list as ListRepositories, without `api-version`. The distribution specification has dropped this call since;
+	// registries keep it. A repository with `listEnabled` false is left out.
+	//
 	// Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 	ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartUploadWithBody Open an upload session, mount a blob of another repository, or upload a blob in one request.
+	//
+	// Three calls in one, told apart by the query. The slash at the end of the path is part of it. Needs
+	// `repository:{from}:pull` too, if it is to mount from another repository.
+	//
+	// - Nothing in the query: a session is opened (202), and the blob goes to its `Location` by UploadChunk and
+	//   CompleteUpload.
+	// - `mount` and `from`: the blob is taken over from another repository of the registry (201), or, where that cannot be
+	//   done, a session is opened as above (202). The blob then has to be uploaded.
+	// - `digest`, and the blob as the body: the whole upload in one request (201). A registry that does not take it opens a
+	//   session (202).
+	//
+	// Errors: 405 where the repository is locked (`writeEnabled` false) or the storage is full.
+	//
+	// Swagger: has the mount only, with both of its parameters required, and 201 only.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -895,15 +1211,33 @@ type ClientInterface interface {
 
 	// CancelUpload Give up a session.
 	//
+	// What was uploaded is dropped. A session that nobody cancels times out eventually; after how long is not documented.
+	//
+	// Errors: 404 BLOB_UPLOAD_UNKNOWN.
+	//
 	// Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 	CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUploadStatus Ask a session how far it has come.
 	//
+	// `Range` says how many bytes the session holds; but an empty session says `0-0`, as one with a single byte does.
+	// Asked with a `Location` from before a chunk that did arrive, the answer is 404 and the session is lost.
+	//
+	// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID.
+	//
 	// Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 	GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UploadChunkWithBody Append a chunk to a session.
+	//
+	// Chunks come in order, one at a time, each at the `Location` that the last answer gave. **A chunk must not be sent again
+	// after a doubt**: if the first one did arrive, the offset has moved, the second one is answered 404 BLOB_UPLOAD_INVALID
+	// and the session is lost. Start the blob anew instead.
+	//
+	// A chunk may have any size above 0; the front end of some registries refuses bodies above some 20 MB with 413. Send
+	// a `Content-Length`. `Content-Range` is optional; its form is not that of HTTP, and `bytes 0-9/*` is refused.
+	//
+	// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID; 413 without JSON; 416 RANGE_INVALID.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -912,6 +1246,14 @@ type ClientInterface interface {
 
 	// CompleteUploadWithBody Close a session and make its bytes a blob.
 	//
+	// `digest` is appended to the query that `Location` already has. The body may be the last chunk, or the whole blob if no
+	// chunk was sent, or empty.
+	//
+	// Errors: 400 DIGEST_INVALID "provided digest did not match uploaded content" where the bytes have another digest, or
+	// (with the detail "digest parsing failed") `digest` is none; errors of UploadChunk.
+	//
+	// Swagger: lists a `Range` among the headers; the wire has none.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v2/{name}/blobs/uploads/{uuid} (the `CompleteUpload` operationId).
@@ -919,35 +1261,93 @@ type ClientInterface interface {
 
 	// DeleteBlob Delete a blob from a repository.
 	//
+	// For blobs that no manifest refers to. Nothing checks that: a manifest that does is broken afterwards.
+	//
+	// Errors: 404 BLOB_UNKNOWN "blob unknown to registry".
+	//
+	// Swagger: declares a binary body and `Docker-Content-Digest`; the recorded answer has neither.
+	//
 	// Corresponds with DELETE /v2/{name}/blobs/{digest} (the `DeleteBlob` operationId).
 	DeleteBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetBlob Get a blob, or the link under which storage hands it out.
+	//
+	// The registry itself hardly ever sends the bytes. It answers 307 with a signed link to storage (`*.blob.core.windows.net`,
+	// or the registry's own data endpoint `NAME.REGION.data.azurecr.io`). About the link:
+	//
+	// - Fetch it with a bare GET. **Do not send `Authorization` along**: storage takes it for a bad signature of its own kind
+	//   and answers 400 or 403 in XML.
+	// - Do send `Range` along: storage honours it (206, `Content-Range: bytes 0-255/1044`; 416 behind the end), the registry
+	//   does not look at it.
+	// - Take it as it is. Its path may have a double slash, and its query is signed.
+	// - It lives for 20 to 30 minutes. To go on after that, call GetBlob again.
+	// - Storage sends no `Docker-Content-Digest`. Only hashing tells whether the bytes are right.
+	//
+	// 200 and 206 are for registries that send the bytes themselves, such as a connected registry.
+	//
+	// Errors: 404 BLOB_UNKNOWN; 404 NAME_UNKNOWN.
 	//
 	// Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 	GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadBlob Ask whether a blob is there, and for its size.
 	//
+	// Answered by the registry, without a redirect, with the full size in `Content-Length`. A `Range` header is ignored and
+	// there is no `Accept-Ranges`: that ranges work cannot be found out here, but they do. An error has no body.
+	//
+	// Swagger: allows 307, and advises to ask here for ranges.
+	//
 	// Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 	HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteManifest Delete a manifest and every tag that points at it.
+	//
+	// Takes a digest, although the path has room for a tag: with a tag the answer is 405 UNSUPPORTED. To remove a tag and
+	// keep the manifest, use DeleteTag.
+	//
+	// Deleting an index leaves its manifests; deleting a manifest of an index leaves the index broken; deleting a subject
+	// deletes its referrers. With the soft-delete policy the manifest can be restored for some days.
+	//
+	// Errors: 404 MANIFEST_UNKNOWN, without a detail; 405 where the manifest is locked (`deleteEnabled` or `writeEnabled`
+	// false).
 	//
 	// Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 	DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetManifest Get a manifest, byte for byte.
 	//
+	// The bytes are those that were pushed. Do not decode and encode them: the digest is of the bytes.
+	//
+	// **Say in `Accept` what you understand**, always with every type that you can take. (OpenAPI reserves the header, so it is
+	// not among the parameters.) For an image under a Docker tag and an `Accept` that names none of its types, the registry
+	// converts the manifest to Docker schema 1 on the fly: 200, another media type, another digest. For OCI content it
+	// answers 404 instead.
+	//
+	// Errors: 404 MANIFEST_UNKNOWN, with `{"Tag":"T"}` or `{"Name":"N","Revision":"D"}` as the detail; 404 NAME_UNKNOWN;
+	// 405 where the manifest is quarantined or not readable (`readEnabled` false).
+	//
 	// Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadManifest Ask for a manifest's digest, size and media type.
 	//
+	// The cheapest way to resolve a tag to a digest with `pull` alone. `Accept` matters as it does for GetManifest. An error has
+	// no body: the status is all there is, and 404 may mean the repository, the tag or the digest.
+	//
 	// Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 	HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutManifestWithBody Push a manifest under a tag or under its own digest.
+	//
+	// `Content-Type` must be the media type of the manifest; if the body has a `mediaType`, both must agree. All blobs and, for
+	// an index, all manifests that it names must be in the repository already. At most 4 MiB. Any type of config is taken.
+	//
+	// A tag moves to the new manifest; the old one stays, without the tag. Pushing to a repository that does not exist
+	// creates it.
+	//
+	// Errors: 400 MANIFEST_INVALID (media type and body disagree, or not a manifest), with `{"Reason":{}}` as the detail;
+	// 400 DIGEST_INVALID (pushed under another digest); 400 MANIFEST_BLOB_UNKNOWN; 400 TAG_INVALID; 405 where the tag or the
+	// repository is locked (`writeEnabled` false), the storage is full, or the same digest is soft-deleted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -956,16 +1356,32 @@ type ClientInterface interface {
 
 	// ListReferrers List the manifests whose subject is the given one.
 	//
+	// Signatures, SBOMs and whatever else was pushed with the given manifest as its `subject`.
+	//
+	// - Throttled in a category of its own, and as a read as well: see 429.
+	// - A manifest without referrers, and one that the registry does not have, gives an empty index by the specification.
+	// - A descriptor may come without `artifactType`, if the referrer has only the media type of its config. A client that
+	//   filters must do so itself where `OCI-Filters-Applied` is absent.
+	// - Registries encrypted with a customer-managed key do not have this call: 404. There, referrers are found under the tag
+	//   `sha256-HEX`, as the specification's fallback says.
+	//
+	// `n` and `last` are not in the specification; they are understood, as in the other lists.
+	//
 	// Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 	ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTagNames List the names of a repository's tags, in the form of the distribution specification.
+	//
+	// Names alone, readable with `pull`. ListTags says more, and wants `metadata_read`. A tag with `listEnabled` false is left out.
 	//
 	// Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 	ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListRepositories List the names of the repositories.
+//
+// Needs a scope that repository tokens and, with ABAC, most roles do not have. A repository with `listEnabled` false is
+// left out. Soft-deleted repositories are in ListDeletedRepositories.
 //
 // Corresponds with GET /acr/v1/_catalog (the `ListRepositories` operationId).
 func (c *Client) ListRepositories(ctx context.Context, params *ListRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -982,6 +1398,9 @@ func (c *Client) ListRepositories(ctx context.Context, params *ListRepositoriesP
 
 // ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
 //
+// Preview, without a published specification: what is said here is what Microsoft's command line calls. Deleted artifacts
+// are kept for 1 to 90 days, as the registry's policy says; without the policy there are none.
+//
 // Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 func (c *Client) ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedRepositoriesRequest(c.Server, params)
@@ -997,6 +1416,8 @@ func (c *Client) ListDeletedRepositories(ctx context.Context, params *ListDelete
 
 // ListDeletedManifests List a repository's soft-deleted manifests.
 //
+// Preview: see ListDeletedRepositories. The entries are those of ListManifests, with `deletedAt`.
+//
 // Corresponds with GET /acr/v1/_deleted/{name}/_manifests (the `ListDeletedManifests` operationId).
 func (c *Client) ListDeletedManifests(ctx context.Context, name RepositoryName, params *ListDeletedManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedManifestsRequest(c.Server, name, params)
@@ -1011,6 +1432,8 @@ func (c *Client) ListDeletedManifests(ctx context.Context, name RepositoryName, 
 }
 
 // RestoreManifestWithBody Restore a soft-deleted manifest, and a tag on it.
+//
+// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1029,6 +1452,8 @@ func (c *Client) RestoreManifestWithBody(ctx context.Context, name RepositoryNam
 
 // RestoreManifest Restore a soft-deleted manifest, and a tag on it.
 //
+// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /acr/v1/_deleted/{name}/_manifests/{digest} (the `RestoreManifest` operationId).
@@ -1046,6 +1471,8 @@ func (c *Client) RestoreManifest(ctx context.Context, name RepositoryName, diges
 
 // ListDeletedTags List a repository's soft-deleted tags.
 //
+// Preview: see ListDeletedRepositories. The entries name the tag `tag`, and not `name` as ListTags does.
+//
 // Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedTagsRequest(c.Server, name, params)
@@ -1060,6 +1487,10 @@ func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, param
 }
 
 // DeleteRepository Delete a repository with all it holds.
+//
+// Everything goes: manifests, tags, blobs. The answer lists the manifests and tags.
+//
+// Errors: 404 NAME_UNKNOWN; 405 where the repository or something in it is locked.
 //
 // Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1076,6 +1507,8 @@ func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, para
 
 // GetRepositoryProperties Get what the registry knows of a repository.
 //
+// Errors: 404 NAME_UNKNOWN.
+//
 // Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 func (c *Client) GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRepositoryPropertiesRequest(c.Server, name, params)
@@ -1090,6 +1523,14 @@ func (c *Client) GetRepositoryProperties(ctx context.Context, name RepositoryNam
 }
 
 // UpdateRepositoryAttributesWithBody Change some of a repository's attributes.
+//
+// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
+// block this call.
+//
+// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
+// not the images in it.
+//
+// Errors: 404 NAME_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1108,6 +1549,14 @@ func (c *Client) UpdateRepositoryAttributesWithBody(ctx context.Context, name Re
 
 // UpdateRepositoryAttributes Change some of a repository's attributes.
 //
+// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
+// block this call.
+//
+// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
+// not the images in it.
+//
+// Errors: 404 NAME_UNKNOWN.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name} (the `UpdateRepositoryAttributes` operationId).
@@ -1125,6 +1574,10 @@ func (c *Client) UpdateRepositoryAttributes(ctx context.Context, name Repository
 
 // ListManifests List a repository's manifests with their properties.
 //
+// By digest unless `orderby` says otherwise. Manifests without a tag are listed too.
+//
+// Errors: 404 NAME_UNKNOWN.
+//
 // Corresponds with GET /acr/v1/{name}/_manifests (the `ListManifests` operationId).
 func (c *Client) ListManifests(ctx context.Context, name RepositoryName, params *ListManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListManifestsRequest(c.Server, name, params)
@@ -1140,6 +1593,11 @@ func (c *Client) ListManifests(ctx context.Context, name RepositoryName, params 
 
 // GetManifestProperties Get a manifest's properties.
 //
+// Takes a digest only. With a tag the path matches no route: 404 in text/plain, before authorization. Resolve a tag by
+// GetTagProperties or HeadManifest first.
+//
+// Errors: 404 MANIFEST_UNKNOWN.
+//
 // Corresponds with GET /acr/v1/{name}/_manifests/{digest} (the `GetManifestProperties` operationId).
 func (c *Client) GetManifestProperties(ctx context.Context, name RepositoryName, digest PathDigest, params *GetManifestPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetManifestPropertiesRequest(c.Server, name, digest, params)
@@ -1154,6 +1612,10 @@ func (c *Client) GetManifestProperties(ctx context.Context, name RepositoryName,
 }
 
 // UpdateManifestAttributesWithBody Change some of a manifest's attributes.
+//
+// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
+//
+// Errors: 404 MANIFEST_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1172,6 +1634,10 @@ func (c *Client) UpdateManifestAttributesWithBody(ctx context.Context, name Repo
 
 // UpdateManifestAttributes Change some of a manifest's attributes.
 //
+// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
+//
+// Errors: 404 MANIFEST_UNKNOWN.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
@@ -1189,6 +1655,11 @@ func (c *Client) UpdateManifestAttributes(ctx context.Context, name RepositoryNa
 
 // ListTags List a repository's tags with their properties.
 //
+// By name unless `orderby` says otherwise. With `digest`, the tags of one manifest; the link to the next page does not
+// repeat it, so it has to be added again.
+//
+// Errors: 404 NAME_UNKNOWN.
+//
 // Corresponds with GET /acr/v1/{name}/_tags (the `ListTags` operationId).
 func (c *Client) ListTags(ctx context.Context, name RepositoryName, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListTagsRequest(c.Server, name, params)
@@ -1203,6 +1674,8 @@ func (c *Client) ListTags(ctx context.Context, name RepositoryName, params *List
 }
 
 // DeleteTag Remove a tag and keep the manifest.
+//
+// Errors: 404 TAG_UNKNOWN, also where the repository does not exist; 405 where the tag is locked.
 //
 // Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 func (c *Client) DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1219,6 +1692,8 @@ func (c *Client) DeleteTag(ctx context.Context, name RepositoryName, tag TagName
 
 // GetTagProperties Get a tag's properties.
 //
+// Errors: 404 TAG_UNKNOWN "the specified tag does not exist".
+//
 // Corresponds with GET /acr/v1/{name}/_tags/{tag} (the `GetTagProperties` operationId).
 func (c *Client) GetTagProperties(ctx context.Context, name RepositoryName, tag TagName, params *GetTagPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTagPropertiesRequest(c.Server, name, tag, params)
@@ -1233,6 +1708,10 @@ func (c *Client) GetTagProperties(ctx context.Context, name RepositoryName, tag 
 }
 
 // UpdateTagAttributesWithBody Change some of a tag's attributes.
+//
+// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
+//
+// Errors: 404 TAG_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1251,6 +1730,10 @@ func (c *Client) UpdateTagAttributesWithBody(ctx context.Context, name Repositor
 
 // UpdateTagAttributes Change some of a tag's attributes.
 //
+// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
+//
+// Errors: 404 TAG_UNKNOWN.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name}/_tags/{tag} (the `UpdateTagAttributes` operationId).
@@ -1267,6 +1750,13 @@ func (c *Client) UpdateTagAttributes(ctx context.Context, name RepositoryName, t
 }
 
 // ExchangeEntraTokenWithBody Exchange an Entra access token for a refresh token of the registry.
+//
+// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
+// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
+// (`iat` and `nbf` are set back by 15 minutes).
+//
+// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
+// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1285,6 +1775,13 @@ func (c *Client) ExchangeEntraTokenWithBody(ctx context.Context, params *Exchang
 
 // ExchangeEntraTokenWithFormdataBody Exchange an Entra access token for a refresh token of the registry.
 //
+// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
+// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
+// (`iat` and `nbf` are set back by 15 minutes).
+//
+// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
+// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
+//
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
 // Corresponds with POST /oauth2/exchange (the `ExchangeEntraToken` operationId).
@@ -1302,6 +1799,11 @@ func (c *Client) ExchangeEntraTokenWithFormdataBody(ctx context.Context, params 
 
 // GetAccessTokenWithBasic Get an access token with a user name and a password.
 //
+// For the admin user, a repository token (a name and a generated password), a service principal (application id and
+// secret), or the user `00000000-0000-0000-0000-000000000000` with a refresh token as the password.
+//
+// Errors: 401 UNAUTHORIZED, without a challenge.
+//
 // Corresponds with GET /oauth2/token (the `GetAccessTokenWithBasic` operationId).
 func (c *Client) GetAccessTokenWithBasic(ctx context.Context, params *GetAccessTokenWithBasicParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAccessTokenWithBasicRequest(c.Server, params)
@@ -1316,6 +1818,15 @@ func (c *Client) GetAccessTokenWithBasic(ctx context.Context, params *GetAccessT
 }
 
 // GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
+//
+// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
+// one, on registries that allow anonymous pulls.
+//
+// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
+// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
+// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
+//
+// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1334,6 +1845,15 @@ func (c *Client) GetAccessTokenWithBody(ctx context.Context, params *GetAccessTo
 
 // GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
 //
+// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
+// one, on registries that allow anonymous pulls.
+//
+// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
+// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
+// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
+//
+// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
+//
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
 // Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
@@ -1351,6 +1871,9 @@ func (c *Client) GetAccessTokenWithFormdataBody(ctx context.Context, params *Get
 
 // CheckSupport Ask whether the registry is there and takes the caller's token.
 //
+// The cheapest call there is: good for asking whether a host is a registry, and for provoking a challenge. Without a token
+// the answer is 401 even on a registry that allows anonymous pulls. The challenge may lack a scope, or have an empty one.
+//
 // Corresponds with GET /v2/ (the `CheckSupport` operationId).
 func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckSupportRequest(c.Server)
@@ -1366,6 +1889,9 @@ func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
 //
+// The same list as ListRepositories, without `api-version`. The distribution specification has dropped this call since;
+// registries keep it. A repository with `listEnabled` false is left out.
+//
 // Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 func (c *Client) ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRepositoryNamesRequest(c.Server, params)
@@ -1380,6 +1906,20 @@ func (c *Client) ListRepositoryNames(ctx context.Context, params *ListRepository
 }
 
 // StartUploadWithBody Open an upload session, mount a blob of another repository, or upload a blob in one request.
+//
+// Three calls in one, told apart by the query. The slash at the end of the path is part of it. Needs
+// `repository:{from}:pull` too, if it is to mount from another repository.
+//
+//   - Nothing in the query: a session is opened (202), and the blob goes to its `Location` by UploadChunk and
+//     CompleteUpload.
+//   - `mount` and `from`: the blob is taken over from another repository of the registry (201), or, where that cannot be
+//     done, a session is opened as above (202). The blob then has to be uploaded.
+//   - `digest`, and the blob as the body: the whole upload in one request (201). A registry that does not take it opens a
+//     session (202).
+//
+// Errors: 405 where the repository is locked (`writeEnabled` false) or the storage is full.
+//
+// Swagger: has the mount only, with both of its parameters required, and 201 only.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1398,6 +1938,10 @@ func (c *Client) StartUploadWithBody(ctx context.Context, name RepositoryName, p
 
 // CancelUpload Give up a session.
 //
+// What was uploaded is dropped. A session that nobody cancels times out eventually; after how long is not documented.
+//
+// Errors: 404 BLOB_UPLOAD_UNKNOWN.
+//
 // Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelUploadRequest(c.Server, name, uuid)
@@ -1413,6 +1957,11 @@ func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid Upl
 
 // GetUploadStatus Ask a session how far it has come.
 //
+// `Range` says how many bytes the session holds; but an empty session says `0-0`, as one with a single byte does.
+// Asked with a `Location` from before a chunk that did arrive, the answer is 404 and the session is lost.
+//
+// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID.
+//
 // Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 func (c *Client) GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUploadStatusRequest(c.Server, name, uuid)
@@ -1427,6 +1976,15 @@ func (c *Client) GetUploadStatus(ctx context.Context, name RepositoryName, uuid 
 }
 
 // UploadChunkWithBody Append a chunk to a session.
+//
+// Chunks come in order, one at a time, each at the `Location` that the last answer gave. **A chunk must not be sent again
+// after a doubt**: if the first one did arrive, the offset has moved, the second one is answered 404 BLOB_UPLOAD_INVALID
+// and the session is lost. Start the blob anew instead.
+//
+// A chunk may have any size above 0; the front end of some registries refuses bodies above some 20 MB with 413. Send
+// a `Content-Length`. `Content-Range` is optional; its form is not that of HTTP, and `bytes 0-9/*` is refused.
+//
+// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID; 413 without JSON; 416 RANGE_INVALID.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1445,6 +2003,14 @@ func (c *Client) UploadChunkWithBody(ctx context.Context, name RepositoryName, u
 
 // CompleteUploadWithBody Close a session and make its bytes a blob.
 //
+// `digest` is appended to the query that `Location` already has. The body may be the last chunk, or the whole blob if no
+// chunk was sent, or empty.
+//
+// Errors: 400 DIGEST_INVALID "provided digest did not match uploaded content" where the bytes have another digest, or
+// (with the detail "digest parsing failed") `digest` is none; errors of UploadChunk.
+//
+// Swagger: lists a `Range` among the headers; the wire has none.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v2/{name}/blobs/uploads/{uuid} (the `CompleteUpload` operationId).
@@ -1462,6 +2028,12 @@ func (c *Client) CompleteUploadWithBody(ctx context.Context, name RepositoryName
 
 // DeleteBlob Delete a blob from a repository.
 //
+// For blobs that no manifest refers to. Nothing checks that: a manifest that does is broken afterwards.
+//
+// Errors: 404 BLOB_UNKNOWN "blob unknown to registry".
+//
+// Swagger: declares a binary body and `Docker-Content-Digest`; the recorded answer has neither.
+//
 // Corresponds with DELETE /v2/{name}/blobs/{digest} (the `DeleteBlob` operationId).
 func (c *Client) DeleteBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteBlobRequest(c.Server, name, digest)
@@ -1476,6 +2048,21 @@ func (c *Client) DeleteBlob(ctx context.Context, name RepositoryName, digest Pat
 }
 
 // GetBlob Get a blob, or the link under which storage hands it out.
+//
+// The registry itself hardly ever sends the bytes. It answers 307 with a signed link to storage (`*.blob.core.windows.net`,
+// or the registry's own data endpoint `NAME.REGION.data.azurecr.io`). About the link:
+//
+//   - Fetch it with a bare GET. **Do not send `Authorization` along**: storage takes it for a bad signature of its own kind
+//     and answers 400 or 403 in XML.
+//   - Do send `Range` along: storage honours it (206, `Content-Range: bytes 0-255/1044`; 416 behind the end), the registry
+//     does not look at it.
+//   - Take it as it is. Its path may have a double slash, and its query is signed.
+//   - It lives for 20 to 30 minutes. To go on after that, call GetBlob again.
+//   - Storage sends no `Docker-Content-Digest`. Only hashing tells whether the bytes are right.
+//
+// 200 and 206 are for registries that send the bytes themselves, such as a connected registry.
+//
+// Errors: 404 BLOB_UNKNOWN; 404 NAME_UNKNOWN.
 //
 // Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1492,6 +2079,11 @@ func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDi
 
 // HeadBlob Ask whether a blob is there, and for its size.
 //
+// Answered by the registry, without a redirect, with the full size in `Content-Length`. A `Range` header is ignored and
+// there is no `Accept-Ranges`: that ranges work cannot be found out here, but they do. An error has no body.
+//
+// Swagger: allows 307, and advises to ask here for ranges.
+//
 // Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeadBlobRequest(c.Server, name, digest)
@@ -1506,6 +2098,15 @@ func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathD
 }
 
 // DeleteManifest Delete a manifest and every tag that points at it.
+//
+// Takes a digest, although the path has room for a tag: with a tag the answer is 405 UNSUPPORTED. To remove a tag and
+// keep the manifest, use DeleteTag.
+//
+// Deleting an index leaves its manifests; deleting a manifest of an index leaves the index broken; deleting a subject
+// deletes its referrers. With the soft-delete policy the manifest can be restored for some days.
+//
+// Errors: 404 MANIFEST_UNKNOWN, without a detail; 405 where the manifest is locked (`deleteEnabled` or `writeEnabled`
+// false).
 //
 // Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1522,6 +2123,16 @@ func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, refere
 
 // GetManifest Get a manifest, byte for byte.
 //
+// The bytes are those that were pushed. Do not decode and encode them: the digest is of the bytes.
+//
+// **Say in `Accept` what you understand**, always with every type that you can take. (OpenAPI reserves the header, so it is
+// not among the parameters.) For an image under a Docker tag and an `Accept` that names none of its types, the registry
+// converts the manifest to Docker schema 1 on the fly: 200, another media type, another digest. For OCI content it
+// answers 404 instead.
+//
+// Errors: 404 MANIFEST_UNKNOWN, with `{"Tag":"T"}` or `{"Name":"N","Revision":"D"}` as the detail; 404 NAME_UNKNOWN;
+// 405 where the manifest is quarantined or not readable (`readEnabled` false).
+//
 // Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetManifestRequest(c.Server, name, reference, params)
@@ -1537,6 +2148,9 @@ func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference
 
 // HeadManifest Ask for a manifest's digest, size and media type.
 //
+// The cheapest way to resolve a tag to a digest with `pull` alone. `Accept` matters as it does for GetManifest. An error has
+// no body: the status is all there is, and 404 may mean the repository, the tag or the digest.
+//
 // Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 func (c *Client) HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeadManifestRequest(c.Server, name, reference, params)
@@ -1551,6 +2165,16 @@ func (c *Client) HeadManifest(ctx context.Context, name RepositoryName, referenc
 }
 
 // PutManifestWithBody Push a manifest under a tag or under its own digest.
+//
+// `Content-Type` must be the media type of the manifest; if the body has a `mediaType`, both must agree. All blobs and, for
+// an index, all manifests that it names must be in the repository already. At most 4 MiB. Any type of config is taken.
+//
+// A tag moves to the new manifest; the old one stays, without the tag. Pushing to a repository that does not exist
+// creates it.
+//
+// Errors: 400 MANIFEST_INVALID (media type and body disagree, or not a manifest), with `{"Reason":{}}` as the detail;
+// 400 DIGEST_INVALID (pushed under another digest); 400 MANIFEST_BLOB_UNKNOWN; 400 TAG_INVALID; 405 where the tag or the
+// repository is locked (`writeEnabled` false), the storage is full, or the same digest is soft-deleted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1569,6 +2193,17 @@ func (c *Client) PutManifestWithBody(ctx context.Context, name RepositoryName, r
 
 // ListReferrers List the manifests whose subject is the given one.
 //
+// Signatures, SBOMs and whatever else was pushed with the given manifest as its `subject`.
+//
+//   - Throttled in a category of its own, and as a read as well: see 429.
+//   - A manifest without referrers, and one that the registry does not have, gives an empty index by the specification.
+//   - A descriptor may come without `artifactType`, if the referrer has only the media type of its config. A client that
+//     filters must do so itself where `OCI-Filters-Applied` is absent.
+//   - Registries encrypted with a customer-managed key do not have this call: 404. There, referrers are found under the tag
+//     `sha256-HEX`, as the specification's fallback says.
+//
+// `n` and `last` are not in the specification; they are understood, as in the other lists.
+//
 // Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListReferrersRequest(c.Server, name, digest, params)
@@ -1583,6 +2218,8 @@ func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest 
 }
 
 // ListTagNames List the names of a repository's tags, in the form of the distribution specification.
+//
+// Names alone, readable with `pull`. ListTags says more, and wants `metadata_read`. A tag with `listEnabled` false is left out.
 //
 // Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 func (c *Client) ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4211,7 +4848,7 @@ func ParseStartUpload201Headers(header http.Header) (StartUpload201Headers, erro
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return StartUpload201Headers{}, err
 		}
 	}
@@ -4236,7 +4873,7 @@ func ParseStartUpload202Headers(header http.Header) (StartUpload202Headers, erro
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return StartUpload202Headers{}, err
 		}
 	}
@@ -4246,7 +4883,7 @@ func ParseStartUpload202Headers(header http.Header) (StartUpload202Headers, erro
 		}
 	}
 	if value := header.Get("Range"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return StartUpload202Headers{}, err
 		}
 	}
@@ -4287,12 +4924,12 @@ func ParseGetUploadStatus204Headers(header http.Header) (GetUploadStatus204Heade
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetUploadStatus204Headers{}, err
 		}
 	}
 	if value := header.Get("Range"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetUploadStatus204Headers{}, err
 		}
 	}
@@ -4316,12 +4953,12 @@ func ParseUploadChunk202Headers(header http.Header) (UploadChunk202Headers, erro
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return UploadChunk202Headers{}, err
 		}
 	}
 	if value := header.Get("Range"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return UploadChunk202Headers{}, err
 		}
 	}
@@ -4332,7 +4969,6 @@ func ParseUploadChunk202Headers(header http.Header) (UploadChunk202Headers, erro
 type CompleteUpload201Headers struct {
 	DockerContentDigest Digest
 	Location            string
-	Range               string
 }
 
 // ParseCompleteUpload201Headers reads the response headers of CompleteUpload with status 201. It
@@ -4340,17 +4976,12 @@ type CompleteUpload201Headers struct {
 func ParseCompleteUpload201Headers(header http.Header) (CompleteUpload201Headers, error) {
 	var headers CompleteUpload201Headers
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return CompleteUpload201Headers{}, err
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
-			return CompleteUpload201Headers{}, err
-		}
-	}
-	if value := header.Get("Range"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Range", value, &headers.Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return CompleteUpload201Headers{}, err
 		}
 	}
@@ -4359,7 +4990,6 @@ func ParseCompleteUpload201Headers(header http.Header) (CompleteUpload201Headers
 
 // DeleteBlob202Headers holds the response headers of DeleteBlob with status 202. A header that the server left out is zero.
 type DeleteBlob202Headers struct {
-	DockerContentDigest                 Digest
 	XMsRatelimitRemainingCallsPerSecond float64
 }
 
@@ -4367,11 +4997,6 @@ type DeleteBlob202Headers struct {
 // fails on a header that is there but not of its type.
 func ParseDeleteBlob202Headers(header http.Header) (DeleteBlob202Headers, error) {
 	var headers DeleteBlob202Headers
-	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
-			return DeleteBlob202Headers{}, err
-		}
-	}
 	if value := header.Get("X-Ms-Ratelimit-Remaining-Calls-Per-Second"); value != "" {
 		if err := runtime.BindStyledParameterWithOptions("simple", "X-Ms-Ratelimit-Remaining-Calls-Per-Second", value, &headers.XMsRatelimitRemainingCallsPerSecond, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "number", Format: "double"}); err != nil {
 			return DeleteBlob202Headers{}, err
@@ -4467,12 +5092,12 @@ type GetBlob307Headers struct {
 func ParseGetBlob307Headers(header http.Header) (GetBlob307Headers, error) {
 	var headers GetBlob307Headers
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetBlob307Headers{}, err
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetBlob307Headers{}, err
 		}
 	}
@@ -4508,7 +5133,7 @@ func ParseHeadBlob200Headers(header http.Header) (HeadBlob200Headers, error) {
 		}
 	}
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return HeadBlob200Headers{}, err
 		}
 	}
@@ -4531,12 +5156,12 @@ type HeadBlob307Headers struct {
 func ParseHeadBlob307Headers(header http.Header) (HeadBlob307Headers, error) {
 	var headers HeadBlob307Headers
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return HeadBlob307Headers{}, err
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return HeadBlob307Headers{}, err
 		}
 	}
@@ -4583,7 +5208,7 @@ func ParseGetManifest200Headers(header http.Header) (GetManifest200Headers, erro
 		}
 	}
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetManifest200Headers{}, err
 		}
 	}
@@ -4641,7 +5266,7 @@ func ParseHeadManifest200Headers(header http.Header) (HeadManifest200Headers, er
 		}
 	}
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return HeadManifest200Headers{}, err
 		}
 	}
@@ -4688,12 +5313,12 @@ type PutManifest201Headers struct {
 func ParsePutManifest201Headers(header http.Header) (PutManifest201Headers, error) {
 	var headers PutManifest201Headers
 	if value := header.Get("Docker-Content-Digest"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Content-Digest", value, &headers.DockerContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return PutManifest201Headers{}, err
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return PutManifest201Headers{}, err
 		}
 	}
