@@ -51,7 +51,8 @@ const (
 	maxPageSize     = 8 << 20
 	maxPropertySize = 1 << 20
 	defaultMaxPages = 10_000
-	defaultPageSize = 1000
+	defaultPageSize = 1000      // the most that a registry gives
+	maxPageEntries  = 1_000_000 // what a page size is cut to: the registry cuts it further
 )
 
 // settleTime bounds best-effort calls that run after the caller's context has ended.

@@ -68,12 +68,17 @@ type tally struct{}
 // Do implements policy.Policy.
 func (tally) Do(req *policy.Request) (*http.Response, error) {
 	resp, err := req.Next()
-	if a, ok := req.Raw().Context().Value(attemptsKey{}).(*attempts); ok {
-		if err != nil || resp.StatusCode == http.StatusInternalServerError || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout {
-			a.doubtful = true
-		}
+	if err != nil || resp.StatusCode == http.StatusInternalServerError || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout {
+		doubt(req.Raw().Context())
 	}
 	return resp, err
+}
+
+// doubt notes that a try of this call may have been carried out though its answer was lost.
+func doubt(ctx context.Context) {
+	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok {
+		a.doubtful = true
+	}
 }
 
 // journal writes one debug record per exchange, without headers, queries and bodies.

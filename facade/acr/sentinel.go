@@ -1,6 +1,11 @@
 package acr
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
 
 // What an answer of the registry amounts to, whatever its wire code: errors.Is finds these in an *Error by its status.
 var (
@@ -31,8 +36,41 @@ var (
 	ErrManifestMalformed = errors.New("malformed manifest")
 	// ErrTagExists: PutManifestOptions.IfAbsent found the tag taken by another manifest.
 	ErrTagExists = errors.New("tag exists")
-	// ErrSubjectIgnored: the registry did not record the subject of a manifest and has no referrers API.
-	ErrListMalformed = errors.New("malformed list")
+	// ErrMalformedReply: a reply is not the document it has to be.
+	ErrMalformedReply = errors.New("malformed reply")
 	// ErrListEndless: a list went in circles or passed its limit of pages.
 	ErrListEndless = errors.New("endless list")
+)
+
+// What of the server's word was not acted upon.
+var (
+	// ErrForeignOrigin: a Location or Link points away from the registry.
+	ErrForeignOrigin = wire.ErrForeignOrigin
+	// ErrRedirect: the registry redirects where it may not.
+	ErrRedirect = wire.ErrRedirect
+	// ErrForbiddenAddress: a redirect leads to an address that no storage has, such as a cloud's metadata service.
+	ErrForbiddenAddress = wire.ErrForbiddenAddress
+	// ErrBadLocation: the Location of an upload is missing or unusable.
+	ErrBadLocation = wire.ErrBadLocation
+	// ErrBadLink: the Link to the next page is unusable.
+	ErrBadLink = wire.ErrBadLink
+	// ErrBadRange: a Range or Content-Range header is unusable.
+	ErrBadRange = wire.ErrBadRange
+	// ErrTooLarge: a reply is larger than what is held in memory: 4 MiB for a manifest, 8 MiB for a page of a list.
+	ErrTooLarge = wire.ErrTooLarge
+)
+
+// Causes of a refused sign-in or a missing right, where they are known; the text of the *Error says what to do.
+var (
+	ErrFirewall            = auth.ErrFirewall            // the registry's firewall refuses this address
+	ErrARMAudienceDisabled = auth.ErrARMAudienceDisabled // the registry takes no tokens for Azure Resource Manager
+	ErrNoRole              = auth.ErrNoRole              // the identity has no role on the registry
+	ErrMissingAction       = auth.ErrMissingAction       // the identity lacks the right to this
+	ErrABAC                = auth.ErrABAC                // the registry grants by repository
+	ErrCatalogRole         = auth.ErrCatalogRole         // the identity may not list repositories
+	ErrExpired             = auth.ErrExpired             // the credential has expired
+	ErrRevoked             = auth.ErrRevoked             // the credential was revoked
+	ErrClockSkew           = auth.ErrClockSkew           // the local clock is off
+	ErrRegistryNotFound    = auth.ErrRegistryNotFound    // there is no registry of this name
+	ErrAnonymous           = auth.ErrAnonymous           // the registry does not allow this without signing in
 )

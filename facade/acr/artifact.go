@@ -1,0 +1,135 @@
+package acr
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/gen"
+)
+
+// Digest gives the digest of the manifest. One request for a tag, none for a digest. Errors: ErrTagUnknown (ErrNotFound), and those of a
+// bad name or reference.
+func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
+	if a.err != nil || a.tag == "" {
+		return a.digest, a.err
+	}
+	t, err := a.TagProperties(ctx)
+	if err != nil {
+		return "", err
+	}
+	if checkDigest(t.Digest) != nil {
+		return "", opGetTagProperties.malformed(contradicts(ErrMalformedReply, "the tag has no digest"))
+	}
+	return t.Digest, nil
+}
+
+// ManifestProperties reports on the manifest. One request for a digest, two for a tag. Errors: ErrManifestUnknown or ErrTagUnknown
+// (ErrNotFound), and those of a bad name or reference.
+func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, error) {
+	d, err := a.Digest(ctx)
+	if err != nil {
+		return ManifestProperties{}, err
+	}
+	r := a.repository
+	params := &gen.GetManifestPropertiesParams{APIVersion: apiVersion()}
+	return readDocument(ctx, r.client, opGetManifestProperties, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.GetManifestProperties(ctx, r.name, d, params)
+	}, decodeManifest)
+}
+
+// UpdateManifestAttributes changes what may be done with the manifest, and reports on it; its tags keep attributes of their own. One
+// request for a digest, two for a tag. Errors: those of ManifestProperties; ErrInvalidArgument when nothing is set.
+func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
+	if a.err != nil {
+		return ManifestProperties{}, a.err
+	}
+	body, err := attributes.patch()
+	if err != nil {
+		return ManifestProperties{}, err
+	}
+	d, err := a.Digest(ctx)
+	if err != nil {
+		return ManifestProperties{}, err
+	}
+	r := a.repository
+	params := &gen.UpdateManifestAttributesParams{APIVersion: apiVersion()}
+	return readDocument(ctx, r.client, opUpdateManifestAttributes, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.UpdateManifestAttributes(ctx, r.name, d, params, body)
+	}, decodeManifest)
+}
+
+// Tags lists every tag of the manifest: for an artifact made with a tag, those beside it too. Its requests are those of Repository.Tags,
+// and one more where the reference is a tag.
+func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
+	return func(yield func(TagProperties, error) bool) {
+		d, err := a.Digest(ctx)
+		if err != nil {
+			yield(TagProperties{}, err)
+			return
+		}
+		a.repository.Tags(ctx, &ListTagsOptions{Digest: d})(yield)
+	}
+}
+
+// onTag refuses what only a tag can be asked for.
+func (a *Artifact) onTag() error {
+	if a.err == nil && a.tag == "" {
+		return &ArgumentError{Kind: ErrInvalidReference, Value: string(a.digest), Reason: "this takes a tag, not a digest"}
+	}
+	return a.err
+}
+
+// TagProperties reports on the tag. One request. Errors: ErrTagUnknown (ErrNotFound); ErrInvalidReference when the artifact was made with
+// a digest.
+func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
+	if err := a.onTag(); err != nil {
+		return TagProperties{}, err
+	}
+	r := a.repository
+	params := &gen.GetTagPropertiesParams{APIVersion: apiVersion()}
+	return readDocument(ctx, r.client, opGetTagProperties, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.GetTagProperties(ctx, r.name, a.tag, params)
+	}, decodeTag)
+}
+
+// UpdateTagAttributes changes what may be done with the tag, and reports on it; the manifest keeps attributes of its own. One request.
+// Errors: those of TagProperties; ErrInvalidArgument when nothing is set.
+func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes ChangeableAttributes) (TagProperties, error) {
+	if err := a.onTag(); err != nil {
+		return TagProperties{}, err
+	}
+	body, err := attributes.patch()
+	if err != nil {
+		return TagProperties{}, err
+	}
+	r := a.repository
+	params := &gen.UpdateTagAttributesParams{APIVersion: apiVersion()}
+	return readDocument(ctx, r.client, opUpdateTagAttributes, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.UpdateTagAttributes(ctx, r.name, a.tag, params, body)
+	}, decodeTag)
+}
+
+// DeleteTag removes the tag and leaves the manifest. One request. Errors: ErrTagUnknown (ErrNotFound), ErrLocked; ErrInvalidReference when
+// the artifact was made with a digest.
+func (a *Artifact) DeleteTag(ctx context.Context) error {
+	if err := a.onTag(); err != nil {
+		return err
+	}
+	params := &gen.DeleteTagParams{APIVersion: apiVersion()}
+	return a.repository.remove(ctx, opDeleteTag, func(ctx context.Context) (*http.Response, error) {
+		return a.repository.client.gen.DeleteTag(ctx, a.repository.name, a.tag, params)
+	})
+}
+
+// Delete deletes the manifest with every tag that points to it, also when the artifact was made with one of them. One request for a
+// digest, two for a tag. Errors: those of DeleteManifest, ErrTagUnknown.
+func (a *Artifact) Delete(ctx context.Context) error {
+	d, err := a.Digest(ctx)
+	if err != nil {
+		return err
+	}
+	return a.repository.DeleteManifest(ctx, d)
+}

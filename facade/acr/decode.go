@@ -1,0 +1,162 @@
+package acr
+
+import (
+	"github.com/opencontainers/go-digest"
+)
+
+// decoder appends the entries of a page to into, whose memory is used again from page to page.
+type decoder[T any] func(page reply, into []T) ([]T, error)
+
+// allEnabled is what attributes are where a reply leaves them out.
+var allEnabled = Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled: true, ReadEnabled: true}
+
+// heading is what stands around the entries of a list: the registry's and the repository's name.
+type heading struct{ registry, repository string }
+
+// decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the entries; complete sets it in them.
+func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
+	s := &scanner{data: page}
+	var h heading
+	var none, last T
+	err := s.document(func(k []byte) {
+		switch string(k) {
+		case "registry":
+			h.registry = string(s.text())
+		case "imageName":
+			h.repository = string(s.text())
+		case key:
+			s.array(func() {
+				into = append(into, none)
+				v := &into[len(into)-1]
+				entry(s, v, &last)
+				last = *v
+			})
+		default:
+			s.skip()
+		}
+	})
+	if complete != nil {
+		for i := range into {
+			complete(&into[i], h)
+		}
+	}
+	return into, err
+}
+
+func decodeTags(page reply, into []TagProperties) ([]TagProperties, error) {
+	return decodeList(page.body, into, "tags", scanTag, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
+}
+
+func decodeManifests(page reply, into []ManifestProperties) ([]ManifestProperties, error) {
+	return decodeList(page.body, into, "manifests", scanManifest, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
+}
+
+// decodeNames reads the names of repositories or tags.
+func decodeNames(key string) decoder[string] {
+	return func(page reply, into []string) ([]string, error) {
+		return decodeList(page.body, into, key, func(s *scanner, v, _ *string) { *v = string(s.text()) }, nil)
+	}
+}
+
+// scanTag reads one tag; last is the one before it.
+func scanTag(s *scanner, t, last *TagProperties) {
+	t.Attributes = allEnabled
+	s.object(func(k []byte) {
+		switch string(k) {
+		case "name":
+			t.Name = string(s.text())
+		case "digest":
+			t.Digest = digest.Digest(s.keep(string(last.Digest)))
+		case "createdTime":
+			t.CreatedTime = s.time()
+		case "lastUpdateTime":
+			t.LastUpdateTime = s.time()
+		case "signed":
+			t.Signed = s.bool(false)
+		case "changeableAttributes":
+			scanAttributes(s, &t.Attributes, nil)
+		default:
+			s.skip()
+		}
+	})
+}
+
+// scanManifest reads one manifest; last is the one before it.
+func scanManifest(s *scanner, m, last *ManifestProperties) {
+	m.Attributes = allEnabled
+	s.object(func(k []byte) {
+		if scanManifestMember(s, string(k), m, last) {
+			return
+		}
+		s.skip()
+	})
+}
+
+// scanManifestMember reads one member of a manifest's properties, and tells whether it knew it.
+func scanManifestMember(s *scanner, key string, m, last *ManifestProperties) bool {
+	switch key {
+	case "digest":
+		m.Digest = digest.Digest(s.text())
+	case "imageSize":
+		m.Size = s.int()
+	case "createdTime":
+		m.CreatedTime = s.time()
+	case "lastUpdateTime":
+		m.LastUpdateTime = s.time()
+	case "mediaType":
+		m.MediaType = s.keep(last.MediaType)
+	case "configMediaType":
+		m.ConfigMediaType = s.keep(last.ConfigMediaType)
+	case "architecture":
+		m.Architecture = s.keep(last.Architecture)
+	case "os":
+		m.OS = s.keep(last.OS)
+	case "tags":
+		s.array(func() { m.Tags = append(m.Tags, string(s.text())) })
+	case "references":
+		s.array(func() { m.References = append(m.References, scanReference(s)) })
+	case "changeableAttributes":
+		scanAttributes(s, &m.Attributes, m)
+	default:
+		return false
+	}
+	return true
+}
+
+func scanReference(s *scanner) (r ManifestReference) {
+	s.object(func(k []byte) {
+		switch string(k) {
+		case "digest":
+			r.Digest = digest.Digest(s.text())
+		case "architecture":
+			r.Architecture = string(s.text())
+		case "os":
+			r.OS = string(s.text())
+		default:
+			s.skip()
+		}
+	})
+	return r
+}
+
+// scanAttributes reads the four attributes, and for a manifest those of the quarantine that stand among them.
+func scanAttributes(s *scanner, a *Attributes, m *ManifestProperties) {
+	s.object(func(k []byte) {
+		switch key := string(k); {
+		case key == "deleteEnabled":
+			a.DeleteEnabled = s.bool(true)
+		case key == "writeEnabled":
+			a.WriteEnabled = s.bool(true)
+		case key == "listEnabled":
+			a.ListEnabled = s.bool(true)
+		case key == "readEnabled":
+			a.ReadEnabled = s.bool(true)
+		case key == "quarantineState" && m != nil:
+			m.QuarantineState = string(s.text())
+		case key == "quarantineDetails" && m != nil:
+			m.QuarantineDetails = string(s.text())
+		default:
+			s.skip()
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package acr
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/gen"
+)
+
+// DeletedManifest is a manifest in the recycle bin of a registry with soft delete.
+type DeletedManifest struct {
+	ManifestProperties
+	DeletedAt time.Time
+}
+
+// DeletedTag is a tag in the recycle bin of a registry with soft delete.
+type DeletedTag struct {
+	Repository string
+	Name       string
+	Digest     digest.Digest // of the manifest it was on
+	DeletedAt  time.Time
+}
+
+// DeletedRepositories lists the names of repositories with something in the recycle bin. Preview: soft delete is in no published
+// specification of the registry. Requests and errors are those of Repositories.
+func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
+	n, last, err := opts.query()
+	params := &gen.ListDeletedRepositoriesParams{N: n, Last: last}
+	return list[string]{
+		client: c, op: opListDeletedRepositories, refuse: err, decode: decodeNames("repositories"),
+		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+			return c.gen.ListDeletedRepositories(ctx, params, editors...)
+		},
+	}.all(ctx)
+}
+
+// DeletedManifests lists the repository's manifests in the recycle bin. Preview, as DeletedRepositories. Requests and errors are those of
+// Tags.
+func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[DeletedManifest, error] {
+	if opts == nil {
+		opts = &ListManifestsOptions{}
+	}
+	l := list[DeletedManifest]{client: r.client, op: opListDeletedManifests, name: r.name, decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
+	params := &gen.ListDeletedManifestsParams{}
+	params.N, params.Last, l.refuse = listQuery(opts.PageSize, opts.After)
+	var err error
+	if params.Orderby, err = opts.Order.query(); err != nil {
+		l.refuse = err
+	}
+	if r.err != nil {
+		l.refuse = r.err
+	}
+	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return r.client.gen.ListDeletedManifests(ctx, r.name, params, editors...)
+	}
+	return l.all(ctx)
+}
+
+// DeletedTags lists the repository's tags in the recycle bin. Preview, as DeletedRepositories. Requests and errors are those of Tags.
+func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Seq2[DeletedTag, error] {
+	n, last, err := opts.query()
+	if r.err != nil {
+		err = r.err
+	}
+	params := &gen.ListDeletedTagsParams{N: n, Last: last}
+	return list[DeletedTag]{
+		client: r.client, op: opListDeletedTags, name: r.name, refuse: err, decode: decodeDeletedTags,
+		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+			return r.client.gen.ListDeletedTags(ctx, r.name, params, editors...)
+		},
+	}.all(ctx)
+}
+
+// RestoreManifestOptions are the choices of RestoreManifest.
+type RestoreManifestOptions struct {
+	Tag   string // the tag to put back on it; empty: none
+	Force bool   // move the tag if another manifest has it by now; false: that is refused
+}
+
+// RestoreManifest takes a manifest out of the recycle bin. One request. Preview, as DeletedRepositories. Errors: ErrManifestUnknown
+// (ErrNotFound), ErrInvalidName, ErrInvalidDigest, ErrInvalidReference.
+func (r *Repository) RestoreManifest(ctx context.Context, d digest.Digest, opts *RestoreManifestOptions) error {
+	if opts == nil {
+		opts = &RestoreManifestOptions{}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	if opts.Tag != "" {
+		if err := checkTag(opts.Tag); err != nil {
+			return err
+		}
+	}
+	params := &gen.RestoreManifestParams{}
+	if opts.Force {
+		params.Force = new(true)
+	}
+	resp, err := r.do(ctx, opRestoreManifest, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.RestoreManifest(ctx, r.name, d, params, gen.RestoreRequest{Tag: opts.Tag})
+	})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManifest, error) {
+	return decodeList(page.body, into, "manifests", func(s *scanner, m, last *DeletedManifest) {
+		m.Attributes = allEnabled
+		s.object(func(k []byte) {
+			switch key := string(k); {
+			case key == "deletedAt":
+				m.DeletedAt = s.time()
+			case !scanManifestMember(s, key, &m.ManifestProperties, &last.ManifestProperties):
+				s.skip()
+			}
+		})
+	}, func(m *DeletedManifest, h heading) { m.Registry, m.Repository = h.registry, h.repository })
+}
+
+func decodeDeletedTags(page reply, into []DeletedTag) ([]DeletedTag, error) {
+	return decodeList(page.body, into, "tags", func(s *scanner, t, last *DeletedTag) {
+		s.object(func(k []byte) {
+			switch string(k) {
+			case "tag":
+				t.Name = string(s.text())
+			case "digest":
+				t.Digest = digest.Digest(s.keep(string(last.Digest)))
+			case "deletedAt":
+				t.DeletedAt = s.time()
+			default:
+				s.skip()
+			}
+		})
+	}, func(t *DeletedTag, h heading) { t.Repository = h.repository })
+}

@@ -1,0 +1,58 @@
+package acr
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Login is what docker, helm, oras and crane sign in with. It prints without its secret.
+type Login struct {
+	Server   string // host of the registry
+	Username string // 00000000-0000-0000-0000-000000000000 where Password is an ACR refresh token
+	Password string // a secret
+	// Expires is when Password ends; zero where it does not end, or says nothing of it.
+	Expires time.Time
+}
+
+// String is the login without its secret.
+func (l Login) String() string {
+	s := l.Username + "@" + l.Server
+	if !l.Expires.IsZero() {
+		s += " until " + l.Expires.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+// GoString is String.
+func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
+
+// LogValue is String.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// Login gives a user name and password for other registry clients: with an Entra credential the ACR refresh token it is exchanged for,
+// else what the client was made with. At most one token request. Errors: ErrAnonymous for an anonymous client, and the causes of a
+// refused sign-in.
+func (c *Client) Login(ctx context.Context) (Login, error) {
+	l, err := c.auth.Login(ctx)
+	if err != nil {
+		return Login{}, opLogin.fail(err)
+	}
+	return Login{Server: c.login.Host, Username: l.Username, Password: l.RefreshToken, Expires: l.Expires}, nil
+}
+
+// opLogin names Login in errors that are not of a request of its own.
+var opLogin = &operation{id: "Login"}
+
+// Ping asks whether the registry is there, speaks the OCI distribution API and takes the client's credential. One request, and those of
+// the sign-in. Errors: *Error with the causes of a refused sign-in.
+func (c *Client) Ping(ctx context.Context) error {
+	resp, err := c.do(ctx, opCheckSupport, "", func(ctx context.Context) (*http.Response, error) {
+		return c.gen.CheckSupport(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}

@@ -1,0 +1,185 @@
+package acr
+
+import (
+	"context"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/gen"
+)
+
+// Media types of Docker's manifests, which this package takes beside those of OCI.
+const (
+	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// acceptManifests is every media type that a registry may hold. Without the right one ACR converts a Docker manifest to schema 1, with
+// another digest; see https://distribution.github.io/distribution/spec/manifest-v2-2/#backward-compatibility.
+var acceptManifests = strings.Join([]string{
+	ocispec.MediaTypeImageManifest,
+	ocispec.MediaTypeImageIndex,
+	MediaTypeDockerManifest,
+	MediaTypeDockerManifestList,
+	"application/vnd.oci.artifact.manifest.v1+json",
+	"application/vnd.cncf.oras.artifact.manifest.v1+json",
+	"*/*",
+}, ", ")
+
+// Manifest is a manifest as the registry holds it, byte for byte.
+type Manifest struct {
+	Descriptor ocispec.Descriptor // media type, digest and size, computed from the content
+	Content    []byte
+}
+
+// Image decodes an image manifest, OCI's or Docker's. Errors: ErrManifestMalformed, also when it is of another kind.
+func (m *Manifest) Image() (*ocispec.Manifest, error) {
+	if k := kindOf(m.Descriptor.MediaType); k != kindImage {
+		return nil, malformedManifest("%s is no image manifest", m.Descriptor.MediaType)
+	}
+	v := new(ocispec.Manifest)
+	if err := json.Unmarshal(m.Content, v); err != nil {
+		return nil, malformedManifest("%v", err)
+	}
+	return v, nil
+}
+
+// Index decodes an image index, or Docker's manifest list. Errors: ErrManifestMalformed, also when it is of another kind.
+func (m *Manifest) Index() (*ocispec.Index, error) {
+	if k := kindOf(m.Descriptor.MediaType); k != kindIndex {
+		return nil, malformedManifest("%s is no index", m.Descriptor.MediaType)
+	}
+	v := new(ocispec.Index)
+	if err := json.Unmarshal(m.Content, v); err != nil {
+		return nil, malformedManifest("%v", err)
+	}
+	return v, nil
+}
+
+// GetManifest gets the manifest that a tag or digest names, of whatever media type. One request; at most 4 MiB of memory. Its digest is
+// computed, and compared with the one asked for and with the one the registry states. Errors: ErrManifestUnknown (ErrNotFound),
+// ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
+func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
+	_, want, err := r.reference(reference)
+	if err != nil {
+		return nil, err
+	}
+	params := &gen.GetManifestParams{Accept: acceptManifests}
+	got, err := r.client.read(ctx, opGetManifest, r.name, maxManifestSize, nil, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.GetManifest(ctx, r.name, reference, params)
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := verifyManifest(got, want)
+	if err != nil {
+		return nil, opGetManifest.fail(err)
+	}
+	return m, nil
+}
+
+// verifyManifest makes a manifest of a reply, once it is found to be what was asked for.
+func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
+	mediaType := mediaTypeOf(got.header)
+	if isSchema1(mediaType) {
+		return nil, malformedManifest("the registry sent Docker schema 1 (%s), whose digest is not that of its bytes", mediaType)
+	}
+	stated := digest.Digest(got.header.Get(headerDigest))
+	if stated != "" {
+		if err := checkDigest(stated); err != nil {
+			return nil, contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %v", err)
+		}
+	}
+	for _, d := range []digest.Digest{want, stated} {
+		if computed := computedAs(d, got.body); d != "" && computed != d {
+			return nil, contradicts(ErrDigestMismatch, "the manifest has the digest %s instead of %s", computed, d)
+		}
+	}
+	d := want
+	if d == "" {
+		d = stated
+	}
+	if d == "" {
+		d = digest.FromBytes(got.body)
+	}
+	mediaType, err := checkManifest(got.body, mediaType)
+	if err != nil {
+		return nil, err
+	}
+	return &Manifest{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(got.body))}, Content: got.body}, nil
+}
+
+// HeadManifest gives the media type, digest and size of the manifest that a tag or digest names. One request without a body; where the
+// answer leaves the digest or size out, that of GetManifest. Errors: those of GetManifest.
+func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	_, want, err := r.reference(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	params := &gen.HeadManifestParams{Accept: acceptManifests}
+	resp, err := r.do(ctx, opHeadManifest, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.HeadManifest(ctx, r.name, reference, params)
+	})
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	_ = resp.Body.Close()
+	d := ocispec.Descriptor{MediaType: mediaTypeOf(resp.Header), Digest: digest.Digest(resp.Header.Get(headerDigest)), Size: resp.ContentLength}
+	switch {
+	case want != "" && d.Digest != "" && d.Digest != want:
+		return ocispec.Descriptor{}, opHeadManifest.fail(contradicts(ErrDigestMismatch, "the registry states %s instead of %s", d.Digest, want))
+	case checkDigest(d.Digest) != nil || d.Size < 0 || d.MediaType == "":
+		m, err := r.GetManifest(ctx, reference)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		return m.Descriptor, nil
+	}
+	return d, nil
+}
+
+// DeleteManifest deletes a manifest with every tag that points to it, and the referrers whose subject it is. One request. The manifests
+// of an index stay. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidName, ErrInvalidDigest.
+func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error {
+	if r.err != nil {
+		return r.err
+	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	return r.remove(ctx, opDeleteManifest, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.DeleteManifest(ctx, r.name, string(d))
+	})
+}
+
+// reference checks the handle and a reference in it.
+func (r *Repository) reference(reference string) (tag string, d digest.Digest, err error) {
+	if r.err != nil {
+		return "", "", r.err
+	}
+	return parseReference(reference)
+}
+
+const headerDigest = "Docker-Content-Digest"
+
+// computedAs is the digest of the content by the algorithm of d.
+func computedAs(d digest.Digest, content []byte) digest.Digest {
+	if d == "" {
+		return ""
+	}
+	return d.Algorithm().FromBytes(content)
+}
+
+// mediaTypeOf is the Content-Type without its parameters, empty when it says nothing.
+func mediaTypeOf(h http.Header) string {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || mediaType == "application/octet-stream" || mediaType == "application/json" || strings.HasPrefix(mediaType, "text/") {
+		return ""
+	}
+	return mediaType
+}

@@ -1,0 +1,143 @@
+package acr
+
+import (
+	"fmt"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// kind is how a manifest is to be read.
+type kind uint8
+
+const (
+	kindOther kind = iota // of its own kind: its bytes are all that is known
+	kindImage
+	kindIndex
+)
+
+func kindOf(mediaType string) kind {
+	switch mediaType {
+	case ocispec.MediaTypeImageManifest, MediaTypeDockerManifest:
+		return kindImage
+	case ocispec.MediaTypeImageIndex, MediaTypeDockerManifestList:
+		return kindIndex
+	default:
+		return kindOther
+	}
+}
+
+func isSchema1(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "application/vnd.docker.distribution.manifest.v1+")
+}
+
+func malformedManifest(format string, args ...any) error {
+	return contradicts(ErrManifestMalformed, format, args...)
+}
+
+// checkManifest refuses a manifest that two readers could take for different things: one whose Content-Type and mediaType differ, with
+// members of both an image and an index, or with a member twice; see CVE-2021-41190
+// (https://github.com/opencontainers/distribution-spec/security/advisories/GHSA-mc8v-mgrf-8f4m). It gives the media type.
+func checkManifest(content []byte, contentType string) (mediaType string, err error) {
+	top, err := outline(content)
+	if err != nil {
+		if kindOf(contentType) == kindOther && contentType != "" {
+			return contentType, nil // not a document that this package knows: any bytes may be in it
+		}
+		return "", err
+	}
+	switch {
+	case contentType != "" && top.mediaType != "" && contentType != top.mediaType:
+		return "", malformedManifest("it is sent as %s, and calls itself %s", quote(contentType), quote(top.mediaType))
+	case contentType != "":
+		mediaType = contentType
+	case top.mediaType != "":
+		mediaType = top.mediaType
+	default:
+		return "", malformedManifest("nothing says of which media type it is")
+	}
+	switch k := kindOf(mediaType); {
+	case top.members["manifests"] && (top.members["layers"] || top.members["config"]):
+		return "", malformedManifest("it has the members of an image and of an index")
+	case k == kindImage && top.members["manifests"]:
+		return "", malformedManifest("%s with the manifests of an index", quote(mediaType))
+	case k == kindIndex && (top.members["layers"] || top.members["config"]):
+		return "", malformedManifest("%s with the layers of an image", quote(mediaType))
+	case k != kindOther && top.members["fsLayers"]:
+		return "", malformedManifest("%s with the layers of Docker schema 1", quote(mediaType))
+	}
+	return mediaType, nil
+}
+
+// manifestOutline is what the check has to know of a document.
+type manifestOutline struct {
+	mediaType string
+	members   map[string]bool
+	subject   bool
+}
+
+// outline reads a document's outermost members, and refuses one with a member twice, or twice but for case: readers differ in which of
+// them counts. Annotations are a map of any keys, told apart by case.
+func outline(content []byte) (manifestOutline, error) {
+	top := manifestOutline{members: make(map[string]bool)}
+	s := &scanner{data: content}
+	seen := make(uniqueKeys)
+	err := s.document(func(key []byte) {
+		name := string(key)
+		if !seen.add(s, name, true) {
+			return
+		}
+		top.members[name] = true
+		if name == "mediaType" {
+			top.mediaType = string(s.text())
+			return
+		}
+		s.unique(name != "annotations")
+	})
+	if err != nil {
+		return top, malformedManifest("%v", err)
+	}
+	return top, nil
+}
+
+// uniqueKeys are the keys of one object.
+type uniqueKeys map[string]struct{}
+
+// add notes a key, and ends the scan where it was there before.
+func (u uniqueKeys) add(s *scanner, key string, fold bool) bool {
+	if fold {
+		key = strings.ToLower(key)
+	}
+	if _, twice := u[key]; twice {
+		s.fail("the member %s is there twice", quote(key))
+		return false
+	}
+	u[key] = struct{}{}
+	return true
+}
+
+// unique takes any value, and ends the scan at an object with a key twice.
+func (s *scanner) unique(fold bool) {
+	switch s.next() {
+	case '{':
+		seen := make(uniqueKeys)
+		s.object(func(key []byte) {
+			name := string(key)
+			if seen.add(s, name, fold) {
+				s.unique(name != "annotations")
+			}
+		})
+	case '[':
+		s.array(func() { s.unique(true) })
+	default:
+		s.skip()
+	}
+}
+
+// quote shows what a server sent.
+func quote(s string) string {
+	if len(s) > 80 {
+		s = s[:80]
+	}
+	return fmt.Sprintf("%+q", s)
+}

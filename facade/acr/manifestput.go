@@ -1,0 +1,220 @@
+package acr
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// PutManifestOptions are the choices of PutManifest and Tag.
+type PutManifestOptions struct {
+	// MediaType of the manifest. Empty: its own mediaType member, which is then required.
+	MediaType string
+
+	// IfAbsent refuses to move a tag that another manifest has: ErrTagExists. It costs a request, and does not shut out a writer that puts
+	// the same tag in the same moment: registries have no condition for that. False: the tag moves.
+	IfAbsent bool
+
+	// BlobWait is how long to try again while the registry says that it lacks a blob or manifest that this one names: for blobs uploaded a
+	// moment ago to a geo-replicated registry, whose replicas learn of them one after another. 0: not at all; at most a minute counts.
+	BlobWait time.Duration
+}
+
+const maxBlobWait = time.Minute
+
+// PutManifest stores a manifest, byte for byte, under a tag, its digest, or (reference "") its digest alone, and gives its descriptor.
+// The blobs and manifests it names must be there. Usually one request; more with options, and with a subject where the registry does not
+// say that it recorded it: then the manifest is added to the subject's referrers tag, as the OCI distribution spec asks of clients.
+// Errors: ErrManifestMalformed, ErrTooLarge (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
+// ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
+func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	if opts == nil {
+		opts = &PutManifestOptions{}
+	}
+	p, err := r.preparePut(reference, content, opts)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if opts.IfAbsent && p.tag != "" {
+		done, err := p.absent(ctx)
+		if done || err != nil {
+			return p.descriptor, err
+		}
+	}
+	header, err := p.send(ctx, min(opts.BlobWait, maxBlobWait))
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := p.settle(ctx, header); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return p.descriptor, nil
+}
+
+// Tag puts a tag on a manifest that is there: it gets the manifest and puts it under the tag; no blob moves. Two requests. The tag moves
+// from where it was unless IfAbsent. Errors: those of GetManifest and PutManifest.
+func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	if r.err != nil {
+		return ocispec.Descriptor{}, r.err
+	}
+	if err := checkTag(tag); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	m, err := r.GetManifest(ctx, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	put := PutManifestOptions{}
+	if opts != nil {
+		put = *opts
+	}
+	put.MediaType = m.Descriptor.MediaType
+	return r.PutManifest(ctx, tag, m.Content, &put)
+}
+
+// manifestPut is one manifest on its way.
+type manifestPut struct {
+	repository *Repository
+	reference  string // as sent: the digest where none was given
+	tag        string // empty when it goes under its digest
+	descriptor ocispec.Descriptor
+	content    []byte
+	subject    *ocispec.Descriptor
+}
+
+// preparePut checks everything that can be known before anything is sent.
+func (r *Repository) preparePut(reference string, content []byte, opts *PutManifestOptions) (*manifestPut, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	p := &manifestPut{repository: r, reference: reference, content: content}
+	d := digest.FromBytes(content)
+	if reference == "" {
+		p.reference = d.String()
+	} else {
+		tag, want, err := parseReference(reference)
+		if err != nil {
+			return nil, err
+		}
+		if want != "" {
+			if d = computedAs(want, content); d != want {
+				return nil, fmt.Errorf("acr: PutManifest: %w", contradicts(ErrDigestMismatch, "the content has the digest %s instead of %s", d, want))
+			}
+		}
+		p.tag = tag
+	}
+	if len(content) > maxManifestSize {
+		return nil, fmt.Errorf("acr: PutManifest: %w", &wire.Refusal{Err: ErrTooLarge, Detail: fmt.Sprintf("the manifest has %d bytes, the limit is %d", len(content), maxManifestSize)})
+	}
+	mediaType, err := checkManifest(content, opts.MediaType)
+	if err != nil {
+		return nil, fmt.Errorf("acr: PutManifest: %w", err)
+	}
+	if isSchema1(mediaType) || !printable(mediaType) {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: mediaType, Reason: "no media type of a manifest that can be put"}
+	}
+	p.descriptor = ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}
+	if p.subject, err = subjectOf(content); err != nil {
+		return nil, fmt.Errorf("acr: PutManifest: %w", err)
+	}
+	return p, nil
+}
+
+// subjectOf is the subject that a manifest names, or nil.
+func subjectOf(content []byte) (*ocispec.Descriptor, error) {
+	var m struct {
+		Subject *ocispec.Descriptor `json:"subject"`
+	}
+	if json.Unmarshal(content, &m) != nil || m.Subject == nil {
+		return nil, nil
+	}
+	if err := checkDigest(m.Subject.Digest); err != nil {
+		return nil, malformedManifest("subject: %v", err)
+	}
+	return m.Subject, nil
+}
+
+// absent tells whether the manifest is under its tag already, and refuses a tag that another has.
+func (p *manifestPut) absent(ctx context.Context) (done bool, err error) {
+	there, err := p.repository.HeadManifest(ctx, p.tag)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case there.Digest != p.descriptor.Digest:
+		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, there.Digest))
+	default:
+		return true, nil
+	}
+}
+
+// send puts the manifest, again where the registry lacks a blob that it may be about to learn of, and gives the answer's header. Where
+// the answer is lost, the registry is asked whether the manifest arrived.
+func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
+	deadline := time.Now().Add(patience)
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		header, err := p.once(ctx)
+		if err == nil {
+			return header, nil
+		}
+		if _, answered := errors.AsType[*Error](err); !answered && ctx.Err() == nil {
+			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && there.Digest == p.descriptor.Digest {
+				return http.Header{}, nil
+			}
+			return nil, err
+		}
+		if !errors.Is(err, ErrManifestBlobUnknown) || time.Until(deadline) < pause {
+			return nil, err
+		}
+		if waitErr := pauseFor(ctx, pause); waitErr != nil {
+			return nil, opPutManifest.fail(fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err))
+		}
+	}
+}
+
+// pauseFor waits, but not beyond the end of ctx.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// once sends the manifest.
+func (p *manifestPut) once(ctx context.Context) (http.Header, error) {
+	resp, err := p.repository.do(ctx, opPutManifest, func(ctx context.Context) (*http.Response, error) {
+		body := wire.NewBody(bytes.NewReader(p.content), 0, int64(len(p.content)))
+		return p.repository.client.gen.PutManifestWithBody(ctx, p.repository.name, p.reference, p.descriptor.MediaType, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Header, resp.Body.Close()
+}
+
+// settle compares what the registry says it stored, and sees to the referrers of the subject.
+func (p *manifestPut) settle(ctx context.Context, header http.Header) error {
+	if stored := digest.Digest(header.Get(headerDigest)); stored != "" {
+		if checkDigest(stored) != nil || computedAs(stored, p.content) != stored {
+			return opPutManifest.fail(contradicts(ErrDigestMismatch, "the registry stored %s instead of %s", quote(string(stored)), p.descriptor.Digest))
+		}
+	}
+	if p.subject == nil || digest.Digest(header.Get("OCI-Subject")) == p.subject.Digest {
+		return nil
+	}
+	return p.repository.noteReferrer(ctx, p.subject.Digest, p.descriptor, p.content)
+}

@@ -1,0 +1,95 @@
+package acr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// reply is an answer whose body was read.
+type reply struct {
+	body   []byte
+	header http.Header
+	length int64 // Content-Length, -1 when not stated
+}
+
+// read is do for answers that are held in memory: at most limit bytes, into buf where it is large enough. A body that is cut on its way
+// is asked for once more. look sees the answer before its body is read, and may refuse it; nil looks at nothing.
+func (c *Client) read(ctx context.Context, op *operation, name string, limit int64, buf []byte, send func(context.Context) (*http.Response, error), look func(*http.Response) error) (reply, error) {
+	for again := false; ; again = true {
+		resp, err := c.do(ctx, op, name, send)
+		if err != nil {
+			return reply{}, err
+		}
+		if look != nil {
+			err = look(resp)
+		}
+		var body []byte
+		if err == nil {
+			body, err = readBody(resp, buf, limit)
+		}
+		_ = resp.Body.Close()
+		switch {
+		case err == nil:
+			return reply{body: body, header: resp.Header, length: resp.ContentLength}, nil
+		case again || ctx.Err() != nil || !errors.Is(err, errCutShort):
+			return reply{}, op.fail(err)
+		}
+		doubt(ctx)
+	}
+}
+
+// readBody reads a body of at most limit bytes, whatever its header says of its length.
+func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
+	tooLarge := &wire.Refusal{Err: wire.ErrTooLarge, Detail: fmt.Sprintf("more than %d bytes", limit)}
+	if resp.ContentLength > limit {
+		return nil, tooLarge
+	}
+	// One byte more than stated, so that the end is met without growing.
+	buf = slices.Grow(buf[:0], int(min(max(resp.ContentLength+1, 512), limit+1)))
+	for {
+		n, err := resp.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return nil, tooLarge
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", errCutShort, err)
+		case len(buf) == cap(buf):
+			buf = slices.Grow(buf, len(buf))
+		}
+	}
+}
+
+// readDocument is read for a JSON document; one that ends in the middle is asked for once more.
+func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, limit int64, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
+	for again := false; ; again = true {
+		r, err := c.read(ctx, op, name, limit, nil, send, nil)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		v, err := decode(r.body)
+		switch {
+		case err == nil:
+			return v, nil
+		case again || !errors.Is(err, errCutShort):
+			return v, op.malformed(err)
+		}
+	}
+}
+
+// malformed is the error of a reply that is not the document it has to be.
+func (op *operation) malformed(err error) error {
+	if !errors.Is(err, ErrMalformedReply) {
+		err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
+	}
+	return op.fail(err)
+}
