@@ -101,8 +101,8 @@ func TestUndocumentedFindsEachKind(t *testing.T) {
 	t.Parallel()
 	src := `package acr
 
-// T has a comment.
-type T struct {
+// TOptions has a comment.
+type TOptions struct {
 	// A and B are flags.
 	A bool
 	B bool
@@ -112,7 +112,7 @@ type T struct {
 	E bool // behind
 }
 
-func (T) M() {}
+func (TOptions) M() {}
 func (u) M() {}
 
 type I interface{ N() }
@@ -120,7 +120,7 @@ var V int
 `
 	tr := tree{fset: token.NewFileSet(), text: map[string]string{"facade/acr/a.go": src}}
 	got := strings.Join(tr.undocumented(), "\n")
-	for _, want := range []string{"T.C is", "11: M", ": I is", "I.N is", "V is"} {
+	for _, want := range []string{"TOptions.C is", "11: M", ": I is", "I.N is", "V is"} {
 		if !strings.Contains(got, strings.TrimPrefix(want, "11")) {
 			t.Errorf("%q is not among:\n%s", want, got)
 		}

@@ -138,8 +138,10 @@ func undocumentedSpec(d *ast.GenDecl, spec ast.Spec, public bool, fset *token.Fi
 			return
 		}
 		switch t := s.Type.(type) {
-		case *ast.StructType:
-			undocumentedFields(s.Name.Name, t.Fields, fset, say)
+		case *ast.StructType: // a read model's fields may speak for themselves; a choice never does
+			if strings.HasSuffix(s.Name.Name, "Options") {
+				undocumentedFields(s.Name.Name, t.Fields, fset, say)
+			}
 		case *ast.InterfaceType:
 			undocumentedFields(s.Name.Name, t.Methods, fset, say)
 		}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	artifactType   = "application/vnd.acrkit.tour.v1"
+	mediaTypeFile  = "application/vnd.acrkit.tour.file.v1"
+	packedTitle    = "small-files.tar"
+	bigFile        = 1 << 20 // files from this size on travel as layers of their own,
+	maxBigFiles    = 8       // but at most so many: an artifact of a thousand layers helps no one
+	packedTemplate = "acrkit-tour-*.tar"
+)
+
+// file is one file to be packed.
+type file struct {
+	name string // slash-separated, within the artifact
+	path string // on disk
+	size int64
+	mode fs.FileMode
+}
+
+// layer is what becomes one blob.
+type layer struct {
+	title     string
+	mediaType string
+	path      string
+	size      int64
+	files     int
+}
+
+// collect lists the regular files below dir under prefix. Version control and links are left out.
+func collect(dir, prefix string) ([]file, error) {
+	var files []file
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != dir && (d.Name() == ".git" || d.Name() == ".hg" || d.Name() == ".svn"):
+			return fs.SkipDir
+		case !d.Type().IsRegular():
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{name: path.Join(prefix, filepath.ToSlash(rel)), path: p, size: info.Size(), mode: info.Mode().Perm()})
+		return nil
+	})
+	return files, err
+}
+
+// ownFiles is what the tour packs by itself: the sources of this module, the emulator built from them, and the tour's own program.
+func ownFiles(ctx context.Context, scratch string) ([]file, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	files, err := collect(root, "src")
+	if err != nil {
+		return nil, err
+	}
+	emulator := filepath.Join(scratch, "acrtest")
+	build := exec.CommandContext(ctx, "go", "build", "-o", emulator, "./facade/cmd/acrtest")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the emulator: %w\n%s", err, out)
+	}
+	tour, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for name, path := range map[string]string{"bin/acrtest": emulator, "bin/tour": tour} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{name: name, path: path, size: info.Size(), mode: info.Mode().Perm()})
+	}
+	return files, nil
+}
+
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("find this module's sources: %w (name a directory with -dir)", err)
+	}
+	goMod := strings.TrimSpace(string(out))
+	text, err := os.ReadFile(goMod)
+	if err != nil || !strings.HasPrefix(string(text), "module github.com/acrkit/acrkit\n") {
+		return "", errors.New("the tour was not started in this module's sources: name a directory with -dir")
+	}
+	return filepath.Dir(goMod), nil
+}
+
+// pack divides files into layers: the biggest as they are, the rest in one tar, which is written to scratch.
+func pack(files []file, scratch string) (layers []layer, err error) {
+	if len(files) == 0 {
+		return nil, errors.New("there are no files to pack")
+	}
+	bySize := slices.Clone(files)
+	slices.SortFunc(bySize, func(a, b file) int { return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name)) })
+	var small []file
+	for i, f := range bySize {
+		if f.size < bigFile || i >= maxBigFiles {
+			small = append(small, bySize[i:]...)
+			break
+		}
+		layers = append(layers, layer{title: f.name, mediaType: mediaTypeFile, path: f.path, size: f.size, files: 1})
+	}
+	if len(small) == 0 {
+		return layers, nil
+	}
+	slices.SortFunc(small, func(a, b file) int { return cmp.Compare(a.name, b.name) })
+	packed, err := os.CreateTemp(scratch, packedTemplate)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, packed.Close()) }()
+	if err := writeTar(packed, small); err != nil {
+		return nil, err
+	}
+	size, err := packed.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, err
+	}
+	return append(layers, layer{title: packedTitle, mediaType: ocispec.MediaTypeImageLayer, path: packed.Name(), size: size, files: len(small)}), nil
+}
+
+// writeTar writes names, modes and contents, and no more: the same files make the same bytes.
+func writeTar(w io.Writer, files []file) error {
+	tw := tar.NewWriter(w)
+	for _, f := range files {
+		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: f.size, Mode: int64(f.mode)}); err != nil {
+			return err
+		}
+		if err := copyFile(tw, f.path); err != nil {
+			return fmt.Errorf("pack %s: %w", f.name, err)
+		}
+	}
+	return tw.Close()
+}
+
+func copyFile(w io.Writer, name string) error {
+	r, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, r.Close())
+}
+
+// unpack writes the files of a tar below dir; the root keeps what the tar names inside.
+func unpack(tarFile, dir string) (err error) {
+	r, err := os.Open(tarFile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg {
+			return fmt.Errorf("%s is no regular file", h.Name)
+		}
+		if err := unpackFile(root, h, tr); err != nil {
+			return err
+		}
+	}
+}
+
+func unpackFile(root *os.Root, h *tar.Header, r io.Reader) error {
+	if err := root.MkdirAll(path.Dir(h.Name), 0o750); err != nil {
+		return err
+	}
+	f, err := root.OpenFile(filepath.FromSlash(h.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(h.Mode)&fs.ModePerm)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(f, r, h.Size)
+	return errors.Join(err, f.Close())
+}
+
+// compare demands that dir holds exactly these files, byte for byte, and returns how many bytes it compared.
+func compare(files []file, dir string) (int64, error) {
+	found, err := collect(dir, "")
+	if err != nil {
+		return 0, err
+	}
+	if len(found) != len(files) {
+		return 0, fmt.Errorf("%d files came back of %d", len(found), len(files))
+	}
+	var total int64
+	for _, f := range files {
+		n, err := sameContent(f.path, filepath.Join(dir, filepath.FromSlash(f.name)))
+		if err != nil {
+			return total, fmt.Errorf("%s: %w", f.name, err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func sameContent(a, b string) (n int64, err error) {
+	fa, err := os.Open(a)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, fa.Close()) }()
+	fb, err := os.Open(b)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, fb.Close()) }()
+	bufA, bufB := make([]byte, 128<<10), make([]byte, 128<<10)
+	for {
+		na, errA := io.ReadFull(fa, bufA)
+		nb, errB := io.ReadFull(fb, bufB)
+		n += int64(na)
+		if na != nb || string(bufA[:na]) != string(bufB[:nb]) {
+			return n, errors.New("the content differs")
+		}
+		if ended(errA) && ended(errB) {
+			return n, nil
+		}
+		if err := errors.Join(errA, errB); err != nil {
+			return n, err
+		}
+	}
+}
+
+func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
