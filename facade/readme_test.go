@@ -37,7 +37,7 @@ func TestReadmeNamesRealTargets(t *testing.T) {
 		if !ok || !strings.HasPrefix(line, "    ") {
 			continue
 		}
-		for _, target := range strings.Fields(targets) {
+		for target := range strings.FieldsSeq(targets) {
 			if !strings.Contains(makefile, "\n"+target+": ##") {
 				t.Errorf("README.md names make %s, which does not exist", target)
 			}

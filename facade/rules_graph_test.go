@@ -36,7 +36,7 @@ type listed struct {
 const std = "std"
 
 var listModule = sync.OnceValues(func() (graph, error) {
-	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Name,Standard,Export,Imports,TestImports,XTestImports,Deps", module+"/...") //nolint:noctx // shared by tests, bound to none
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Name,Standard,Export,Imports,TestImports,XTestImports,Deps", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -93,7 +93,8 @@ func (g graph) standard(p string) bool {
 	if l := g[p]; l != nil {
 		return l.Standard
 	}
-	return !strings.Contains(strings.SplitN(p, "/", 2)[0], ".")
+	first, _, _ := strings.Cut(p, "/")
+	return !strings.Contains(first, ".")
 }
 
 // importsOnly: the packages of the room import nothing directly but what is allowed.

@@ -35,7 +35,7 @@ func (tr tree) goFiles(dir string, tests bool, yield func(name string, f *ast.Fi
 func (tr tree) topLevel(allowed []string) (broken []string) {
 	var there []string
 	for _, name := range tr.files {
-		top := strings.SplitN(name, "/", 2)[0]
+		top, _, _ := strings.Cut(name, "/")
 		if !strings.HasPrefix(top, ".") && !slices.Contains(there, top) {
 			there = append(there, top)
 		}
