@@ -1,5 +1,14 @@
 package acrtest
 
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
 // Budget is one of the five kinds of requests that the registry counts apart.
 type Budget string
 
@@ -11,3 +20,146 @@ const (
 	ReferrersBudget Budget = "referrers"
 	OAuthBudget     Budget = "oauth"
 )
+
+// quota is a budget in requests a minute: of the whole registry, and of one caller (0 is without).
+type quota struct{ registry, caller int }
+
+// quotas are the figures of https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+func quotas(sku SKU) map[Budget]quota {
+	if sku == Premium {
+		return map[Budget]quota{
+			ReadBudget: {20000, 10000}, WriteBudget: {4000, 2000}, DeleteBudget: {4000, 2000}, ReferrersBudget: {2000, 1000},
+			OAuthBudget: {20000, 0},
+		}
+	}
+	return map[Budget]quota{
+		ReadBudget: {10000, 5000}, WriteBudget: {2000, 1000}, DeleteBudget: {1000, 500}, ReferrersBudget: {500, 250},
+		OAuthBudget: {10000, 0},
+	}
+}
+
+// window is how long a budget lasts before it is whole again.
+const window = time.Minute
+
+// limiter counts requests by budget and caller, in windows that begin with their first request.
+type limiter struct {
+	mu      sync.Mutex
+	quotas  map[Budget]quota
+	enforce map[Budget]bool
+	counts  map[counter]*count
+	deletes count // of the running second, for the header of deletes
+	perSec  int
+}
+
+type counter struct {
+	budget Budget
+	caller string // "" is the whole registry
+}
+
+type count struct {
+	since time.Time
+	n     int
+}
+
+func newLimiter(cfg config) *limiter {
+	l := &limiter{quotas: quotas(cfg.sku), enforce: make(map[Budget]bool), counts: make(map[counter]*count), perSec: 8}
+	if cfg.sku == Premium {
+		l.perSec = 32
+	}
+	for b := range l.quotas {
+		l.enforce[b] = cfg.limits
+	}
+	for b, n := range cfg.budgets {
+		l.quotas[b] = quota{registry: l.quotas[b].registry, caller: n}
+		if b == OAuthBudget {
+			l.quotas[b] = quota{registry: n}
+		}
+		l.enforce[b] = true
+	}
+	return l
+}
+
+// take counts a request, and gives how long to wait if its budget is spent, and what is left of the registry's.
+func (l *limiter) take(b Budget, caller string, now time.Time) (wait time.Duration, left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.quotas[b]
+	whole := l.count(counter{budget: b}, now)
+	own := &count{since: now}
+	if q.caller > 0 {
+		own = l.count(counter{budget: b, caller: caller + "/"}, now)
+	}
+	if l.enforce[b] {
+		if whole.n >= q.registry {
+			return whole.since.Add(window).Sub(now), 0
+		}
+		if q.caller > 0 && own.n >= q.caller {
+			return own.since.Add(window).Sub(now), 0
+		}
+	}
+	whole.n++
+	own.n++
+	return 0, max(0, q.registry-whole.n)
+}
+
+func (l *limiter) count(key counter, now time.Time) *count {
+	c := l.counts[key]
+	if c == nil || now.Sub(c.since) >= window || now.Before(c.since) {
+		c = &count{since: now}
+		l.counts[key] = c
+	}
+	return c
+}
+
+// deleteRate gives what the header of deletes says: how many more this second.
+func (l *limiter) deleteRate(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.deletes.since) >= time.Second || now.Before(l.deletes.since) {
+		l.deletes = count{since: now}
+	}
+	left := max(0, l.perSec-l.deletes.n)
+	l.deletes.n++
+	return left
+}
+
+// budgetsOf gives the budgets that a request counts against.
+func budgetsOf(r *http.Request, op string) []Budget {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/oauth2/"):
+		return []Budget{OAuthBudget}
+	case op == "ListReferrers":
+		return []Budget{ReferrersBudget, ReadBudget}
+	case r.Method == http.MethodDelete:
+		return []Budget{DeleteBudget}
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return []Budget{ReadBudget}
+	}
+	return []Budget{WriteBudget}
+}
+
+// withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is spent.
+func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
+	now := s.now()
+	for _, b := range budgetsOf(r, op) {
+		wait, left := s.limiter.take(b, caller, now)
+		if wait > 0 {
+			seconds := int64((wait + time.Second - 1) / time.Second)
+			w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+			s.fail(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many requests, please retry later", nil)
+			return false
+		}
+		switch b {
+		case OAuthBudget:
+			// The key is lower case on the wire, the figure without trailing zeros.
+			rate := strconv.FormatFloat(float64(left)/60, 'f', 6, 64)
+			rate = strings.TrimSuffix(strings.TrimRight(rate, "0"), ".")
+			w.Header()["x-ms-ratelimit-remaining-calls-per-second"] = []string{rate}
+		case DeleteBudget:
+			if caller != "" {
+				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", s.limiter.deleteRate(now)))
+			}
+		}
+	}
+	return true
+}

@@ -97,7 +97,9 @@ func WithSessionLife(d time.Duration) Option { return func(c *config) { c.sessio
 func WithLatency(d time.Duration) Option { return func(c *config) { c.latency = d } }
 
 // WithBandwidth caps every connection at the given number of bytes per second in each direction.
-func WithBandwidth(bytesPerSecond int64) Option { return func(c *config) { c.bandwidth = bytesPerSecond } }
+func WithBandwidth(bytesPerSecond int64) Option {
+	return func(c *config) { c.bandwidth = bytesPerSecond }
+}
 
 // WithHTTP2 offers HTTP/2 as well. The service speaks HTTP/1.1, and so does the emulator by default.
 func WithHTTP2() Option { return func(c *config) { c.http2 = true } }

@@ -1,9 +1,17 @@
 package acrtest
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Server is an Azure Container Registry in this process. All its methods may be called at the same time.
@@ -12,6 +20,42 @@ type Server struct {
 
 	cfg    config
 	offset atomic.Int64
+	tb     testing.TB // nil for Start
+
+	admin, client principal
+	principals    map[string]*principal // by subject
+	users         map[string]*principal // by user name
+	tenant, rid   string
+
+	entraTokens, refreshTokens, accessTokens *signer
+	anonymousTokens                          tokenCache
+	revoked                                  idSet
+	strangerOnce                             sync.Once
+
+	limiter *limiter
+	script  script
+	ledger  Ledger
+
+	ca      *authority
+	login   *origin
+	storage *origin
+	entra   *origin
+
+	mu       sync.Mutex
+	extra    []*origin // canaries
+	clients  []*http.Transport
+	connIDs  atomic.Int64
+	closing  chan struct{}
+	closeOne sync.Once
+}
+
+// origin is one of the servers behind an emulator.
+type origin struct {
+	host     string // host:port, or the name of a login server
+	listener net.Listener
+	server   *http.Server
+	done     chan struct{} // closed when the server has stopped
+	inside   *gate         // the requests under way
 }
 
 // New starts a registry and closes it at the end of the test. It fails the test if the registry cannot start.
@@ -21,34 +65,292 @@ func New(t testing.TB, opts ...Option) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.tb = t
 	t.Cleanup(s.Close)
 	return s
 }
 
-// Start starts a registry. The caller closes it.
+// Start starts a registry: three servers on free ports of the loopback interface, the login server, the storage account that blobs
+// come from, and the Entra authority. It takes about a millisecond. The caller closes it.
+//
+// Errors: an option that makes no sense, an address that cannot be listened on or is not of the loopback interface, a
+// directory that cannot be used.
 func Start(opts ...Option) (*Server, error) {
-	s := &Server{cfg: defaultConfig()}
+	s := &Server{
+		cfg: defaultConfig(), tenant: newGUID(), rid: newGUID(), closing: make(chan struct{}),
+		entraTokens: newSigner(), refreshTokens: newSigner(), accessTokens: newSigner(),
+	}
 	for _, o := range opts {
 		o(&s.cfg)
 	}
-	if err := s.openBackend(); err != nil {
+	s.ledger.limit = s.cfg.ledgerSize
+	s.limiter = newLimiter(s.cfg)
+	if err := s.addPrincipals(); err != nil {
 		return nil, err
 	}
+	var err error
+	if s.ca, err = processAuthority(); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	if err := s.openBackend(); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	certificate, err := s.ca.issue(s.hostNames()...)
+	if err != nil {
+		s.closeListeners()
+		s.closeBackend()
+		return nil, err
+	}
+	s.serve(s.login, certificate, s.front(LoginOrigin, s.serveLogin))
+	s.serve(s.storage, certificate, s.front(StorageOrigin, s.serveStorage))
+	s.serve(s.entra, certificate, s.front(AuthorityOrigin, s.serveAuthority))
 	return s, nil
 }
 
-// Close stops the registry and ends all connections to it.
-func (s *Server) Close() {
-	s.closeBackend()
+// listen opens the listeners of the three origins.
+func (s *Server) listen() error {
+	host, _, err := net.SplitHostPort(s.cfg.listen)
+	if err != nil {
+		return fmt.Errorf("acrtest: the address to listen on: %w", err)
+	}
+	if !isLoopback(host) && !s.cfg.allowRemote {
+		return fmt.Errorf("acrtest: %s is not of the loopback interface: %w", s.cfg.listen, ErrRemoteAccess)
+	}
+	other := "localhost" // the other origins go by another name, so that host-bound rules of a client show
+	if !isLoopback(host) {
+		other = host
+	}
+	for _, o := range []struct {
+		origin  **origin
+		address string
+		name    string
+	}{
+		{&s.login, s.cfg.listen, ""},
+		{&s.storage, net.JoinHostPort(host, "0"), other},
+		{&s.entra, net.JoinHostPort(host, "0"), other},
+	} {
+		if *o.origin, err = s.open(o.address, o.name); err != nil {
+			s.closeListeners()
+			return err
+		}
+	}
+	if s.cfg.loginServer != "" {
+		s.login.host = s.cfg.loginServer
+	}
+	return nil
 }
 
-// Endpoint is the URL of the registry.
+// ErrRemoteAccess is the error of [Start] for an address that other machines reach, without [WithRemoteAccess].
+var ErrRemoteAccess = errors.New("remote access to the emulator is not allowed")
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// open makes an origin that listens on the address and goes by the given name, or by the address when that is "".
+func (s *Server) open(address, name string) (*origin, error) {
+	var l net.Listener
+	if s.cfg.memoryNetwork {
+		// A port of its own for each, as a socket would have.
+		l = newMemListener(fmt.Sprintf("127.0.0.1:%d", memPorts.Add(1)))
+	} else {
+		var err error
+		if l, err = net.Listen("tcp", address); err != nil {
+			return nil, fmt.Errorf("acrtest: listening: %w", err)
+		}
+	}
+	o := &origin{listener: l, done: make(chan struct{}), inside: newGate()}
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("acrtest: the address listened on: %w", err)
+	}
+	if name != "" {
+		host = name
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	o.host = net.JoinHostPort(host, port)
+	return o, nil
+}
+
+// memPorts numbers the listeners in memory.
+var memPorts atomic.Int64
+
+func init() { memPorts.Store(4430) }
+
+func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Handler) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(s.cfg.http2)
+	o.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !o.inside.enter() {
+				panic(http.ErrAbortHandler)
+			}
+			defer o.inside.leave()
+			handler.ServeHTTP(w, r)
+		}),
+		Protocols:         protocols,
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		ConnContext:       withConn,
+		ErrorLog:          log.New(discard{}, "", 0), // handshakes that fail are the client's to report
+		ReadHeaderTimeout: time.Minute,
+		MaxHeaderBytes:    1 << 20,
+	}
+	listener := connListener{Listener: o.listener, next: &s.connIDs, rate: s.cfg.bandwidth}
+	go func() {
+		defer close(o.done)
+		_ = o.server.ServeTLS(listener, "", "") // returns when the server is closed
+	}()
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// Close stops the registry, ends all connections to it and waits until every request has left. It may be called again.
+func (s *Server) Close() {
+	s.closeOne.Do(func() {
+		close(s.closing)
+		s.mu.Lock()
+		origins := append([]*origin{s.login, s.storage, s.entra}, s.extra...)
+		clients := s.clients
+		s.mu.Unlock()
+		for _, o := range origins {
+			_ = o.server.Close() // an error of closing a listener helps nobody here
+		}
+		for _, c := range clients {
+			c.CloseIdleConnections()
+		}
+		for _, o := range origins {
+			<-o.done
+			o.inside.close()
+		}
+		s.closeBackend()
+	})
+}
+
+func (s *Server) closeListeners() {
+	for _, o := range []*origin{s.login, s.storage, s.entra} {
+		if o != nil {
+			_ = o.listener.Close()
+		}
+	}
+}
+
+func (s *Server) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) hostNames() []string {
+	var names []string
+	for _, o := range []*origin{s.login, s.storage, s.entra} {
+		host, _, err := net.SplitHostPort(o.host)
+		if err != nil {
+			host = o.host
+		}
+		names = append(names, host)
+	}
+	return names
+}
+
+// complain reports a mistake in the use of the emulator.
+func (s *Server) complain(text string) {
+	if s.tb != nil {
+		s.tb.Helper()
+		s.tb.Error(text)
+		return
+	}
+	s.cfg.logger.Error(text)
+}
+
+// Endpoint is the URL of the registry, such as https://127.0.0.1:40123.
 func (s *Server) Endpoint() string { return "https://" + s.Host() }
 
-// Host is the name of the login server, with its port: what stands before the slash in an image name.
-func (s *Server) Host() string { return s.cfg.listen }
+// Host is the name of the login server with its port: what stands before the first slash of an image name.
+func (s *Server) Host() string { return s.login.host }
 
-// StorageHost is the host, with its port, that blobs are served from.
-func (s *Server) StorageHost() string { return "" }
+// StorageHost is the host, with its port, that blobs are served from: a name other than that of the login server.
+func (s *Server) StorageHost() string { return s.storage.host }
 
-var _ http.Handler
+// Authority is the URL of the Entra authority, without the tenant.
+func (s *Server) Authority() string { return "https://" + s.entra.host }
+
+// Admin gives the user name and password of the admin user, who may do everything.
+func (s *Server) Admin() (user, password string) { return s.admin.user, s.admin.password }
+
+// ServicePrincipal gives the tenant, client id and secret with which an application signs in at [Server.Authority].
+func (s *Server) ServicePrincipal() (tenant, clientID, secret string) {
+	return s.tenant, s.client.user, s.client.password
+}
+
+// EntraToken gives a fresh Entra access token of the service principal for the audience of the registry, good for an hour.
+func (s *Server) EntraToken() string {
+	token, _ := s.issueEntra(acrAudience)
+	return token
+}
+
+// EntraTokenFor gives a fresh Entra access token for another audience, such as https://management.azure.com.
+func (s *Server) EntraTokenFor(audience string) string {
+	token, _ := s.issueEntra(audience)
+	return token
+}
+
+// Ledger gives the list of all requests so far.
+func (s *Server) Ledger() *Ledger { return &s.ledger }
+
+// CA gives the certificate of the authority that signs for every emulator of this process, as PEM.
+func (s *Server) CA() []byte { return append([]byte{}, s.ca.pem...) }
+
+// HTTPClient gives a client of its own on each call, which trusts the emulator's certificate and finds it by name. Its idle
+// connections are closed with the emulator. It follows redirects as net/http does, and keeps no cookies.
+func (s *Server) HTTPClient() *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(s.cfg.http2)
+	transport := &http.Transport{
+		DialContext:         s.DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: s.ca.pool, MinVersion: tls.VersionTLS12},
+		Protocols:           protocols,
+		MaxIdleConnsPerHost: 64,
+	}
+	s.mu.Lock()
+	s.clients = append(s.clients, transport)
+	s.mu.Unlock()
+	return &http.Client{Transport: transport}
+}
+
+// DialContext opens a connection to one of the emulator's origins by the host it goes by; for any other address it dials as usual,
+// or refuses if the emulator's network is in memory. It is for transports made by hand.
+func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	s.mu.Lock()
+	origins := append([]*origin{s.login, s.storage, s.entra}, s.extra...)
+	s.mu.Unlock()
+	for _, o := range origins {
+		if o.host != address && o.host+":443" != address && o.listener.Addr().String() != address {
+			continue
+		}
+		if l, ok := o.listener.(*memListener); ok {
+			return l.dial(ctx)
+		}
+		address = o.listener.Addr().String()
+		break
+	}
+	if s.cfg.memoryNetwork {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s is not of the emulator's network", address)}
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}

@@ -1,0 +1,59 @@
+package acrtest
+
+import (
+	"context"
+	"io"
+)
+
+// requestBody counts the body of a request, and does to it what the script says.
+type requestBody struct {
+	x    *visit
+	body io.ReadCloser
+	ctx  context.Context //nolint:containedctx // lives exactly as long as the request it belongs to
+	plan *plan
+	pos  int64
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	p = b.within(p)
+	if p == nil {
+		return b.stop()
+	}
+	n, err := b.body.Read(p)
+	b.pos += int64(n)
+	b.x.in.Add(int64(n))
+	return n, err
+}
+
+func (b *requestBody) Close() error { return b.body.Close() }
+
+// within cuts p so that no more is read than the script allows; nil when it allows nothing more.
+func (b *requestBody) within(p []byte) []byte {
+	if b.plan == nil || len(p) == 0 {
+		return p
+	}
+	for _, at := range []int64{b.plan.resetRequestAt, b.plan.stallRequestAt, b.plan.acceptOnly} {
+		if at >= 0 {
+			if b.pos >= at {
+				return nil
+			}
+			p = p[:min(int64(len(p)), at-b.pos)]
+		}
+	}
+	return p
+}
+
+// stop does what the script has for the byte the body has come to.
+func (b *requestBody) stop() (int, error) {
+	switch {
+	case b.plan.resetRequestAt >= 0 && b.pos >= b.plan.resetRequestAt:
+		b.x.reply.broken = true
+		b.x.reset()
+		return 0, io.ErrUnexpectedEOF
+	case b.plan.stallRequestAt >= 0 && b.pos >= b.plan.stallRequestAt:
+		b.x.hang(b.ctx)
+		b.x.reply.broken = true
+		return 0, io.ErrUnexpectedEOF
+	}
+	return 0, io.EOF
+}

@@ -1,0 +1,36 @@
+package acrtest
+
+import (
+	"net"
+	"net/http"
+)
+
+// Canary starts a server that is none of the registry's, and gives its URL. A test names it in a redirect, a Location, a Link or
+// a realm, and asserts with [Ledger.NoCredentialLeft] or [Ledger.None] that no credential, or no request at all, came there. Its
+// requests are in the ledger under [CanaryOrigin]; handler answers them, a nil one with an empty 200. It ends with the emulator.
+func (s *Server) Canary(handler http.Handler) (url string, err error) {
+	certificate, err := s.ca.issue()
+	if err != nil {
+		return "", err
+	}
+	o, err := s.open("127.0.0.1:0", "localhost")
+	if err != nil {
+		return "", err
+	}
+	s.serve(o, certificate, s.front(CanaryOrigin, func(w http.ResponseWriter, r *http.Request, x *visit) {
+		x.setOp(opCanary)
+		if handler == nil {
+			x.sniffBody(r)
+			return
+		}
+		s.answer(w, r, x, handler.ServeHTTP)
+	}))
+	s.mu.Lock()
+	s.extra = append(s.extra, o)
+	s.mu.Unlock()
+	_, port, err := net.SplitHostPort(o.host)
+	if err != nil {
+		return "", err
+	}
+	return "https://localhost:" + port, nil
+}

@@ -1,0 +1,117 @@
+package acrtest
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is a connection that the registry has accepted: it has a number for the ledger, keeps to the bandwidth, and can be reset.
+type conn struct {
+	net.Conn
+	id   int64
+	rate int64 // bytes per second each way, 0 is without limit
+	up   pace
+	down pace
+}
+
+// connListener numbers the connections of a listener.
+type connListener struct {
+	net.Listener
+	next *atomic.Int64
+	rate int64
+}
+
+func (l connListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, id: l.next.Add(1), rate: l.rate}, nil
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if c.rate > 0 {
+		p = p[:min(len(p), c.slice())]
+	}
+	n, err := c.Conn.Read(p)
+	if c.rate > 0 {
+		c.up.take(n, c.rate)
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.rate <= 0 {
+		return c.Conn.Write(p)
+	}
+	written := 0
+	for len(p) > 0 {
+		part := p[:min(len(p), c.slice())]
+		c.down.take(len(part), c.rate)
+		n, err := c.Conn.Write(part)
+		written += n
+		if err != nil {
+			return written, err
+		}
+		p = p[n:]
+	}
+	return written, nil
+}
+
+// slice is how much moves at once under a bandwidth: a twentieth of a second's worth.
+func (c *conn) slice() int { return int(max(1, c.rate/20)) }
+
+// reset ends the connection so that the peer sees "connection reset".
+func (c *conn) reset() {
+	switch raw := c.Conn.(type) {
+	case *net.TCPConn:
+		_ = raw.SetLinger(0) // a connection that is gone already is what is wanted
+		_ = raw.Close()
+	case *memConn:
+		raw.reset()
+	default:
+		_ = raw.Close()
+	}
+}
+
+// pace holds one direction to a rate.
+type pace struct {
+	mu   sync.Mutex
+	free time.Time // when the bytes taken so far are through
+}
+
+func (p *pace) take(n int, rate int64) {
+	p.mu.Lock()
+	now := time.Now()
+	if p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	wait := p.free.Sub(now)
+	p.mu.Unlock()
+	if wait > 0 {
+		time.Sleep(wait)
+	}
+}
+
+type connKey struct{}
+
+// withConn is the ConnContext of the servers.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if own, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, own)
+	}
+	return ctx
+}
+
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}

@@ -1,0 +1,129 @@
+package acrtest
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// principal is somebody who may call the registry, with what he may do.
+type principal struct {
+	id       string // subject of his tokens
+	user     string // name for Basic, "" for none
+	password string
+	rights   []access
+	entra    bool
+	// anonymous callers get tokens of their own, short kind.
+	anonymous bool
+}
+
+const (
+	adminID     = "admin"
+	anonymousID = "acr_anon_pull"
+	// refreshUser is the user name that goes with a refresh token as password.
+	refreshUser = "00000000-0000-0000-0000-000000000000"
+)
+
+func everything() []access {
+	return []access{
+		{Type: "repository", Name: "*", Actions: []string{"*"}},
+		{Type: "registry", Name: "catalog", Actions: []string{"*"}},
+		{Type: "registry", Name: "deleted_catalog", Actions: []string{"*"}},
+	}
+}
+
+// scopeMapActions translates the words of scope maps into those of tokens.
+var scopeMapActions = map[string]string{
+	"content/read":   "pull",
+	"content/write":  "push",
+	"content/delete": "delete",
+	"metadata/read":  "metadata_read",
+	"metadata/write": "metadata_write",
+}
+
+// parseRights reads lines such as "samples/* content/read,metadata/read".
+func parseRights(lines []string) ([]access, error) {
+	rights := []access{}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		if len(fields) != 2 {
+			return nil, fmt.Errorf("acrtest: scope map %q: want \"REPOSITORY ACTION,ACTION\"", line)
+		}
+		name := fields[0]
+		if base := strings.TrimSuffix(name, "/*"); name != "*" && !isName(base) {
+			return nil, fmt.Errorf("acrtest: scope map %q: the repository must be a name, \"*\", or end in \"/*\"", line)
+		}
+		var actions []string
+		for word := range strings.SplitSeq(fields[1], ",") {
+			action, ok := scopeMapActions[word]
+			if !ok {
+				return nil, fmt.Errorf("acrtest: scope map %q: there is no action %q", line, word)
+			}
+			actions = append(actions, action)
+		}
+		rights = append(rights, access{Type: "repository", Name: name, Actions: actions})
+		if name == "*" && slices.Contains(actions, "metadata_read") {
+			rights = append(rights, access{Type: "registry", Name: "catalog", Actions: []string{"*"}})
+		}
+	}
+	return rights, nil
+}
+
+func (s *Server) addPrincipals() error {
+	s.admin = principal{id: adminID, user: "acrtest", password: randomSecret(), rights: everything()}
+	s.client = principal{id: newGUID(), user: newGUID(), password: randomSecret(), rights: everything(), entra: true}
+	if s.cfg.entraActions != nil {
+		rights, err := parseRights(s.cfg.entraActions)
+		if err != nil {
+			return err
+		}
+		s.client.rights = rights
+	}
+	all := []principal{s.admin, s.client}
+	for _, token := range s.cfg.tokens {
+		rights, err := parseRights(token.actions)
+		if err != nil {
+			return err
+		}
+		all = append(all, principal{id: "token:" + token.name, user: token.name, password: token.password, rights: rights})
+	}
+	if s.allowsAnonymous() {
+		all = append(all, principal{id: anonymousID, anonymous: true, rights: []access{
+			{Type: "repository", Name: "*", Actions: []string{"pull", "metadata_read"}},
+			{Type: "registry", Name: "catalog", Actions: []string{"*"}},
+		}})
+	}
+	s.principals = make(map[string]*principal, len(all))
+	s.users = make(map[string]*principal, len(all))
+	for i := range all {
+		p := &all[i]
+		s.principals[p.id] = p
+		if p.user != "" {
+			if _, taken := s.users[p.user]; taken {
+				return fmt.Errorf("acrtest: there are two tokens named %q", p.user)
+			}
+			s.users[p.user] = p
+		}
+	}
+	return nil
+}
+
+func (s *Server) allowsAnonymous() bool { return s.cfg.anonymousPull && s.cfg.sku != Basic }
+
+// byPassword finds the caller behind a user name and password, or nil.
+func (s *Server) byPassword(user, password string) *principal {
+	p := s.users[user]
+	if p == nil || subtle.ConstantTimeCompare([]byte(p.password), []byte(password)) != 1 {
+		return nil
+	}
+	return p
+}
+
+func randomSecret() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
