@@ -1,0 +1,191 @@
+package transfer
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// ahead reads a source a little ahead of the requests that send it, hashes what it reads, and gives it to them from memory: time is
+// that of hashing or of sending, whichever is longer, and each byte is read from the source once. What is sent once more, or by several
+// at once, is read from the source again. It is an io.ReaderAt.
+type ahead struct {
+	src  io.ReaderAt
+	size int64
+	h    *hasher
+
+	mu    sync.Mutex
+	moved sync.Cond // any of the fields below has changed
+	ring  []byte    // byte off of the source is at off % len(ring)
+	low   int64     // the ring holds [low, next)
+	next  int64
+	want  int64 // how far the sending has got
+	need  int64 // how far it has to get for the hash to go on
+	err   error
+	stop  bool
+	done  bool
+
+	marks    []mark // for checkpoints, oldest first
+	piece    int64
+	markDist int64 // 0: no marks
+	nextMark int64
+}
+
+// mark is the state of the hash at an offset.
+type mark struct {
+	off   int64
+	state []byte
+}
+
+// newAhead starts to read src; h may have hashed a part of it before, which is left out. close must be called.
+func newAhead(src io.ReaderAt, size int64, h *hasher, t Tuning, marking bool) *ahead {
+	n := min(t.Ahead, max((size-h.n)/t.Piece+1, 1)*t.Piece)
+	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: h.n, next: h.n, want: h.n, piece: t.Piece}
+	if marking {
+		a.markDist = t.Mark
+	}
+	a.moved.L = &a.mu
+	go a.run()
+	return a
+}
+
+func (a *ahead) run() {
+	var err error
+	for at := a.next; at < a.size; {
+		slot := at % int64(len(a.ring))
+		n := min(a.piece-at%a.piece, a.size-at, int64(len(a.ring))-slot)
+		if !a.room(at + n) {
+			break
+		}
+		b := a.ring[slot : slot+n]
+		var m int
+		m, err = a.src.ReadAt(b, at)
+		if int64(m) < n {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			break
+		}
+		err = nil
+		_, _ = a.h.Write(b) // a hash never fails
+		at += n
+		a.mu.Lock()
+		a.next = at
+		if a.markDist > 0 && at >= a.nextMark {
+			a.marks = append(a.marks, mark{at, a.h.state()})
+			a.nextMark = at - at%a.markDist + a.markDist
+		}
+		a.moved.Broadcast()
+		a.mu.Unlock()
+	}
+	a.mu.Lock()
+	a.err, a.done = err, true
+	a.moved.Broadcast()
+	a.mu.Unlock()
+}
+
+// room waits until the ring can take bytes up to end, giving up those that were sent. It returns false when the work is to stop.
+func (a *ahead) room(end int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for !a.stop {
+		low := end - int64(len(a.ring))
+		if low <= a.low {
+			return true
+		}
+		if low <= a.want {
+			a.low = low
+			return true
+		}
+		a.need = min(low+int64(len(a.ring))/4, a.next) // not for each piece: waking costs
+		a.moved.Wait()
+	}
+	return false
+}
+
+// reach notes how far the sending has got.
+func (a *ahead) reach(off int64) {
+	if off <= a.want {
+		return
+	}
+	a.want = off
+	if a.need > 0 && off >= a.need {
+		a.need = 0
+		a.moved.Broadcast()
+	}
+}
+
+// ReadAt reads from the ring, waiting for the hash where it is behind, or else from the source.
+func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	a.mu.Lock()
+	for n < len(p) {
+		at := off + int64(n)
+		a.reach(at)
+		if at < a.low || at >= a.size || a.done && at >= a.next {
+			break
+		}
+		if at >= a.next {
+			a.moved.Wait()
+			continue
+		}
+		slot := at % int64(len(a.ring))
+		n += copy(p[n:], a.ring[slot:min(slot+a.next-at, int64(len(a.ring)))])
+	}
+	a.reach(off + int64(n))
+	err := a.err
+	a.mu.Unlock()
+	if n == len(p) {
+		return n, nil
+	}
+	if err != nil {
+		return n, err
+	}
+	m, err := a.src.ReadAt(p[n:], off+int64(n))
+	return n + m, err
+}
+
+// wait waits until all is hashed; the sending no longer holds it up.
+func (a *ahead) wait() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.want = a.size
+	a.moved.Broadcast()
+	for !a.done {
+		a.moved.Wait()
+	}
+	return a.err
+}
+
+// failed returns what reading the source failed with.
+func (a *ahead) failed() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+// mark returns the state of the hash at the greatest marked offset that is not past off, and forgets those before it.
+func (a *ahead) mark(off int64) (mark, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := 0
+	for i < len(a.marks) && a.marks[i].off <= off {
+		i++
+	}
+	if i == 0 {
+		return mark{}, false
+	}
+	a.marks = a.marks[i-1:]
+	return a.marks[0], true
+}
+
+// close stops the reading ahead and waits for its end.
+func (a *ahead) close() {
+	a.mu.Lock()
+	a.stop = true
+	a.moved.Broadcast()
+	for !a.done {
+		a.moved.Wait()
+	}
+	a.mu.Unlock()
+}

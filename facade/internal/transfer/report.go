@@ -1,0 +1,111 @@
+package transfer
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// errPanicked ends a transfer whose callback panicked; the caller sees the panic, not the error.
+var errPanicked = errors.New("transfer: a callback panicked")
+
+// Reporter calls callbacks from one goroutine of its own, so that a slow one holds nothing up and a panicking one ends the transfer in
+// order. A nil Reporter does nothing.
+type Reporter struct {
+	meter    *Meter
+	progress func(Event)
+	stop     chan struct{}
+	wake     chan struct{}
+	ended    chan struct{}
+	once     sync.Once
+
+	mu       sync.Mutex
+	pending  func() // the newest only
+	panicked any
+	failed   bool
+}
+
+// NewReporter starts reporting on m. progress may be nil. cancel is called when a callback panics.
+func NewReporter(m *Meter, progress func(Event), cancel func(error)) *Reporter {
+	r := &Reporter{meter: m, progress: progress, stop: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go r.run(cancel)
+	return r
+}
+
+func (r *Reporter) run(cancel func(error)) {
+	defer close(r.ended)
+	defer func() {
+		if v := recover(); v != nil {
+			r.mu.Lock()
+			r.panicked, r.failed = v, true
+			r.mu.Unlock()
+			cancel(errPanicked)
+		}
+	}()
+	var tick <-chan time.Time
+	if r.progress != nil {
+		t := time.NewTicker(reportEvery)
+		defer t.Stop()
+		tick = t.C
+	}
+	var last Event
+	for {
+		stopped := false
+		select {
+		case <-tick:
+		case <-r.wake:
+			r.runPending()
+			continue
+		case <-r.stop:
+			stopped = true
+			r.runPending()
+		}
+		if r.progress != nil {
+			if e := r.meter.Event(); e != last {
+				r.progress(e)
+				last = e
+			}
+		}
+		if stopped {
+			return
+		}
+	}
+}
+
+func (r *Reporter) runPending() {
+	r.mu.Lock()
+	f := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// Post has f called soon; a newer one takes the place of one that still waits.
+func (r *Reporter) Post(f func()) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.pending = f
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Stop reports for the last time and waits for the callback to return. If a callback panicked, Stop panics with what it panicked with:
+// the caller's callback failed, and the caller's goroutine is where that belongs.
+func (r *Reporter) Stop() {
+	if r == nil {
+		return
+	}
+	first := false
+	r.once.Do(func() { first = true; close(r.stop) })
+	<-r.ended
+	if first && r.failed {
+		panic(r.panicked)
+	}
+}

@@ -1,0 +1,270 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// hashRate is a cautious guess at how many bytes are hashed in a second: what is worth hashing to save a round trip.
+const hashRate = 1 << 30
+
+// Result is what an upload came to.
+type Result struct {
+	Digest digest.Digest
+	Size   int64
+}
+
+// Upload uploads the size bytes of src, which can be read at any time and place until Upload returns.
+func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *UploadOptions) (res Result, err error) {
+	if o.Size != Unknown && o.Size != size {
+		return Result{}, fmt.Errorf("%w: stated %d bytes, the source has %d", ErrSize, o.Size, size)
+	}
+	o.Meter.SetTotal(size)
+	u := newUploader(s, o, DefaultChunk)
+	defer func() {
+		if err != nil && !(o.Acked != nil && resumable(err)) {
+			u.cancel(ctx)
+		}
+		err = ended(ctx, err)
+	}()
+	f := &fileUpload{uploader: u, src: src, size: size, digest: o.Digest}
+	if size <= u.tune.Whole && o.Resume == nil {
+		return f.small(ctx)
+	}
+	return f.large(ctx)
+}
+
+// resumable tells whether a failed upload can be gone on with from a checkpoint.
+func resumable(err error) bool {
+	return !errors.Is(err, ErrDigest) && !errors.Is(err, ErrSize) && !errors.Is(err, ErrChanged) && !errors.Is(err, ErrLost)
+}
+
+// fileUpload uploads a source that can be read again.
+type fileUpload struct {
+	*uploader
+	src    io.ReaderAt
+	size   int64
+	digest digest.Digest // once it is known
+	ahead  *ahead        // nil where nothing is hashed
+}
+
+// small hashes first, so that the blob can go with the request that opens or the one that commits the upload.
+func (f *fileUpload) small(ctx context.Context) (Result, error) {
+	h, err := newHasher(f.hashing(), f.Meter, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	b := make(memory, f.size)
+	if n, err := f.src.ReadAt(b, 0); int64(n) < f.size {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return Result{}, sourceError(err)
+	}
+	_, _ = h.Write(b)
+	if err := f.identify(h.digest()); err != nil {
+		return Result{}, err
+	}
+	if f.Check != nil {
+		if err := f.Check(); err != nil {
+			return Result{}, err
+		}
+	}
+	return f.inMemory(ctx, f.digest, b)
+}
+
+// inMemory uploads content that lies in memory and whose digest is known: in one request where the registry takes it, else in two.
+func (u *uploader) inMemory(ctx context.Context, dgst digest.Digest, b memory) (Result, error) {
+	size := int64(len(b))
+	done, err := u.whole(ctx, dgst, b)
+	if err != nil {
+		return Result{}, err
+	}
+	for !done {
+		if err := u.begin(ctx); err != nil {
+			return Result{}, err
+		}
+		err := u.commit(ctx, dgst, b, 0, size, !u.Limits.noTail.Load())
+		if err == nil {
+			break
+		}
+		if err := u.again(ctx, err); err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{dgst, size}, nil
+}
+
+// whole tries to upload with the request that opens the upload; false means that it is to be done in the common way.
+func (u *uploader) whole(ctx context.Context, dgst digest.Digest, b memory) (bool, error) {
+	if u.Whole == nil || int64(len(b)) > u.tune.Whole || u.Begin != nil || u.Limits.noWhole.Load() || u.Limits.cap(int64(len(b))) < int64(len(b)) {
+		return false, nil
+	}
+	for {
+		src := &metered{ReaderAt: b, m: u.Meter}
+		s, done, err := u.Whole(ctx, dgst, Chunk{Size: int64(len(b)), Data: src})
+		if err == nil && done {
+			u.at(int64(len(b)))
+			return true, nil
+		}
+		if err == nil {
+			u.Limits.noWhole.Store(true)
+			u.Begin = &s
+			return false, nil
+		}
+		fault := classify(ctx, err)
+		u.last = fault.Err
+		switch fault.Kind {
+		case Doubt, Busy: // sent again as it is: it is addressed by its content
+			if err := u.patience.wait(ctx, fault); err != nil {
+				return false, err
+			}
+		case BadDigest, TooLarge:
+			u.Limits.noWhole.Store(true)
+			return false, nil
+		default:
+			return false, fault.Err
+		}
+	}
+}
+
+// again begins again where the session was lost, and returns err otherwise.
+func (u *uploader) again(ctx context.Context, err error) error {
+	if errors.Is(err, errGone) || errors.Is(err, errRefused) {
+		return u.restart(ctx)
+	}
+	return err
+}
+
+// large sends chunk after chunk, hashing beside it.
+func (f *fileUpload) large(ctx context.Context) (Result, error) {
+	if !f.Trust || f.digest == "" {
+		h, err := newHasher(f.hashing(), f.Meter, f.Resume)
+		if err != nil {
+			return Result{}, err
+		}
+		f.ahead = newAhead(f.src, f.size, h, f.tune, f.Acked != nil)
+		defer f.ahead.close()
+	}
+	f.acks = f.acknowledged
+	for first := true; ; first = false {
+		if err := f.enterOrBegin(ctx, first); err != nil {
+			return Result{}, err
+		}
+		err := f.session(ctx)
+		if err == nil {
+			return Result{f.digest, f.size}, nil
+		}
+		if err := f.again(ctx, err); err != nil {
+			return Result{}, err
+		}
+	}
+}
+
+// enterOrBegin takes up the session of the checkpoint, if there is one and the registry still knows it, or begins a new one.
+func (f *fileUpload) enterOrBegin(ctx context.Context, first bool) error {
+	if cp := f.Resume; first && cp != nil && cp.Location != "" {
+		off, err := f.resume(ctx, *cp)
+		if err == nil && off <= f.size {
+			return nil
+		}
+		if err != nil && !errors.Is(err, ErrLost) {
+			return err
+		}
+		f.open = false
+	}
+	return f.begin(ctx)
+}
+
+// session uploads everything in one session.
+func (f *fileUpload) session(ctx context.Context) error {
+	data := f.src
+	if f.ahead != nil {
+		data = f.ahead
+	}
+	for f.size-f.acked > 0 && !f.tail() {
+		n := min(f.uploader.size(), f.size-f.acked)
+		if err := f.send(ctx, data, 0, f.acked+n); err != nil {
+			return err
+		}
+	}
+	if f.ahead != nil {
+		if err := f.ahead.wait(); err != nil {
+			return sourceError(err)
+		}
+		if err := f.identify(f.ahead.h.digest()); err != nil {
+			return err
+		}
+	}
+	if f.Check != nil {
+		if err := f.Check(); err != nil {
+			return err
+		}
+	}
+	return f.commit(ctx, f.digest, data, 0, f.size, !f.Limits.noTail.Load())
+}
+
+// tail tells whether the rest can go with the commit at once: it fits one request, and hashing it first takes less than the round trip
+// that is saved.
+func (f *fileUpload) tail() bool {
+	rest := f.size - f.acked
+	if f.Limits.noTail.Load() || rest > f.uploader.size() {
+		return false
+	}
+	if f.ahead == nil {
+		return true
+	}
+	return rest <= f.tune.Whole/4 || time.Duration(rest)*time.Second/hashRate < f.trip
+}
+
+// hashing is the algorithm to hash with.
+func (o *UploadOptions) hashing() digest.Algorithm {
+	if o.Digest != "" {
+		return o.Digest.Algorithm()
+	}
+	return o.Algorithm
+}
+
+// identify compares the digest that was computed with the expected one.
+func (f *fileUpload) identify(got digest.Digest) error {
+	if f.Digest != "" && f.Digest != got {
+		return mismatch(f.Digest, got)
+	}
+	f.digest = got
+	return nil
+}
+
+// acknowledged gives the caller a checkpoint.
+func (f *fileUpload) acknowledged() {
+	if f.Acked == nil {
+		return
+	}
+	cp := Checkpoint{Location: f.location, Offset: f.acked}
+	if f.ahead != nil {
+		m, ok := f.ahead.mark(f.acked)
+		if !ok {
+			return
+		}
+		cp.Offset, cp.HashState, cp.Algorithm = m.off, m.state, f.ahead.h.algorithm
+	}
+	f.Reporter.Post(func() { f.Acked(cp) })
+}
+
+// memory is content in memory, as an io.ReaderAt that can be read by several at once.
+type memory []byte
+
+func (m memory) ReadAt(p []byte, off int64) (int, error) {
+	if off >= int64(len(m)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,296 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Sizes of chunks.
+const (
+	DefaultChunk       = 16 << 20
+	DefaultStreamChunk = 8 << 20
+	maxGrownChunk      = 256 << 20
+	maxMinChunk        = 64 << 20 // of what a registry may demand
+	patientChunk       = 4 << 20  // above this, requests that keep breaking are made smaller
+
+	// growBelow lets chunks double while one takes less: few requests on a fast line, little to lose on a slow one.
+	growBelow = time.Second
+)
+
+// maxRestarts is how many times an upload is begun again from the first byte.
+const maxRestarts = 2
+
+// errGone asks the caller of uploader.send to begin again.
+var errGone = errors.New("the registry no longer knows the upload session")
+
+// UploadOptions are the choices of an upload. Only Meter and Limits are required.
+type UploadOptions struct {
+	ChunkSize int64            // 0: the default, and growing
+	Digest    digest.Digest    // expected, or empty
+	Trust     bool             // leave the check of Digest to the registry
+	Algorithm digest.Algorithm // of the digest to compute when none is expected
+	Size      int64            // expected, or Unknown
+	Meter     *Meter
+	Limits    *Limits
+	Reporter  *Reporter
+	Acked     func(Checkpoint) // called after each acknowledged chunk, from the Reporter's goroutine
+
+	Begin  *State      // a session that is open already
+	Resume *Checkpoint // go on from here
+
+	// Whole uploads a small blob in the request that opens the upload. It returns true when the registry took it; otherwise the state of
+	// the upload that it opened instead. Nil: never tried.
+	Whole func(context.Context, digest.Digest, Chunk) (State, bool, error)
+	// Stat returns the size of a blob of the registry, and a fault Gone when there is none. It settles whether a commit was applied.
+	Stat func(context.Context, digest.Digest) (int64, error)
+	// Check, where given, is asked before the commit whether the source is still what it was.
+	Check func() error
+
+	Tune Tuning
+}
+
+// uploader is one upload's dealings with its session. It is used by one goroutine at a time.
+type uploader struct {
+	Session
+	*UploadOptions
+
+	tune     Tuning
+	location string
+	open     bool
+	acked    int64 // the registry has [0, acked)
+	sent     int64 // end of what was sent in this session
+	chunk    int64
+	least    int64
+	trip     time.Duration // what opening the session took
+	acks     func()        // called when acked has grown
+	grow     bool
+	restarts int
+	doubted  bool // a reply claimed fewer bytes than were sent
+	deaf     bool // do not believe such a claim any more
+	patience patience
+	last     error // what the last request failed with
+}
+
+func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
+	u := &uploader{Session: s, UploadOptions: o, chunk: o.ChunkSize, tune: o.Tune.defaults()}
+	if u.chunk <= 0 {
+		u.chunk, u.grow = defaultChunk, true
+	}
+	return u
+}
+
+// begin opens a session, or takes up the one it was given.
+func (u *uploader) begin(ctx context.Context) error {
+	u.acked, u.sent, u.open = 0, 0, false
+	if s := u.Begin; s != nil {
+		u.Begin = nil
+		u.enter(*s, 0)
+		return nil
+	}
+	for p := (patience{}); ; {
+		began := time.Now()
+		s, err := u.Start(ctx)
+		if err == nil {
+			u.trip = time.Since(began)
+			u.enter(s, 0)
+			return nil
+		}
+		f := classify(ctx, err)
+		if f.Kind != Doubt && f.Kind != Busy {
+			return f.Err
+		}
+		if err := p.wait(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// enter makes s the session of the upload.
+func (u *uploader) enter(s State, acked int64) {
+	u.location, u.open = s.Location, true
+	u.acked, u.sent = acked, acked
+	u.note(s)
+	u.Meter.offset.Store(acked)
+}
+
+// note takes from a reply what is not its offset.
+func (u *uploader) note(s State) {
+	if s.Location != "" {
+		u.location = s.Location
+	}
+	if s.MinChunk > 0 {
+		u.least = min(s.MinChunk, maxMinChunk)
+	}
+}
+
+// size of the next chunk.
+func (u *uploader) size() int64 { return max(u.Limits.cap(u.chunk), u.least) }
+
+// send makes the registry have everything up to end. data can be read from low on. errGone: the session is lost.
+func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) error {
+	for u.acked < end {
+		n := min(u.size(), end-u.acked)
+		began := time.Now()
+		if err := u.once(ctx, data, n); err != nil {
+			if err := u.recover(ctx, err, n, low); err != nil {
+				return err
+			}
+			continue
+		}
+		if u.grow && n == u.chunk && n < maxGrownChunk && time.Since(began) < growBelow {
+			u.chunk *= 2
+		}
+	}
+	return nil
+}
+
+// once sends n bytes from acked on.
+func (u *uploader) once(ctx context.Context, data io.ReaderAt, n int64) error {
+	src := &metered{ReaderAt: data, m: u.Meter}
+	s, err := u.Chunk(ctx, u.location, Chunk{Offset: u.acked, Size: n, Data: src})
+	u.sent = max(u.sent, u.acked+n)
+	if err != nil {
+		if e := src.failed(); e != nil && ctx.Err() == nil {
+			return &Fault{Kind: Final, Err: sourceError(e)}
+		}
+		return err
+	}
+	u.note(s)
+	end := u.acked + n
+	if s.Offset != Unknown && s.Offset < end && !u.deaf {
+		u.doubted = true
+		return &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the registry took %d bytes and counts fewer", ErrProtocol, n)}
+	}
+	u.at(end)
+	return nil
+}
+
+// at records how much the registry has.
+func (u *uploader) at(off int64) {
+	grown := off > u.acked
+	u.acked = off
+	u.Meter.offset.Store(off)
+	if grown {
+		u.patience.progressed()
+		if u.acks != nil {
+			u.acks()
+		}
+	}
+}
+
+// recover finds out where to go on after a chunk of n bytes failed.
+func (u *uploader) recover(ctx context.Context, err error, n, low int64) error {
+	for {
+		f := classify(ctx, err)
+		u.last = f.Err
+		switch f.Kind {
+		case Gone:
+			u.open = false
+			return errGone
+		case Final, BadDigest:
+			return f.Err
+		case TooLarge:
+			if n/2 < max(u.tune.Least, u.least) {
+				return f.Err
+			}
+			u.chunk, u.grow = u.Limits.shrink(n), false
+			n /= 2
+		case Doubt, Busy, NoRange:
+			if f.Kind == NoRange && u.patience.tries >= 2 {
+				return errGone // its counting and ours do not agree
+			}
+			if err := u.patience.wait(ctx, f); err != nil {
+				return err
+			}
+			if u.grow = false; u.patience.tries > 1 && u.chunk > patientChunk && u.chunk/2 >= u.least {
+				u.chunk /= 2
+			}
+		}
+		var s State
+		if s, err = u.Status(ctx, u.location); err == nil {
+			return u.settle(s, low)
+		}
+		if f, ok := errors.AsType[*Fault](err); ok && (f.Kind == NoRange || f.Kind == TooLarge || f.Kind == BadDigest) {
+			u.last = f.Err
+			return errGone
+		}
+	}
+}
+
+// settle goes on where the registry says it is.
+func (u *uploader) settle(s State, low int64) error {
+	u.note(s)
+	off := s.Offset
+	if off == 1 && u.acked == 0 {
+		off = 0 // "0-0": one byte or none. If it was one, the digest will tell.
+	}
+	switch {
+	case off == Unknown, off > u.sent, off < low:
+		return errGone // nothing to go on with
+	case off < u.acked && off == 1:
+		return errGone
+	}
+	u.at(off)
+	return nil
+}
+
+// lost describes a session that is gone and cannot be begun again.
+func (u *uploader) lost(reason string) error {
+	return &LostError{Offset: u.acked, Restarts: u.restarts, Reason: reason, Err: u.last}
+}
+
+// restart counts a new beginning, or says why there is none.
+func (u *uploader) restart(ctx context.Context) error {
+	if u.restarts >= maxRestarts {
+		return u.lost("begun again too often")
+	}
+	u.cancel(ctx)
+	u.restarts++
+	u.Meter.restarts.Add(1)
+	u.patience.progressed()
+	return nil
+}
+
+// cancel ends the session at the registry, whatever became of ctx. It waits for that, but not long when ctx has ended.
+func (u *uploader) cancel(ctx context.Context) {
+	if !u.open {
+		return
+	}
+	u.open = false
+	location := u.location
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer stop()
+		_ = u.Cancel(detached, location) // best effort: the registry drops abandoned uploads by itself
+	}()
+	if ctx.Err() == nil {
+		<-done
+		return
+	}
+	t := time.NewTimer(hurryTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// Limits of the courtesy of cancelling.
+const (
+	cancelTime = 5 * time.Second
+	hurryTime  = 60 * time.Millisecond
+)
+
+func sourceError(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: the source ended early", ErrSize)
+	}
+	return fmt.Errorf("reading the source: %w", err)
+}
