@@ -30,6 +30,9 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 		src := &metered{ReaderAt: data, m: u.Meter}
 		err := u.Commit(ctx, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src})
 		if err == nil {
+			if n > 0 {
+				u.Limits.tail.Store(true)
+			}
 			u.open = false
 			u.at(size)
 			return nil
@@ -93,8 +96,11 @@ func (u *uploader) there(ctx context.Context, dgst digest.Digest, size int64) bo
 // refused judges a commit whose digest the registry did not accept.
 func (u *uploader) refused(dgst digest.Digest, inBody int64, f *Fault) error {
 	switch {
-	case inBody > 0 && u.acked > 0 && u.Limits.noTail.CompareAndSwap(false, true):
+	case inBody > 0 && !u.Limits.tail.Load() && u.Limits.noTail.CompareAndSwap(false, true):
+		u.untailed = true
 		return errRefused // perhaps it does not read the body of a commit
+	case u.untailed:
+		u.Limits.noTail.Store(false) // that was not why
 	case u.doubted && !u.deaf:
 		u.deaf = true // perhaps its counting was wrong
 		return errRefused

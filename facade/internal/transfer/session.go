@@ -45,11 +45,11 @@ type Limits struct {
 	maxChunk atomic.Int64 // what a 413 taught, 0 for nothing
 	noWhole  atomic.Bool  // it does not take a blob in the request that opens the upload
 	noTail   atomic.Bool  // it ignores the body of the request that commits
+	tail     atomic.Bool  // it has taken one
 }
 
-// shrink records that a body of n bytes was too large, and returns the size to use instead.
+// shrink records that bodies are to have at most n bytes, and returns how many they are to have.
 func (l *Limits) shrink(n int64) int64 {
-	n /= 2
 	for {
 		old := l.maxChunk.Load()
 		if old != 0 && old <= n {

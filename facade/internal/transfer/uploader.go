@@ -70,7 +70,8 @@ type uploader struct {
 	acks     func()        // called when acked has grown
 	grow     bool
 	restarts int
-	doubted  bool // a reply claimed fewer bytes than were sent
+	doubted  bool // the registry's count was believed against our own
+	untailed bool // begun again to commit without a body
 	deaf     bool // do not believe such a claim any more
 	patience patience
 	last     error // what the last request failed with
@@ -195,11 +196,12 @@ func (u *uploader) recover(ctx context.Context, err error, n, low int64) error {
 		case Final, BadDigest:
 			return f.Err
 		case TooLarge:
-			if n/2 < max(u.tune.Least, u.least) {
+			least := max(u.tune.Least, u.least)
+			if n <= least {
 				return f.Err
 			}
+			n = max(n/2, least)
 			u.chunk, u.grow = u.Limits.shrink(n), false
-			n /= 2
 		case Doubt, Busy, NoRange:
 			if f.Kind == NoRange && u.patience.tries >= 2 {
 				return errGone // its counting and ours do not agree
@@ -234,6 +236,8 @@ func (u *uploader) settle(s State, low int64) error {
 		return errGone // nothing to go on with
 	case off < u.acked && off == 1:
 		return errGone
+	case off != u.acked && off != u.sent:
+		u.doubted = true // a part of a request: plausible, but only the digest can tell
 	}
 	u.at(off)
 	return nil
