@@ -55,3 +55,7 @@ emulator: ## run the emulator as a program; ARGS='-listen 127.0.0.1:5000 -ca-fil
 .PHONY: interop
 interop: ## clients no one here wrote, against the emulator: Azure SDK, azidentity, oras-go, go-containerregistry, regclient
 	cd testdata/interop && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
+
+.PHONY: conformance
+conformance: ## the OCI distribution spec's conformance program against the emulator
+	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)

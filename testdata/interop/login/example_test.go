@@ -35,7 +35,7 @@ func registry() (*acrtest.Server, *acr.Client) {
 	return s, client
 }
 
-// oras-go takes the refresh token as it is, and fetches access tokens for each scope with it.
+// oras-go fetches access tokens for each scope with it.
 func Example_orasGo() {
 	ctx := context.Background()
 	server, client := registry()
@@ -52,7 +52,7 @@ func Example_orasGo() {
 	repository.Client = &auth.Client{
 		Client:               server.HTTPClient(), // for a real registry: retry.DefaultClient
 		Cache:                auth.NewCache(),
-		Credential:           auth.StaticCredential(server.Host(), auth.Credential{RefreshToken: login.RefreshToken}),
+		Credential:           auth.StaticCredential(server.Host(), auth.Credential{Username: login.Username, Password: login.Password}),
 		BlockedRealmPrefixes: []netip.Prefix{}, // the emulator is on a loopback address; leave it out for a real registry
 	}
 	descriptor, err := repository.Resolve(ctx, "v1")
@@ -63,7 +63,7 @@ func Example_orasGo() {
 	// Output: application/vnd.oci.image.manifest.v1+json
 }
 
-// go-containerregistry takes the login as user name and password.
+// go-containerregistry takes it for any of its options' WithAuth.
 func Example_goContainerRegistry() {
 	ctx := context.Background()
 	server, client := registry()
@@ -80,7 +80,7 @@ func Example_goContainerRegistry() {
 	descriptor, err := ggcr.Head(tag,
 		ggcr.WithContext(ctx),
 		ggcr.WithTransport(server.HTTPClient().Transport), // leave it out for a real registry
-		ggcr.WithAuth(&authn.Basic{Username: login.Username, Password: login.RefreshToken}))
+		ggcr.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password}))
 	if err != nil {
 		log.Fatal(err)
 	}
