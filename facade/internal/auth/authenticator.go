@@ -1,0 +1,219 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// DefaultAudience is the resource Entra tokens are asked for, in every cloud.
+const DefaultAudience = "https://containerregistry.azure.net"
+
+// Config is what New needs. Login and one of Transport and Pipeline are required.
+type Config struct {
+	// Login is the registry's login URL: the only origin that ever sees a token.
+	Login      *url.URL
+	Credential Credential
+	// Transport sends the token requests, through a pipeline with telemetry and retries of its own. It must follow no redirects: a *wire.Transport.
+	Transport policy.Transporter
+	// Pipeline, when set, sends the token requests in Transport's place. It must not contain the Authenticator's policy.
+	Pipeline func(*http.Request) (*http.Response, error)
+	// Audience of the Entra token. Default DefaultAudience.
+	Audience string
+	// ARMAudience, when set, is asked for where the credential gives no token for Audience.
+	ARMAudience string
+	// RegistryWide asks for one access token for the whole registry in place of one per repository and action. Where the registry turns out not to grant that (ABAC, repository
+	// tokens) tokens go by scope again.
+	RegistryWide bool
+	// Logger gets what is noteworthy, redacted. Default: nothing is logged.
+	Logger *slog.Logger
+	// Retry is for the token requests. Default: as in wire.NewRetryPolicy, 30 s per try.
+	Retry policy.RetryOptions
+}
+
+// Authenticator holds the tokens of one identity at one registry. It is safe for concurrent use, and prints no secret.
+type Authenticator struct {
+	login      *url.URL
+	credential Credential
+	audience   string
+	arm        string
+	log        *slog.Logger
+	client     *gen.Client
+	vault      vault
+
+	refresh cell
+	access  *cache
+
+	useARM  atomic.Bool // the credential gave no token for the audience, but one for ARM
+	claims  atomic.Pointer[string]
+	wide    *scopeSet // nil: tokens go by scope
+	wideOff atomic.Bool
+
+	learnedMu sync.RWMutex
+	learned   map[string]*scopeSet // by method and what was asked for
+}
+
+// New returns an Authenticator. Nothing is sent.
+func New(c Config) (*Authenticator, error) {
+	if c.Login == nil || c.Transport == nil && c.Pipeline == nil {
+		return nil, errors.New("auth: no login URL or no transport")
+	}
+	if c.Login.Scheme != "https" || c.Login.User != nil {
+		return nil, errors.New("auth: the login URL must be https and without user information")
+	}
+	if err := c.Credential.check(); err != nil {
+		return nil, err
+	}
+	a := &Authenticator{
+		login:      c.Login,
+		credential: c.Credential,
+		audience:   c.Audience,
+		arm:        c.ARMAudience,
+		log:        c.Logger,
+		learned:    map[string]*scopeSet{},
+	}
+	if a.audience == "" {
+		a.audience = DefaultAudience
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if c.RegistryWide {
+		a.wide = parseScopeSet("registry:catalog:*", "repository:*:*")
+	}
+	a.vault.remember(c.Credential.secret.reveal())
+	a.refresh.fetch = a.fetchRefresh
+	a.access = newCache(func(set *scopeSet) *slot {
+		s := &slot{set: set}
+		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
+		return s
+	})
+	send := c.Pipeline
+	if send == nil {
+		send = tokenPipeline(c.Transport, c.Retry)
+	}
+	var err error
+	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(doer(send)))
+	return a, err
+}
+
+// Service is the name the registry goes by in token requests: our own host, whatever a challenge says.
+func (a *Authenticator) Service() string { return a.login.Host }
+
+// AccessToken returns an access token for the scopes, cached or fetched (at most an exchange and a token request). With none it only says who asks.
+// Errors: *Error.
+func (a *Authenticator) AccessToken(ctx context.Context, scopes ...string) (string, error) {
+	t, _, err := a.token(ctx, parseScopeSet(scopes...))
+	if err != nil {
+		return "", err
+	}
+	return t.value.reveal(), nil
+}
+
+// token returns a token that serves the set, and the slot it is from.
+func (a *Authenticator) token(ctx context.Context, set *scopeSet) (*token, *slot, error) {
+	if a.isWide(set) {
+		s := a.access.find(a.wide)
+		t, err := s.get(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t.claims.granted == nil || t.claims.granted.covers(set) {
+			return t, s, nil
+		}
+		// The registry issues tokens for scopes it does not grant. It is seen in the token, without a refused request.
+		if !t.claims.granted.wildcard() {
+			a.noWide(ctx, "it was not granted")
+		}
+	}
+	s := a.access.find(set)
+	t, err := s.get(ctx)
+	return t, s, err
+}
+
+// isWide says whether the registry-wide token is to serve the set.
+func (a *Authenticator) isWide(set *scopeSet) bool {
+	return a.wide != nil && !a.wideOff.Load() && len(set.scopes) > 0 && a.wide.covers(set)
+}
+
+func (a *Authenticator) noWide(ctx context.Context, why string) {
+	if a.wideOff.CompareAndSwap(false, true) {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "registry-wide token not usable, tokens go by repository", slog.String("registry", a.login.Host), slog.String("reason", why))
+	}
+}
+
+// Login is what docker, helm, oras and crane log in with. It prints without its secret.
+type Login struct {
+	// Username is TokenUser, or the user name given for Password.
+	Username string
+	// RefreshToken goes where a password is asked for. For a Password credential it is that password.
+	RefreshToken string
+	// Expires is when the refresh token ends by the local clock; zero when unknown.
+	Expires time.Time
+}
+
+// String returns the user name and the expiry.
+func (l Login) String() string {
+	s := "login of " + l.Username
+	if !l.Expires.IsZero() {
+		s += " until " + l.Expires.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+// GoString is String.
+func (l Login) GoString() string { return l.String() }
+
+// Format prints String for every verb.
+func (l Login) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) }
+
+// LogValue is String.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// Login returns what other tools log in with: a refresh token, cached or fetched (one request), or the user name and password given. Errors: *Error, ErrAnonymous.
+func (a *Authenticator) Login(ctx context.Context) (Login, error) {
+	switch a.credential.kind {
+	case kindAnonymous:
+		return Login{}, &Error{Cause: ErrAnonymous, Message: "there is nothing to log in with"}
+	case kindPassword:
+		return Login{Username: a.credential.username, RefreshToken: a.credential.secret.reveal()}, nil
+	}
+	t, err := a.refresh.get(ctx)
+	if err != nil {
+		return Login{}, err
+	}
+	l := Login{Username: TokenUser, RefreshToken: t.value.reveal()}
+	if !t.claims.exp.IsZero() {
+		l.Expires = t.end.Round(0)
+	}
+	return l, nil
+}
+
+// Scrub takes every secret the Authenticator knows out of s.
+func (a *Authenticator) Scrub(s string) string { return a.vault.scrub(s) }
+
+// String returns the registry and the kind of credential.
+func (a *Authenticator) String() string {
+	return a.credential.String() + " for " + wire.OriginOf(a.login).String()
+}
+
+// GoString is String.
+func (a *Authenticator) GoString() string { return a.String() }
+
+// Format prints String for every verb.
+func (a *Authenticator) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.String())) }
+
+// LogValue is String.
+func (a *Authenticator) LogValue() slog.Value { return slog.StringValue(a.String()) }

@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// What to do, by cause.
+const (
+	adviseFirewall = "add it to the registry's firewall rules (az acr network-rule add), or come from an allowed network or by private link"
+	adviseARM      = "use the audience " + DefaultAudience + " (the default), or let the registry take ARM tokens again (az acr config authentication-as-arm update --status enabled)"
+	adviseAudience = "check that the credential is of the registry's tenant and cloud, and that the audience is " + DefaultAudience
+	adviseRole     = "give the identity a role on the registry (AcrPull, AcrPush; with ABAC Container Registry Repository Reader, Writer, Contributor); it takes minutes to show"
+	adviseABAC     = "the registry grants by repository: give the identity Container Registry Repository Reader, Writer or Contributor, with a condition that covers the repository"
+	adviseCatalog  = "give the identity Container Registry Catalog Lister (ABAC) or AcrPull; a repository token cannot list the catalog"
+	adviseAnon     = "sign in, or allow anonymous pull where that is meant (Standard and Premium); it allows reading only"
+	adviseName     = "check the registry's name, its cloud (azurecr.io, azurecr.cn, azurecr.us), and with private link the DNS zone"
+	advisePassword = "check both, that the admin user or token is enabled, and that the token's password has not expired"
+	adviseClock    = "set the local clock"
+	adviseRevoked  = "sign in again"
+	adviseBearer   = "check that the endpoint is an Azure Container Registry"
+)
+
+// envelope reads the code and the messages of an error document.
+func envelope(body []byte) (code, message string) {
+	var doc gen.ErrorBody
+	if json.Unmarshal(body, &doc) != nil {
+		return "", ""
+	}
+	var texts []string
+	for _, e := range doc.Errors {
+		if code == "" && codeWord.MatchString(e.Code) {
+			code = e.Code
+		}
+		texts = append(texts, e.Message)
+	}
+	return code, strings.Join(texts, " ")
+}
+
+// refused explains a token request that was answered, but not with a token. The reply's text is looked at and thrown away: it may repeat the token that was sent.
+func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now time.Time) *Error {
+	e := (&Error{Operation: op}).fill(resp, now)
+	var message string
+	e.Code, message = envelope(body)
+	if a.firewall(e, message) {
+		return e
+	}
+	status, exchange := resp.StatusCode, op == opExchange
+	refused := status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusBadRequest
+	switch lower := strings.ToLower(message); {
+	case strings.Contains(lower, "arm aad token disallowed"):
+		e.Cause, e.Advice = ErrARMAudienceDisabled, adviseARM
+	case exchange && status == http.StatusForbidden:
+		e.Cause, e.Advice = ErrNoRole, adviseRole
+	case exchange && status == http.StatusUnauthorized && strings.Contains(lower, "retrieving permissions failed"):
+		e.Cause, e.Advice = ErrWrongAudience, adviseAudience
+	case refused && strings.Contains(lower, "expired"):
+		e.Cause, e.Advice = ErrExpired, adviseRevoked
+	case refused && op == opBasic:
+		e.Cause, e.Advice = ErrPassword, advisePassword
+	case refused && a.credential.kind == kindAnonymous:
+		e.Cause, e.Advice = ErrAnonymous, adviseAnon
+	case status == http.StatusForbidden:
+		e.Cause, e.Advice = ErrNoRole, adviseRole
+	case refused:
+		e.Cause, e.Advice = ErrRevoked, adviseRevoked
+	}
+	if e.ClockSkew != 0 && (errors.Is(e.Cause, ErrExpired) || errors.Is(e.Cause, ErrRevoked)) {
+		e.Advice = adviseClock
+	}
+	return e
+}
+
+// firewall recognises the firewall's refusal, which any endpoint may give.
+func (a *Authenticator) firewall(e *Error, message string) bool {
+	if e.StatusCode != http.StatusForbidden || !strings.Contains(strings.ToLower(message), "client with ip") {
+		return false
+	}
+	e.Cause, e.Advice = ErrFirewall, adviseFirewall
+	if m := clientIP.FindStringSubmatch(message); m != nil {
+		e.Message = m[1]
+	}
+	return true
+}
+
+// unreachable explains a token request that got no usable answer.
+func (a *Authenticator) unreachable(op string, err error) *Error {
+	e := &Error{Operation: op, Err: err, text: wire.OneLine(a.vault.scrub(err.Error()))}
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		e.Cause, e.Advice = ErrRegistryNotFound, adviseName
+	case errors.Is(err, wire.ErrTooLarge):
+		e.Cause = ErrBadReply
+	}
+	return e
+}
+
+// credentialFailed explains why the credential gave no Entra token. Entra's error numbers tell the common cases apart.
+func (a *Authenticator) credentialFailed(err error) *Error {
+	e := &Error{Operation: opEntra, Err: err, text: wire.OneLine(a.vault.scrub(err.Error()))}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return e
+	}
+	text := err.Error()
+	has := func(numbers ...string) bool {
+		return slices.ContainsFunc(numbers, func(n string) bool { return strings.Contains(text, "AADSTS"+n) })
+	}
+	switch {
+	case has("700024", "50013"): // client assertion not within its valid time range
+		e.Cause, e.Advice = ErrClockSkew, adviseClock
+	case has("7000222", "700082", "50173", "70043"): // secret or refresh token expired
+		e.Cause, e.Advice = ErrExpired, "renew the credential's secret, or sign in again"
+	case has("7000215", "50057", "700016", "50126"): // wrong secret, disabled or unknown identity
+		e.Cause, e.Advice = ErrRevoked, "check the credential's tenant, client id and secret"
+	case has("500011", "650057", "70011", "500013", "90009"): // resource unknown or not allowed
+		e.Cause, e.Advice = ErrWrongAudience, adviseAudience
+	}
+	return e
+}
+
+// Explain returns the sign-in error behind a 401 or 403 of the registry to a request that needed the scopes, or nil where the status is another one. body is the reply's, as far
+// as it was read.
+func (a *Authenticator) Explain(resp *http.Response, body []byte, scopes ...string) *Error {
+	if resp == nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+		return nil
+	}
+	e := (&Error{}).fill(resp, time.Now())
+	var message string
+	e.Code, message = envelope(body)
+	if a.firewall(e, message) {
+		return e
+	}
+	need := parseScopeSet(scopes...)
+	c, ok := bearer(parseChallenges(resp.Header))
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized && !ok:
+		e.Cause, e.Advice = ErrNoBearer, adviseBearer
+	case resp.StatusCode == http.StatusUnauthorized && c.params["error"] == "invalid_token":
+		e.Cause, e.Advice = ErrRevoked, adviseRevoked
+		if e.ClockSkew != 0 {
+			e.Advice = adviseClock
+		}
+	case a.credential.kind == kindAnonymous:
+		e.Cause, e.Advice = ErrAnonymous, adviseAnon
+	case slices.ContainsFunc(need.scopes, func(s scope) bool { return s.typ == "registry" }):
+		e.Cause, e.Advice = ErrCatalogRole, adviseCatalog
+	default:
+		e.Cause, e.Message, e.Advice = ErrMissingAction, missing(a.lacking(need)), adviseActions(need)
+		if t := a.refresh.cur.Load(); t != nil && t.claims.abac {
+			e.Cause, e.Advice = ErrABAC, adviseABAC
+		}
+	}
+	return e
+}
+
+// lacking returns what of the need the token at hand does not grant, as far as it says so, else all of it.
+func (a *Authenticator) lacking(need *scopeSet) *scopeSet {
+	s, ok := (*a.access.slots.Load())[need.key]
+	if !ok {
+		return need
+	}
+	t := s.cur.Load()
+	if t == nil || t.claims.granted == nil {
+		return need
+	}
+	var out []scope
+	for _, n := range need.scopes {
+		n.actions = slices.DeleteFunc(slices.Clone(n.actions), func(action string) bool {
+			return t.claims.granted.covers(newScopeSet(scope{n.typ, n.name, []string{action}}))
+		})
+		if len(n.actions) > 0 {
+			out = append(out, n)
+		}
+	}
+	if len(out) == 0 {
+		return need
+	}
+	return newScopeSet(out...)
+}
+
+func missing(set *scopeSet) string {
+	var parts []string
+	for _, s := range set.scopes {
+		parts = append(parts, strings.Join(s.actions, " and ")+" on "+s.name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// adviseActions names the smallest built-in role that allows what was needed.
+func adviseActions(need *scopeSet) string {
+	role := "AcrPull"
+	for _, s := range need.scopes {
+		for _, a := range s.actions {
+			switch {
+			case a == "delete":
+				role = "AcrDelete"
+			case (a == "push" || a == "metadata_write") && role == "AcrPull":
+				role = "AcrPush"
+			case strings.HasPrefix(a, "deleted_") && role != "AcrDelete":
+				role = "Contributor"
+			}
+		}
+	}
+	return "give the identity " + role + " or more (for a repository token the action in its scope map); it takes minutes to show"
+}

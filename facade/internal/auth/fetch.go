@@ -1,0 +1,128 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// fetchAccess gets an access token for the set.
+func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, soft bool) (*token, error) {
+	switch a.credential.kind {
+	case kindAnonymous:
+		return a.redeem(ctx, set, "", soft).result()
+	case kindPassword:
+		return a.basic(ctx, set, soft).result()
+	}
+	refresh, err := a.refresh.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if refresh.claims.abac {
+		a.noWide(ctx, "it grants by repository (ABAC)")
+		if a.wide != nil && set.key == a.wide.key {
+			// No repository is granted by a wildcard here: rather than ask for a token that allows nothing, say so with an empty one that token() sees through.
+			return &token{claims: claims{granted: &scopeSet{}}}, nil
+		}
+	}
+	r := a.redeem(ctx, set, refresh.value.reveal(), soft)
+	if r.err == nil || r.err.StatusCode != http.StatusBadRequest && r.err.StatusCode != http.StatusUnauthorized {
+		return r.result()
+	}
+	// The refresh token is not taken any more. One that came by exchange is exchanged anew, once.
+	a.refresh.drop(refresh)
+	if r.claims != "" {
+		a.claims.Store(&r.claims)
+	}
+	if a.credential.kind == kindRefreshToken {
+		if !refresh.claims.exp.IsZero() && !time.Now().Before(refresh.end) {
+			r.err.Cause = ErrExpired
+		}
+		r.err.Advice = "get a new refresh token (Login, or az acr login --expose-token)"
+		return r.result()
+	}
+	if refresh, err = a.refresh.get(ctx); err != nil {
+		return nil, err
+	}
+	return a.redeem(ctx, set, refresh.value.reveal(), soft).result()
+}
+
+func (r reply) result() (*token, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.token, nil
+}
+
+// fetchRefresh gets a refresh token: the one given, or a new one for an Entra token.
+func (a *Authenticator) fetchRefresh(ctx context.Context, soft bool) (*token, error) {
+	if a.credential.kind == kindRefreshToken {
+		return a.given(time.Now())
+	}
+	wanted := ""
+	if c := a.claims.Swap(nil); c != nil {
+		wanted = *c
+	}
+	entra, err := a.entraToken(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	r := a.exchange(ctx, entra, soft)
+	if r.err != nil && r.err.StatusCode == http.StatusUnauthorized && r.claims != "" && r.claims != wanted {
+		// Continuous access evaluation: a token with these claims will do, and only the credential can get it.
+		if entra, err = a.entraToken(ctx, r.claims); err != nil {
+			return nil, err
+		}
+		r = a.exchange(ctx, entra, soft)
+	}
+	return r.result()
+}
+
+// given is the refresh token the user gave. Its life is reckoned by the local clock, for it came in no reply; when that says it is over it is still tried, once in a while,
+// because it is the clock that may be wrong.
+func (a *Authenticator) given(now time.Time) (*token, error) {
+	t := newToken(a.credential.secret.reveal(), time.Time{}, now)
+	t.renewAt, t.mustAt = now.Add(maxLife), now.Add(maxLife) // nothing renews it
+	if !t.claims.exp.IsZero() {
+		t.end = now.Add(t.claims.exp.Sub(now))
+	}
+	return t, nil
+}
+
+// entraToken asks the credential, for the audience of the registry first. The ARM audience is an option for credentials that know no other.
+func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, error) {
+	audiences := []string{a.audience}
+	if a.arm != "" {
+		audiences = []string{a.audience, a.arm}
+		if a.useARM.Load() {
+			audiences = []string{a.arm, a.audience}
+		}
+	}
+	var first error
+	for _, audience := range audiences {
+		t, err := a.credential.entra.GetToken(ctx, policy.TokenRequestOptions{
+			Scopes:    []string{strings.TrimSuffix(strings.TrimSuffix(audience, ".default"), "/") + "/.default"},
+			Claims:    claims,
+			EnableCAE: true,
+		})
+		if err == nil && !validToken(t.Token) {
+			err = errors.New("the credential returned no token")
+		}
+		if err == nil {
+			a.vault.remember(t.Token)
+			a.useARM.Store(audience == a.arm)
+			return t.Token, nil
+		}
+		if ctx.Err() != nil {
+			return "", a.credentialFailed(ctx.Err())
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return "", a.credentialFailed(first)
+}

@@ -1,0 +1,130 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+const (
+	maxReply     = 64 << 10
+	tokenTimeout = 30 * time.Second // of one try, its body included
+)
+
+// The operations of the token endpoints, as errors name them.
+const (
+	opExchange = "ExchangeEntraToken"
+	opToken    = "GetAccessToken"
+	opBasic    = "GetAccessTokenWithBasic"
+	opEntra    = "GetEntraToken"
+)
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// tokenPipeline is the road of token requests: telemetry and retries like any other request's, but no token.
+func tokenPipeline(transport policy.Transporter, retry policy.RetryOptions) func(*http.Request) (*http.Response, error) {
+	if retry.TryTimeout <= 0 || retry.TryTimeout > tokenTimeout {
+		retry.TryTimeout = tokenTimeout
+	}
+	p := runtime.NewPipeline("acrkit", "v0.1.0",
+		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewRetryPolicy(retry)}},
+		&policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}, Transport: transport})
+	return func(r *http.Request) (*http.Response, error) {
+		req, err := runtime.NewRequestFromRequest(r)
+		if err != nil {
+			return nil, err
+		}
+		runtime.SkipBodyDownload(req) // read here, and not further than maxReply
+		return p.Do(req)
+	}
+}
+
+// reply is what came of a token request: the token, or why there is none and what may be learned from the refusal.
+type reply struct {
+	token  *token
+	err    *Error
+	claims string // asked of the Entra token
+}
+
+// ask sends one token request and reads its reply, from which field takes the token.
+func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func(context.Context) (*http.Response, error), field func([]byte) (string, error)) reply {
+	ctx = wire.WithCall(ctx, wire.CallToken)
+	if soft {
+		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tokenTimeout})
+	}
+	resp, err := send(ctx)
+	if err != nil {
+		return reply{err: a.unreachable(op, err)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	now := time.Now()
+	body, err := wire.ReadAll(resp.Body, maxReply)
+	if resp.StatusCode != http.StatusOK {
+		c, _ := bearer(parseChallenges(resp.Header))
+		return reply{err: a.refused(op, resp, body, now), claims: c.claims()}
+	}
+	if err != nil {
+		return reply{err: a.unreachable(op, err).fill(resp, now)}
+	}
+	value, err := field(body)
+	if err != nil || !validToken(value) {
+		return reply{err: (&Error{Operation: op, Cause: ErrBadReply, Message: "no token in it"}).fill(resp, now)}
+	}
+	a.vault.remember(value)
+	return reply{token: newToken(value, dateOf(resp), now)}
+}
+
+func accessField(body []byte) (string, error) {
+	var r gen.AccessToken
+	err := json.Unmarshal(body, &r)
+	return r.AccessToken, err
+}
+
+func refreshField(body []byte) (string, error) {
+	var r gen.RefreshToken
+	err := json.Unmarshal(body, &r)
+	return r.RefreshToken, err
+}
+
+// version is sent as every Azure client sends it; the registry does without.
+func version() *gen.APIVersion { v := gen.APIVersion("2021-07-01"); return &v }
+
+// exchange turns an Entra token into a refresh token.
+func (a *Authenticator) exchange(ctx context.Context, entra string, soft bool) reply {
+	return a.ask(ctx, opExchange, soft, func(ctx context.Context) (*http.Response, error) {
+		return a.client.ExchangeEntraTokenWithFormdataBody(ctx, &gen.ExchangeEntraTokenParams{APIVersion: version()}, gen.ExchangeForm{
+			GrantType: gen.ExchangeGrantAccessToken, Service: a.Service(), AccessToken: entra,
+		})
+	}, refreshField)
+}
+
+// redeem turns a refresh token, or the lack of one, into an access token.
+func (a *Authenticator) redeem(ctx context.Context, set *scopeSet, refresh string, soft bool) reply {
+	form := gen.AccessTokenForm{GrantType: gen.AccessTokenGrantRefreshToken, Service: a.Service(), Scope: set.key, RefreshToken: refresh}
+	if refresh == "" {
+		form.GrantType = gen.AccessTokenGrantPassword
+	}
+	return a.ask(ctx, opToken, soft, func(ctx context.Context) (*http.Response, error) {
+		return a.client.GetAccessTokenWithFormdataBody(ctx, &gen.GetAccessTokenParams{APIVersion: version()}, form)
+	}, accessField)
+}
+
+// basic gets an access token for a user name and password. It is the only request that carries them.
+func (a *Authenticator) basic(ctx context.Context, set *scopeSet, soft bool) reply {
+	return a.ask(ctx, opBasic, soft, func(ctx context.Context) (*http.Response, error) {
+		return a.client.GetAccessTokenWithBasic(ctx, &gen.GetAccessTokenWithBasicParams{Service: a.Service(), Scope: set.key},
+			func(_ context.Context, r *http.Request) error {
+				r.SetBasicAuth(a.credential.username, a.credential.secret.reveal())
+				return nil
+			})
+	}, accessField)
+}
