@@ -15,6 +15,8 @@ type config struct {
 	entraActions  []string // what the service principal may do, as scope-map actions; nil is everything
 	noRole        bool     // the service principal has no role at all
 	tokens        []repositoryToken
+	adminUser     string
+	adminPassword string // "" is made up
 
 	// What the registry is.
 	sku           SKU
@@ -55,6 +57,7 @@ func defaultConfig() config {
 	return config{
 		anonymousPull: true,
 		armAudience:   true,
+		adminUser:     "acrtest",
 		sku:           Standard,
 		blobLinkLife:  20 * time.Minute,
 		sessionLife:   7 * 24 * time.Hour,

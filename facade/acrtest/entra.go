@@ -21,7 +21,8 @@ var armAudiences = map[string]bool{
 	"https://management.microsoftazure.de":      true,
 }
 
-const entraLife = time.Hour
+// entraLife is that of tokens for applications, which the service gives for a day.
+const entraLife = 24 * time.Hour
 
 // entraClaims are the claims of an Entra token that the registry reads.
 type entraClaims struct {

@@ -56,6 +56,11 @@ func WithEntraActions(actions ...string) Option {
 	}
 }
 
+// WithAdmin names the admin user and its password, which are made up otherwise.
+func WithAdmin(user, password string) Option {
+	return func(c *config) { c.adminUser, c.adminPassword = user, password }
+}
+
 // WithRepositoryToken adds a token with a scope map. Each action reads "REPOSITORY ACTION,ACTION", such as
 // "samples/* content/read,metadata/read"; the actions are content/read, content/write, content/delete, metadata/read and
 // metadata/write, the repository is a name, "*", or a prefix that ends in "/*". "* metadata/read" may list the catalog as well.

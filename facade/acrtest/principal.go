@@ -73,7 +73,10 @@ func parseRights(lines []string) ([]access, error) {
 }
 
 func (s *Server) addPrincipals() error {
-	s.admin = principal{id: adminID, user: "acrtest", password: randomSecret(), rights: everything()}
+	s.admin = principal{id: adminID, user: s.cfg.adminUser, password: s.cfg.adminPassword, rights: everything()}
+	if s.admin.password == "" {
+		s.admin.password = randomSecret()
+	}
 	s.client = principal{id: newGUID(), user: newGUID(), password: randomSecret(), rights: everything(), entra: true}
 	if s.cfg.entraActions != nil {
 		rights, err := parseRights(s.cfg.entraActions)
@@ -90,7 +93,7 @@ func (s *Server) addPrincipals() error {
 		}
 		all = append(all, principal{id: "token:" + token.name, user: token.name, password: token.password, rights: rights})
 	}
-	if s.allowsAnonymous() {
+	if s.AllowsAnonymousPull() {
 		all = append(all, principal{id: anonymousID, anonymous: true, rights: []access{
 			{Type: "repository", Name: "*", Actions: []string{"pull", "metadata_read"}},
 			{Type: "registry", Name: "catalog", Actions: []string{"*"}},
@@ -111,7 +114,8 @@ func (s *Server) addPrincipals() error {
 	return nil
 }
 
-func (s *Server) allowsAnonymous() bool { return s.cfg.anonymousPull && s.cfg.sku != Basic }
+// AllowsAnonymousPull tells whether callers without a credential may list and pull.
+func (s *Server) AllowsAnonymousPull() bool { return s.cfg.anonymousPull && s.cfg.sku != Basic }
 
 // byPassword finds the caller behind a user name and password, or nil.
 func (s *Server) byPassword(user, password string) *principal {

@@ -21,6 +21,7 @@ type reply struct {
 	dropped bool // the handler talks to nobody
 	cut     bool // the body ends here
 	pos     int64
+	limit   int64 // where the length that the script claims ends the body; -1 is nowhere
 }
 
 func (w *reply) Header() http.Header { return w.w.Header() }
@@ -86,6 +87,10 @@ func (w *reply) changeHead(p *plan, status int) int {
 	if p.truncateClean || p.endless {
 		h.Del("Content-Length")
 	}
+	w.limit = -1
+	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
+		w.limit = n
+	}
 	if p.altered {
 		h.Set(FaultHeader, w.x.fault())
 	}
@@ -125,7 +130,7 @@ func (w *reply) send(b []byte) (int, error) {
 		if p.rate > 0 {
 			part = part[:min(len(part), max(1, int(p.rate/20)))]
 		}
-		for _, at := range []int64{p.resetAt, p.truncateAt, p.stallAt} {
+		for _, at := range []int64{p.resetAt, p.truncateAt, p.stallAt, w.limit} {
 			if at >= 0 {
 				part = part[:min(int64(len(part)), max(0, at-w.pos))]
 			}
@@ -140,9 +145,6 @@ func (w *reply) send(b []byte) (int, error) {
 		w.pos += int64(len(part))
 		w.x.out.Add(int64(len(part)))
 		if _, err := w.w.Write(part); err != nil {
-			if errors.Is(err, http.ErrContentLength) {
-				return whole, nil // the script made the length a lie
-			}
 			return 0, err
 		}
 		if p.rate > 0 {

@@ -296,7 +296,7 @@ func (s *Server) ServicePrincipal() (tenant, clientID, secret string) {
 	return s.tenant, s.client.user, s.client.password
 }
 
-// EntraToken gives a fresh Entra access token of the service principal for the audience of the registry, good for an hour.
+// EntraToken gives a fresh Entra access token of the service principal for the audience of the registry, good for a day.
 func (s *Server) EntraToken() string {
 	token, _ := s.issueEntra(acrAudience)
 	return token

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
@@ -207,9 +208,8 @@ func TestTokenOfWhatIsGranted(t *testing.T) {
 	if got := a.Header.Get("WWW-Authenticate"); a.StatusCode != http.StatusUnauthorized || !strings.HasSuffix(got, `,error="invalid_token"`) {
 		t.Errorf("%d %s", a.StatusCode, got)
 	}
-	c.s.Advance(2 * 60 * 60 * 1e9)
+	c.s.Advance(2 * time.Hour)
 	if a := c.call(http.MethodPatch, "/acr/v1/a", token); !strings.Contains(a.Header.Get("WWW-Authenticate"), "invalid_token") {
 		t.Errorf("an expired token: %d %s", a.StatusCode, a.Header.Get("WWW-Authenticate"))
 	}
 }
-
