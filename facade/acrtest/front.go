@@ -69,7 +69,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 	}
 	rt.op, rt.path = op, r.URL.EscapedPath()
 	x.setRoute(rt)
-	if s.tooLarge(w, r) {
+	if s.refuseLarge(w, r) {
 		return
 	}
 	if isToken {
@@ -120,8 +120,8 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request, x *visit) 
 	s.answer(w, r, x, s.handleStorage)
 }
 
-// tooLarge refuses bodies over the limit as a proxy does: in plain text, from the length alone.
-func (s *Server) tooLarge(w http.ResponseWriter, r *http.Request) bool {
+// refuseLarge refuses bodies over the limit as a proxy does: in plain text, from the length alone.
+func (s *Server) refuseLarge(w http.ResponseWriter, r *http.Request) bool {
 	if s.cfg.maxBody <= 0 {
 		return false
 	}

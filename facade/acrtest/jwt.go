@@ -12,16 +12,16 @@ import (
 	"sync/atomic"
 )
 
-// signer makes and checks the tokens of one kind. They look like the registry's: three parts, RS256 in the header, a signature
+// jwtSigner makes and checks the tokens of one kind. They look like the registry's: three parts, RS256 in the header, a signature
 // of 256 bytes. But the service publishes no key, so nobody but the registry itself checks that signature, and here it is an
 // HMAC, which costs microseconds and no key generation. A new key makes all earlier tokens worthless.
-type signer struct {
+type jwtSigner struct {
 	key atomic.Pointer[[32]byte]
 	kid string
 }
 
-func newSigner() *signer {
-	s := &signer{}
+func newJWTSigner() *jwtSigner {
+	s := &jwtSigner{}
 	s.rotate()
 	// The key id of the service has the form of libtrust's: twelve groups of four letters and digits.
 	var id [30]byte
@@ -35,7 +35,7 @@ func newSigner() *signer {
 	return s
 }
 
-func (s *signer) rotate() {
+func (s *jwtSigner) rotate() {
 	key := new([32]byte)
 	_, _ = rand.Read(key[:]) // never fails since Go 1.24
 	s.key.Store(key)
@@ -47,14 +47,14 @@ type jwtHeader struct {
 	KeyID     string `json:"kid"`
 }
 
-func (s *signer) sign(claims any) string {
+func (s *jwtSigner) sign(claims any) string {
 	head := base64.RawURLEncoding.EncodeToString(mustJSON(jwtHeader{Algorithm: "RS256", Type: "JWT", KeyID: s.kid}))
 	text := head + "." + base64.RawURLEncoding.EncodeToString(mustJSON(claims))
 	return text + "." + base64.RawURLEncoding.EncodeToString(s.signature(text))
 }
 
 // signature stretches the HMAC to the length of an RSA signature.
-func (s *signer) signature(text string) []byte {
+func (s *jwtSigner) signature(text string) []byte {
 	key := s.key.Load()
 	out := make([]byte, 0, 256)
 	for i := byte(0); len(out) < 256; i++ {
@@ -69,7 +69,7 @@ func (s *signer) signature(text string) []byte {
 var errToken = errors.New("acrtest: not a token of this registry")
 
 // open checks the signature and reads the claims. It does not look at the times.
-func (s *signer) open(token string, claims any) error {
+func (s *jwtSigner) open(token string, claims any) error {
 	i := strings.LastIndexByte(token, '.')
 	if i < 0 {
 		return errToken

@@ -27,7 +27,7 @@ type Server struct {
 	users         map[string]*principal // by user name
 	tenant, rid   string
 
-	entraTokens, refreshTokens, accessTokens *signer
+	entraTokens, refreshTokens, accessTokens *jwtSigner
 	anonymousTokens                          tokenCache
 	revoked                                  idSet
 	strangerOnce                             sync.Once
@@ -78,7 +78,7 @@ func New(t testing.TB, opts ...Option) *Server {
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{
 		cfg: defaultConfig(), tenant: newGUID(), rid: newGUID(), closing: make(chan struct{}),
-		entraTokens: newSigner(), refreshTokens: newSigner(), accessTokens: newSigner(),
+		entraTokens: newJWTSigner(), refreshTokens: newJWTSigner(), accessTokens: newJWTSigner(),
 	}
 	for _, o := range opts {
 		o(&s.cfg)
