@@ -59,3 +59,7 @@ interop: ## clients no one here wrote, against the emulator: Azure SDK, azidenti
 .PHONY: conformance
 conformance: ## the OCI distribution spec's conformance program against the emulator
 	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
+
+.PHONY: fuzz
+fuzz: ## every fuzz test in turn; FUZZTIME=1m is for how long
+	@.ci/fuzz $(or $(FUZZTIME),10s)
