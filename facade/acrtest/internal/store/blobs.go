@@ -10,9 +10,10 @@ import (
 
 // Blob is a blob as it is linked to a repository.
 type Blob struct {
-	Digest  digest.Digest
-	Size    int64
-	Created time.Time // when it was linked; zero where no repository was asked
+	Repository string // empty where none was asked
+	Digest     digest.Digest
+	Size       int64
+	Created    time.Time // when it was linked
 
 	content content
 }
@@ -22,8 +23,8 @@ type Blob struct {
 // Errors: ErrBlobUnknown when it was deleted since it was looked up.
 func (b Blob) Open() (ContentReader, error) { return b.content.open() }
 
-func (l *link) properties() Blob {
-	return Blob{Digest: l.blob.digest, Size: l.blob.size, Created: l.created, content: l.blob.content}
+func (l *link) properties(repository string) Blob {
+	return Blob{Repository: repository, Digest: l.blob.digest, Size: l.blob.size, Created: l.created, content: l.blob.content}
 }
 
 // Blob returns a blob of a repository.
@@ -44,7 +45,7 @@ func (s *state) blob(name string, d digest.Digest) (Blob, error) {
 	if s.repositories.get(name).attributes.ReadDisabled {
 		return Blob{}, ErrDisallowed
 	}
-	return l.properties(), nil
+	return l.properties(name), nil
 }
 
 // linked returns the repository's link to a blob, or nil.
@@ -100,7 +101,10 @@ func (st *Store) MountBlob(name, from string, d digest.Digest) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
-	return b, st.commit(&record{Op: opLink, Time: st.time(), Repository: name, Digest: d, Size: b.Size})
+	if err := st.commit(&record{Op: opLink, Time: st.time(), Repository: name, Digest: d, Size: b.Size}); err != nil {
+		return Blob{}, err
+	}
+	return st.primary.linked(name, d).properties(name), nil
 }
 
 // link links content that the caller holds.
@@ -110,7 +114,7 @@ func (st *Store) link(name string, b *blob) (Blob, error) {
 	if err := st.commit(&record{Op: opLink, Time: st.time(), Repository: name, Digest: b.digest, Size: b.size}); err != nil {
 		return Blob{}, err
 	}
-	return st.primary.linked(name, b.digest).properties(), nil
+	return st.primary.linked(name, b.digest).properties(name), nil
 }
 
 // DeleteBlob takes a blob from a repository, also where a manifest names it.

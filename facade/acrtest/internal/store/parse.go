@@ -151,7 +151,7 @@ func (st *Store) platform(name string, config ocispec.Descriptor) (architecture,
 	if l == nil || l.blob.size > maxConfig {
 		return "", ""
 	}
-	b := l.properties()
+	b := l.properties(name)
 	r, err := b.Open()
 	if err != nil {
 		return "", ""

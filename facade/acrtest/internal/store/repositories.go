@@ -56,6 +56,18 @@ func (st *Store) UpdateRepository(name string, c Change) (Repository, error) {
 	return r.properties(), nil
 }
 
+// Writable says whether a blob or manifest may be pushed to a repository, which need not exist.
+//
+// Errors: ErrDisallowed when the repository is locked against writes.
+func (st *Store) Writable(name string) error {
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	if r := st.primary.repositories.get(name); r != nil && r.attributes.WriteDisabled {
+		return ErrDisallowed
+	}
+	return nil
+}
+
 // DeleteRepository deletes a repository with all that is in it, and says which manifests and tags went.
 //
 // Errors: ErrRepositoryUnknown; ErrDisallowed when the repository, or any tag or manifest in it, is locked.

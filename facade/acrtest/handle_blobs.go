@@ -1,0 +1,87 @@
+package acrtest
+
+import (
+	"errors"
+	"html"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
+)
+
+// handleGetBlob sends the caller to storage. The registry itself does not look at a Range, whichever way it answers.
+func (s *Server) handleGetBlob(w http.ResponseWriter, r *http.Request, rt route) {
+	b, ok := s.blob(w, rt)
+	if !ok {
+		return
+	}
+	h := w.Header()
+	h["Docker-Content-Digest"] = []string{b.Digest.String()}
+	if s.cfg.inlineBlobs {
+		s.sendBlob(w, b)
+		return
+	}
+	location := s.signStorageURL(b.Digest)
+	body := `<a href="` + html.EscapeString(location) + `">Temporary Redirect</a>.` + "\n\n"
+	h["Location"] = []string{location}
+	h["Content-Type"] = []string{"text/html; charset=utf-8"}
+	setLength(w, len(body))
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	_, _ = w.Write([]byte(body)) // the caller may be gone; nobody is left to tell
+}
+
+func (s *Server) sendBlob(w http.ResponseWriter, b store.Blob) {
+	content, err := b.Open()
+	if err != nil {
+		s.refuse(w, route{op: "GetBlob"}, err)
+		return
+	}
+	defer func() { _ = content.Close() }() // it was only read
+	blobHeaders(w, b.Size)
+	w.WriteHeader(http.StatusOK)
+	_ = content.WriteRange(w, 0, b.Size) // the caller may be gone; nobody is left to tell
+}
+
+func blobHeaders(w http.ResponseWriter, size int64) {
+	w.Header()["Content-Type"] = []string{"application/octet-stream"}
+	setLength(w, int(size))
+}
+
+// handleHeadBlob answers from the registry itself, without storage.
+func (s *Server) handleHeadBlob(w http.ResponseWriter, _ *http.Request, rt route) {
+	b, ok := s.blob(w, rt)
+	if !ok {
+		return
+	}
+	w.Header()["Docker-Content-Digest"] = []string{b.Digest.String()}
+	blobHeaders(w, b.Size)
+	w.WriteHeader(http.StatusOK)
+}
+
+// blob looks the route's blob up; it has answered when it returns false.
+func (s *Server) blob(w http.ResponseWriter, rt route) (store.Blob, bool) {
+	d := digest.Digest(rt.reference)
+	if d.Validate() != nil {
+		s.badDigest(w)
+		return store.Blob{}, false
+	}
+	b, err := s.store.Blob(rt.name, d)
+	if errors.Is(err, store.ErrBlobUnknown) {
+		s.fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", d)
+		return store.Blob{}, false
+	}
+	if err != nil {
+		s.refuse(w, rt, err)
+		return store.Blob{}, false
+	}
+	return b, true
+}
+
+func (s *Server) handleDeleteBlob(w http.ResponseWriter, _ *http.Request, rt route) {
+	if err := s.store.DeleteBlob(rt.name, digest.Digest(rt.reference)); err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	empty(w, http.StatusAccepted)
+}

@@ -1,0 +1,173 @@
+package acrtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
+)
+
+// handleGetManifest serves GET and HEAD; net/http leaves the body out of the latter.
+func (s *Server) handleGetManifest(w http.ResponseWriter, r *http.Request, rt route) {
+	m, err := s.store.Pull(rt.name, rt.reference)
+	if err == nil && !accepts(r.Header["Accept"], m.MediaType, rt.reference) {
+		// The service converts Docker images to schema 1 here; that is left out, and they are refused as OCI's are.
+		s.fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest is of type "+m.MediaType+", but the accept header does not support it",
+			unknownReference(rt))
+		return
+	}
+	if errors.Is(err, store.ErrManifestUnknown) {
+		s.fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", unknownMessage(rt), unknownReference(rt))
+		return
+	}
+	if err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	h := w.Header()
+	tag := `"` + m.Digest.String() + `"`
+	h["ETag"] = []string{tag}
+	h["Docker-Content-Digest"] = []string{m.Digest.String()}
+	if matches(r.Header["If-None-Match"], tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h["Content-Type"] = []string{m.MediaType}
+	setLength(w, len(m.Content))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(m.Content) // the caller may be gone; nobody is left to tell
+}
+
+// matches reads an If-None-Match, whose digests the distribution project also takes without their quotes.
+func matches(header []string, tag string) bool {
+	for _, line := range header {
+		for v := range strings.SplitSeq(line, ",") {
+			v = strings.TrimPrefix(strings.TrimSpace(v), "W/")
+			if v == tag || v == "*" || `"`+v+`"` == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accepts tells whether a manifest can be sent to a caller. OCI manifests go to those who name their type, and no header names
+// none, as in the distribution project; Docker's go to everyone by digest; other types have no rule.
+func accepts(header []string, mediaType, reference string) bool {
+	switch mediaType {
+	case store.DockerManifest, store.DockerList:
+		if strings.Contains(reference, ":") {
+			return true
+		}
+	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex:
+	default:
+		return true
+	}
+	for _, line := range header {
+		for v := range strings.SplitSeq(line, ",") {
+			if t, _, err := mime.ParseMediaType(v); err == nil && (t == mediaType || t == "*/*" || t == "application/*") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func unknownMessage(rt route) string {
+	if strings.Contains(rt.reference, ":") {
+		return fmt.Sprintf("manifest %s is not found", rt.reference)
+	}
+	return fmt.Sprintf("manifest tagged by %q is not found", rt.reference)
+}
+
+func unknownReference(rt route) any {
+	if strings.Contains(rt.reference, ":") {
+		return struct{ Name, Revision string }{rt.name, rt.reference}
+	}
+	return struct{ Tag string }{rt.reference}
+}
+
+func (s *Server) handlePutManifest(w http.ResponseWriter, r *http.Request, rt route) {
+	content, err := io.ReadAll(io.LimitReader(r.Body, store.MaxManifest+1))
+	if err != nil {
+		s.bodyFailed(w, err)
+		return
+	}
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || len(content) > store.MaxManifest {
+		s.badManifest(w)
+		return
+	}
+	push := store.Push{MediaType: mediaType, Content: content, AllowMissing: s.cfg.skipBlobCheck, KeepTags: s.cfg.immutableTags}
+	if strings.Contains(rt.reference, ":") {
+		push.Digest = digest.Digest(rt.reference)
+		if push.Digest.Validate() != nil {
+			s.badDigest(w)
+			return
+		}
+	} else {
+		push.Tags = []string{rt.reference}
+	}
+	m, err := s.store.PutManifest(rt.name, push)
+	if err != nil {
+		s.refuseManifest(w, rt, err)
+		return
+	}
+	h := w.Header()
+	h["Docker-Content-Digest"] = []string{m.Digest.String()}
+	h["Location"] = []string{"/v2/" + rt.name + "/manifests/" + m.Digest.String()}
+	if m.Subject != "" {
+		h["OCI-Subject"] = []string{m.Subject.String()}
+	}
+	empty(w, http.StatusCreated)
+}
+
+func (s *Server) badManifest(w http.ResponseWriter) {
+	s.fail(w, http.StatusBadRequest, "MANIFEST_INVALID", "manifest invalid", struct{ Reason object }{})
+}
+
+// missingBlob is the detail of a manifest that names what is not there.
+type missingBlob struct {
+	Digest digest.Digest `json:"Digest"`
+}
+
+func (s *Server) refuseManifest(w http.ResponseWriter, rt route, err error) {
+	var missing *store.MissingError
+	switch {
+	case errors.As(err, &missing):
+		list := make([]apiError, len(missing.Digests))
+		for i, d := range missing.Digests {
+			list[i] = apiError{Code: "MANIFEST_BLOB_UNKNOWN", Message: "blob unknown to registry", Detail: missingBlob{d}}
+		}
+		s.replyJSON(w, http.StatusBadRequest, errorBody{Errors: list})
+	case errors.Is(err, store.ErrDigestMismatch):
+		s.fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
+	case errors.Is(err, store.ErrManifestInvalid):
+		s.badManifest(w)
+	default:
+		s.refuse(w, rt, err)
+	}
+}
+
+func (s *Server) handleDeleteManifest(w http.ResponseWriter, _ *http.Request, rt route) {
+	if !strings.Contains(rt.reference, ":") {
+		s.fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "A manifest can only be deleted by digest.", nil)
+		return
+	}
+	err := s.store.DeleteManifest(rt.name, digest.Digest(rt.reference))
+	if errors.Is(err, store.ErrRepositoryUnknown) {
+		err = store.ErrManifestUnknown
+	}
+	if err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	empty(w, http.StatusAccepted)
+}

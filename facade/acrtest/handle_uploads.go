@@ -1,0 +1,189 @@
+package acrtest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
+)
+
+// handleStartUpload opens a session, or mounts a blob, or takes a whole blob in one request.
+func (s *Server) handleStartUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	if err := s.store.Writable(rt.name); err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	q := r.URL.Query()
+	if d := digest.Digest(q.Get("mount")); d.Validate() == nil && q.Get("from") != "" {
+		if b, err := s.store.MountBlob(rt.name, q.Get("from"), d); err == nil {
+			s.created(w, b)
+			return
+		}
+		// What cannot be mounted can be uploaded.
+	}
+	single := q.Get("digest") != ""
+	want := digest.Digest(q.Get("digest"))
+	if single && want.Validate() != nil {
+		s.badDigest(w)
+		return
+	}
+	u, err := s.store.StartUpload(rt.name)
+	if err == nil {
+		err = u.Acquire(r.Context())
+	}
+	if err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	defer u.Release()
+	if !single {
+		s.location(w, u)
+		empty(w, http.StatusAccepted)
+		return
+	}
+	if !s.take(w, r, u) {
+		u.Cancel() // nobody knows its location
+		return
+	}
+	s.commit(w, rt, u, want)
+}
+
+func (s *Server) handleUploadStatus(w http.ResponseWriter, r *http.Request, rt route) {
+	u, _, ok := s.session(w, r, rt)
+	if !ok {
+		return
+	}
+	defer u.Release()
+	s.location(w, u)
+	empty(w, http.StatusNoContent)
+}
+
+func (s *Server) handleUploadChunk(w http.ResponseWriter, r *http.Request, rt route) {
+	u, state, ok := s.session(w, r, rt)
+	if !ok {
+		return
+	}
+	defer u.Release()
+	if !s.inOrder(w, r, u, state) || !s.take(w, r, u) {
+		return
+	}
+	s.location(w, u)
+	empty(w, http.StatusAccepted)
+}
+
+func (s *Server) handleCompleteUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	u, state, ok := s.session(w, r, rt)
+	if !ok {
+		return
+	}
+	defer u.Release()
+	want := digest.Digest(r.URL.Query().Get("digest"))
+	if want.Validate() != nil {
+		s.badDigest(w) // the session stays
+		return
+	}
+	if !s.inOrder(w, r, u, state) || !s.take(w, r, u) {
+		return
+	}
+	if err := s.store.Writable(rt.name); err != nil {
+		s.refuse(w, rt, err)
+		return
+	}
+	s.commit(w, rt, u, want)
+}
+
+func (s *Server) handleCancelUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	u, _, ok := s.session(w, r, rt)
+	if !ok {
+		return
+	}
+	defer u.Release()
+	u.Cancel()
+	w.Header()["Docker-Upload-Uuid"] = []string{u.ID}
+	empty(w, http.StatusNoContent)
+}
+
+// commit ends a session with its blob.
+func (s *Server) commit(w http.ResponseWriter, rt route, u *store.Upload, want digest.Digest) {
+	b, err := u.Commit(want)
+	switch {
+	case errors.Is(err, store.ErrDigestMismatch):
+		s.fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
+	case err != nil:
+		s.refuse(w, rt, err)
+	default:
+		s.created(w, b)
+	}
+}
+
+func (s *Server) created(w http.ResponseWriter, b store.Blob) {
+	h := w.Header()
+	h["Location"] = []string{"/v2/" + b.Repository + "/blobs/" + b.Digest.String()}
+	h["Docker-Content-Digest"] = []string{b.Digest.String()}
+	empty(w, http.StatusCreated)
+}
+
+// inOrder checks the Content-Range of a chunk, if it has one; it has answered when it returns false. The service takes a bare
+// "A-B" only. Where it is missing, the chunk goes where its location says, so that must be the end.
+func (s *Server) inOrder(w http.ResponseWriter, r *http.Request, u *store.Upload, state uploadState) bool {
+	header := r.Header.Get("Content-Range")
+	if header == "" {
+		if state.Offset != u.Offset() && r.ContentLength != 0 {
+			u.Cancel()
+			s.staleLocation(w)
+			return false
+		}
+		return true
+	}
+	first, last, ok := bareRange(header)
+	if !ok {
+		s.fail(w, http.StatusBadRequest, "RANGE_INVALID", "invalid content range",
+			struct{ Range, Reason string }{header, "the Content-Range header format is invalid"})
+		return false
+	}
+	if first != u.Offset() {
+		// By the distribution specification; what the service does is not known. The session stays, and says where it is.
+		s.location(w, u)
+		s.fail(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range", nil)
+		return false
+	}
+	if r.ContentLength >= 0 && r.ContentLength != last-first+1 {
+		s.fail(w, http.StatusBadRequest, "SIZE_INVALID", "provided length did not match content length", nil)
+		return false
+	}
+	return true
+}
+
+func bareRange(header string) (first, last int64, ok bool) {
+	a, b, ok := strings.Cut(header, "-")
+	x, errX := strconv.ParseUint(a, 10, 63)
+	y, errY := strconv.ParseUint(b, 10, 63)
+	return int64(x), int64(y), ok && errX == nil && errY == nil && x <= y
+}
+
+// take reads the request's body into the session; it has answered when it returns false. What arrived before the body broke off
+// stays in the session.
+func (s *Server) take(w http.ResponseWriter, r *http.Request, u *store.Upload) bool {
+	if _, err := u.Append(r.Body); err != nil {
+		s.bodyFailed(w, err)
+		return false
+	}
+	return true
+}
+
+// requestTooLarge is what the front end says to a body over its limit.
+const requestTooLarge = "413 Request Entity Too Large - AzureContainerRegistry\n"
+
+// bodyFailed answers when a request's body could not be taken in. Mostly nobody hears it, for the connection is gone.
+func (s *Server) bodyFailed(w http.ResponseWriter, err error) {
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		plain(w, http.StatusRequestEntityTooLarge, requestTooLarge)
+		return
+	}
+	w.Header()["Connection"] = []string{"close"}
+	s.fail(w, http.StatusBadRequest, "CONTENT_LEN_INVALID", "the request body ended before its length", nil)
+}
