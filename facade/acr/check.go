@@ -60,8 +60,11 @@ type callError struct {
 
 // Error is one line without secrets, whatever the cause's text holds.
 func (e *callError) Error() string {
-	return wire.OneLine("acr: " + e.operation + ": " + strings.TrimPrefix(e.err.Error(), "acr: "))
+	return wire.OneLine("acr: " + e.operation + ": " + plain(e.err))
 }
+
+// plain is the text of an error of this package within another.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "acr: ") }
 
 // Unwrap gives the cause.
 func (e *callError) Unwrap() error { return e.err }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -59,8 +61,33 @@ func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOption
 	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
 }
 
+// badEndpoint says why, without the password that people leave in URLs.
+func badEndpoint(endpoint string, err error) error {
+	if _, host, ok := strings.Cut(endpoint, "@"); ok {
+		endpoint = "...@" + host
+	}
+	reason := err.Error()
+	if refusal, ok := errors.AsType[*wire.Refusal](err); ok {
+		reason = refusal.Detail
+	}
+	return &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: reason}
+}
+
 // Endpoint is the registry's URL.
 func (c *Client) Endpoint() string { return c.login.String() }
+
+// String is the registry's URL: no credential is shown, however a client is printed.
+func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
+// LogValue is String.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// CloseIdleConnections closes the connections that no call is using. The client can be used on; those of a Transport that was given to it
+// stay the caller's.
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
 // newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
 // the server's word is believed.
@@ -71,7 +98,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	}
 	var err error
 	if c.login, err = wire.CheckEndpoint(endpoint, c.options.AllowedHosts); err != nil {
-		return nil, &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: wire.OneLine(err.Error())}
+		return nil, badEndpoint(endpoint, err)
 	}
 	c.transport = wire.NewTransport(c.login, c.options.Transport, &wire.TransportOptions{StrictStorage: c.options.StrictStorage})
 	c.auth, err = auth.New(auth.Config{

@@ -92,7 +92,7 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	stated := digest.Digest(got.header.Get(headerDigest))
 	if stated != "" {
 		if err := checkDigest(stated); err != nil {
-			return nil, contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %v", err)
+			return nil, contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %s", plain(err))
 		}
 	}
 	for _, d := range []digest.Digest{want, stated} {

@@ -138,7 +138,7 @@ func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 		return nil, nil
 	}
 	if err := checkDigest(m.Subject.Digest); err != nil {
-		return nil, malformedManifest("subject: %v", err)
+		return nil, malformedManifest("subject: %s", plain(err))
 	}
 	return m.Subject, nil
 }

@@ -1,0 +1,191 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+var badNames = []string{
+	"", ".", "..", "a/..", "../a", "a/../b", "a//b", "/a", "a/", "%2e", "a%2fb", "a?b", "a#b", "A", "é", "a b", "a\nb", "a\x00", "@evil/x", "a:b", "a\\b",
+	"-a", "a-", "a..b", "a___b", "_catalog", "a/_tags", strings.Repeat("a", 300), "a;b", "http://x",
+}
+
+var badTags = []string{"", ".", "..", "a/b", "../x", "a?b", "a#b", "é", "a b", "a\nb", "a%2fb", ".a", "-a", strings.Repeat("a", 129)}
+
+var badDigests = []digest.Digest{
+	":", "sha256:", "sha256:abc", "sha256:../../x", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha512:",
+	digest.Digest("sha256:" + strings.ToUpper(digest.FromString("x").Encoded())), digest.FromString("x") + "0", digest.FromString("x")[:70],
+	"SHA256:" + digest.Digest(digest.FromString("x").Encoded()), "sha384:" + digest.Digest(strings.Repeat("a", 96)),
+}
+
+// good arguments, for the rest of a call.
+var goodDigest = digest.FromString("x")
+
+// methodsOf calls every method of a repository that takes nothing but a name.
+func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
+	_, properties := r.Properties(ctx)
+	_, update := r.UpdateAttributes(ctx, acr.ChangeableAttributes{WriteEnabled: new(false)})
+	_, remove := r.Delete(ctx)
+	_, tags := acr.Collect(r.Tags(ctx, nil))
+	_, tagNames := acr.Collect(r.TagNames(ctx, nil))
+	_, manifests := acr.Collect(r.Manifests(ctx, nil))
+	_, get := r.GetManifest(ctx, "v1")
+	_, head := r.HeadManifest(ctx, "v1")
+	_, put := r.PutManifest(ctx, "v1", []byte(imageManifest), nil)
+	_, tag := r.Tag(ctx, "v1", "v2", nil)
+	_, referrers := acr.Collect(r.Referrers(ctx, goodDigest, nil))
+	_, deletedManifests := acr.Collect(r.DeletedManifests(ctx, nil))
+	_, deletedTags := acr.Collect(r.DeletedTags(ctx, nil))
+	_, artifact := r.Artifact("v1").Digest(ctx)
+	_, byDigest := r.Artifact(string(goodDigest)).ManifestProperties(ctx)
+	_, artifactTags := acr.Collect(r.Artifact("v1").Tags(ctx))
+	return map[string]error{
+		"Properties": properties, "UpdateAttributes": update, "Delete": remove, "Tags": tags, "TagNames": tagNames, "Manifests": manifests,
+		"GetManifest": get, "HeadManifest": head, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, goodDigest),
+		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, goodDigest, nil),
+		"Artifact.Digest": artifact, "Artifact.ManifestProperties": byDigest, "Artifact.Tags": artifactTags, "Artifact.DeleteTag": r.Artifact("v1").DeleteTag(ctx),
+		"Artifact.Delete": r.Artifact("v1").Delete(ctx),
+	}
+}
+
+const imageManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}`
+
+// TestBadArguments: what cannot be right is refused by its kind, before anything is sent, in one line.
+func TestBadArguments(t *testing.T) {
+	t.Parallel()
+	s := &scripted{}
+	c := s.client(t)
+	ctx := t.Context()
+	refused := func(t *testing.T, what string, err, kind error) {
+		t.Helper()
+		argument, ok := errors.AsType[*acr.ArgumentError](err)
+		if !ok || !errors.Is(err, kind) {
+			t.Errorf("%s: got %v, want %v", what, err, kind)
+			return
+		}
+		oneLine(t, argument)
+	}
+	t.Run("A59 repository names", func(t *testing.T) {
+		for _, name := range badNames {
+			for method, err := range methodsOf(ctx, c.Repository(name)) {
+				refused(t, fmt.Sprintf("%s of %q", method, name), err, acr.ErrInvalidName)
+			}
+		}
+	})
+	r := c.Repository("library/hello")
+	t.Run("A41 tags", func(t *testing.T) {
+		for _, tag := range badTags {
+			a := r.Artifact(tag)
+			_, digestErr := a.Digest(ctx)
+			_, tagErr := a.TagProperties(ctx)
+			_, getErr := r.GetManifest(ctx, tag)
+			_, headErr := r.HeadManifest(ctx, tag)
+			_, updateErr := a.UpdateTagAttributes(ctx, acr.ChangeableAttributes{ReadEnabled: new(true)})
+			_, retagErr := r.Tag(ctx, "v1", tag, nil)
+			errs := []error{digestErr, tagErr, getErr, headErr, updateErr, retagErr, a.DeleteTag(ctx), a.Delete(ctx)}
+			if tag != "" { // which stands for none
+				_, putErr := r.PutManifest(ctx, tag, []byte(imageManifest), nil)
+				errs = append(errs, putErr, r.RestoreManifest(ctx, goodDigest, &acr.RestoreManifestOptions{Tag: tag}))
+			}
+			for i, err := range errs {
+				refused(t, fmt.Sprintf("%d of %q", i, tag), err, acr.ErrInvalidReference)
+			}
+		}
+	})
+	t.Run("A48 digests", func(t *testing.T) {
+		for _, d := range badDigests {
+			_, getErr := r.GetManifest(ctx, string(d))
+			_, propertiesErr := r.Artifact(string(d)).ManifestProperties(ctx)
+			_, tagsErr := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Digest: d}))
+			_, referrersErr := acr.Collect(r.Referrers(ctx, d, nil))
+			errs := []error{getErr, propertiesErr, tagsErr, referrersErr, r.DeleteManifest(ctx, d), r.RestoreManifest(ctx, d, nil)}
+			for i, err := range errs {
+				refused(t, fmt.Sprintf("%d of %q", i, d), err, acr.ErrInvalidDigest)
+			}
+		}
+		refused(t, "no digest", r.DeleteManifest(ctx, ""), acr.ErrInvalidDigest)
+	})
+	t.Run("a tag's method on a digest", func(t *testing.T) {
+		refused(t, "DeleteTag", r.Artifact(string(goodDigest)).DeleteTag(ctx), acr.ErrInvalidReference)
+	})
+	t.Run("options", func(t *testing.T) {
+		_, size := acr.Collect(c.Repositories(ctx, &acr.ListOptions{PageSize: -1}))
+		_, key := acr.Collect(c.RepositoryNames(ctx, &acr.ListOptions{After: "a\r\nb"}))
+		_, order := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Order: "sideways"}))
+		_, nothing := r.UpdateAttributes(ctx, acr.ChangeableAttributes{})
+		_, neither := r.Artifact("v1").UpdateManifestAttributes(ctx, acr.ChangeableAttributes{})
+		_, filter := acr.Collect(r.Referrers(ctx, goodDigest, &acr.ReferrersOptions{ArtifactType: "a\nb"}))
+		for what, err := range map[string]error{"page size": size, "key": key, "order": order, "no attribute": nothing, "nor here": neither, "filter": filter} {
+			refused(t, what, err, acr.ErrInvalidArgument)
+		}
+	})
+	if sent := s.requests(); len(sent) > 0 {
+		t.Errorf("sent all the same: %q", sent)
+	}
+}
+
+// TestEndpoints: a credential is bound to an https host of ACR, or to one that was named.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{
+		"", "http://registry.azurecr.io", "https://", "https://registry.azurecr.io.attacker.com", "https://azurecr.io", "https://registry.azurecr.io.", "ftp://registry.azurecr.io",
+		"https://registry.azurecr.io/path", "https://registry.azurecr.io?x", "https://registry.azurecr.io#x", "https://user:hunter2@registry.azurecr.io", "https://127.0.0.1",
+		"https://evil.com", "https://xn--rgistry-bya.azurecr.io", "registry.azurecr.io:8443", "https://r\negistry.azurecr.io", "localhost:5000",
+	} {
+		_, entra := acr.NewClient(endpoint, nil, nil)
+		_, password := acr.NewClientWithPassword(endpoint, "u", "hunter2", nil)
+		_, token := acr.NewClientWithRefreshToken(endpoint, "hunter2", nil)
+		for _, err := range []error{entra, password, token} {
+			if !errors.Is(err, acr.ErrInvalidEndpoint) {
+				t.Errorf("%q: %v", endpoint, err)
+				continue
+			}
+			oneLine(t, err)
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the password is in %q", err)
+			}
+		}
+	}
+	for endpoint, want := range map[string]string{
+		"registry.azurecr.io": "https://registry.azurecr.io", "https://Registry.AzureCR.io/": "https://registry.azurecr.io",
+		"https://r.azurecr.cn": "https://r.azurecr.cn", "r.azurecr.us": "https://r.azurecr.us", "r.westeurope.geo.azurecr.io": "https://r.westeurope.geo.azurecr.io",
+		"localhost:5000": "https://localhost:5000", "registry.example.com": "https://registry.example.com",
+	} {
+		c, err := acr.NewClient(endpoint, nil, &acr.ClientOptions{AllowedHosts: []string{"localhost:5000", "registry.example.com"}})
+		if err != nil {
+			t.Errorf("%q: %v", endpoint, err)
+		} else if c.Endpoint() != want {
+			t.Errorf("%q: %s", endpoint, c.Endpoint())
+		}
+	}
+	for what, make := range map[string]func() (*acr.Client, error){
+		"no user":     func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "", "p", nil) },
+		"no password": func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "u", "", nil) },
+		"no token":    func() (*acr.Client, error) { return acr.NewClientWithRefreshToken("r.azurecr.io", "", nil) },
+	} {
+		if _, err := make(); !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// oneLine demands of an error's text what every error of the package promises.
+func oneLine(t *testing.T, err error) {
+	t.Helper()
+	text := err.Error()
+	if !strings.HasPrefix(text, "acr: ") || strings.Count(text, "acr: ") > 1 || len(text) > 5<<10 {
+		t.Errorf("%q", text)
+	}
+	for _, r := range text {
+		if r < ' ' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			t.Errorf("control character %U in %q", r, text)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// TestErrors: what the registry's no looks like, for programs and for people.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	get := func(ctx context.Context, c *acr.Client) error {
+		_, err := c.Repository("library/hello").Properties(ctx)
+		return err
+	}
+	head := func(ctx context.Context, c *acr.Client) error {
+		_, err := c.Repository("library/hello").HeadManifest(ctx, "v1")
+		return err
+	}
+	remove := func(ctx context.Context, c *acr.Client) error {
+		return c.Repository("library/hello").DeleteManifest(ctx, goodDigest)
+	}
+	const id = "4b1d7fd2-5d4b-4c1f-9a53-4f2f3b2a1c00"
+	for _, test := range []struct {
+		name    string
+		call    func(context.Context, *acr.Client) error
+		answer  func() *http.Response
+		want    acr.Error // the exported fields that are set
+		is      []error
+		isNot   []error
+		text    []string
+		textNot []string
+	}{
+		{
+			name: "unknown repository", call: get,
+			answer: func() *http.Response {
+				return refusal(404, "NAME_UNKNOWN", `repository "library/hello" is not found`, "X-Ms-Correlation-Request-Id", id)
+			},
+			want: acr.Error{Operation: "GetRepositoryProperties", Method: "GET", URL: "https://registry.azurecr.io/acr/v1/library/hello", StatusCode: 404, Code: acr.ErrNameUnknown, CorrelationID: id},
+			is:   []error{acr.ErrNameUnknown, acr.ErrNotFound}, isNot: []error{acr.ErrTagUnknown, acr.ErrLocked, acr.ErrThrottled},
+			text: []string{"acr: GetRepositoryProperties: GET https://registry.azurecr.io/acr/v1/library/hello: 404 NAME_UNKNOWN: repository", "(correlation id " + id + ")"},
+		},
+		{
+			name: "a code of tomorrow", call: get, answer: func() *http.Response { return refusal(409, "MOON_FULL", "wait") },
+			want: acr.Error{Operation: "GetRepositoryProperties", StatusCode: 409, Code: "MOON_FULL", Message: "wait"}, is: []error{acr.ErrorCode("MOON_FULL")}, isNot: []error{acr.ErrNotFound, acr.ErrorCode("")},
+		},
+		{
+			name: "several entries", call: get,
+			answer: func() *http.Response {
+				return answer(400, `{"errors":[{"code":"A","message":"one"},{"code":"B","message":"two","detail":[1]}]}`)
+			},
+			want: acr.Error{StatusCode: 400, Code: "A", Message: "one"}, is: []error{acr.ErrorCode("A"), acr.ErrorCode("B")},
+		},
+		{
+			name: "HEAD has no body", call: head, answer: func() *http.Response { return answer(404, "") },
+			want: acr.Error{Operation: "HeadManifest", Method: "HEAD", StatusCode: 404}, is: []error{acr.ErrManifestUnknown, acr.ErrNotFound}, isNot: []error{acr.ErrTagUnknown},
+			text: []string{"404 Not Found"},
+		},
+		{
+			name: "locked", call: remove,
+			answer: func() *http.Response {
+				return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation")
+			},
+			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrDisallowed}, is: []error{acr.ErrLocked, acr.ErrDisallowed}, text: []string{"unlocks it"},
+		},
+		{
+			name: "unsupported is not locked", call: remove, answer: func() *http.Response { return refusal(405, "UNSUPPORTED", "A manifest can only be deleted by digest.") },
+			want: acr.Error{StatusCode: 405, Code: acr.ErrUnsupported}, isNot: []error{acr.ErrLocked}, text: []string{"Artifact.Digest"},
+		},
+		{
+			name: "A35 a wait beyond the limit", call: get, answer: func() *http.Response { return answer(429, "", "Retry-After", "86400") },
+			want: acr.Error{StatusCode: 429, RetryAfter: 24 * time.Hour}, is: []error{acr.ErrThrottled}, text: []string{"429 Too Many Requests", "retry after 24h0m0s", "budget"},
+		},
+		{
+			name: "plain text of the router", call: get, answer: func() *http.Response { return answer(404, "404 page not found\n", "Content-Type", "text/plain") },
+			want: acr.Error{StatusCode: 404, Message: "404 page not found"}, text: []string{"may not be an Azure Container Registry"},
+		},
+		{
+			name: "a proxy's page", call: get, answer: func() *http.Response {
+				return answer(403, "<html><body>Forbidden by the proxy</body></html>", "Content-Type", "text/html")
+			},
+			want: acr.Error{StatusCode: 403}, textNot: []string{"<html"},
+		},
+		{
+			name: "A57 control characters", call: get,
+			answer: func() *http.Response {
+				return answer(400, `{"errors":[{"code":"X\u001b[31m","message":"a\nb\u202ec\u0000`+strings.Repeat("x", 1<<15)+`"}]}`)
+			},
+			want: acr.Error{StatusCode: 400},
+		},
+		{
+			name: "A28 an endless body", call: get, answer: func() *http.Response {
+				r := answer(400, "")
+				r.Body, r.ContentLength = io.NopCloser(endless{}), -1
+				return r
+			},
+			want: acr.Error{StatusCode: 400},
+		},
+		{
+			name: "A55 a signature in the text", call: get, answer: func() *http.Response {
+				return refusal(403, "DENIED", "see https://x.blob.core.windows.net/c/b?sv=1&sig=hunter2 and sig=hunter2")
+			},
+			want: acr.Error{StatusCode: 403, Code: acr.ErrDenied}, textNot: []string{"hunter2"},
+		},
+		{
+			name: "an unexpected success", call: get, answer: func() *http.Response { return answer(204, "") }, want: acr.Error{StatusCode: 204}, text: []string{"204 No Content"},
+		},
+		{
+			name: "broken JSON", call: get, answer: func() *http.Response { return answer(400, `{"errors":[{`) }, want: acr.Error{StatusCode: 400},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := &scripted{answer: func(*http.Request) *http.Response { return test.answer() }}
+			err := test.call(t.Context(), s.client(t))
+			got, ok := errors.AsType[*acr.Error](err)
+			if !ok {
+				t.Fatalf("no *acr.Error: %v", err)
+			}
+			oneLine(t, err)
+			t.Log(err)
+			checkFields(t, got, test.want)
+			for _, target := range test.is {
+				if !errors.Is(err, target) {
+					t.Errorf("is not %q", target)
+				}
+			}
+			for _, target := range test.isNot {
+				if errors.Is(err, target) {
+					t.Errorf("is %q", target)
+				}
+			}
+			for _, text := range test.text {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%q is not in the text", text)
+				}
+			}
+			for _, text := range append(test.textNot, "opaque") {
+				if strings.Contains(fmt.Sprintf("%v %+v", err, err), text) {
+					t.Errorf("%q is in the text", text)
+				}
+			}
+			behind, ok := errors.AsType[*azcore.ResponseError](err)
+			if !ok || behind.StatusCode != got.StatusCode || behind.ErrorCode != string(got.Code) || behind.RawResponse == nil {
+				t.Fatalf("no *azcore.ResponseError of the same: %v", behind)
+			}
+			if a := behind.RawResponse.Request.Header.Get("Authorization"); a != "" {
+				t.Errorf("the token is kept: %q", a)
+			}
+		})
+	}
+}
+
+func checkFields(t *testing.T, got *acr.Error, want acr.Error) {
+	t.Helper()
+	if got.StatusCode != want.StatusCode || got.RetryAfter != want.RetryAfter {
+		t.Errorf("status %d, retry after %s", got.StatusCode, got.RetryAfter)
+	}
+	for _, f := range [][2]string{
+		{got.Operation, want.Operation}, {got.Method, want.Method}, {got.URL, want.URL}, {string(got.Code), string(want.Code)}, {got.Message, want.Message}, {got.CorrelationID, want.CorrelationID},
+	} {
+		if f[1] != "" && f[0] != f[1] {
+			t.Errorf("%q instead of %q", f[0], f[1])
+		}
+	}
+}
+
+// endless is a body without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// TestErrorWithoutAnswer: a call that ended without an answer says which, keeps the cause, and shows no query.
+func TestErrorWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	s := &scripted{answer: func(*http.Request) *http.Response { return nil }}
+	_, err := acr.Collect(s.client(t).Repository("library/hello").Tags(t.Context(), &acr.ListTagsOptions{After: "hunter2"}))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.HasPrefix(err.Error(), "acr: ListTags: ") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v", err)
+	}
+	oneLine(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.client(t).Ping(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

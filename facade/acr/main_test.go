@@ -1,0 +1,29 @@
+package acr_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/acrkit/acrkit/facade/internal/contract"
+)
+
+// TestMain runs the tests and then demands that no goroutine is left, that every operation of the document was exercised, and that no
+// exchange broke it.
+func TestMain(m *testing.M) {
+	os.Exit(contract.Main(leakFree{m}, os.Stdout, nil))
+}
+
+type leakFree struct{ m *testing.M }
+
+// Run implements what contract.Main runs.
+func (l leakFree) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}

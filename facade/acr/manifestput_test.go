@@ -1,0 +1,214 @@
+package acr_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// TestPutManifestRefuses: a manifest that could be misread is not put.
+func TestPutManifestRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, reference, content string
+		opts                     *acr.PutManifestOptions
+		want                     error
+	}{
+		{name: "another digest", reference: string(goodDigest), content: imageManifest, want: acr.ErrDigestMismatch},
+		{name: "another media type", content: imageManifest, opts: &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}, want: acr.ErrManifestMalformed},
+		{name: "no media type", content: `{"schemaVersion":2}`, want: acr.ErrManifestMalformed},
+		{name: "a member twice", content: `{"mediaType":"application/vnd.oci.image.manifest.v1+json","mediaType":"application/vnd.oci.image.manifest.v1+json"}`, want: acr.ErrManifestMalformed},
+		{name: "layers and manifests", content: `{"layers":[],"manifests":[]}`, opts: &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}, want: acr.ErrManifestMalformed},
+		{name: "no JSON", content: `x`, want: acr.ErrManifestMalformed},
+		{name: "nothing", content: ``, want: acr.ErrManifestMalformed},
+		{name: "schema 1", content: `{}`, opts: &acr.PutManifestOptions{MediaType: "application/vnd.docker.distribution.manifest.v1+prettyjws"}, want: acr.ErrInvalidArgument},
+		{name: "A44 a header in the media type", content: `x`, opts: &acr.PutManifestOptions{MediaType: "a/b\r\nX-Evil: 1"}, want: acr.ErrInvalidArgument},
+		{name: "a bad subject", content: `{"mediaType":"application/vnd.oci.image.manifest.v1+json","subject":{"digest":"md5:x"}}`, want: acr.ErrManifestMalformed},
+		{name: "too large", content: imageManifest + strings.Repeat(" ", 4<<20), want: acr.ErrTooLarge},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := &scripted{}
+			_, err := s.client(t).Repository("a/b").PutManifest(t.Context(), test.reference, []byte(test.content), test.opts)
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			t.Log(err)
+			oneLine(t, err)
+			if sent := s.requests(); len(sent) > 0 {
+				t.Errorf("sent %q", sent)
+			}
+		})
+	}
+}
+
+// stored is the answer to a put.
+func stored(headers ...string) *http.Response {
+	return answer(201, "", append([]string{"Docker-Content-Digest", digest.FromString(imageManifest).String()}, headers...)...)
+}
+
+// TestPutManifestFaults: lost answers, blobs that are on their way, a registry that stores something else.
+func TestPutManifestFaults(t *testing.T) {
+	t.Parallel()
+	put := func(t *testing.T, s *scripted, opts *acr.PutManifestOptions) (ocispec.Descriptor, error) {
+		return s.client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(imageManifest), opts)
+	}
+	t.Run("put", func(t *testing.T) {
+		t.Parallel()
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			if got := r.Header.Get("Content-Type"); got != ocispec.MediaTypeImageManifest {
+				t.Errorf("Content-Type %q", got)
+			}
+			return stored()
+		}}
+		d, err := put(t, s, nil)
+		if err != nil || d.Digest != digest.FromString(imageManifest) || d.MediaType != ocispec.MediaTypeImageManifest || d.Size != int64(len(imageManifest)) {
+			t.Errorf("%+v %v", d, err)
+		}
+	})
+	t.Run("something else stored", func(t *testing.T) {
+		t.Parallel()
+		s := &scripted{answer: func(*http.Request) *http.Response {
+			return answer(201, "", "Docker-Content-Digest", string(goodDigest))
+		}}
+		if _, err := put(t, s, nil); !errors.Is(err, acr.ErrDigestMismatch) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("F45 applied, answers lost", func(t *testing.T) {
+		t.Parallel()
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			if r.Method == http.MethodPut {
+				return nil
+			}
+			return answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
+		}}
+		if _, err := put(t, s, nil); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("answers lost, not applied", func(t *testing.T) {
+		t.Parallel()
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			if r.Method == http.MethodPut {
+				return nil
+			}
+			return answer(404, "")
+		}}
+		if _, err := put(t, s, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("F44 a blob on its way", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := &scripted{}
+			s.answer = func(*http.Request) *http.Response {
+				if len(s.sent) < 4 {
+					return refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+				}
+				return stored()
+			}
+			start := time.Now()
+			if _, err := put(t, s, &acr.PutManifestOptions{BlobWait: 10 * time.Second}); err != nil {
+				t.Errorf("%v", err)
+			}
+			if waited := time.Since(start); waited != 1750*time.Millisecond {
+				t.Errorf("waited %s", waited)
+			}
+		})
+	})
+	t.Run("F44 a blob that never comes", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := &scripted{answer: func(*http.Request) *http.Response {
+				return refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+			}}
+			start := time.Now()
+			_, err := put(t, s, &acr.PutManifestOptions{BlobWait: time.Hour})
+			if !errors.Is(err, acr.ErrManifestBlobUnknown) || !strings.Contains(err.Error(), "another replica") {
+				t.Errorf("%v", err)
+			}
+			if waited := time.Since(start); waited > time.Minute || waited < 30*time.Second {
+				t.Errorf("waited %s", waited)
+			}
+		})
+	})
+}
+
+// TestPutManifestIfAbsent: a tag is not moved unless it may be.
+func TestPutManifestIfAbsent(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		there string // content under the tag
+		want  error
+		puts  int
+	}{
+		"free": {puts: 1}, "taken by the same": {there: imageManifest}, "taken by another": {there: indexManifest, want: acr.ErrTagExists},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			puts := 0
+			s := &scripted{answer: func(r *http.Request) *http.Response {
+				switch {
+				case r.Method == http.MethodPut:
+					puts++
+					return stored()
+				case test.there == "":
+					return answer(404, "")
+				default:
+					return answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(test.there).String())
+				}
+			}}
+			_, err := s.client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true})
+			if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) || puts != test.puts {
+				t.Errorf("%d puts, %v", puts, err)
+			}
+		})
+	}
+}
+
+// TestDeleteLostAnswer: F68 and F69, what is gone when a deletion is sent again was deleted by it; what was never there is not found.
+func TestDeleteLostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		first func() *http.Response
+		want  error
+	}{
+		"F69 answer lost":                {first: func() *http.Response { return nil }},
+		"F69 gateway gave up":            {first: func() *http.Response { return answer(504, "") }},
+		"F68 throttled, then not there":  {first: func() *http.Response { return answer(429, "", "Retry-After", "0") }, want: acr.ErrNotFound},
+		"F68 not there":                  {first: func() *http.Response { return refusal(404, "MANIFEST_UNKNOWN", "not here") }, want: acr.ErrNotFound},
+		"F70 locked":                     {first: func() *http.Response { return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "no") }, want: acr.ErrLocked},
+		"service unavailable, not begun": {first: func() *http.Response { return answer(503, "") }, want: acr.ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for what, call := range map[string]func(*acr.Repository) error{
+				"manifest":   func(r *acr.Repository) error { return r.DeleteManifest(t.Context(), goodDigest) },
+				"tag":        func(r *acr.Repository) error { return r.Artifact("v1").DeleteTag(t.Context()) },
+				"repository": func(r *acr.Repository) error { _, err := r.Delete(t.Context()); return err },
+			} {
+				s := &scripted{}
+				s.answer = func(*http.Request) *http.Response {
+					if len(s.sent) > 1 {
+						return refusal(404, "NAME_UNKNOWN", "gone")
+					}
+					return test.first()
+				}
+				if err := call(s.client(t).Repository("a/b")); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
+					t.Errorf("%s: got %v, want %v", what, err, test.want)
+				}
+			}
+		})
+	}
+}
