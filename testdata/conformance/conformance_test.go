@@ -16,8 +16,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// expectedSkips are the checks that the program leaves out, as parts of their names, with the reason.
-var expectedSkips = map[string]string{}
+// expectedSkips are the checks that the program leaves out because the service does not do what they are about: parts of
+// their names, with the reason.
+var expectedSkips = map[string]string{
+	"/delete/tag-delete":           "the service deletes manifests by digest alone: 405 UNSUPPORTED for a tag",
+	"/range requests/range -500":   "the storage origin takes no suffix ranges",
+	"/range requests/range 500-0":  "the storage origin ignores a range that ends before it begins",
+	"/mount anonymous/blob-mount":  "a mount that names no source repository opens an upload",
+	"blobs inline/range requests/": "blobs that come inline come whole",
+}
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
@@ -29,12 +36,12 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conform(t, acrtest.New(t, opts...))
+			conform(t, name, acrtest.New(t, opts...))
 		})
 	}
 }
 
-func conform(t *testing.T, s *acrtest.Server) {
+func conform(t *testing.T, mode string, s *acrtest.Server) {
 	t.Helper()
 	results := t.TempDir()
 	ca := filepath.Join(results, "ca.pem")
@@ -50,18 +57,18 @@ func conform(t *testing.T, s *acrtest.Server) {
 		"OCI_PASSWORD="+password,
 		"OCI_RESULTS_DIR="+results,
 		"OCI_VERSION=1.1",
-		"OCI_API_BLOBS_UPLOAD_CANCEL=true", // optional in 1.1; the service has them
-		"OCI_API_BLOBS_DIGEST_HEADER=true",
+		// Optional in 1.1; the service has them. It has no digest header on blobs: those come from the storage origin.
+		"OCI_API_BLOBS_UPLOAD_CANCEL=true",
 		"OCI_API_MANIFESTS_DIGEST_HEADER=true",
 	)
 	if out, err := program.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, tail(out))
 	}
-	report(t, filepath.Join(results, "junit.xml"))
+	report(t, mode, filepath.Join(results, "junit.xml"))
 }
 
 // report reads the program's account, fails what failed and lists what was skipped.
-func report(t *testing.T, name string) {
+func report(t *testing.T, mode, name string) {
 	t.Helper()
 	raw, err := os.ReadFile(name)
 	if err != nil {
@@ -87,7 +94,7 @@ func report(t *testing.T, name string) {
 				passed++
 			case "skipped":
 				skipped++
-				if reason := reasonOf(c.Name); reason == "" {
+				if reason := reasonOf(mode, c.Name); reason == "" {
 					t.Errorf("skipped, and no reason is known: %s", c.Name)
 				} else {
 					t.Logf("skipped: %s: %s", c.Name, reason)
@@ -103,9 +110,9 @@ func report(t *testing.T, name string) {
 	t.Logf("%d checks passed, %d skipped", passed, skipped)
 }
 
-func reasonOf(name string) string {
+func reasonOf(mode, name string) string {
 	for part, reason := range expectedSkips {
-		if strings.Contains(name, part) {
+		if inMode, only := strings.CutPrefix(part, mode); strings.Contains(name, part) || only && strings.Contains(name, inMode) {
 			return reason
 		}
 	}

@@ -15,6 +15,7 @@ func TestTheWholeRoad(t *testing.T) {
 	ctx, c := t.Context(), connect(t)
 	const repository = "samples/hello"
 	layer := noise(3 << 20)
+	c.pushImage(ctx, t, repository, "other", noise(100)) // a repository without manifests is none
 	digest, manifest := c.pushImage(ctx, t, repository, "v1", layer)
 
 	var names []string
@@ -28,8 +29,8 @@ func TestTheWholeRoad(t *testing.T) {
 	}
 
 	properties := must(c.registry.GetRepositoryProperties(ctx, repository, nil))(t)
-	if *properties.TagCount != 1 || *properties.ManifestCount != 1 {
-		t.Errorf("%d tags and %d manifests, want one of each", *properties.TagCount, *properties.ManifestCount)
+	if *properties.TagCount != 2 || *properties.ManifestCount != 2 {
+		t.Errorf("%d tags and %d manifests, want two of each", *properties.TagCount, *properties.ManifestCount)
 	}
 	tag := must(c.registry.GetTagProperties(ctx, repository, "v1", nil))(t)
 	if *tag.Tag.Digest != digest || *tag.RepositoryName != repository || *tag.RegistryLoginServer != c.server.Host() {

@@ -26,7 +26,7 @@ func TestPushListCopyPullDelete(t *testing.T) {
 	t.Parallel()
 	ctx, s, l := t.Context(), acrtest.New(t), fixture.New(t)
 	user, password := s.Admin()
-	// Blobs above 64 KiB go in chunks of 50,000 bytes: the fixture's layers take five each.
+	// Blobs above 64 KiB go in chunks of 50,000 bytes: the fixture's layers take four and five.
 	rc := regclient.New(regclient.WithConfigHost(config.Host{
 		Name: s.Host(), RegCert: string(s.CA()), User: user, Pass: password, BlobChunk: 50_000, BlobMax: 64 << 10,
 	}))
@@ -35,7 +35,7 @@ func TestPushListCopyPullDelete(t *testing.T) {
 	if err := rc.ImageCopy(ctx, source, app); err != nil {
 		t.Fatalf("push: %v", err)
 	}
-	if got, want := s.Ledger().Count("UploadChunk"), 10; got < want {
+	if got, want := s.Ledger().Count("UploadChunk"), 9; got < want {
 		t.Errorf("%d chunks were sent, want at least %d", got, want)
 	}
 	layer := descriptor.Descriptor{MediaType: l.ReferrerLayer.MediaType, Digest: l.ReferrerLayer.Digest, Size: l.ReferrerLayer.Size}
