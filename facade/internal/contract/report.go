@@ -113,6 +113,10 @@ func RequireAll(missing map[string]string) error {
 	if err != nil {
 		return err
 	}
+	return s.require(missing)
+}
+
+func (s Summary) require(missing map[string]string) error {
 	if len(s.Violations) > 0 {
 		return fmt.Errorf("%d violations, the first: %s", len(s.Violations), s.Violations[0])
 	}
