@@ -41,13 +41,13 @@ func TestTourAgainstTheEmulator(t *testing.T) {
 	}
 	for _, want := range []string{
 		`1\. Pack`,
-		`big +9\.4 MB  as it is`,
-		`small-files\.tar +\S+ kB  4 files in one tar`,
+		`big +9\.0 MiB  as it is`,
+		`small-files\.tar +\S+ KiB  4 files in one tar`,
 		`tag +v1 -> sha256:`,
 		`v1: delete disabled, write disabled`,
 		`405 REGISTRY_DISALLOWED_OPERATION`,
 		`v1: delete enabled, write enabled`,
-		`6 files, 10\.5 MB: every one identical`,
+		`6 files, 10\.0 MiB: every one identical`,
 		`nothing is left: the registry answers 404 NAME_UNKNOWN`,
 		`step +requests +tokens +storage +sent +received +time`,
 		`(?m)^ *total `,
