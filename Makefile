@@ -63,3 +63,8 @@ conformance: ## the OCI distribution spec's conformance program against the emul
 .PHONY: fuzz
 fuzz: ## every fuzz test in turn; FUZZTIME=1m is for how long
 	@.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: spec-diff
+spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes first; SWAGGER=file
+	@[ -n '$(SWAGGER)' ] || { echo 'usage: make spec-diff SWAGGER=file'; exit 2; }
+	@$(GO) test -count=1 -v -run '^TestSpecDiff$$' ./api -args -swagger='$(abspath $(SWAGGER))'
