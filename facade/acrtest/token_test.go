@@ -52,6 +52,7 @@ func (c *client) request(method, path, token string, body io.Reader) *http.Reque
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

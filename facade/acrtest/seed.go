@@ -1,0 +1,283 @@
+package acrtest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
+)
+
+// SeedImage puts an OCI image for linux/amd64 under a reference such as "samples/app:v1" and gives its digest. Without layers it
+// has one, a small archive with the reference in a file, so that every reference has an image of its own. It sends no request and
+// leaves nothing in the ledger; the image is as old as the registry's clock says. A reference that is none fails the test; where
+// there is no test, as in an example, t is nil, and the mistake is logged and the digest empty.
+func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) digest.Digest {
+	helper(t)
+	name, tag, err := splitReference(reference)
+	if err == nil {
+		var d digest.Digest
+		if d, err = s.seedImage(name, tag, "amd64", reference, layers); err == nil {
+			return d
+		}
+	}
+	s.failSeed(t, "SeedImage", reference, err)
+	return ""
+}
+
+// SeedIndex puts an image for each of the architectures, and an index of them under the reference. It gives the index's digest.
+func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...string) digest.Digest {
+	helper(t)
+	d, err := s.seedIndex(reference, architectures)
+	if err != nil {
+		s.failSeed(t, "SeedIndex", reference, err)
+	}
+	return d
+}
+
+// SeedReferrer puts an artifact of the given type that refers to the subject, such as a signature or an SBOM, without a tag. It
+// gives the artifact's digest. The subject need not exist.
+func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Digest, artifactType string) digest.Digest {
+	helper(t)
+	d, err := s.seedReferrer(repository, subject, artifactType)
+	if err != nil {
+		s.failSeed(t, "SeedReferrer", repository, err)
+	}
+	return d
+}
+
+// SeedBlob puts a blob into a repository and gives its digest.
+func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) digest.Digest {
+	helper(t)
+	d, err := s.seedBlob(repository, content)
+	if err != nil {
+		s.failSeed(t, "SeedBlob", repository, err)
+	}
+	return d.Digest
+}
+
+// SeedTags puts n tags into a repository, t000000, t000001 and so on, all of one image, and gives its digest. A hundred
+// thousand take about a second.
+func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest {
+	helper(t)
+	d, err := s.seedTags(repository, n)
+	if err != nil {
+		s.failSeed(t, "SeedTags", repository, err)
+	}
+	return d
+}
+
+// SeedManifests puts n artifacts without tags into a repository and gives their digests.
+func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
+	helper(t)
+	digests, err := s.seedManifests(repository, n)
+	if err != nil {
+		s.failSeed(t, "SeedManifests", repository, err)
+	}
+	return digests
+}
+
+func (s *Server) seedImage(name, tag, architecture, text string, layers [][]byte) (digest.Digest, error) {
+	if len(layers) == 0 {
+		layer, err := smallLayer(text)
+		if err != nil {
+			return "", err
+		}
+		layers = [][]byte{layer}
+	}
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
+	config := ocispec.Image{Platform: ocispec.Platform{Architecture: architecture, OS: "linux"}, RootFS: ocispec.RootFS{Type: "layers"}}
+	created := s.now().UTC()
+	config.Created = &created
+	for _, layer := range layers {
+		d, err := s.seedBlob(name, layer)
+		if err != nil {
+			return "", err
+		}
+		d.MediaType = ocispec.MediaTypeImageLayerGzip
+		m.Layers = append(m.Layers, d)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID(layer, d.Digest))
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("the config: %w", err)
+	}
+	if m.Config, err = s.seedBlob(name, raw); err != nil {
+		return "", err
+	}
+	m.Config.MediaType = ocispec.MediaTypeImageConfig
+	return s.seedManifest(name, m.MediaType, m, tag)
+}
+
+func (s *Server) seedIndex(reference string, architectures []string) (digest.Digest, error) {
+	name, tag, err := splitReference(reference)
+	if err != nil {
+		return "", err
+	}
+	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	for _, architecture := range architectures {
+		d, err := s.seedImage(name, "", architecture, reference+" for "+architecture, nil)
+		if err != nil {
+			return "", err
+		}
+		m, err := s.store.Manifest(name, d)
+		if err != nil {
+			return "", err
+		}
+		index.Manifests = append(index.Manifests, ocispec.Descriptor{
+			MediaType: m.MediaType, Digest: d, Size: int64(len(m.Content)), Platform: &ocispec.Platform{Architecture: architecture, OS: "linux"},
+		})
+	}
+	return s.seedManifest(name, index.MediaType, index, tag)
+}
+
+func (s *Server) seedReferrer(name string, subject digest.Digest, artifactType string) (digest.Digest, error) {
+	if err := subject.Validate(); err != nil {
+		return "", err
+	}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
+		Subject: &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: subject, Size: 0},
+	}
+	if known, err := s.store.Manifest(name, subject); err == nil {
+		m.Subject.MediaType, m.Subject.Size = known.MediaType, int64(len(known.Content))
+	}
+	if err := s.makeEmpty(name, &m); err != nil {
+		return "", err
+	}
+	return s.seedManifest(name, m.MediaType, m, "")
+}
+
+func (s *Server) seedTags(name string, n int) (digest.Digest, error) {
+	d, err := s.seedImage(name, "", "amd64", name, nil)
+	if err != nil || n <= 0 {
+		return d, err
+	}
+	m, err := s.store.Manifest(name, d)
+	if err != nil {
+		return "", err
+	}
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("t%06d", i)
+	}
+	_, err = s.store.PutManifest(name, store.Push{MediaType: m.MediaType, Content: m.Content, Tags: tags})
+	return d, err
+}
+
+func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.acrtest.seed"}
+	if err := s.makeEmpty(name, &m); err != nil {
+		return nil, err
+	}
+	digests := make([]digest.Digest, n)
+	for i := range digests {
+		m.Annotations = map[string]string{"seed": fmt.Sprint(i)}
+		d, err := s.seedManifest(name, m.MediaType, m, "")
+		if err != nil {
+			return nil, err
+		}
+		digests[i] = d
+	}
+	return digests, nil
+}
+
+// makeEmpty gives an artifact the empty config and layer that the image spec has for those without content.
+func (s *Server) makeEmpty(name string, m *ocispec.Manifest) error {
+	empty := ocispec.DescriptorEmptyJSON
+	if _, err := s.seedBlob(name, empty.Data); err != nil {
+		return err
+	}
+	m.Config, m.Layers = empty, []ocispec.Descriptor{empty}
+	return nil
+}
+
+func (s *Server) seedManifest(name, mediaType string, manifest any, tag string) (digest.Digest, error) {
+	raw, err := json.Marshal(manifest)
+	if err != nil {
+		return "", fmt.Errorf("the manifest: %w", err)
+	}
+	push := store.Push{MediaType: mediaType, Content: raw, AllowMissing: s.cfg.skipBlobCheck}
+	if tag != "" {
+		push.Tags = []string{tag}
+	}
+	m, err := s.store.PutManifest(name, push)
+	return m.Digest, err
+}
+
+func (s *Server) seedBlob(name string, content []byte) (ocispec.Descriptor, error) {
+	if !isName(name) {
+		return ocispec.Descriptor{}, fmt.Errorf("%q is not a repository name", name)
+	}
+	b, err := s.store.PutBlob(name, bytes.NewReader(content), "")
+	return ocispec.Descriptor{MediaType: "application/octet-stream", Digest: b.Digest, Size: int64(len(content))}, err
+}
+
+// splitReference splits "name:tag"; without a tag it is latest.
+func splitReference(reference string) (name, tag string, err error) {
+	name, tag, ok := strings.Cut(reference, ":")
+	if !ok {
+		tag = "latest"
+	}
+	if !isName(name) || !tagGrammar.MatchString(tag) {
+		return "", "", fmt.Errorf("%q is not a repository and a tag", reference)
+	}
+	return name, tag, nil
+}
+
+// smallLayer is an archive with one file. It is the same bytes for the same text.
+func smallLayer(text string) ([]byte, error) {
+	var b bytes.Buffer
+	zip := gzip.NewWriter(&b)
+	archive := tar.NewWriter(zip)
+	err := archive.WriteHeader(&tar.Header{Name: "hello.txt", Mode: 0o644, Size: int64(len(text)), Format: tar.FormatUSTAR})
+	if err == nil {
+		_, err = archive.Write([]byte(text))
+	}
+	if err == nil {
+		err = archive.Close()
+	}
+	if err == nil {
+		err = zip.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the layer: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// diffID is the digest of an unpacked layer; that of the layer itself where it is not packed.
+func diffID(layer []byte, packed digest.Digest) digest.Digest {
+	zip, err := gzip.NewReader(bytes.NewReader(layer))
+	if err != nil {
+		return packed
+	}
+	d, err := digest.FromReader(zip)
+	if err != nil {
+		return packed
+	}
+	return d
+}
+
+func helper(t testing.TB) {
+	if t != nil {
+		t.Helper()
+	}
+}
+
+func (s *Server) failSeed(t testing.TB, what, name string, err error) {
+	text := fmt.Sprintf("acrtest: %s of %q: %v", what, name, err)
+	if t != nil {
+		t.Helper()
+		t.Fatal(text)
+	}
+	s.cfg.logger.Error(text)
+}
