@@ -1,13 +1,9 @@
 package transfer
 
 import (
-	"errors"
 	"sync"
 	"time"
 )
-
-// errPanicked ends a transfer whose callback panicked; the caller sees the panic, not the error.
-var errPanicked = errors.New("transfer: a callback panicked")
 
 // Reporter calls callbacks from one goroutine of its own, so that a slow one holds nothing up and a panicking one ends the transfer in
 // order. A nil Reporter does nothing.
@@ -19,10 +15,10 @@ type Reporter struct {
 	ended    chan struct{}
 	once     sync.Once
 
-	mu       sync.Mutex
-	pending  func() // the newest only
-	panicked any
-	failed   bool
+	panicked panicked
+
+	mu      sync.Mutex
+	pending func() // the newest only
 }
 
 // NewReporter starts reporting on m. progress may be nil. cancel is called when a callback panics.
@@ -34,14 +30,12 @@ func NewReporter(m *Meter, progress func(Event), cancel func(error)) *Reporter {
 
 func (r *Reporter) run(cancel func(error)) {
 	defer close(r.ended)
-	defer func() {
-		if v := recover(); v != nil {
-			r.mu.Lock()
-			r.panicked, r.failed = v, true
-			r.mu.Unlock()
-			cancel(errPanicked)
-		}
-	}()
+	if err := r.panicked.catch(func() error { r.loop(); return nil }); err != nil {
+		cancel(err)
+	}
+}
+
+func (r *Reporter) loop() {
 	var tick <-chan time.Time
 	if r.progress != nil {
 		t := time.NewTicker(reportEvery)
@@ -105,7 +99,7 @@ func (r *Reporter) Stop() {
 	first := false
 	r.once.Do(func() { first = true; close(r.stop) })
 	<-r.ended
-	if first && r.failed {
-		panic(r.panicked)
+	if first {
+		r.panicked.raise()
 	}
 }

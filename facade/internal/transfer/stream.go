@@ -10,34 +10,26 @@ import (
 func (w *Writer) ReadStream(r io.Reader) error {
 	g := &gate{r: r}
 	var err error
-	var panicked any
-	crashed := true
+	var crash panicked
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() {
-			if crashed {
-				panicked = recover()
-			}
-		}()
-		_, err = w.ReadFrom(g)
-		crashed = false
+		err = crash.catch(func() error {
+			_, err := w.ReadFrom(g)
+			return err
+		})
 	}()
 	select {
 	case <-done:
 	case <-w.ctx.Done():
 		if g.abandon() {
-			return w.cause()
+			return cause(w.ctx)
 		}
 		<-done
 	}
-	if crashed {
-		panic(panicked)
-	}
+	crash.raise()
 	return ended(w.ctx, err)
 }
-
-func (w *Writer) cause() error { return cause(w.ctx) }
 
 // gate is a reader that can be left alone while a Read is under way.
 type gate struct {

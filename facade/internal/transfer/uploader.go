@@ -236,8 +236,8 @@ func (u *uploader) settle(s State, low int64) error {
 		return errGone // nothing to go on with
 	case off < u.acked && off == 1:
 		return errGone
-	case off != u.acked && off != u.sent:
-		u.doubted = true // a part of a request: plausible, but only the digest can tell
+	case off != u.acked:
+		u.doubted = true // plausible, but only the digest can tell
 	}
 	u.at(off)
 	return nil

@@ -1,0 +1,204 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A range that everything else waits for is asked for anew over another connection when it takes slowFactor times as long as they do
+// on the average, but not before slowLeast.
+const (
+	slowFactor = 4
+	slowLeast  = 2 * time.Second
+)
+
+// ranges is the download of a blob's rest in ranges.
+type ranges struct {
+	*download
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	queue  []rangeJob
+	free   chan []byte // bounds the memory: a range is begun when a buffer is free, and they come back in the order of hashing
+	work   chan *rangeJob
+	group  sync.WaitGroup
+	crash  panicked
+
+	spent, count atomic.Int64 // time and number of the ranges that are done
+}
+
+// rangeJob is one range.
+type rangeJob struct {
+	off, end int64
+	buf      []byte
+	body     atomic.Pointer[body] // once it has begun
+	done     chan struct{}
+}
+
+// parallel downloads everything from what is hashed so far on, several ranges at once.
+func (d *download) parallel() error {
+	start, n := d.h.n, int((d.size-d.h.n+d.Part-1)/d.Part)
+	workers := min(d.Workers, n)
+	r := &ranges{download: d, queue: make([]rangeJob, n), free: make(chan []byte, workers+2), work: make(chan *rangeJob)}
+	r.ctx, r.cancel = context.WithCancelCause(d.ctx)
+	for i := range r.queue {
+		off := start + int64(i)*d.Part
+		r.queue[i] = rangeJob{off: off, end: min(off+d.Part, d.size), done: make(chan struct{})}
+	}
+	for range cap(r.free) {
+		r.free <- nil // made when first used
+	}
+	r.group.Go(r.dispatch)
+	for range workers {
+		r.group.Go(r.fetch)
+	}
+	err := r.hash()
+	r.cancel(ErrClosed)
+	r.group.Wait()
+	r.crash.raise()
+	return err
+}
+
+// stopped returns why the download was given up.
+func (r *ranges) stopped() error {
+	if err := cause(r.download.ctx); err != nil {
+		return err
+	}
+	return context.Cause(r.ctx)
+}
+
+// dispatch hands out the ranges in order, each with a buffer.
+func (r *ranges) dispatch() {
+	defer close(r.work)
+	for i := range r.queue {
+		j := &r.queue[i]
+		select {
+		case buf := <-r.free:
+			if buf == nil {
+				buf = make([]byte, min(r.Part, j.end-j.off))
+			}
+			j.buf = buf[:j.end-j.off]
+		case <-r.ctx.Done():
+			return
+		}
+		select {
+		case r.work <- j:
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// fetch is a worker: it downloads range after range.
+func (r *ranges) fetch() {
+	for j := range r.work {
+		began := time.Now()
+		if err := r.crash.catch(func() error { return r.get(j) }); err != nil {
+			r.cancel(err)
+			return
+		}
+		r.spent.Add(int64(time.Since(began)))
+		r.count.Add(1)
+		close(j.done)
+	}
+}
+
+// get downloads one range.
+func (r *ranges) get(j *rangeJob) error {
+	b := newBody(r.ctx, r.blob, r.Meter, r.size, j.off, j.end)
+	b.skip = false
+	j.body.Store(b)
+	defer b.disconnect()
+	for written := 0; written < len(j.buf); {
+		n, want := written, min(written+2*pipePiece, len(j.buf))
+		for n < want {
+			m, err := b.Read(j.buf[n:want])
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					err = io.ErrUnexpectedEOF
+				}
+				return err
+			}
+			n += m
+		}
+		if _, err := r.dst.WriteAt(j.buf[written:n], j.off+int64(written)); err != nil {
+			return err
+		}
+		written = n
+	}
+	return nil
+}
+
+// hash hashes the ranges in order and gives their buffers back.
+func (r *ranges) hash() error {
+	scratch := make([]byte, 32<<10)
+	for i := range r.queue {
+		j := &r.queue[i]
+		if err := r.await(j); err != nil {
+			return err
+		}
+		// These bytes were written by another core, or long ago: copied to the cache first they are hashed faster than in place.
+		for b := j.buf; len(b) > 0; {
+			n := copy(scratch, b)
+			_, _ = r.h.Write(scratch[:n])
+			b = b[n:]
+		}
+		r.taken()
+		r.free <- j.buf[:cap(j.buf)]
+		j.buf = nil
+	}
+	return nil
+}
+
+// await waits for a range, and has it asked for anew when all others are much faster.
+func (r *ranges) await(j *rangeJob) error {
+	select {
+	case <-j.done:
+		return nil
+	default:
+	}
+	patience := slowLeast
+	if n := r.count.Load(); n > 0 {
+		patience = max(patience, time.Duration(slowFactor*r.spent.Load()/n))
+	}
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	for kicks := 0; ; {
+		select {
+		case <-j.done:
+			return nil
+		case <-r.ctx.Done():
+			return r.stopped()
+		case <-t.C:
+			// Only when the others are done with all they can do: this one is what everything waits for.
+			if b := j.body.Load(); b != nil && len(r.free) == 0 && kicks < 2 && r.idle(j) {
+				b.kick()
+				kicks++
+			}
+			patience *= 2
+			t.Reset(patience)
+		}
+	}
+}
+
+// idle tells whether every range that was handed out behind j is done.
+func (r *ranges) idle(j *rangeJob) bool {
+	for i := range r.queue {
+		q := &r.queue[i]
+		if q.off <= j.off {
+			continue
+		}
+		if q.body.Load() == nil {
+			return true // not handed out
+		}
+		select {
+		case <-q.done:
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,126 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Reader reads a blob and verifies it: io.EOF comes only after size and digest agree.
+type Reader struct {
+	b    *body
+	want digest.Digest
+	h    *hasher
+	err  error
+	more bool // the end was doubted once already
+}
+
+// NewReader returns a reader of the blob with the digest; size may be Unknown. Nothing is asked before Open or the first Read.
+func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m *Meter) (*Reader, error) {
+	h, err := newHasher(want.Algorithm(), m, nil)
+	if err != nil {
+		return nil, err
+	}
+	if want == want.Algorithm().FromBytes(nil) {
+		if size > 0 {
+			return nil, fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSize, size)
+		}
+		size = 0
+	}
+	m.SetTotal(size)
+	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h}, nil
+}
+
+// Open asks for the blob, so that what is wrong with it shows before the first Read.
+func (r *Reader) Open() error {
+	for r.b.cur == nil && r.b.size != 0 {
+		if err := r.b.connect(); err != nil {
+			if err := r.b.failed(err); err != nil {
+				return ended(r.b.ctx, err)
+			}
+		}
+	}
+	r.b.meter.SetTotal(r.b.size)
+	return nil
+}
+
+// Size is the size of the blob, Unknown until the end where nobody told it.
+func (r *Reader) Size() int64 { return r.b.size }
+
+// Read gives the next bytes.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.b.Read(p)
+	if n > 0 {
+		_, _ = r.h.Write(p[:n])
+		r.b.meter.offset.Store(r.b.off)
+	}
+	if err != nil {
+		if r.err = r.verdict(err); r.err == nil {
+			return n, nil
+		}
+	}
+	return n, r.err
+}
+
+// verdict turns the end of the bytes into the end of the blob or the reason why it is none; nil: go on.
+func (r *Reader) verdict(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return ended(r.b.ctx, err)
+	}
+	got := r.h.digest()
+	switch {
+	case got == r.want:
+		r.b.size = r.b.off
+		r.b.meter.SetTotal(r.b.off)
+		r.b.meter.SetDone()
+		return io.EOF
+	case r.b.size == Unknown && !r.more && r.b.off > 0:
+		r.more = true // an answer without a length that was cut short looks just like its end
+		r.b.disconnect()
+		return nil
+	}
+	return mismatch(r.want, got)
+}
+
+// WriteTo writes the rest to w; reading and hashing go on while w.Write is under way.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	if r.err != nil {
+		if errors.Is(r.err, io.EOF) {
+			return 0, nil
+		}
+		return 0, r.err
+	}
+	written := int64(0)
+	for {
+		err := pipe(r.b, func(p []byte, _ int64) error {
+			_, _ = r.h.Write(p)
+			m, err := w.Write(p)
+			written += int64(m)
+			if err == nil && m < len(p) {
+				err = io.ErrShortWrite
+			}
+			return err
+		}, nil)
+		r.b.meter.offset.Store(r.b.off)
+		if r.err = r.verdict(err); errors.Is(r.err, io.EOF) {
+			return written, nil
+		} else if r.err != nil {
+			return written, r.err
+		}
+	}
+}
+
+// Close ends the reading.
+func (r *Reader) Close() error {
+	r.b.disconnect()
+	if r.err == nil {
+		r.err = ErrClosed
+	}
+	return nil
+}
