@@ -7,7 +7,7 @@
 // What counts as a violation: a path or method the document does not have; a path, query or header parameter that breaks its
 // schema; a query key it does not know; a form or JSON body that breaks its schema; a status, a response header or a content
 // type that the response does not declare; a declared header or JSON body that breaks its schema; a body where none is
-// declared; a credential sent to storage. Bodies are looked at while the caller reads them: nothing is read ahead or held
+// declared; a challenge for another scope than x-acr-scopes; a credential sent to storage. Bodies are looked at while the caller reads them: nothing is read ahead or held
 // back, and octet streams pass untouched, so that gigabytes, stalls and resets reach the caller as they came.
 package contract
 

@@ -43,6 +43,9 @@ func (r *rules) checkResponse(req *http.Request, resp *http.Response, route *rou
 			}
 		}
 	}
+	if err := checkChallenge(req, resp, route); err != nil {
+		errs = append(errs, err)
+	}
 	if req.Method == http.MethodHead {
 		return response, errs
 	}
