@@ -47,6 +47,7 @@ func TestSwagger(t *testing.T) {
 // TestSpecDiff prints what a new Swagger changes that the document has not followed yet, breaking changes first. It fails
 // if there are any of these.
 func TestSpecDiff(t *testing.T) {
+	t.Parallel()
 	if *specDiff == "" {
 		t.Skip("no Swagger to compare with: give one with -swagger=FILE")
 	}
@@ -138,7 +139,7 @@ func compare(theirs, ours facts) []difference {
 
 // within reports whether the fact is part of an operation, a response or a schema that lacks it altogether and other has.
 func within(fact string, lacks, other facts) bool {
-	for i := 0; i < len(fact); i++ {
+	for i := range len(fact) {
 		if fact[i] == ' ' && i > 0 {
 			part := fact[:i]
 			if value := other[part]; (value == "operation" || value == "response" || value == "schema") && lacks[part] == "" {

@@ -923,30 +923,20 @@ type ClientInterface interface {
 
 	// ListRepositories List the names of the repositories.
 	//
-	// Needs a scope that repository tokens and, with ABAC, most roles do not have. A repository with `listEnabled` false is
-	// left out. Soft-deleted repositories are in ListDeletedRepositories.
-	//
 	// Corresponds with GET /acr/v1/_catalog (the `ListRepositories` operationId).
 	ListRepositories(ctx context.Context, params *ListRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
-	//
-	// Preview, without a published specification: what is said here is what Microsoft's command line calls. Deleted artifacts
-	// are kept for 1 to 90 days, as the registry's policy says; without the policy there are none.
 	//
 	// Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 	ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeletedManifests List a repository's soft-deleted manifests.
 	//
-	// Preview: see ListDeletedRepositories. The entries are those of ListManifests, with `deletedAt`.
-	//
 	// Corresponds with GET /acr/v1/_deleted/{name}/_manifests (the `ListDeletedManifests` operationId).
 	ListDeletedManifests(ctx context.Context, name RepositoryName, params *ListDeletedManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RestoreManifestWithBody Restore a soft-deleted manifest, and a tag on it.
-	//
-	// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -955,8 +945,6 @@ type ClientInterface interface {
 
 	// RestoreManifest Restore a soft-deleted manifest, and a tag on it.
 	//
-	// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
-	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /acr/v1/_deleted/{name}/_manifests/{digest} (the `RestoreManifest` operationId).
@@ -964,36 +952,20 @@ type ClientInterface interface {
 
 	// ListDeletedTags List a repository's soft-deleted tags.
 	//
-	// Preview: see ListDeletedRepositories. The entries name the tag `tag`, and not `name` as ListTags does.
-	//
 	// Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 	ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteRepository Delete a repository with all it holds.
-	//
-	// Everything goes: manifests, tags, blobs. The answer lists the manifests and tags.
-	//
-	// Errors: 404 NAME_UNKNOWN; 405 where the repository or something in it is locked.
 	//
 	// Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 	DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRepositoryProperties Get what the registry knows of a repository.
 	//
-	// Errors: 404 NAME_UNKNOWN.
-	//
 	// Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 	GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateRepositoryAttributesWithBody Change some of a repository's attributes.
-	//
-	// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
-	// block this call.
-	//
-	// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
-	// not the images in it.
-	//
-	// Errors: 404 NAME_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1002,14 +974,6 @@ type ClientInterface interface {
 
 	// UpdateRepositoryAttributes Change some of a repository's attributes.
 	//
-	// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
-	// block this call.
-	//
-	// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
-	// not the images in it.
-	//
-	// Errors: 404 NAME_UNKNOWN.
-	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name} (the `UpdateRepositoryAttributes` operationId).
@@ -1017,28 +981,15 @@ type ClientInterface interface {
 
 	// ListManifests List a repository's manifests with their properties.
 	//
-	// By digest unless `orderby` says otherwise. Manifests without a tag are listed too.
-	//
-	// Errors: 404 NAME_UNKNOWN.
-	//
 	// Corresponds with GET /acr/v1/{name}/_manifests (the `ListManifests` operationId).
 	ListManifests(ctx context.Context, name RepositoryName, params *ListManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetManifestProperties Get a manifest's properties.
 	//
-	// Takes a digest only. With a tag the path matches no route: 404 in text/plain, before authorization. Resolve a tag by
-	// GetTagProperties or HeadManifest first.
-	//
-	// Errors: 404 MANIFEST_UNKNOWN.
-	//
 	// Corresponds with GET /acr/v1/{name}/_manifests/{digest} (the `GetManifestProperties` operationId).
 	GetManifestProperties(ctx context.Context, name RepositoryName, digest PathDigest, params *GetManifestPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateManifestAttributesWithBody Change some of a manifest's attributes.
-	//
-	// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
-	//
-	// Errors: 404 MANIFEST_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1047,10 +998,6 @@ type ClientInterface interface {
 
 	// UpdateManifestAttributes Change some of a manifest's attributes.
 	//
-	// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
-	//
-	// Errors: 404 MANIFEST_UNKNOWN.
-	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
@@ -1058,33 +1005,20 @@ type ClientInterface interface {
 
 	// ListTags List a repository's tags with their properties.
 	//
-	// By name unless `orderby` says otherwise. With `digest`, the tags of one manifest; the link to the next page does not
-	// repeat it, so it has to be added again.
-	//
-	// Errors: 404 NAME_UNKNOWN.
-	//
 	// Corresponds with GET /acr/v1/{name}/_tags (the `ListTags` operationId).
 	ListTags(ctx context.Context, name RepositoryName, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTag Remove a tag and keep the manifest.
-	//
-	// Errors: 404 TAG_UNKNOWN, also where the repository does not exist; 405 where the tag is locked.
 	//
 	// Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTagProperties Get a tag's properties.
 	//
-	// Errors: 404 TAG_UNKNOWN "the specified tag does not exist".
-	//
 	// Corresponds with GET /acr/v1/{name}/_tags/{tag} (the `GetTagProperties` operationId).
 	GetTagProperties(ctx context.Context, name RepositoryName, tag TagName, params *GetTagPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateTagAttributesWithBody Change some of a tag's attributes.
-	//
-	// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
-	//
-	// Errors: 404 TAG_UNKNOWN.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1093,23 +1027,12 @@ type ClientInterface interface {
 
 	// UpdateTagAttributes Change some of a tag's attributes.
 	//
-	// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
-	//
-	// Errors: 404 TAG_UNKNOWN.
-	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /acr/v1/{name}/_tags/{tag} (the `UpdateTagAttributes` operationId).
 	UpdateTagAttributes(ctx context.Context, name RepositoryName, tag TagName, params *UpdateTagAttributesParams, body UpdateTagAttributesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExchangeEntraTokenWithBody Exchange an Entra access token for a refresh token of the registry.
-	//
-	// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
-	// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
-	// (`iat` and `nbf` are set back by 15 minutes).
-	//
-	// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
-	// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1118,13 +1041,6 @@ type ClientInterface interface {
 
 	// ExchangeEntraTokenWithFormdataBody Exchange an Entra access token for a refresh token of the registry.
 	//
-	// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
-	// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
-	// (`iat` and `nbf` are set back by 15 minutes).
-	//
-	// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
-	// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
-	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/exchange (the `ExchangeEntraToken` operationId).
@@ -1132,24 +1048,10 @@ type ClientInterface interface {
 
 	// GetAccessTokenWithBasic Get an access token with a user name and a password.
 	//
-	// For the admin user, a repository token (a name and a generated password), a service principal (application id and
-	// secret), or the user `00000000-0000-0000-0000-000000000000` with a refresh token as the password.
-	//
-	// Errors: 401 UNAUTHORIZED, without a challenge.
-	//
 	// Corresponds with GET /oauth2/token (the `GetAccessTokenWithBasic` operationId).
 	GetAccessTokenWithBasic(ctx context.Context, params *GetAccessTokenWithBasicParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
-	//
-	// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
-	// one, on registries that allow anonymous pulls.
-	//
-	// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
-	// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
-	// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
-	//
-	// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1158,15 +1060,6 @@ type ClientInterface interface {
 
 	// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
 	//
-	// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
-	// one, on registries that allow anonymous pulls.
-	//
-	// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
-	// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
-	// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
-	//
-	// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
-	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
@@ -1174,35 +1067,15 @@ type ClientInterface interface {
 
 	// CheckSupport Ask whether the registry is there and takes the caller's token.
 	//
-	// The cheapest call there is: good for asking whether a host is a registry, and for provoking a challenge. Without a token
-	// the answer is 401 even on a registry that allows anonymous pulls. The challenge may lack a scope, or have an empty one.
-	//
 	// Corresponds with GET /v2/ (the `CheckSupport` operationId).
 	CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
 	//
-	// The same list as ListRepositories, without `api-version`. The distribution specification has dropped this call since;
-	// registries keep it. A repository with `listEnabled` false is left out.
-	//
 	// Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 	ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartUploadWithBody Open an upload session, mount a blob of another repository, or upload a blob in one request.
-	//
-	// Three calls in one, told apart by the query. The slash at the end of the path is part of it. Needs
-	// `repository:{from}:pull` too, if it is to mount from another repository.
-	//
-	// - Nothing in the query: a session is opened (202), and the blob goes to its `Location` by UploadChunk and
-	//   CompleteUpload.
-	// - `mount` and `from`: the blob is taken over from another repository of the registry (201), or, where that cannot be
-	//   done, a session is opened as above (202). The blob then has to be uploaded.
-	// - `digest`, and the blob as the body: the whole upload in one request (201). A registry that does not take it opens a
-	//   session (202).
-	//
-	// Errors: 405 where the repository is locked (`writeEnabled` false) or the storage is full.
-	//
-	// Swagger: has the mount only, with both of its parameters required, and 201 only.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1211,33 +1084,15 @@ type ClientInterface interface {
 
 	// CancelUpload Give up a session.
 	//
-	// What was uploaded is dropped. A session that nobody cancels times out eventually; after how long is not documented.
-	//
-	// Errors: 404 BLOB_UPLOAD_UNKNOWN.
-	//
 	// Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 	CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUploadStatus Ask a session how far it has come.
 	//
-	// `Range` says how many bytes the session holds; but an empty session says `0-0`, as one with a single byte does.
-	// Asked with a `Location` from before a chunk that did arrive, the answer is 404 and the session is lost.
-	//
-	// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID.
-	//
 	// Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 	GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UploadChunkWithBody Append a chunk to a session.
-	//
-	// Chunks come in order, one at a time, each at the `Location` that the last answer gave. **A chunk must not be sent again
-	// after a doubt**: if the first one did arrive, the offset has moved, the second one is answered 404 BLOB_UPLOAD_INVALID
-	// and the session is lost. Start the blob anew instead.
-	//
-	// A chunk may have any size above 0; the front end of some registries refuses bodies above some 20 MB with 413. Send
-	// a `Content-Length`. `Content-Range` is optional; its form is not that of HTTP, and `bytes 0-9/*` is refused.
-	//
-	// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID; 413 without JSON; 416 RANGE_INVALID.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1246,14 +1101,6 @@ type ClientInterface interface {
 
 	// CompleteUploadWithBody Close a session and make its bytes a blob.
 	//
-	// `digest` is appended to the query that `Location` already has. The body may be the last chunk, or the whole blob if no
-	// chunk was sent, or empty.
-	//
-	// Errors: 400 DIGEST_INVALID "provided digest did not match uploaded content" where the bytes have another digest, or
-	// (with the detail "digest parsing failed") `digest` is none; errors of UploadChunk.
-	//
-	// Swagger: lists a `Range` among the headers; the wire has none.
-	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v2/{name}/blobs/uploads/{uuid} (the `CompleteUpload` operationId).
@@ -1261,93 +1108,35 @@ type ClientInterface interface {
 
 	// DeleteBlob Delete a blob from a repository.
 	//
-	// For blobs that no manifest refers to. Nothing checks that: a manifest that does is broken afterwards.
-	//
-	// Errors: 404 BLOB_UNKNOWN "blob unknown to registry".
-	//
-	// Swagger: declares a binary body and `Docker-Content-Digest`; the recorded answer has neither.
-	//
 	// Corresponds with DELETE /v2/{name}/blobs/{digest} (the `DeleteBlob` operationId).
 	DeleteBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetBlob Get a blob, or the link under which storage hands it out.
-	//
-	// The registry itself hardly ever sends the bytes. It answers 307 with a signed link to storage (`*.blob.core.windows.net`,
-	// or the registry's own data endpoint `NAME.REGION.data.azurecr.io`). About the link:
-	//
-	// - Fetch it with a bare GET. **Do not send `Authorization` along**: storage takes it for a bad signature of its own kind
-	//   and answers 400 or 403 in XML.
-	// - Do send `Range` along: storage honours it (206, `Content-Range: bytes 0-255/1044`; 416 behind the end), the registry
-	//   does not look at it.
-	// - Take it as it is. Its path may have a double slash, and its query is signed.
-	// - It lives for 20 to 30 minutes. To go on after that, call GetBlob again.
-	// - Storage sends no `Docker-Content-Digest`. Only hashing tells whether the bytes are right.
-	//
-	// 200 and 206 are for registries that send the bytes themselves, such as a connected registry.
-	//
-	// Errors: 404 BLOB_UNKNOWN; 404 NAME_UNKNOWN.
 	//
 	// Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 	GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadBlob Ask whether a blob is there, and for its size.
 	//
-	// Answered by the registry, without a redirect, with the full size in `Content-Length`. A `Range` header is ignored and
-	// there is no `Accept-Ranges`: that ranges work cannot be found out here, but they do. An error has no body.
-	//
-	// Swagger: allows 307, and advises to ask here for ranges.
-	//
 	// Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 	HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteManifest Delete a manifest and every tag that points at it.
-	//
-	// Takes a digest, although the path has room for a tag: with a tag the answer is 405 UNSUPPORTED. To remove a tag and
-	// keep the manifest, use DeleteTag.
-	//
-	// Deleting an index leaves its manifests; deleting a manifest of an index leaves the index broken; deleting a subject
-	// deletes its referrers. With the soft-delete policy the manifest can be restored for some days.
-	//
-	// Errors: 404 MANIFEST_UNKNOWN, without a detail; 405 where the manifest is locked (`deleteEnabled` or `writeEnabled`
-	// false).
 	//
 	// Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 	DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetManifest Get a manifest, byte for byte.
 	//
-	// The bytes are those that were pushed. Do not decode and encode them: the digest is of the bytes.
-	//
-	// **Say in `Accept` what you understand**, always with every type that you can take. (OpenAPI reserves the header, so it is
-	// not among the parameters.) For an image under a Docker tag and an `Accept` that names none of its types, the registry
-	// converts the manifest to Docker schema 1 on the fly: 200, another media type, another digest. For OCI content it
-	// answers 404 instead.
-	//
-	// Errors: 404 MANIFEST_UNKNOWN, with `{"Tag":"T"}` or `{"Name":"N","Revision":"D"}` as the detail; 404 NAME_UNKNOWN;
-	// 405 where the manifest is quarantined or not readable (`readEnabled` false).
-	//
 	// Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadManifest Ask for a manifest's digest, size and media type.
 	//
-	// The cheapest way to resolve a tag to a digest with `pull` alone. `Accept` matters as it does for GetManifest. An error has
-	// no body: the status is all there is, and 404 may mean the repository, the tag or the digest.
-	//
 	// Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 	HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutManifestWithBody Push a manifest under a tag or under its own digest.
-	//
-	// `Content-Type` must be the media type of the manifest; if the body has a `mediaType`, both must agree. All blobs and, for
-	// an index, all manifests that it names must be in the repository already. At most 4 MiB. Any type of config is taken.
-	//
-	// A tag moves to the new manifest; the old one stays, without the tag. Pushing to a repository that does not exist
-	// creates it.
-	//
-	// Errors: 400 MANIFEST_INVALID (media type and body disagree, or not a manifest), with `{"Reason":{}}` as the detail;
-	// 400 DIGEST_INVALID (pushed under another digest); 400 MANIFEST_BLOB_UNKNOWN; 400 TAG_INVALID; 405 where the tag or the
-	// repository is locked (`writeEnabled` false), the storage is full, or the same digest is soft-deleted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1356,32 +1145,16 @@ type ClientInterface interface {
 
 	// ListReferrers List the manifests whose subject is the given one.
 	//
-	// Signatures, SBOMs and whatever else was pushed with the given manifest as its `subject`.
-	//
-	// - Throttled in a category of its own, and as a read as well: see 429.
-	// - A manifest without referrers, and one that the registry does not have, gives an empty index by the specification.
-	// - A descriptor may come without `artifactType`, if the referrer has only the media type of its config. A client that
-	//   filters must do so itself where `OCI-Filters-Applied` is absent.
-	// - Registries encrypted with a customer-managed key do not have this call: 404. There, referrers are found under the tag
-	//   `sha256-HEX`, as the specification's fallback says.
-	//
-	// `n` and `last` are not in the specification; they are understood, as in the other lists.
-	//
 	// Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 	ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTagNames List the names of a repository's tags, in the form of the distribution specification.
-	//
-	// Names alone, readable with `pull`. ListTags says more, and wants `metadata_read`. A tag with `listEnabled` false is left out.
 	//
 	// Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 	ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListRepositories List the names of the repositories.
-//
-// Needs a scope that repository tokens and, with ABAC, most roles do not have. A repository with `listEnabled` false is
-// left out. Soft-deleted repositories are in ListDeletedRepositories.
 //
 // Corresponds with GET /acr/v1/_catalog (the `ListRepositories` operationId).
 func (c *Client) ListRepositories(ctx context.Context, params *ListRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1398,9 +1171,6 @@ func (c *Client) ListRepositories(ctx context.Context, params *ListRepositoriesP
 
 // ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
 //
-// Preview, without a published specification: what is said here is what Microsoft's command line calls. Deleted artifacts
-// are kept for 1 to 90 days, as the registry's policy says; without the policy there are none.
-//
 // Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 func (c *Client) ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedRepositoriesRequest(c.Server, params)
@@ -1416,8 +1186,6 @@ func (c *Client) ListDeletedRepositories(ctx context.Context, params *ListDelete
 
 // ListDeletedManifests List a repository's soft-deleted manifests.
 //
-// Preview: see ListDeletedRepositories. The entries are those of ListManifests, with `deletedAt`.
-//
 // Corresponds with GET /acr/v1/_deleted/{name}/_manifests (the `ListDeletedManifests` operationId).
 func (c *Client) ListDeletedManifests(ctx context.Context, name RepositoryName, params *ListDeletedManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedManifestsRequest(c.Server, name, params)
@@ -1432,8 +1200,6 @@ func (c *Client) ListDeletedManifests(ctx context.Context, name RepositoryName, 
 }
 
 // RestoreManifestWithBody Restore a soft-deleted manifest, and a tag on it.
-//
-// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1452,8 +1218,6 @@ func (c *Client) RestoreManifestWithBody(ctx context.Context, name RepositoryNam
 
 // RestoreManifest Restore a soft-deleted manifest, and a tag on it.
 //
-// Preview: see ListDeletedRepositories. Which status tells success is not published, so any 2xx does.
-//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /acr/v1/_deleted/{name}/_manifests/{digest} (the `RestoreManifest` operationId).
@@ -1471,8 +1235,6 @@ func (c *Client) RestoreManifest(ctx context.Context, name RepositoryName, diges
 
 // ListDeletedTags List a repository's soft-deleted tags.
 //
-// Preview: see ListDeletedRepositories. The entries name the tag `tag`, and not `name` as ListTags does.
-//
 // Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeletedTagsRequest(c.Server, name, params)
@@ -1487,10 +1249,6 @@ func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, param
 }
 
 // DeleteRepository Delete a repository with all it holds.
-//
-// Everything goes: manifests, tags, blobs. The answer lists the manifests and tags.
-//
-// Errors: 404 NAME_UNKNOWN; 405 where the repository or something in it is locked.
 //
 // Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1507,8 +1265,6 @@ func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, para
 
 // GetRepositoryProperties Get what the registry knows of a repository.
 //
-// Errors: 404 NAME_UNKNOWN.
-//
 // Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 func (c *Client) GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRepositoryPropertiesRequest(c.Server, name, params)
@@ -1523,14 +1279,6 @@ func (c *Client) GetRepositoryProperties(ctx context.Context, name RepositoryNam
 }
 
 // UpdateRepositoryAttributesWithBody Change some of a repository's attributes.
-//
-// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
-// block this call.
-//
-// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
-// not the images in it.
-//
-// Errors: 404 NAME_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1549,14 +1297,6 @@ func (c *Client) UpdateRepositoryAttributesWithBody(ctx context.Context, name Re
 
 // UpdateRepositoryAttributes Change some of a repository's attributes.
 //
-// The answer has all properties, the changed ones included. A lock does not keep its own key: `writeEnabled` false does not
-// block this call.
-//
-// `writeEnabled` false covers everything in the repository; `deleteEnabled` false protects the repository as a whole, and
-// not the images in it.
-//
-// Errors: 404 NAME_UNKNOWN.
-//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name} (the `UpdateRepositoryAttributes` operationId).
@@ -1574,10 +1314,6 @@ func (c *Client) UpdateRepositoryAttributes(ctx context.Context, name Repository
 
 // ListManifests List a repository's manifests with their properties.
 //
-// By digest unless `orderby` says otherwise. Manifests without a tag are listed too.
-//
-// Errors: 404 NAME_UNKNOWN.
-//
 // Corresponds with GET /acr/v1/{name}/_manifests (the `ListManifests` operationId).
 func (c *Client) ListManifests(ctx context.Context, name RepositoryName, params *ListManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListManifestsRequest(c.Server, name, params)
@@ -1593,11 +1329,6 @@ func (c *Client) ListManifests(ctx context.Context, name RepositoryName, params 
 
 // GetManifestProperties Get a manifest's properties.
 //
-// Takes a digest only. With a tag the path matches no route: 404 in text/plain, before authorization. Resolve a tag by
-// GetTagProperties or HeadManifest first.
-//
-// Errors: 404 MANIFEST_UNKNOWN.
-//
 // Corresponds with GET /acr/v1/{name}/_manifests/{digest} (the `GetManifestProperties` operationId).
 func (c *Client) GetManifestProperties(ctx context.Context, name RepositoryName, digest PathDigest, params *GetManifestPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetManifestPropertiesRequest(c.Server, name, digest, params)
@@ -1612,10 +1343,6 @@ func (c *Client) GetManifestProperties(ctx context.Context, name RepositoryName,
 }
 
 // UpdateManifestAttributesWithBody Change some of a manifest's attributes.
-//
-// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
-//
-// Errors: 404 MANIFEST_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1634,10 +1361,6 @@ func (c *Client) UpdateManifestAttributesWithBody(ctx context.Context, name Repo
 
 // UpdateManifestAttributes Change some of a manifest's attributes.
 //
-// Takes a digest only, as GetManifestProperties does. `lastUpdateTime` does not move.
-//
-// Errors: 404 MANIFEST_UNKNOWN.
-//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
@@ -1655,11 +1378,6 @@ func (c *Client) UpdateManifestAttributes(ctx context.Context, name RepositoryNa
 
 // ListTags List a repository's tags with their properties.
 //
-// By name unless `orderby` says otherwise. With `digest`, the tags of one manifest; the link to the next page does not
-// repeat it, so it has to be added again.
-//
-// Errors: 404 NAME_UNKNOWN.
-//
 // Corresponds with GET /acr/v1/{name}/_tags (the `ListTags` operationId).
 func (c *Client) ListTags(ctx context.Context, name RepositoryName, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListTagsRequest(c.Server, name, params)
@@ -1674,8 +1392,6 @@ func (c *Client) ListTags(ctx context.Context, name RepositoryName, params *List
 }
 
 // DeleteTag Remove a tag and keep the manifest.
-//
-// Errors: 404 TAG_UNKNOWN, also where the repository does not exist; 405 where the tag is locked.
 //
 // Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 func (c *Client) DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1692,8 +1408,6 @@ func (c *Client) DeleteTag(ctx context.Context, name RepositoryName, tag TagName
 
 // GetTagProperties Get a tag's properties.
 //
-// Errors: 404 TAG_UNKNOWN "the specified tag does not exist".
-//
 // Corresponds with GET /acr/v1/{name}/_tags/{tag} (the `GetTagProperties` operationId).
 func (c *Client) GetTagProperties(ctx context.Context, name RepositoryName, tag TagName, params *GetTagPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTagPropertiesRequest(c.Server, name, tag, params)
@@ -1708,10 +1422,6 @@ func (c *Client) GetTagProperties(ctx context.Context, name RepositoryName, tag 
 }
 
 // UpdateTagAttributesWithBody Change some of a tag's attributes.
-//
-// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
-//
-// Errors: 404 TAG_UNKNOWN.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1730,10 +1440,6 @@ func (c *Client) UpdateTagAttributesWithBody(ctx context.Context, name Repositor
 
 // UpdateTagAttributes Change some of a tag's attributes.
 //
-// Independent of the attributes of the manifest: a locked tag cannot be moved, and its manifest can be deleted by digest.
-//
-// Errors: 404 TAG_UNKNOWN.
-//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /acr/v1/{name}/_tags/{tag} (the `UpdateTagAttributes` operationId).
@@ -1750,13 +1456,6 @@ func (c *Client) UpdateTagAttributes(ctx context.Context, name RepositoryName, t
 }
 
 // ExchangeEntraTokenWithBody Exchange an Entra access token for a refresh token of the registry.
-//
-// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
-// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
-// (`iat` and `nbf` are set back by 15 minutes).
-//
-// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
-// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1775,13 +1474,6 @@ func (c *Client) ExchangeEntraTokenWithBody(ctx context.Context, params *Exchang
 
 // ExchangeEntraTokenWithFormdataBody Exchange an Entra access token for a refresh token of the registry.
 //
-// The Entra token must be for the audience `https://containerregistry.azure.net`, or for Azure Resource Manager where the
-// registry has not switched that off. The refresh token is good for about three hours; nothing but its `exp` claim says so
-// (`iat` and `nbf` are set back by 15 minutes).
-//
-// Errors: 401 UNAUTHORIZED (wrong audience, or ARM audience switched off), without a challenge; 403 DENIED (no role on
-// the registry, or an address that the firewall keeps out); 404 where it is called with GET.
-//
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
 // Corresponds with POST /oauth2/exchange (the `ExchangeEntraToken` operationId).
@@ -1799,11 +1491,6 @@ func (c *Client) ExchangeEntraTokenWithFormdataBody(ctx context.Context, params 
 
 // GetAccessTokenWithBasic Get an access token with a user name and a password.
 //
-// For the admin user, a repository token (a name and a generated password), a service principal (application id and
-// secret), or the user `00000000-0000-0000-0000-000000000000` with a refresh token as the password.
-//
-// Errors: 401 UNAUTHORIZED, without a challenge.
-//
 // Corresponds with GET /oauth2/token (the `GetAccessTokenWithBasic` operationId).
 func (c *Client) GetAccessTokenWithBasic(ctx context.Context, params *GetAccessTokenWithBasicParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAccessTokenWithBasicRequest(c.Server, params)
@@ -1818,15 +1505,6 @@ func (c *Client) GetAccessTokenWithBasic(ctx context.Context, params *GetAccessT
 }
 
 // GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
-//
-// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
-// one, on registries that allow anonymous pulls.
-//
-// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
-// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
-// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
-//
-// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1845,15 +1523,6 @@ func (c *Client) GetAccessTokenWithBody(ctx context.Context, params *GetAccessTo
 
 // GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
 //
-// With `grant_type=refresh_token` an access token for an identity; with `grant_type=password` and no user name an anonymous
-// one, on registries that allow anonymous pulls.
-//
-// **Success does not mean permission**: a token is issued for a scope that the caller does not have, and the next call is
-// then answered 401 with `error="insufficient_scope"`. There is no `expires_in`; the `exp` claim says when the token ends,
-// in about an hour, or about five minutes for an anonymous one. Asking again may return the very same token, part used.
-//
-// Swagger: has `refresh_token` required; anonymous calls leave it empty or out.
-//
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
 // Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
@@ -1871,9 +1540,6 @@ func (c *Client) GetAccessTokenWithFormdataBody(ctx context.Context, params *Get
 
 // CheckSupport Ask whether the registry is there and takes the caller's token.
 //
-// The cheapest call there is: good for asking whether a host is a registry, and for provoking a challenge. Without a token
-// the answer is 401 even on a registry that allows anonymous pulls. The challenge may lack a scope, or have an empty one.
-//
 // Corresponds with GET /v2/ (the `CheckSupport` operationId).
 func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckSupportRequest(c.Server)
@@ -1889,9 +1555,6 @@ func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
 //
-// The same list as ListRepositories, without `api-version`. The distribution specification has dropped this call since;
-// registries keep it. A repository with `listEnabled` false is left out.
-//
 // Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 func (c *Client) ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRepositoryNamesRequest(c.Server, params)
@@ -1906,20 +1569,6 @@ func (c *Client) ListRepositoryNames(ctx context.Context, params *ListRepository
 }
 
 // StartUploadWithBody Open an upload session, mount a blob of another repository, or upload a blob in one request.
-//
-// Three calls in one, told apart by the query. The slash at the end of the path is part of it. Needs
-// `repository:{from}:pull` too, if it is to mount from another repository.
-//
-//   - Nothing in the query: a session is opened (202), and the blob goes to its `Location` by UploadChunk and
-//     CompleteUpload.
-//   - `mount` and `from`: the blob is taken over from another repository of the registry (201), or, where that cannot be
-//     done, a session is opened as above (202). The blob then has to be uploaded.
-//   - `digest`, and the blob as the body: the whole upload in one request (201). A registry that does not take it opens a
-//     session (202).
-//
-// Errors: 405 where the repository is locked (`writeEnabled` false) or the storage is full.
-//
-// Swagger: has the mount only, with both of its parameters required, and 201 only.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1938,10 +1587,6 @@ func (c *Client) StartUploadWithBody(ctx context.Context, name RepositoryName, p
 
 // CancelUpload Give up a session.
 //
-// What was uploaded is dropped. A session that nobody cancels times out eventually; after how long is not documented.
-//
-// Errors: 404 BLOB_UPLOAD_UNKNOWN.
-//
 // Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelUploadRequest(c.Server, name, uuid)
@@ -1957,11 +1602,6 @@ func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid Upl
 
 // GetUploadStatus Ask a session how far it has come.
 //
-// `Range` says how many bytes the session holds; but an empty session says `0-0`, as one with a single byte does.
-// Asked with a `Location` from before a chunk that did arrive, the answer is 404 and the session is lost.
-//
-// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID.
-//
 // Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 func (c *Client) GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUploadStatusRequest(c.Server, name, uuid)
@@ -1976,15 +1616,6 @@ func (c *Client) GetUploadStatus(ctx context.Context, name RepositoryName, uuid 
 }
 
 // UploadChunkWithBody Append a chunk to a session.
-//
-// Chunks come in order, one at a time, each at the `Location` that the last answer gave. **A chunk must not be sent again
-// after a doubt**: if the first one did arrive, the offset has moved, the second one is answered 404 BLOB_UPLOAD_INVALID
-// and the session is lost. Start the blob anew instead.
-//
-// A chunk may have any size above 0; the front end of some registries refuses bodies above some 20 MB with 413. Send
-// a `Content-Length`. `Content-Range` is optional; its form is not that of HTTP, and `bytes 0-9/*` is refused.
-//
-// Errors: 404 BLOB_UPLOAD_UNKNOWN; 404 BLOB_UPLOAD_INVALID; 413 without JSON; 416 RANGE_INVALID.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2003,14 +1634,6 @@ func (c *Client) UploadChunkWithBody(ctx context.Context, name RepositoryName, u
 
 // CompleteUploadWithBody Close a session and make its bytes a blob.
 //
-// `digest` is appended to the query that `Location` already has. The body may be the last chunk, or the whole blob if no
-// chunk was sent, or empty.
-//
-// Errors: 400 DIGEST_INVALID "provided digest did not match uploaded content" where the bytes have another digest, or
-// (with the detail "digest parsing failed") `digest` is none; errors of UploadChunk.
-//
-// Swagger: lists a `Range` among the headers; the wire has none.
-//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v2/{name}/blobs/uploads/{uuid} (the `CompleteUpload` operationId).
@@ -2028,12 +1651,6 @@ func (c *Client) CompleteUploadWithBody(ctx context.Context, name RepositoryName
 
 // DeleteBlob Delete a blob from a repository.
 //
-// For blobs that no manifest refers to. Nothing checks that: a manifest that does is broken afterwards.
-//
-// Errors: 404 BLOB_UNKNOWN "blob unknown to registry".
-//
-// Swagger: declares a binary body and `Docker-Content-Digest`; the recorded answer has neither.
-//
 // Corresponds with DELETE /v2/{name}/blobs/{digest} (the `DeleteBlob` operationId).
 func (c *Client) DeleteBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteBlobRequest(c.Server, name, digest)
@@ -2048,21 +1665,6 @@ func (c *Client) DeleteBlob(ctx context.Context, name RepositoryName, digest Pat
 }
 
 // GetBlob Get a blob, or the link under which storage hands it out.
-//
-// The registry itself hardly ever sends the bytes. It answers 307 with a signed link to storage (`*.blob.core.windows.net`,
-// or the registry's own data endpoint `NAME.REGION.data.azurecr.io`). About the link:
-//
-//   - Fetch it with a bare GET. **Do not send `Authorization` along**: storage takes it for a bad signature of its own kind
-//     and answers 400 or 403 in XML.
-//   - Do send `Range` along: storage honours it (206, `Content-Range: bytes 0-255/1044`; 416 behind the end), the registry
-//     does not look at it.
-//   - Take it as it is. Its path may have a double slash, and its query is signed.
-//   - It lives for 20 to 30 minutes. To go on after that, call GetBlob again.
-//   - Storage sends no `Docker-Content-Digest`. Only hashing tells whether the bytes are right.
-//
-// 200 and 206 are for registries that send the bytes themselves, such as a connected registry.
-//
-// Errors: 404 BLOB_UNKNOWN; 404 NAME_UNKNOWN.
 //
 // Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2079,11 +1681,6 @@ func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDi
 
 // HeadBlob Ask whether a blob is there, and for its size.
 //
-// Answered by the registry, without a redirect, with the full size in `Content-Length`. A `Range` header is ignored and
-// there is no `Accept-Ranges`: that ranges work cannot be found out here, but they do. An error has no body.
-//
-// Swagger: allows 307, and advises to ask here for ranges.
-//
 // Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeadBlobRequest(c.Server, name, digest)
@@ -2098,15 +1695,6 @@ func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathD
 }
 
 // DeleteManifest Delete a manifest and every tag that points at it.
-//
-// Takes a digest, although the path has room for a tag: with a tag the answer is 405 UNSUPPORTED. To remove a tag and
-// keep the manifest, use DeleteTag.
-//
-// Deleting an index leaves its manifests; deleting a manifest of an index leaves the index broken; deleting a subject
-// deletes its referrers. With the soft-delete policy the manifest can be restored for some days.
-//
-// Errors: 404 MANIFEST_UNKNOWN, without a detail; 405 where the manifest is locked (`deleteEnabled` or `writeEnabled`
-// false).
 //
 // Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2123,16 +1711,6 @@ func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, refere
 
 // GetManifest Get a manifest, byte for byte.
 //
-// The bytes are those that were pushed. Do not decode and encode them: the digest is of the bytes.
-//
-// **Say in `Accept` what you understand**, always with every type that you can take. (OpenAPI reserves the header, so it is
-// not among the parameters.) For an image under a Docker tag and an `Accept` that names none of its types, the registry
-// converts the manifest to Docker schema 1 on the fly: 200, another media type, another digest. For OCI content it
-// answers 404 instead.
-//
-// Errors: 404 MANIFEST_UNKNOWN, with `{"Tag":"T"}` or `{"Name":"N","Revision":"D"}` as the detail; 404 NAME_UNKNOWN;
-// 405 where the manifest is quarantined or not readable (`readEnabled` false).
-//
 // Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetManifestRequest(c.Server, name, reference, params)
@@ -2148,9 +1726,6 @@ func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference
 
 // HeadManifest Ask for a manifest's digest, size and media type.
 //
-// The cheapest way to resolve a tag to a digest with `pull` alone. `Accept` matters as it does for GetManifest. An error has
-// no body: the status is all there is, and 404 may mean the repository, the tag or the digest.
-//
 // Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 func (c *Client) HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeadManifestRequest(c.Server, name, reference, params)
@@ -2165,16 +1740,6 @@ func (c *Client) HeadManifest(ctx context.Context, name RepositoryName, referenc
 }
 
 // PutManifestWithBody Push a manifest under a tag or under its own digest.
-//
-// `Content-Type` must be the media type of the manifest; if the body has a `mediaType`, both must agree. All blobs and, for
-// an index, all manifests that it names must be in the repository already. At most 4 MiB. Any type of config is taken.
-//
-// A tag moves to the new manifest; the old one stays, without the tag. Pushing to a repository that does not exist
-// creates it.
-//
-// Errors: 400 MANIFEST_INVALID (media type and body disagree, or not a manifest), with `{"Reason":{}}` as the detail;
-// 400 DIGEST_INVALID (pushed under another digest); 400 MANIFEST_BLOB_UNKNOWN; 400 TAG_INVALID; 405 where the tag or the
-// repository is locked (`writeEnabled` false), the storage is full, or the same digest is soft-deleted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2193,17 +1758,6 @@ func (c *Client) PutManifestWithBody(ctx context.Context, name RepositoryName, r
 
 // ListReferrers List the manifests whose subject is the given one.
 //
-// Signatures, SBOMs and whatever else was pushed with the given manifest as its `subject`.
-//
-//   - Throttled in a category of its own, and as a read as well: see 429.
-//   - A manifest without referrers, and one that the registry does not have, gives an empty index by the specification.
-//   - A descriptor may come without `artifactType`, if the referrer has only the media type of its config. A client that
-//     filters must do so itself where `OCI-Filters-Applied` is absent.
-//   - Registries encrypted with a customer-managed key do not have this call: 404. There, referrers are found under the tag
-//     `sha256-HEX`, as the specification's fallback says.
-//
-// `n` and `last` are not in the specification; they are understood, as in the other lists.
-//
 // Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListReferrersRequest(c.Server, name, digest, params)
@@ -2218,8 +1772,6 @@ func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest 
 }
 
 // ListTagNames List the names of a repository's tags, in the form of the distribution specification.
-//
-// Names alone, readable with `pull`. ListTags says more, and wants `metadata_read`. A tag with `listEnabled` false is left out.
 //
 // Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 func (c *Client) ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {

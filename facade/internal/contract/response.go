@@ -100,8 +100,7 @@ func oneLine(err error) error {
 	if err == nil {
 		return nil
 	}
-	var schema *openapi3.SchemaError
-	if errors.As(err, &schema) {
+	if schema, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		at := strings.Join(schema.JSONPointer(), "/")
 		if at != "" {
 			at = " at " + at

@@ -3,7 +3,6 @@ package contract
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -111,5 +110,3 @@ func (r *router) find(method, decoded string) (*route, error) {
 	}
 	return found, nil
 }
-
-var _ http.RoundTripper = (*Checker)(nil)
