@@ -45,7 +45,7 @@ func checkPath(t *testing.T, template string, item *openapi3.PathItem) {
 			t.Errorf("%s: x-multi-segment of %s is %v", template, p.Name, multi)
 		}
 	}
-	for _, segment := range strings.SplitSeq(template, "/") {
+	for segment := range strings.SplitSeq(template, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
 		if ok && item.Parameters.GetByInAndName(openapi3.ParameterInPath, strings.TrimSuffix(name, "}")) == nil {
 			t.Errorf("%s: parameter %s is not in the path item", template, segment)

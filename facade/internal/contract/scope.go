@@ -22,7 +22,7 @@ func checkChallenge(req *http.Request, resp *http.Response, route *route) error 
 		return nil // the challenge as such is for its header's schema to judge
 	}
 	asked := map[string]bool{}
-	for _, scope := range strings.FieldsSeq(found[1]) {
+	for scope := range strings.FieldsSeq(found[1]) {
 		asked[sortActions(scope)] = true
 	}
 	for _, scope := range declared {
