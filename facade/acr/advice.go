@@ -1,8 +1,10 @@
 package acr
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
@@ -36,7 +38,19 @@ func (e *Error) explain(cause *auth.Error) {
 		return
 	}
 	e.causes = append(e.causes, cause)
-	if cause.Advice != "" {
-		e.advice = cause.Advice
+	var parts []string
+	if cause.Cause != nil {
+		parts = append(parts, cause.Cause.Error())
 	}
+	if cause.Message != "" {
+		parts = append(parts, cause.Message)
+	}
+	why := strings.Join(parts, ": ")
+	if cause.ClockSkew != 0 && !errors.Is(cause.Cause, ErrClockSkew) {
+		why += "; the local clock is off by " + cause.ClockSkew.Round(time.Second).String()
+	}
+	if cause.Advice != "" {
+		why += "; " + cause.Advice
+	}
+	e.advice = strings.TrimPrefix(why, "; ")
 }

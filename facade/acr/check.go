@@ -127,25 +127,25 @@ func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 }
 
 // signInRefused is the *Error of a token request that the registry refused.
-func signInRefused(e *auth.Error) *Error {
-	out := &Error{
-		Operation:     e.Operation,
+func signInRefused(cause *auth.Error) *Error {
+	e := &Error{
+		Operation:     cause.Operation,
 		Method:        http.MethodPost,
-		URL:           "/oauth2",
-		StatusCode:    e.StatusCode,
-		Code:          ErrorCode(e.Code),
-		Message:       e.Message,
-		CorrelationID: e.CorrelationID,
-		RetryAfter:    e.RetryAfter,
-		advice:        e.Advice,
-		causes:        []error{e},
+		URL:           "/oauth2/token",
+		StatusCode:    cause.StatusCode,
+		Code:          ErrorCode(cause.Code),
+		CorrelationID: cause.CorrelationID,
+		RetryAfter:    cause.RetryAfter,
+		err:           &azcore.ResponseError{ErrorCode: cause.Code, StatusCode: cause.StatusCode},
 	}
-	if r, ok := errors.AsType[*azcore.ResponseError](e.Err); ok {
-		out.err = r
-	} else {
-		out.err = &azcore.ResponseError{ErrorCode: e.Code, StatusCode: e.StatusCode}
+	switch cause.Operation {
+	case "ExchangeEntraToken":
+		e.URL = "/oauth2/exchange"
+	case "GetAccessTokenWithBasic":
+		e.Method = http.MethodGet
 	}
-	return out
+	e.explain(cause)
+	return e
 }
 
 // contradicts is the error of a reply that cannot be what it says it is.

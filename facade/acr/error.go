@@ -44,26 +44,26 @@ type ErrorDetail struct {
 // correlation id. It holds no token, no signature of a URL, and no control character.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "acr: %s: %s %s: %d", e.Operation, e.Method, e.URL, e.StatusCode)
+	fmt.Fprintf(&b, "acr: %s: %s %s: %d", e.Operation, e.Method, wire.OneLine(e.URL), e.StatusCode)
 	switch {
 	case e.Code != "":
-		fmt.Fprintf(&b, " %s", e.Code)
+		fmt.Fprintf(&b, " %s", wire.OneLine(string(e.Code)))
 	default:
 		fmt.Fprintf(&b, " %s", http.StatusText(e.StatusCode))
 	}
 	if e.Message != "" {
-		fmt.Fprintf(&b, ": %s", e.Message)
+		fmt.Fprintf(&b, ": %s", wire.OneLine(e.Message))
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, "; retry after %s", e.RetryAfter)
 	}
 	if e.advice != "" {
-		fmt.Fprintf(&b, "; %s", e.advice)
+		fmt.Fprintf(&b, "; %s", wire.OneLine(e.advice))
 	}
 	if e.CorrelationID != "" {
-		fmt.Fprintf(&b, " (correlation id %s)", e.CorrelationID)
+		fmt.Fprintf(&b, " (correlation id %s)", wire.OneLine(e.CorrelationID))
 	}
-	return wire.OneLine(b.String())
+	return b.String()
 }
 
 // Unwrap gives the *azcore.ResponseError.

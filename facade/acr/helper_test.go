@@ -1,7 +1,6 @@
 package acr_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 
@@ -64,12 +63,6 @@ func clientOptions(srv *acrtest.Server, transport policy.Transporter, opts ...op
 func checked(t testing.TB, srv *acrtest.Server) *http.Client {
 	t.Helper()
 	client := srv.HTTPClient()
-	client.Transport = contract.New(t, client.Transport)
+	client.Transport = contract.New(t, client.Transport, contract.Allow(func(resp *http.Response) bool { return resp.Header.Get(acrtest.FaultHeader) != "" }))
 	return client
 }
-
-// unchecked is a transport for tests of a registry that breaks its own contract.
-func unchecked(srv *acrtest.Server) *http.Client { return srv.HTTPClient() }
-
-// ctxOf is the test's context.
-func ctxOf(t testing.TB) context.Context { return t.Context() }

@@ -54,7 +54,7 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 	case top.mediaType != "":
 		mediaType = top.mediaType
 	default:
-		return "", malformedManifest("nothing says of which media type it is")
+		return "", malformedManifest("its media type is stated neither in it nor beside it")
 	}
 	switch k := kindOf(mediaType); {
 	case top.members["manifests"] && (top.members["layers"] || top.members["config"]):

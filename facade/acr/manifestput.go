@@ -34,7 +34,7 @@ const maxBlobWait = time.Minute
 // PutManifest stores a manifest, byte for byte, under a tag, its digest, or (reference "") its digest alone, and gives its descriptor.
 // The blobs and manifests it names must be there. Usually one request; more with options, and with a subject where the registry does not
 // say that it recorded it: then the manifest is added to the subject's referrers tag, as the OCI distribution spec asks of clients.
-// Errors: ErrManifestMalformed, ErrTooLarge (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
+// Errors: ErrManifestMalformed, ErrInvalidArgument (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
 // ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
 	if opts == nil {
@@ -113,7 +113,7 @@ func (r *Repository) preparePut(reference string, content []byte, opts *PutManif
 		p.tag = tag
 	}
 	if len(content) > maxManifestSize {
-		return nil, fmt.Errorf("acr: PutManifest: %w", &wire.Refusal{Err: ErrTooLarge, Detail: fmt.Sprintf("the manifest has %d bytes, the limit is %d", len(content), maxManifestSize)})
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: fmt.Sprintf("the manifest has %d bytes, the limit is %d", len(content), maxManifestSize)}
 	}
 	mediaType, err := checkManifest(content, opts.MediaType)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestPutManifestRefuses(t *testing.T) {
 		{name: "schema 1", content: `{}`, opts: &acr.PutManifestOptions{MediaType: "application/vnd.docker.distribution.manifest.v1+prettyjws"}, want: acr.ErrInvalidArgument},
 		{name: "A44 a header in the media type", content: `x`, opts: &acr.PutManifestOptions{MediaType: "a/b\r\nX-Evil: 1"}, want: acr.ErrInvalidArgument},
 		{name: "a bad subject", content: `{"mediaType":"application/vnd.oci.image.manifest.v1+json","subject":{"digest":"md5:x"}}`, want: acr.ErrManifestMalformed},
-		{name: "too large", content: imageManifest + strings.Repeat(" ", 4<<20), want: acr.ErrTooLarge},
+		{name: "too large", content: imageManifest + strings.Repeat(" ", 4<<20), want: acr.ErrInvalidArgument},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

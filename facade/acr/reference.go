@@ -19,6 +19,9 @@ type ArgumentError struct {
 
 // Error is one line; the value stands in it quoted, escaped and cut to 80 characters.
 func (e *ArgumentError) Error() string {
+	if e.Value == "" && e.Kind == ErrInvalidArgument {
+		return fmt.Sprintf("acr: %v: %s", e.Kind, e.Reason)
+	}
 	v := e.Value
 	if r := []rune(v); len(r) > 80 {
 		v = string(r[:80]) + "..."

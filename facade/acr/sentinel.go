@@ -64,12 +64,16 @@ var (
 var (
 	ErrFirewall            = auth.ErrFirewall            // the registry's firewall refuses this address
 	ErrARMAudienceDisabled = auth.ErrARMAudienceDisabled // the registry takes no tokens for Azure Resource Manager
+	ErrWrongAudience       = auth.ErrWrongAudience       // the Entra token is not for this registry
 	ErrNoRole              = auth.ErrNoRole              // the identity has no role on the registry
 	ErrMissingAction       = auth.ErrMissingAction       // the identity lacks the right to this
 	ErrABAC                = auth.ErrABAC                // the registry grants by repository
 	ErrCatalogRole         = auth.ErrCatalogRole         // the identity may not list repositories
 	ErrExpired             = auth.ErrExpired             // the credential has expired
 	ErrRevoked             = auth.ErrRevoked             // the credential was revoked
+	ErrWrongPassword       = auth.ErrPassword            // user name or password is wrong
+	ErrNoBearer            = auth.ErrNoBearer            // the server does not offer the sign-in of ACR
+	ErrBadTokenReply       = auth.ErrBadReply            // the answer to a token request cannot be used
 	ErrClockSkew           = auth.ErrClockSkew           // the local clock is off
 	ErrRegistryNotFound    = auth.ErrRegistryNotFound    // there is no registry of this name
 	ErrAnonymous           = auth.ErrAnonymous           // the registry does not allow this without signing in
