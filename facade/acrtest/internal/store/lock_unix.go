@@ -17,5 +17,9 @@ func lockDir(path string) (release func(), err error) {
 		_ = f.Close() // nothing was written to it
 		return nil, ErrInUse
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		// To close the file is not enough: a process that is just being started holds a copy of it for a moment.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }

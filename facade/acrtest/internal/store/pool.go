@@ -22,6 +22,8 @@ type pool struct {
 	tree *tree // nil: memory
 	mu   sync.Mutex
 	all  map[digest.Digest]*blob
+	// replay keeps the files of what is released: a journal can link again what it unlinked.
+	replay bool
 }
 
 func newPool(t *tree) *pool { return &pool{tree: t, all: make(map[digest.Digest]*blob)} }
@@ -64,16 +66,17 @@ func (p *pool) hold(d digest.Digest, size int64) *blob {
 }
 
 // release gives up one hold; the last one frees the content.
-func (p *pool) release(b *blob) (freed bool) {
+func (p *pool) release(b *blob) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.refs--
 	if b.refs > 0 {
-		return false
+		return
 	}
 	delete(p.all, b.digest)
-	b.content.discard()
-	return true
+	if !p.replay {
+		b.content.discard()
+	}
 }
 
 func (p *pool) get(d digest.Digest) *blob {

@@ -22,8 +22,9 @@ type record struct {
 	Digests    []digest.Digest `json:"digests,omitempty"`
 	// Soft says that what is deleted can be restored.
 	Soft bool `json:"soft,omitzero"`
-	// Created is set in a compacted journal, where an object is one record.
+	// Created is set in a compacted journal, where an object is one record; Updated where Time says something else.
 	Created time.Time `json:"created,omitzero"`
+	Updated time.Time `json:"updated,omitzero"`
 }
 
 type op string
@@ -40,7 +41,7 @@ const (
 	opRestore    op = "restore"    // Digest, Tags
 	opPurge      op = "purge"      // what was deleted at Time or before
 	opRepository op = "repository" // Created, Attributes: in a compacted journal, after the repository's objects
-	opDeleted    op = "deleted"    // Manifest, Tags, Created, Time of the deletion: in a compacted journal
+	opDeleted    op = "deleted"    // Manifest, Tags, Created, Updated, Time of the deletion: in a compacted journal
 	opDeletedTag op = "deletedTag" // Tag, Digest, Created, Time of the deletion: in a compacted journal
 )
 
@@ -74,7 +75,7 @@ func (r *repository) records(yield func(*record) bool) bool {
 		}
 	}
 	for m := range r.deletedManifests.byTime.all() {
-		rec := &record{Op: opDeleted, Time: m.deleted, Created: m.created, Repository: r.name, Manifest: m.m, Attributes: &m.attributes, Tags: m.formerTags}
+		rec := &record{Op: opDeleted, Time: m.deleted, Created: m.created, Updated: m.updated, Repository: r.name, Manifest: m.m, Attributes: &m.attributes, Tags: m.formerTags}
 		if !yield(rec) {
 			return false
 		}

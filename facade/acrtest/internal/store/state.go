@@ -331,7 +331,7 @@ func (r *repository) purge(until time.Time) (purged int) {
 
 func (r *repository) putDeleted(rec *record) {
 	m := newManifest(rec)
-	m.deleted, m.formerTags = rec.Time, slices.Clone(rec.Tags)
+	m.updated, m.deleted, m.formerTags = rec.Updated, rec.Time, slices.Clone(rec.Tags)
 	r.deletedManifests.insert(m)
 	r.use(m.m, 1)
 }

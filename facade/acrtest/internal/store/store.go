@@ -112,7 +112,9 @@ func (st *Store) openJournal() error {
 			st.replica.state.apply(rec)
 		}
 	}
+	st.pool.replay = true
 	j, err := openJournal(st.tree.journal(), apply)
+	st.pool.replay = false
 	if err != nil {
 		return err
 	}
