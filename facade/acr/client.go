@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -32,6 +33,7 @@ type Client struct {
 	transport *wire.Transport
 	auth      *auth.Authenticator
 	gen       *gen.Client
+	limits    transfer.Limits // what uploads have learned of the registry
 }
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an

@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	_ "crypto/sha256" // for go-digest
+	_ "crypto/sha512" // for go-digest
 	"encoding"
 	"fmt"
 	"hash"
