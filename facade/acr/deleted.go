@@ -25,7 +25,7 @@ type DeletedTag struct {
 	DeletedAt  time.Time
 }
 
-// DeletedRepositories lists the names of repositories with something in the recycle bin. Preview: soft delete is in no published
+// DeletedRepositories lists the names of repositories in the recycle bin. Preview: soft delete is in no published
 // specification of the registry. Requests and errors are those of Repositories.
 func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()

@@ -100,7 +100,7 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 func appendReferrers(into, all []ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
 	for _, d := range all {
 		if err := checkDigest(d.Digest); err != nil {
-			return into, err
+			return into, contradicts(ErrMalformedReply, "%s", plain(err))
 		}
 		if artifactType == "" || d.ArtifactType == artifactType {
 			into = append(into, d)

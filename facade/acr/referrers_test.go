@@ -1,0 +1,113 @@
+package acr_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// referrer is a manifest with a subject.
+func referrer(artifactType string, subject digest.Digest, note string) []byte {
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","artifactType":%q,"manifests":[],"subject":{"mediaType":"application/vnd.oci.image.index.v1+json","digest":%q,"size":1},"annotations":{"note":%q}}`,
+		artifactType, subject, note)
+}
+
+func digestsOf(t *testing.T, all []ocispec.Descriptor, err error) []digest.Digest {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+	var out []digest.Digest
+	for _, d := range all {
+		out = append(out, d.Digest)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestReferrers: by the API, in pages and filtered, and by the referrers tag where there is no API.
+func TestReferrers(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]func(*acrtest.Server){
+		"API":          func(*acrtest.Server) {},
+		"no header":    func(s *acrtest.Server) { s.On("PutManifest").Always().WithoutHeader("OCI-Subject") },
+		"filter apart": func(s *acrtest.Server) { s.On("ListReferrers").Always().WithoutHeader("OCI-Filters-Applied") },
+		"no API": func(s *acrtest.Server) {
+			s.On("PutManifest").Always().WithoutHeader("OCI-Subject")
+			s.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t)
+			script(srv)
+			ctx := t.Context()
+			r := newClient(t, srv).Repository("library/hello")
+			subject := putIndex(t, r, "v1", "x").Digest
+			if all, err := acr.Collect(r.Referrers(ctx, subject, nil)); err != nil || len(all) != 0 {
+				t.Errorf("%v %v", all, err)
+			}
+			var sboms, all []digest.Digest
+			for i := range 5 {
+				artifactType := []string{"application/vnd.example.sbom", "application/vnd.example.signature"}[i%2]
+				d, err := r.PutManifest(ctx, "", referrer(artifactType, subject, fmt.Sprint(i)), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, d.Digest)
+				if i%2 == 0 {
+					sboms = append(sboms, d.Digest)
+				}
+			}
+			slices.Sort(all)
+			slices.Sort(sboms)
+			got, err := acr.Collect(r.Referrers(ctx, subject, nil))
+			if got := digestsOf(t, got, err); !slices.Equal(got, all) {
+				t.Errorf("all: %v", got)
+			}
+			got, err = acr.Collect(r.Referrers(ctx, subject, &acr.ReferrersOptions{PageSize: 2}))
+			if got := digestsOf(t, got, err); !slices.Equal(got, all) {
+				t.Errorf("in pages: %v", got)
+			}
+			got, err = acr.Collect(r.Referrers(ctx, subject, &acr.ReferrersOptions{ArtifactType: "application/vnd.example.sbom", PageSize: 1}))
+			if got := digestsOf(t, got, err); !slices.Equal(got, sboms) {
+				t.Errorf("filtered: %v", got)
+			}
+			for _, d := range got {
+				if d.ArtifactType != "application/vnd.example.sbom" || d.Annotations["note"] == "" {
+					t.Errorf("%+v", d)
+				}
+			}
+			tagged, err := r.HeadManifest(ctx, strings.Replace(string(subject), ":", "-", 1))
+			if byTag := err == nil; byTag != (name == "no API") {
+				t.Errorf("referrers tag: %v %v", tagged, err)
+			}
+		})
+	}
+}
+
+// TestReferrersOfNoRepository: a repository that is not there is not taken for one without an API.
+func TestReferrersOfNoRepository(t *testing.T) {
+	t.Parallel()
+	s := &scripted{answer: func(*http.Request) *http.Response { return refusal(404, "NAME_UNKNOWN", "no") }}
+	if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrNameUnknown) || len(s.requests()) != 1 {
+		t.Errorf("%v after %q", err, s.requests())
+	}
+	s = &scripted{answer: func(*http.Request) *http.Response {
+		return answer(200, `{"schemaVersion":2,"manifests":[{"digest":"md5:x"}]}`)
+	}}
+	if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
+		t.Errorf("%v", err)
+	} else {
+		oneLine(t, err)
+	}
+}
