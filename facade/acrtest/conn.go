@@ -13,7 +13,8 @@ import (
 type conn struct {
 	net.Conn
 	id   int64
-	rate int64 // bytes per second each way, 0 is without limit
+	rate int64           // bytes per second each way, 0 is without limit
+	stop <-chan struct{} // ends all waiting
 	up   pace
 	down pace
 }
@@ -23,6 +24,7 @@ type connListener struct {
 	net.Listener
 	next *atomic.Int64
 	rate int64
+	stop <-chan struct{}
 }
 
 func (l connListener) Accept() (net.Conn, error) {
@@ -30,7 +32,7 @@ func (l connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, id: l.next.Add(1), rate: l.rate}, nil
+	return &conn{Conn: c, id: l.next.Add(1), rate: l.rate, stop: l.stop}, nil
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -39,7 +41,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if c.rate > 0 {
-		c.up.take(n, c.rate)
+		c.await(c.up.take(n, c.rate))
 	}
 	return n, err
 }
@@ -51,7 +53,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		part := p[:min(len(p), c.slice())]
-		c.down.take(len(part), c.rate)
+		c.await(c.down.take(len(part), c.rate))
 		n, err := c.Conn.Write(part)
 		written += n
 		if err != nil {
@@ -84,17 +86,27 @@ type pace struct {
 	free time.Time // when the bytes taken so far are through
 }
 
-func (p *pace) take(n int, rate int64) {
+// take books n bytes and gives how long they take to be through.
+func (p *pace) take(n int, rate int64) time.Duration {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
 	if p.free.Before(now) {
 		p.free = now
 	}
 	p.free = p.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
-	wait := p.free.Sub(now)
-	p.mu.Unlock()
-	if wait > 0 {
-		time.Sleep(wait)
+	return p.free.Sub(now)
+}
+
+func (c *conn) await(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.stop:
 	}
 }
 

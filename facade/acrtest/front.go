@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // GetBlobContent and the two names below are operations that are not of the login server.
@@ -69,7 +70,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 	}
 	rt.op, rt.path = op, r.URL.EscapedPath()
 	x.setRoute(rt)
-	if s.refuseLarge(w, r) {
+	if !isToken && s.refuseLarge(w, r, x) {
 		return
 	}
 	if isToken {
@@ -121,7 +122,7 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request, x *visit) 
 }
 
 // refuseLarge refuses bodies over the limit as a proxy does: in plain text, from the length alone.
-func (s *Server) refuseLarge(w http.ResponseWriter, r *http.Request) bool {
+func (s *Server) refuseLarge(w http.ResponseWriter, r *http.Request, x *visit) bool {
 	if s.cfg.maxBody <= 0 {
 		return false
 	}
@@ -129,14 +130,27 @@ func (s *Server) refuseLarge(w http.ResponseWriter, r *http.Request) bool {
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.maxBody) // for bodies without a length
 		return false
 	}
-	s.ahead(w)
+	ahead(w)
 	plain(w, http.StatusRequestEntityTooLarge, "413 Request Entity Too Large - AzureContainerRegistry\n")
+	x.linger(w)
 	return true
 }
 
 // ahead lets a reply go out before the request's body is read.
-func (s *Server) ahead(w http.ResponseWriter) {
+func ahead(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 can without
+}
+
+// lingerTime is how long the rest of a body is read after an early reply.
+const lingerTime = 5 * time.Second
+
+// linger reads what is left of the request's body after an early reply, as proxies do, so that the caller finds the reply and
+// not a reset. The bytes do not count as read.
+func (x *visit) linger(w http.ResponseWriter) {
+	rc := http.NewResponseController(w)
+	_ = rc.Flush()
+	_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, x.body.body)
 }
 
 // answer does the operation, with what latency and script make of it.
@@ -181,7 +195,7 @@ func (s *Server) play(p *plan, w http.ResponseWriter, r *http.Request, x *visit,
 		code, message := lagError(x.op())
 		s.fail(w, http.StatusNotFound, code, message, nil)
 	case p.status != 0:
-		s.scripted(p, w, r)
+		s.scripted(p, w, r, x)
 	case p.do != nil:
 		p.do(w, r, handle)
 	default:
@@ -190,9 +204,9 @@ func (s *Server) play(p *plan, w http.ResponseWriter, r *http.Request, x *visit,
 }
 
 // scripted answers with a status of the script.
-func (s *Server) scripted(p *plan, w http.ResponseWriter, r *http.Request) {
+func (s *Server) scripted(p *plan, w http.ResponseWriter, r *http.Request, x *visit) {
 	if p.early {
-		s.ahead(w)
+		ahead(w)
 	} else {
 		_, _ = io.Copy(io.Discard, r.Body) // a caller that is gone is answered all the same
 	}
@@ -209,8 +223,8 @@ func (s *Server) scripted(p *plan, w http.ResponseWriter, r *http.Request) {
 	setLength(w, len(body))
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body) // the caller may be gone; nobody is left to tell
-	if p.early {
-		_ = http.NewResponseController(w).Flush()
+	if p.early && !p.endless {
+		x.linger(w)
 	}
 }
 

@@ -83,7 +83,7 @@ func WithInlineBlobs() Option { return func(c *config) { c.inlineBlobs = true } 
 // WithTrailingEmptyPage gives a Link on every full page, the last one too, so that a list may end in an empty page.
 func WithTrailingEmptyPage() Option { return func(c *config) { c.trailingEmptyPage = true } }
 
-// WithMaxBody refuses a request body of more than n bytes with a 413 in plain text, as has been seen of Basic registries.
+// WithMaxBody refuses a request body of more than n bytes, save those of token requests, with a 413 in plain text, as has been seen of Basic registries.
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = n } }
 
 // WithReplicaLag shows every write to reads only after d, on the registry's clock, as a geo-replica does.

@@ -204,7 +204,7 @@ func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Hand
 		ReadHeaderTimeout: time.Minute,
 		MaxHeaderBytes:    1 << 20,
 	}
-	listener := connListener{Listener: o.listener, next: &s.connIDs, rate: s.cfg.bandwidth}
+	listener := connListener{Listener: o.listener, next: &s.connIDs, rate: s.cfg.bandwidth, stop: s.closing}
 	go func() {
 		defer close(o.done)
 		_ = o.server.ServeTLS(listener, "", "") // returns when the server is closed
