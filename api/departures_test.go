@@ -64,7 +64,7 @@ var departures = []reason{
 // additions are what our document says and the Swagger does not.
 var additions = []reason{
 	{"* [45]XX header *", "Recorded errors have a challenge, a request id, a budget; throttled calls are told when to come back."},
-	{"* 20[02] header x-ms-ratelimit-remaining-calls-per-second", "Recorded on deletes and exchanges."},
+	{"* 20[024] header x-ms-ratelimit-remaining-calls-per-second", "Recorded on deletes and exchanges."},
 	{"DELETE /acr/v1/{}/_tags/{} 202 header x-ms-int-docker-content-digest", "Recorded."},
 	{"*/acr/v1/_deleted/*", "Soft delete is a preview that Microsoft's command line uses and no specification has."},
 	{"GET /v2/_catalog", "Of the distribution specification; served."},

@@ -4444,7 +4444,8 @@ func ParseStartUpload202Headers(header http.Header) (StartUpload202Headers, erro
 
 // CancelUpload204Headers holds the response headers of CancelUpload with status 204. A header that the server left out is zero.
 type CancelUpload204Headers struct {
-	DockerUploadUUID string
+	DockerUploadUUID                    string
+	XMsRatelimitRemainingCallsPerSecond float64
 }
 
 // ParseCancelUpload204Headers reads the response headers of CancelUpload with status 204. It
@@ -4453,6 +4454,11 @@ func ParseCancelUpload204Headers(header http.Header) (CancelUpload204Headers, er
 	var headers CancelUpload204Headers
 	if value := header.Get("Docker-Upload-Uuid"); value != "" {
 		if err := runtime.BindStyledParameterWithOptions("simple", "Docker-Upload-Uuid", value, &headers.DockerUploadUUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return CancelUpload204Headers{}, err
+		}
+	}
+	if value := header.Get("X-Ms-Ratelimit-Remaining-Calls-Per-Second"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "X-Ms-Ratelimit-Remaining-Calls-Per-Second", value, &headers.XMsRatelimitRemainingCallsPerSecond, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "number", Format: "double"}); err != nil {
 			return CancelUpload204Headers{}, err
 		}
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	host   = "https://example.azurecr.io"
-	digest = "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"
-	tags   = `{"registry":"example.azurecr.io","imageName":"a/b","tags":[{"name":"v1","digest":"` + digest + `",
+	host       = "https://example.azurecr.io"
+	someDigest = "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"
+	tags       = `{"registry":"example.azurecr.io","imageName":"a/b","tags":[{"name":"v1","digest":"` + someDigest + `",
 		"createdTime":"2026-01-02T03:04:05.7370995Z","lastUpdateTime":"2026-01-02T03:04:05Z","signed":false,
 		"changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"listEnabled":true,"readEnabled":true}}]}`
 )
@@ -49,7 +49,7 @@ func TestViolations(t *testing.T) {
 		"a page of tags": {method: "GET", target: "/acr/v1/a/b/_tags?n=2&orderby=&last=v0", answer: reply(200, tags, jsonType,
 			`Link: </acr/v1/a/b/_tags?last=v1&n=2&orderby=>; rel="next"`, "Strict-Transport-Security: x", "X-Ms-Request-Id: 1")},
 		"an escaped name":    {method: "GET", target: "/acr/v1/a%2Fb/_tags", answer: reply(200, tags, jsonType)},
-		"an escaped digest":  {method: "HEAD", target: "/v2/a/blobs/" + strings.Replace(digest, ":", "%3A", 1), answer: reply(200, "", "Content-Length: 5", "Docker-Content-Digest: "+digest)},
+		"an escaped digest":  {method: "HEAD", target: "/v2/a/blobs/" + strings.Replace(someDigest, ":", "%3A", 1), answer: reply(200, "", "Content-Length: 5", "Docker-Content-Digest: "+someDigest)},
 		"no such path":       {method: "GET", target: "/acr/v2/a", answer: reply(404, ""), want: "no such path"},
 		"no such method":     {method: "PUT", target: "/acr/v1/a", answer: reply(405, ""), want: "has no PUT"},
 		"a bad name":         {method: "GET", target: "/acr/v1/A/_tags", answer: reply(404, ""), want: "path parameter name"},
@@ -84,9 +84,9 @@ func TestViolations(t *testing.T) {
 			want: `challenge is for "repository:a:pull"`},
 		"more scope": {method: "DELETE", target: "/acr/v1/a", answer: reply(401, "", `WWW-Authenticate: Bearer realm="r",service="s",scope="repository:a:delete registry:catalog:*"`),
 			want: "more than is declared"},
-		"the scopes of a mount": {method: "POST", target: "/v2/a/blobs/uploads/?mount=" + digest + "&from=b",
+		"the scopes of a mount": {method: "POST", target: "/v2/a/blobs/uploads/?mount=" + someDigest + "&from=b",
 			answer: reply(401, "", `WWW-Authenticate: Bearer realm="r",service="s",scope="repository:a:push,pull repository:b:pull",error="insufficient_scope"`)},
-		"a redirect to nowhere": {method: "GET", target: "/v2/a/blobs/" + digest, answer: reply(307, "", "Docker-Content-Digest: "+digest), want: "header Location is missing"},
+		"a redirect to nowhere": {method: "GET", target: "/v2/a/blobs/" + someDigest, answer: reply(307, "", "Docker-Content-Digest: "+someDigest), want: "header Location is missing"},
 		"a list of strings":     {method: "GET", target: "/acr/v1/a/_tags", answer: reply(200, `{"registry":"r","imageName":"a","tags":["v1"]}`, jsonType), want: `breaks "type" of its schema at tags/0`},
 		"a time off its form": {method: "GET", target: "/acr/v1/a/_tags", answer: reply(200, strings.Replace(tags, "2026-01-02T03:04:05Z", "yesterday", 1), jsonType),
 			want: "of its schema at tags/0/lastUpdateTime"},
@@ -167,7 +167,7 @@ func TestStreams(t *testing.T) {
 	if _, err := c.RoundTrip(request(t, "PATCH", host+"/v2/a/blobs/uploads/u?_state=1&_nouploadcache=false", up, "Content-Type: application/octet-stream")); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := c.RoundTrip(request(t, "GET", host+"/v2/a/blobs/"+digest, nil))
+	resp, err := c.RoundTrip(request(t, "GET", host+"/v2/a/blobs/"+someDigest, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,9 +229,9 @@ func TestStorage(t *testing.T) {
 	const link = "https://store.blob.core.windows.net/c//docker/registry/v2/blobs/sha256/6c/data?sig=secret"
 	notes := &collector{}
 	answers := []*http.Response{
-		reply(307, "", "Location: "+link, "Docker-Content-Digest: "+digest),
+		reply(307, "", "Location: "+link, "Docker-Content-Digest: "+someDigest),
 		reply(206, "xx", "Content-Range: bytes 0-1/9", "X-Ms-Version: 1"),
-		reply(200, "xx", "Docker-Content-Digest: "+digest),
+		reply(200, "xx", "Docker-Content-Digest: "+someDigest),
 		reply(302, "", "Location: https://elsewhere.example/"),
 	}
 	c := contract.New(notes, roundTrip(func(*http.Request) (*http.Response, error) {
@@ -240,7 +240,7 @@ func TestStorage(t *testing.T) {
 		return answer, nil
 	}))
 	for _, req := range []*http.Request{
-		request(t, "GET", host+"/v2/a/blobs/"+digest, nil),
+		request(t, "GET", host+"/v2/a/blobs/"+someDigest, nil),
 		request(t, "GET", link, nil, "Range: bytes=0-1"),
 		request(t, "GET", link, nil, "Authorization: Bearer secret"),
 		request(t, "GET", link, nil),
