@@ -239,3 +239,60 @@ func (c *caller) deletes(subject string) {
 	c.call(202, "POST", "/acr/v1/_deleted/team/app/_manifests/"+subject+"?force=true", `{"tag":"v1"}`, jsonType)
 	c.call(202, "DELETE", "/acr/v1/team/index", "")
 }
+
+// TestEmulatorVariants holds the answers that only a registry of another kind gives.
+func TestEmulatorVariants(t *testing.T) {
+	t.Parallel()
+	blob := digest.FromString(pulledBlob)
+	t.Run("inline blobs", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t, acrtest.WithInlineBlobs())
+		c.server.SeedBlob(t, "a", []byte(pulledBlob))
+		c.call(200, "GET", "/v2/a/blobs/"+blob.String(), "")
+		c.call(200, "GET", "/v2/a/blobs/"+blob.String(), "", "Range: bytes=2-4") // it does not look at ranges
+		c.call(200, "HEAD", "/v2/a/blobs/"+blob.String(), "")
+	})
+	t.Run("throttled", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t, acrtest.WithBudget(acrtest.ReadBudget, 1))
+		c.call(200, "GET", "/v2/", "")
+		c.call(429, "GET", "/v2/", "")
+		c.call(429, "HEAD", "/v2/a/blobs/"+blob.String(), "")
+	})
+	t.Run("small front door", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t, acrtest.WithMaxBody(4))
+		resp, _ := c.call(202, "POST", "/v2/a/blobs/uploads/", "")
+		c.call(413, "PATCH", resp.Header.Get("Location"), pulledBlob, octetType)
+	})
+	t.Run("trailing empty page", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t, acrtest.WithTrailingEmptyPage())
+		c.server.SeedImage(t, "a:v1")
+		resp, _ := c.call(200, "GET", "/acr/v1/a/_tags?n=1", "")
+		next, _, _ := strings.Cut(strings.TrimPrefix(resp.Header.Get("Link"), "<"), ">")
+		c.call(200, "GET", next, "")
+	})
+	t.Run("empty", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t)
+		for _, list := range []string{"/v2/_catalog", "/acr/v1/_catalog", "/acr/v1/_deleted/_catalog"} {
+			c.call(200, "GET", list, "")
+		}
+	})
+	t.Run("anonymous", func(t *testing.T) {
+		t.Parallel()
+		c, _ := newCaller(t)
+		c.server.SeedImage(t, "a:v1")
+		form := url.Values{"grant_type": {"password"}, "service": {c.server.Host()}, "scope": {"repository:a:pull"}, "refresh_token": {""}}
+		_, body := c.call(200, "POST", "/oauth2/token", form.Encode(), formType)
+		var token struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(body), &token); err != nil {
+			t.Fatal(err)
+		}
+		c.call(200, "GET", "/v2/a/manifests/v1", "", acceptOCI, "Authorization: Bearer "+token.AccessToken)
+		c.call(401, "GET", "/acr/v1/a/_tags", "", "Authorization: Bearer "+token.AccessToken)
+	})
+}
