@@ -1,0 +1,282 @@
+package wire_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// script answers with statuses in turn, the last for ever; a status of 0 is a reset connection. It notes when it was asked.
+type script struct {
+	statuses []int
+	header   http.Header
+	mu       sync.Mutex
+	at       []time.Time
+	bodies   []string
+}
+
+func (s *script) Do(r *http.Request) (*http.Response, error) {
+	body := ""
+	if r.Body != nil {
+		b, _ := io.ReadAll(r.Body)
+		body = string(b)
+		_ = r.Body.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := s.statuses[min(len(s.at), len(s.statuses)-1)]
+	s.at, s.bodies = append(s.at, time.Now()), append(s.bodies, body)
+	if status == 0 {
+		return nil, &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
+	}
+	h := s.header.Clone()
+	if status < 400 {
+		h = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader("x")), Request: r}, nil
+}
+
+func pipeline(t policy.Transporter, o policy.RetryOptions) runtime.Pipeline {
+	return runtime.NewPipeline("test", "v0",
+		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewRetryPolicy(o)}},
+		&policy.ClientOptions{Transport: t, Retry: policy.RetryOptions{MaxRetries: -1}})
+}
+
+func call(ctx context.Context, p runtime.Pipeline, method, body string) (*http.Response, error) {
+	var rd io.Reader
+	if body != "" {
+		rd = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "https://reg.azurecr.io/", rd)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "text/plain")
+	req, err := runtime.NewRequestFromRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	runtime.SkipBodyDownload(req)
+	resp, err := p.Do(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return resp, err
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	after := func(s string) http.Header { return http.Header{"Retry-After": {s}} }
+	api, upload := wire.CallAPI, wire.CallUpload
+	for _, row := range []struct {
+		name     string
+		call     wire.Call
+		method   string
+		statuses []int
+		header   http.Header
+		options  policy.RetryOptions
+		status   int // 0: an error
+		tries    int
+		min, max time.Duration
+	}{
+		{"good", api, "GET", []int{200}, nil, policy.RetryOptions{}, 200, 1, 0, 0},
+		{"F47 503 once", api, "POST", []int{503, 200}, nil, policy.RetryOptions{}, 200, 2, 0, 250 * time.Millisecond},
+		{"F47 reset once", api, "POST", []int{0, 200}, nil, policy.RetryOptions{}, 200, 2, 0, 250 * time.Millisecond},
+		{"F61 502, 504, 500, 408", api, "GET", []int{502, 504, 500, 408, 200}, nil, policy.RetryOptions{}, 200, 5, 0, 3750 * time.Millisecond},
+		{"A36 for ever", api, "GET", []int{503}, nil, policy.RetryOptions{}, 503, 5, 0, 3750 * time.Millisecond},
+		{"reset for ever", api, "GET", []int{0}, nil, policy.RetryOptions{}, 0, 5, 0, 3750 * time.Millisecond},
+		{"F57 403", api, "GET", []int{403}, nil, policy.RetryOptions{}, 403, 1, 0, 0},
+		{"401 and 404 are answers", api, "GET", []int{404}, nil, policy.RetryOptions{}, 404, 1, 0, 0},
+		{"F41 upload start", upload, "POST", []int{503, 202}, nil, policy.RetryOptions{}, 202, 2, 0, 250 * time.Millisecond},
+		{"F23 chunk", upload, "PATCH", []int{503, 202}, nil, policy.RetryOptions{}, 503, 1, 0, 0},
+		{"F23 chunk, reset", upload, "PATCH", []int{0, 202}, nil, policy.RetryOptions{}, 0, 1, 0, 0},
+		{"F26 commit", upload, "PUT", []int{0, 201}, nil, policy.RetryOptions{}, 0, 1, 0, 0},
+		{"chunk, whatever the user says", upload, "PATCH", []int{503, 202}, after("1"), policy.RetryOptions{MaxRetries: 9, ShouldRetry: func(*http.Response, error) bool { return true }}, 503, 1, 0, 0},
+		{"attributes", api, "PATCH", []int{503, 200}, nil, policy.RetryOptions{}, 200, 2, 0, 250 * time.Millisecond},
+		{"F58 seconds", api, "GET", []int{429, 200}, after("7"), policy.RetryOptions{}, 200, 2, 7 * time.Second, 8 * time.Second},
+		{"F58 seconds on 503", api, "GET", []int{503, 200}, after("7"), policy.RetryOptions{}, 200, 2, 7 * time.Second, 8 * time.Second},
+		{"F58 milliseconds", api, "GET", []int{429, 200}, http.Header{"X-Ms-Retry-After-Ms": {"300"}}, policy.RetryOptions{}, 200, 2, 300 * time.Millisecond, 330 * time.Millisecond},
+		{"F58 a minute", api, "GET", []int{429, 200}, after("60"), policy.RetryOptions{}, 200, 2, time.Minute, 61 * time.Second},
+		{"F59 more than a minute", api, "GET", []int{429, 200}, after("61"), policy.RetryOptions{}, 429, 1, 0, 0},
+		{"A35 a day", api, "GET", []int{429, 200}, after("86400"), policy.RetryOptions{}, 429, 1, 0, 0},
+		{"A35 1e30", api, "GET", []int{429, 200}, after("1e30"), policy.RetryOptions{}, 429, 1, 0, 0},
+		{"user: a longer wait", api, "GET", []int{429, 200}, after("120"), policy.RetryOptions{MaxRetryDelay: 3 * time.Minute}, 200, 2, 2 * time.Minute, 121 * time.Second},
+		{"user: any wait", api, "GET", []int{429, 200}, after("86400"), policy.RetryOptions{MaxRetryDelay: -1}, 200, 2, 24 * time.Hour, 24*time.Hour + time.Second},
+		{"user: a shorter one", api, "GET", []int{429, 200}, after("5"), policy.RetryOptions{MaxRetryDelay: time.Second}, 429, 1, 0, 0},
+		{"user: no retries", api, "GET", []int{503, 200}, nil, policy.RetryOptions{MaxRetries: -1}, 503, 1, 0, 0},
+		{"user: two retries", api, "GET", []int{503}, nil, policy.RetryOptions{MaxRetries: 2}, 503, 3, 0, 750 * time.Millisecond},
+		{"user: no delay", api, "GET", []int{503}, nil, policy.RetryOptions{RetryDelay: -1}, 503, 5, 0, 0},
+		{"user: other statuses", api, "GET", []int{404, 503}, nil, policy.RetryOptions{StatusCodes: []int{404}}, 503, 2, 0, 250 * time.Millisecond},
+		{"user: own judgement", api, "GET", []int{200, 200, 404}, nil, policy.RetryOptions{ShouldRetry: func(r *http.Response, _ error) bool { return r.StatusCode == 200 }}, 404, 3, 0, 750 * time.Millisecond},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{statuses: row.statuses, header: row.header}
+				start := time.Now()
+				body := ""
+				if row.method != "GET" {
+					body = "body"
+				}
+				resp, err := call(wire.WithCall(t.Context(), row.call), pipeline(s, row.options), row.method, body)
+				took := time.Since(start)
+				status := 0
+				if err == nil {
+					status = resp.StatusCode
+				}
+				if status != row.status || len(s.at) != row.tries {
+					t.Errorf("%d (%v) after %d tries, want %d after %d", status, err, len(s.at), row.status, row.tries)
+				}
+				if took < row.min || took > row.max {
+					t.Errorf("took %v, want %v to %v", took, row.min, row.max)
+				}
+				for _, b := range s.bodies {
+					if b != body {
+						t.Errorf("body %q", b)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestRetryBackoffGrows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{statuses: []int{503}}
+		if _, err := call(t.Context(), pipeline(s, policy.RetryOptions{MaxRetries: 9}), "GET", ""); err != nil {
+			t.Fatal(err)
+		}
+		most := 250 * time.Millisecond
+		for i := 1; i < len(s.at); i++ {
+			if d := s.at[i].Sub(s.at[i-1]); d > most {
+				t.Errorf("wait %d: %v, at most %v", i, d, most)
+			}
+			most = min(most*2, 30*time.Second)
+		}
+	})
+}
+
+// F60: a hundred workers meet a server that is down.
+func TestRetryBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{statuses: []int{503}}
+		p := pipeline(s, policy.RetryOptions{})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { _, _ = call(t.Context(), p, "GET", "") })
+		}
+		wg.Wait()
+		if n := len(s.at); n > 110 {
+			t.Errorf("%d attempts for 100 calls", n)
+		}
+		// What the server schedules is not charged.
+		s.mu.Lock()
+		s.header, s.at, s.statuses = http.Header{"Retry-After": {"1"}}, nil, []int{429, 200}
+		s.mu.Unlock()
+		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
+			t.Error(resp, err)
+		}
+		// The budget recovers, by time and by calls that go well.
+		time.Sleep(time.Minute)
+		s.mu.Lock()
+		s.header, s.at, s.statuses = nil, nil, []int{503, 200}
+		s.mu.Unlock()
+		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
+			t.Error("a minute later:", resp, err)
+		}
+	})
+}
+
+// F72: every wait ends with the context.
+func TestRetryEndsWithContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{statuses: []int{429}, header: http.Header{"Retry-After": {"50"}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := call(ctx, pipeline(s, policy.RetryOptions{}), "GET", "")
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Second || len(s.at) != 1 {
+			t.Error(err, time.Since(start), len(s.at))
+		}
+	})
+}
+
+func TestRetryPermanentErrors(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}} {
+		var n atomic.Int32
+		_, err := call(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
+		if !errors.Is(err, cause) || n.Load() != 1 {
+			t.Errorf("%v after %d tries", err, n.Load())
+		}
+	}
+}
+
+func TestRetryTryTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		p := pipeline(transporterFunc(func(r *http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+		}), policy.RetryOptions{TryTimeout: time.Second})
+		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 || n != 2 {
+			t.Error(resp, err, n)
+		}
+	})
+}
+
+// A caller's options for one call are obeyed by our policy, and never by azcore's, which would repeat a chunk.
+func TestGuardTakesOverRetryOptions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := map[string]int{}
+		for name, c := range map[string]wire.Call{"GET": wire.CallAPI, "PATCH": wire.CallUpload} {
+			s := &script{statuses: []int{503}}
+			ctx := policy.WithRetryOptions(wire.WithCall(t.Context(), c), policy.RetryOptions{MaxRetries: 2, RetryDelay: -1})
+			if _, err := call(ctx, pipeline(s, policy.RetryOptions{}), name, "body"); err != nil {
+				t.Error(err)
+			}
+			tries[name] = len(s.at)
+		}
+		if d := cmp.Diff(map[string]int{"GET": 3, "PATCH": 1}, tries); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func BenchmarkTransportUpload(b *testing.B) {
+	home, _ := serve(b, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	tr := transportOf(b, home, nil)
+	data := bytes.Repeat([]byte("x"), 16<<20)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := tr.Do(request(b, wire.CallUpload, http.MethodPatch, home.URL, data))
+		if err != nil {
+			b.Fatal(err)
+		}
+		wire.Drain(resp)
+	}
+}

@@ -1,0 +1,414 @@
+package wire_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// recorder keeps the requests a server saw.
+type recorder struct {
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+func (r *recorder) add(req *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, req)
+}
+
+func (r *recorder) requests() []*http.Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
+}
+
+// serve starts a TLS server that records and then answers.
+func serve(t testing.TB, h http.HandlerFunc) (*httptest.Server, *recorder) {
+	t.Helper()
+	rec := &recorder{}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec.add(r)
+		h(w, r)
+	}))
+	s.Config.ErrorLog = nil
+	t.Cleanup(s.Close)
+	return s, rec
+}
+
+func transportOf(t testing.TB, s *httptest.Server, opts *wire.TransportOptions) *wire.Transport {
+	t.Helper()
+	tr := wire.NewTransport(parse(t, s.URL), s.Client(), opts)
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+func request(t testing.TB, call wire.Call, method, target string, body []byte) *http.Request {
+	t.Helper()
+	var rd io.Reader
+	if body != nil {
+		rd = wire.NewBody(bytes.NewReader(body), 0, int64(len(body)))
+	}
+	r, err := http.NewRequestWithContext(wire.WithCall(t.Context(), call), method, target, rd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer canary")
+	return r
+}
+
+func TestTransportFollowsByCall(t *testing.T) {
+	t.Parallel()
+	elsewhere, foreign := serve(t, func(http.ResponseWriter, *http.Request) {})
+	for _, row := range []struct {
+		name   string
+		call   wire.Call
+		method string
+		to     string // relative, or {elsewhere}
+		want   error
+		hits   int // at home
+	}{
+		{"A09 token", wire.CallToken, http.MethodPost, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A09 token, same origin", wire.CallToken, http.MethodPost, "/there", wire.ErrRedirect, 1},
+		{"A10 exchange, GET", wire.CallToken, http.MethodGet, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A13 chunk", wire.CallUpload, http.MethodPatch, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A13 commit", wire.CallUpload, http.MethodPut, "/there", wire.ErrRedirect, 1},
+		{"manifest put", wire.CallAPI, http.MethodPut, "/there", wire.ErrRedirect, 1},
+		{"list, same origin", wire.CallAPI, http.MethodGet, "/there", nil, 2},
+		{"list, elsewhere", wire.CallAPI, http.MethodGet, "{elsewhere}/steal", wire.ErrForeignOrigin, 1},
+		{"A36 list, for ever", wire.CallAPI, http.MethodGet, "/again", wire.ErrRedirect, 4},
+		{"redirect without a target", wire.CallAPI, http.MethodGet, "", wire.ErrRedirect, 1},
+	} {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			t.Run(fmt.Sprintf("%s by %d", row.name, status), func(t *testing.T) {
+				t.Parallel()
+				home, rec := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/there" {
+						return
+					}
+					if row.to != "" {
+						w.Header().Set("Location", strings.ReplaceAll(row.to, "{elsewhere}", elsewhere.URL))
+					}
+					w.WriteHeader(status)
+				})
+				var body []byte
+				if row.method != http.MethodGet {
+					body = []byte("secret=1")
+				}
+				resp, err := transportOf(t, home, nil).Do(request(t, row.call, row.method, home.URL+"/again", body))
+				if !errors.Is(err, row.want) || row.want == nil && (err != nil || resp.StatusCode != 200) {
+					t.Fatalf("%v, %v; want %v", resp, err, row.want)
+				}
+				wire.Drain(resp)
+				if n := len(rec.requests()); n != row.hits {
+					t.Errorf("%d requests at home, want %d", n, row.hits)
+				}
+			})
+		}
+	}
+	t.Cleanup(func() {
+		if n := len(foreign.requests()); n != 0 {
+			t.Errorf("%d requests elsewhere", n)
+		}
+	})
+}
+
+func TestTransportSendsHomeOnly(t *testing.T) {
+	t.Parallel()
+	home, rec := serve(t, func(http.ResponseWriter, *http.Request) {})
+	tr := transportOf(t, home, nil)
+	other := request(t, wire.CallAPI, http.MethodGet, "https://other.invalid/", nil)
+	if _, err := tr.Do(other); !errors.Is(err, wire.ErrForeignOrigin) {
+		t.Error("A11", err)
+	}
+	host := request(t, wire.CallAPI, http.MethodGet, home.URL, nil)
+	host.Host = "evil.invalid"
+	if _, err := tr.Do(host); !errors.Is(err, wire.ErrForeignOrigin) {
+		t.Error("other Host header:", err)
+	}
+	if len(rec.requests()) != 0 {
+		t.Error("something was sent")
+	}
+}
+
+// A18: neither jar nor header.
+func TestTransportSendsNoCookies(t *testing.T) {
+	t.Parallel()
+	home, rec := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "c", Value: "canary", Path: "/"})
+		if r.URL.Path == "/a" {
+			w.Header().Set("Location", "/b")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}
+	})
+	client := home.Client()
+	client.Jar, _ = cookiejar.New(nil)
+	followed := false
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { followed = true; return nil }
+	tr := wire.NewTransport(parse(t, home.URL), client, nil)
+	defer tr.CloseIdleConnections()
+	for range 2 {
+		r := request(t, wire.CallAPI, http.MethodGet, home.URL+"/a", nil)
+		r.Header.Set("Cookie", "c=mine")
+		r.Header.Set("Referer", "https://x.invalid/?secret")
+		resp, err := tr.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire.Drain(resp)
+	}
+	for _, r := range rec.requests() {
+		if r.Header.Get("Cookie") != "" || r.Header.Get("Referer") != "" {
+			t.Error(r.URL, r.Header)
+		}
+	}
+	if followed || len(client.Jar.Cookies(parse(t, home.URL))) != 0 {
+		t.Error("the caller's client was used as it is")
+	}
+}
+
+// selfish follows redirects by itself.
+type selfish struct{ c *http.Client }
+
+func (s selfish) Do(r *http.Request) (*http.Response, error) { return s.c.Do(r) }
+
+func TestTransportNoticesFollowedRedirects(t *testing.T) {
+	t.Parallel()
+	home, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/a" {
+			http.Redirect(w, r, "/b", http.StatusTemporaryRedirect)
+		}
+	})
+	tr := wire.NewTransport(parse(t, home.URL), selfish{home.Client()}, nil)
+	if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/a", nil)); !errors.Is(err, wire.ErrRedirect) {
+		t.Error(err)
+	}
+}
+
+func TestTransportBoundsErrorsAndHeaders(t *testing.T) {
+	t.Parallel()
+	home, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/header" {
+			for i := range 32 {
+				w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("h", 32<<10))
+			}
+			return
+		}
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.CopyN(w, endless{}, 1<<20)
+	})
+	tr := transportOf(t, home, nil)
+	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(resp.Body); err != nil || len(b) != 64<<10 {
+		t.Errorf("A28: %d bytes, %v", len(b), err)
+	}
+	_ = resp.Body.Close()
+	if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/header", nil)); !errors.Is(err, wire.ErrTooLarge) {
+		t.Errorf("A38: %v", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestTransportErrorsHideQueries(t *testing.T) {
+	t.Parallel()
+	home, _ := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := transportOf(t, home, nil).Do(request(t, wire.CallUpload, http.MethodPatch, home.URL+"/v2/a/blobs/uploads/u?_state=canary", []byte("x")))
+	var ue *url.Error
+	if err == nil || strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") || !errors.As(err, &ue) {
+		t.Errorf("A55: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = transportOf(t, home, nil).Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/?q=canary", nil).WithContext(ctx))
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("F72: %v", err)
+	}
+}
+
+// A24: a proxy learns the host and nothing else.
+func TestTransportProxy(t *testing.T) {
+	t.Parallel()
+	home, rec := serve(t, func(http.ResponseWriter, *http.Request) {})
+	seen := &recorder{}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.add(r)
+		if r.Method != http.MethodConnect {
+			return
+		}
+		up, err := net.Dial("tcp", home.Listener.Addr().String())
+		if err != nil {
+			return
+		}
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(up, down); _ = up.Close() }()
+		_, _ = io.Copy(down, up)
+		_ = down.Close()
+	}))
+	defer proxy.Close()
+	client := home.Client()
+	client.Transport.(*http.Transport).Proxy = http.ProxyURL(parse(t, proxy.URL))
+	tr := wire.NewTransport(parse(t, home.URL), client, nil)
+	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/x", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire.Drain(resp)
+	client.CloseIdleConnections()
+	if len(rec.requests()) != 1 || len(seen.requests()) != 1 {
+		t.Fatalf("%d at home, %d at the proxy", len(rec.requests()), len(seen.requests()))
+	}
+	if r := seen.requests()[0]; r.Method != http.MethodConnect || r.Header.Get("Authorization") != "" || r.Header.Get("Proxy-Authorization") != "" {
+		t.Error(r.Method, r.Header)
+	}
+}
+
+// A25: a second reply on the connection is thrown away with it.
+func TestTransportSecondReply(t *testing.T) {
+	t.Parallel()
+	home := httptest.NewUnstartedServer(nil)
+	cert := func() *tls.Config { home.StartTLS(); return home.TLS.Clone() }()
+	defer home.Close()
+	cert.NextProtos = nil
+	l, err := tls.Listen("tcp", "127.0.0.1:0", cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns atomic.Int32
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Add(1)
+			go func() {
+				defer func() { _ = c.Close() }()
+				buf := make([]byte, 4<<10)
+				if _, err := c.Read(buf); err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+				_, _ = c.Read(buf)
+			}()
+		}
+	}()
+	login := "https://" + l.Addr().String()
+	tr := wire.NewTransport(parse(t, login), home.Client(), nil)
+	for range 3 {
+		resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, login, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(resp.Body); string(b) != "good" {
+			t.Errorf("%q", b)
+		}
+		_ = resp.Body.Close()
+	}
+	_ = l.Close()
+	<-done
+	home.Client().CloseIdleConnections()
+}
+
+// A33, F62: transports that are not ours are held to the header timeout too, from the end of the body on.
+func TestTransportHeaderTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent := transporterFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Body != nil {
+				time.Sleep(10 * time.Minute) // a slow upload is no reason to give up
+				_ = r.Body.Close()
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), silent, nil)
+		for _, body := range [][]byte{nil, []byte("x")} {
+			start := time.Now()
+			_, err := tr.Do(request(t, wire.CallAPI, http.MethodPut, "https://reg.azurecr.io/", body))
+			want := wire.DefaultHeaderTimeout
+			if body != nil {
+				want += 10 * time.Minute
+			}
+			if took := time.Since(start); !errors.Is(err, wire.ErrHeaderTimeout) || took != want {
+				t.Errorf("%v after %v, want %v", err, took, want)
+			}
+			var ne net.Error
+			if !errors.As(err, &ne) || !ne.Timeout() {
+				t.Error("not a timeout:", err)
+			}
+		}
+	})
+}
+
+type transporterFunc func(*http.Request) (*http.Response, error)
+
+func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A thousand calls at once share a few connections.
+func TestOwnTransportConnections(t *testing.T) {
+	t.Parallel()
+	var conns atomic.Int32
+	home := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	home.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	home.StartTLS()
+	defer home.Close()
+	tr := wire.NewTransport(parse(t, home.URL), nil, nil)
+	defer tr.CloseIdleConnections()
+	wire.TrustForTest(tr, home.Client())
+	var wg sync.WaitGroup
+	for range 1000 {
+		wg.Go(func() {
+			resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if resp.ProtoMajor != 1 {
+				t.Error(resp.Proto)
+			}
+			wire.Drain(resp)
+		})
+	}
+	wg.Wait()
+	if n := conns.Load(); n > 64 {
+		t.Errorf("%d connections", n)
+	}
+}
