@@ -74,7 +74,7 @@ func churn(t testing.TB, st *Store, c *clock, random *rand.Rand, steps int) {
 // TestRestart wants the state after a restart to be that before it, with and without a journal written anew.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			c := newClock()
@@ -86,7 +86,7 @@ func TestRestart(t *testing.T) {
 			key := bytes.Clone(st.SigningKey())
 			random := rand.New(rand.NewPCG(seed, 0))
 			for range 5 {
-				churn(t, st, c, random, 400)
+				churn(t, st, c, random, 300)
 				want := dump(t, st.primary)
 				if err := st.Close(); err != nil {
 					t.Fatal(err)
