@@ -54,3 +54,33 @@ func Operations() ([]string, error) {
 	}
 	return slices.Sorted(maps.Keys(document.router.ids)), nil
 }
+
+// Declaration is what the document says of an operation beside its path, for tables that have to agree with it.
+type Declaration struct {
+	Scopes    []string // of x-acr-scopes, with {name} for the repository; none for token calls
+	Successes []string // statuses below 400, sorted; "2XX" stands for any of them
+}
+
+// Declared returns the declaration of an operation.
+func Declared(id string) (Declaration, error) {
+	document, err := load()
+	if err != nil {
+		return Declaration{}, err
+	}
+	op := document.router.ids[id]
+	if op == nil {
+		return Declaration{}, fmt.Errorf("openapi.yaml: no operation %s", id)
+	}
+	var d Declaration
+	scopes, _ := op.Extensions["x-acr-scopes"].([]any)
+	for _, scope := range scopes {
+		d.Scopes = append(d.Scopes, fmt.Sprint(scope))
+	}
+	for status := range op.Responses.Map() {
+		if status < "4" {
+			d.Successes = append(d.Successes, status)
+		}
+	}
+	slices.Sort(d.Successes)
+	return d, nil
+}
