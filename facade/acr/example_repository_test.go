@@ -1,0 +1,225 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// List the repositories.
+func ExampleClient_Repositories() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	for name, err := range client.Repositories(context.Background(), nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(name)
+	}
+	// Output:
+	// library/hello-world
+	// samples/app
+}
+
+// List the repositories by the OCI catalog, from a name on.
+func ExampleClient_RepositoryNames() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	names, err := acr.Collect(client.RepositoryNames(context.Background(), &acr.ListOptions{After: "library/hello-world"}))
+	fmt.Println(names, err)
+	// Output: [samples/app] <nil>
+}
+
+// Gather a list into a slice.
+func ExampleCollect() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	names, err := acr.Collect(client.Repositories(context.Background(), nil))
+	fmt.Println(len(names), err)
+	// Output: 2 <nil>
+}
+
+func ExampleRepository_Properties() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	p, err := client.Repository("samples/app").Properties(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Name, p.ManifestCount, "manifests", p.TagCount, "tags", p.Attributes.DeleteEnabled)
+	// Output: samples/app 2 manifests 2 tags true
+}
+
+// Lock a repository, and see what that does.
+func ExampleRepository_UpdateAttributes() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+
+	if _, err := repository.UpdateAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(false)}); err != nil {
+		log.Fatal(err)
+	}
+	_, err := repository.Delete(ctx)
+	fmt.Println("locked:", errors.Is(err, acr.ErrLocked))
+
+	if _, err := repository.UpdateAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(true)}); err != nil {
+		log.Fatal(err)
+	}
+	deleted, err := repository.Delete(ctx)
+	fmt.Println(len(deleted.Manifests), deleted.Tags, err)
+	// Output:
+	// locked: true
+	// 2 [v1 v2] <nil>
+}
+
+func ExampleRepository_Delete() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	deleted, err := client.Repository("samples/app").Delete(context.Background())
+	fmt.Println(deleted.Tags, err)
+	// Output: [v1 v2] <nil>
+}
+
+// List the tags of a repository, the newest first.
+func ExampleRepository_Tags() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	srv.Advance(time.Minute)
+	srv.SeedImage(nil, "samples/app:a-late-one")
+
+	for tag, err := range client.Repository("samples/app").Tags(context.Background(), &acr.ListTagsOptions{Order: acr.OrderByUpdateDescending}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(tag.Name)
+		break // nothing more is asked for
+	}
+	// Output: a-late-one
+}
+
+// List the names of the tags alone.
+func ExampleRepository_TagNames() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	names, err := acr.Collect(client.Repository("samples/app").TagNames(context.Background(), nil))
+	fmt.Println(names, err)
+	// Output: [v1 v2] <nil>
+}
+
+// Find manifests without a tag.
+func ExampleRepository_Manifests() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	if err := repository.Artifact("v1").DeleteTag(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	untagged := 0
+	for manifest, err := range repository.Manifests(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if len(manifest.Tags) == 0 {
+			untagged++
+		}
+	}
+	fmt.Println(untagged)
+	// Output: 1
+}
+
+// Delete all but the three newest manifests of each repository, with their tags.
+func Example_keepThreeNewest() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	for i := range 4 {
+		srv.Advance(time.Hour)
+		srv.SeedImage(nil, fmt.Sprintf("samples/app:build-%d", i))
+	}
+	ctx := context.Background()
+
+	for name, err := range client.Repositories(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		repository := client.Repository(name)
+		newest := 0
+		for manifest, err := range repository.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			if newest++; newest <= 3 {
+				continue
+			}
+			if err := repository.DeleteManifest(ctx, manifest.Digest); err != nil && !errors.Is(err, acr.ErrLocked) {
+				log.Fatal(err)
+			}
+		}
+		tags, err := acr.Collect(repository.TagNames(ctx, nil))
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(name, tags)
+	}
+	// Output:
+	// library/hello-world [latest v1]
+	// samples/app [build-1 build-2 build-3]
+}
+
+// Bring back what was deleted by mistake, in a registry with soft delete.
+func ExampleRepository_RestoreManifest() {
+	_, client, done := exampleRegistry(acrtest.WithSoftDelete(7))
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	if err := repository.Artifact("v1").Delete(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	for deleted, err := range repository.DeletedTags(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("restore", deleted.Name)
+		if err := repository.RestoreManifest(ctx, deleted.Digest, &acr.RestoreManifestOptions{Tag: deleted.Name}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	tags, err := acr.Collect(repository.TagNames(ctx, nil))
+	fmt.Println(tags, err)
+	// Output:
+	// restore v1
+	// [v1 v2] <nil>
+}
+
+// List what is in the recycle bin of a registry with soft delete.
+func ExampleClient_DeletedRepositories() {
+	_, client, done := exampleRegistry(acrtest.WithSoftDelete(7))
+	defer done()
+	ctx := context.Background()
+	if _, err := client.Repository("samples/app").Delete(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	for name, err := range client.DeletedRepositories(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		manifests, err := acr.Collect(client.Repository(name).DeletedManifests(ctx, nil))
+		fmt.Println(name, len(manifests), err)
+	}
+	// Output: samples/app 2 <nil>
+}
