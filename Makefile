@@ -68,3 +68,7 @@ fuzz: ## every fuzz test in turn; FUZZTIME=1m is for how long
 spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes first; SWAGGER=file
 	@[ -n '$(SWAGGER)' ] || { echo 'usage: make spec-diff SWAGGER=file'; exit 2; }
 	@$(GO) test -count=1 -v -run '^TestSpecDiff$$' ./api -args -swagger='$(abspath $(SWAGGER))'
+
+.PHONY: test-registries
+test-registries: ## the library's /v2 side against distribution v3 and Debian's docker-registry (both fetched)
+	cd testdata/registries && DOCKER_REGISTRY="$$($(CURDIR)/.ci/docker-registry)" $(GO) test -v -timeout 15m ./... | $(QUIET)

@@ -209,11 +209,7 @@ func (t *tour) unlock(ctx context.Context) error {
 }
 
 func (t *tour) retag(ctx context.Context) error {
-	m, err := t.repo.GetManifest(ctx, firstTag)
-	if err != nil {
-		return err
-	}
-	d, err := t.repo.PutManifest(ctx, secondTag, m.Content, nil)
+	d, err := t.repo.Tag(ctx, firstTag, secondTag, nil)
 	if err != nil {
 		return err
 	}
