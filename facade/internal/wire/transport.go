@@ -34,6 +34,8 @@ type Transport struct {
 	registry sender
 	storage  sender
 	own      []*http.Transport // made here, to be closed here
+	base     *http.Transport   // registry's, nil where it is of another kind
+	timeout  time.Duration     // the caller's client's
 }
 
 var _ policy.Transporter = (*Transport)(nil)
@@ -60,7 +62,7 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 	case nil:
 		registry, storage := newRegistryTransport(o.HeaderTimeout), newStorageTransport(o.HeaderTimeout)
 		guardDial(storage, t.loopback)
-		t.own = []*http.Transport{registry, storage}
+		t.own, t.base = []*http.Transport{registry, storage}, registry
 		t.registry = sender{do: bare(registry, 0).Do}
 		t.storage = sender{do: bare(storage, 0).Do}
 	case *http.Client:
@@ -72,7 +74,7 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 		if tr, ok := rt.(*http.Transport); ok {
 			storage := storageClone(tr)
 			guardDial(storage, t.loopback)
-			t.own = []*http.Transport{storage}
+			t.own, t.base, t.timeout = []*http.Transport{storage}, tr, base.Timeout
 			rt = storage
 		}
 		t.storage = sender{do: bare(rt, base.Timeout).Do, headerTimeout: o.HeaderTimeout}
@@ -114,8 +116,9 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, refuse(ErrForeignOrigin, "Host header "+req.Host)
 	}
+	via := t.senderFor(req.Context())
 	for hops := 0; ; hops++ {
-		resp, err := t.registry.send(req)
+		resp, err := via.send(req)
 		if err != nil {
 			return nil, err
 		}

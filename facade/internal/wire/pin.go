@@ -1,0 +1,86 @@
+package wire
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// Pin keeps the requests of one push at the address the login host resolved to first, over connections of their own: the name of a geo-replicated registry may
+// resolve to another replica halfway, which does not have yet what was pushed to the first (MS Learn, "Geo-replication"). The TLS name stays the host's. Close it after the push.
+type Pin struct {
+	owner *Transport
+	own   *http.Transport // nil: nothing can be pinned, and requests go over the transport's connections
+	via   sender
+
+	mu   sync.Mutex
+	addr string
+}
+
+// NewPin returns a pin; nothing is dialled. Where the connections are not of an *http.Transport, or go through a proxy, it changes nothing.
+func (t *Transport) NewPin() *Pin {
+	p := &Pin{owner: t, via: t.registry}
+	if t.base == nil || t.base.DialTLSContext != nil {
+		return p
+	}
+	p.own = t.base.Clone()
+	dial := p.own.DialContext
+	if old := p.own.Dial; dial == nil && old != nil { //nolint:staticcheck // a caller may still use it
+		dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
+	}
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	home := net.JoinHostPort(t.login.Host, t.login.Port)
+	p.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != home {
+			return dial(ctx, network, addr) // a proxy
+		}
+		if pinned := p.Address(); pinned != "" {
+			if conn, err := dial(ctx, network, pinned); err == nil || ctx.Err() != nil {
+				return conn, err
+			}
+			// The replica is gone. Moving on may cost a few retries, staying costs the push.
+		}
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+			p.mu.Lock()
+			p.addr = tcp.String()
+			p.mu.Unlock()
+		}
+		return conn, nil
+	}
+	p.via = sender{do: bare(p.own, t.timeout).Do, headerTimeout: t.registry.headerTimeout}
+	return p
+}
+
+// Address is the "ip:port" in use, "" before the first connection and where nothing is pinned.
+func (p *Pin) Address() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr
+}
+
+// Close closes the pin's idle connections.
+func (p *Pin) Close() {
+	if p.own != nil {
+		p.own.CloseIdleConnections()
+	}
+}
+
+type pinKey struct{}
+
+// WithPin sends what is made with the returned context to the login origin over p, if p is of the same Transport.
+func WithPin(ctx context.Context, p *Pin) context.Context { return context.WithValue(ctx, pinKey{}, p) }
+
+// senderFor returns the connections for a request to the login origin.
+func (t *Transport) senderFor(ctx context.Context) sender {
+	if p, ok := ctx.Value(pinKey{}).(*Pin); ok && p != nil && p.owner == t {
+		return p.via
+	}
+	return t.registry
+}

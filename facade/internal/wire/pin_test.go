@@ -1,0 +1,95 @@
+package wire_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// F76: the name moves to another replica in the middle of a push.
+func TestPin(t *testing.T) {
+	t.Parallel()
+	replica := func() (*httptest.Server, *recorder) { return serve(t, func(http.ResponseWriter, *http.Request) {}) }
+	one, seenOne := replica()
+	two, seenTwo := replica()
+	var mu sync.Mutex
+	answer, dialled := one.Listener.Addr().String(), []string{}
+	base := one.Client().Transport.(*http.Transport).Clone()
+	base.DisableKeepAlives = true // each request dials
+	base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		mu.Lock()
+		dialled = append(dialled, addr)
+		if addr == "example.com:443" {
+			addr = answer
+		}
+		mu.Unlock()
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	tr := wire.NewTransport(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
+	defer tr.CloseIdleConnections()
+	send := func(ctx context.Context) {
+		t.Helper()
+		r := request(t, wire.CallAPI, http.MethodGet, "https://example.com/", nil)
+		resp, err := tr.Do(r.WithContext(ctx))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire.Drain(resp)
+	}
+	pin := tr.NewPin()
+	defer pin.Close()
+	if pin.Address() != "" {
+		t.Error("pinned before the first connection")
+	}
+	ctx := wire.WithPin(t.Context(), pin)
+	send(ctx)
+	mu.Lock()
+	answer = two.Listener.Addr().String()
+	mu.Unlock()
+	send(ctx)
+	send(t.Context()) // without the pin
+	if a, b := len(seenOne.requests()), len(seenTwo.requests()); a != 2 || b != 1 {
+		t.Errorf("%d and %d requests, want 2 at the first replica and the unpinned one at the second", a, b)
+	}
+	if pin.Address() != one.Listener.Addr().String() {
+		t.Error(pin.Address())
+	}
+	one.Close() // the replica dies: the push moves on
+	send(ctx)
+	if b := len(seenTwo.requests()); b != 2 || pin.Address() != two.Listener.Addr().String() {
+		t.Errorf("%d at the second, pinned to %s", b, pin.Address())
+	}
+	want := []string{"example.com:443", one.Listener.Addr().String(), "example.com:443", one.Listener.Addr().String(), "example.com:443"}
+	if !slices.Equal(dialled, want) {
+		t.Error(dialled)
+	}
+}
+
+func TestPinWithoutConnections(t *testing.T) {
+	t.Parallel()
+	n := 0
+	tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
+		n++
+		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+	}), nil)
+	pin := tr.NewPin()
+	defer pin.Close()
+	other := wire.NewTransport(parse(t, "https://other.azurecr.io"), nil, nil).NewPin()
+	for _, p := range []*wire.Pin{pin, other, nil} {
+		r := request(t, wire.CallAPI, http.MethodGet, "https://reg.azurecr.io/", nil)
+		resp, err := tr.Do(r.WithContext(wire.WithPin(r.Context(), p)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire.Drain(resp)
+	}
+	if n != 3 || pin.Address() != "" {
+		t.Error(n, pin.Address())
+	}
+}
