@@ -110,7 +110,7 @@ func checkCredential(req *http.Request, op *openapi3.Operation) error {
 
 // checkRequestBody looks at forms and JSON. Manifests and octet streams are the caller's own bytes: only their type is.
 func checkRequestBody(req *http.Request, op *openapi3.Operation) (*http.Request, error) {
-	empty := req.Body == nil || req.Body == http.NoBody || req.ContentLength == 0
+	empty := req.Body == nil || req.Body == http.NoBody
 	if op.RequestBody == nil {
 		if !empty {
 			return req, errors.New("none is declared")
@@ -119,11 +119,10 @@ func checkRequestBody(req *http.Request, op *openapi3.Operation) (*http.Request,
 	}
 	body := op.RequestBody.Value
 	if empty {
-		if body.Required && req.Header.Get("Authorization") != "" {
-			// Without a token the call is a probe for the challenge, and may leave its body at home.
-			if body.Content.Get("application/octet-stream") == nil {
-				return req, errors.New("missing")
-			}
+		// Without a token the call is a probe for the challenge, and may leave its body at home.
+		probe := op.Security == nil && req.Header.Get("Authorization") == ""
+		if body.Required && !probe {
+			return req, errors.New("missing")
 		}
 		return req, nil
 	}
