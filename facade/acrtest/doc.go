@@ -1,2 +1,72 @@
 // Package acrtest is an Azure Container Registry inside the test process.
+//
+// [New] starts one in less than a millisecond and closes it with the test. It speaks the service's protocol down to the header
+// lines: the challenge and the three tokens, uploads whose location changes with every chunk, blobs that come from a second
+// origin, the /acr/v1 API with its pages and locks. Any client in any language can use it; nothing in it knows of the client
+// library of this module. For other languages there is the program facade/cmd/acrtest.
+//
+//	s := acrtest.New(t)                    // a registry, closed with the test
+//	s.SeedImage(t, "samples/app:v1")       // with something in it
+//	s.Endpoint()                           // https://127.0.0.1:40123
+//	s.Credential(), s.ClientOptions()      // for any Azure client: a credential, a transport that trusts the registry
+//	s.HTTPClient(), s.Admin()              // for any other
+//
+// # What it can be
+//
+// Without options it is a Standard registry with anonymous pull, an admin user and one service principal that may do everything,
+// in memory and without request limits. Each quirk of real registries is an option with a name: [WithABAC], [WithSKU],
+// [WithLimits], [WithoutAnonymousPull], [WithoutARMAudience], [WithSoftDelete], [WithInlineBlobs], [WithTrailingEmptyPage],
+// [WithReplicaLag], [WithImmutableTags], [WithMaxBody], [WithRepositoryToken] and more.
+//
+// [Server.SeedImage] and its kin fill it in a line. [Server.Advance] moves its clock, so that a token expires or ninety days pass
+// at once. [WithMemoryNetwork] puts it inside a bubble of testing/synctest, where the client's time passes at once as well.
+//
+// # What can go wrong
+//
+// [Server.On] begins a line of the fault script, which reads like a sentence:
+//
+//	s.On("UploadChunk").Nth(2).DropReply()                      // done, but the client never hears of it
+//	s.On("GetBlobContent").ResetAfter(1 << 20)                  // the connection breaks after a megabyte
+//	s.On("ListTags").Path("/samples/app/").First(3).Status(503, time.Second)
+//	s.On("GetBlob").Redirect(307, canary+"/elsewhere")          // to a host that is not the registry's: see Server.Canary
+//
+// # What was asked
+//
+// [Server.Ledger] has every request: operation, status, bytes, who sent it, whether a credential came along and to which origin. So a
+// test can say what a job may cost, and that it leaks nothing:
+//
+//	s.Ledger().AtMost(t, 1, "ExchangeEntraToken")
+//	s.Ledger().NoCredentialLeft(t)
+//
+// # Tutorial: test your retention job
+//
+// A job deletes what is older than thirty days and not tagged "release". The test seeds a registry, lets ninety days pass,
+// seeds what is new, runs the job and looks at what is left:
+//
+//	func TestRetention(t *testing.T) {
+//		registry := acrtest.New(t)
+//		registry.SeedImage(t, "shop/web:release")
+//		registry.SeedImage(t, "shop/web:build-1")
+//		registry.Advance(90 * 24 * time.Hour)
+//		registry.SeedImage(t, "shop/web:build-2")
+//
+//		err := retention.Run(t.Context(), registry.Endpoint(), registry.Credential(), registry.ClientOptions())
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//
+//		if got := registry.Tags("shop/web"); !slices.Equal(got, []string{"build-2", "release"}) {
+//			t.Errorf("left: %v", got)
+//		}
+//		registry.Ledger().AtMost(t, 1, "DeleteManifest")
+//	}
+//
+// The job must take the age of things from the registry's clock, which the Date header shows, not from its own. The whole of it runs
+// as the package's example.
+//
+// # What it is not
+//
+// It keeps nothing secret and withstands no attack: it listens on the loopback interface only, unless [WithRemoteAccess] says
+// otherwise. It takes no token but its own; a real one that is sent to it by mistake is refused and kept nowhere. It is no
+// registry to store anything in.
 package acrtest

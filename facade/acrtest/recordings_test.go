@@ -1,0 +1,476 @@
+package acrtest_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// recordingDir holds recorded traffic of real registries. It is not part of the project: without it the test is skipped.
+const recordingDir = "../../../shared/recordings"
+
+type recording struct {
+	Exchanges []recordedExchange `json:"exchanges"`
+}
+
+type recordedExchange struct {
+	Request struct {
+		Method, URL string
+		Headers     map[string]any
+		Body        any
+	}
+	Response struct {
+		Status  int
+		Headers map[string]any
+		Body    any
+	}
+}
+
+// lines gives the lines of a recorded header; some recorders joined them by a comma.
+func lines(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var out []string
+		for _, one := range v {
+			out = append(out, fmt.Sprint(one))
+		}
+		return out
+	}
+	return nil
+}
+
+func recordedHeader(raw map[string]any) http.Header {
+	h := make(http.Header)
+	for k, v := range raw {
+		for _, line := range lines(v) {
+			h.Add(k, line)
+		}
+	}
+	if all := h["Strict-Transport-Security"]; len(all) == 1 {
+		h["Strict-Transport-Security"] = strings.Split(all[0], ", ")
+	}
+	return h
+}
+
+func recordedBody(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		var texts []string
+		if json.Unmarshal([]byte(v), &texts) == nil { // text that is not JSON stands in a list, itself in a string
+			return strings.Join(texts, "")
+		}
+		return v
+	case []any: // text that is not JSON stands in a list
+		var b strings.Builder
+		for _, one := range v {
+			fmt.Fprint(&b, one)
+		}
+		return b.String()
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// leftDifferences are the places where the emulator says other than what was recorded, with the reason.
+var leftDifferences = map[string]string{
+	"header +X-Ms-Ratelimit-Remaining-Calls-Per-Second": "some recorders left the rate-limit headers out, or the registry of the time had none; those of others have them on the same operations",
+	"header -X-Ms-Blob-Committed-Block-Count":           "the recorded blob is an append blob, as a registry wrote them in 2022; the emulator's are block blobs",
+}
+
+func TestRecordings(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(recordingDir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("no recordings in %s: recorded traffic is not part of the project", recordingDir)
+	}
+	held, differing := 0, 0
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec recording
+		if err := json.Unmarshal(raw, &rec); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			p := newPlayback(t, rec)
+			for i, e := range rec.Exchanges {
+				if strings.Contains(e.Request.URL, "login.microsoftonline.com") {
+					continue // the authority's replies are not the registry's
+				}
+				held++
+				for _, d := range p.play(e) {
+					aspect, _, _ := strings.Cut(d, ":")
+					if _, ok := leftDifferences[aspect]; ok {
+						differing++
+						continue
+					}
+					t.Errorf("#%d %s %s: %s", i, e.Request.Method, e.Request.URL[:min(len(e.Request.URL), 120)], d)
+				}
+			}
+		})
+	}
+	fmt.Fprintf(os.Stdout, "contract: %d recorded exchanges held against the emulator, %d differences with a reason (%d reasons)\n", held, differing, len(leftDifferences))
+}
+
+// playback sends the requests of a recording to an emulator that is in the same state.
+type playback struct {
+	*client
+
+	refresh, access string
+	same            map[string]string // what the recording calls it -> what the emulator does
+}
+
+func newPlayback(t *testing.T, rec recording) *playback {
+	t.Helper()
+	u, err := url.Parse(rec.Exchanges[len(rec.Exchanges)-1].Request.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, acrtest.WithLoginServer(u.Host), acrtest.WithoutBlobCheck())
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	p := &playback{client: c, same: make(map[string]string)}
+	p.seed(t, rec)
+	return p
+}
+
+// seed puts in what the recorded registry held: what its successful reads show.
+func (p *playback) seed(t *testing.T, rec recording) {
+	t.Helper()
+	seeded := make(map[string]bool)
+	image := func(name, tag, recorded string) {
+		if key := name + ":" + tag; !seeded[key] {
+			seeded[key] = true
+			d := p.pushDocker(name, tag)
+			if recorded != "" {
+				p.same[recorded] = d
+			}
+		}
+	}
+	for _, e := range rec.Exchanges {
+		u, err := url.Parse(e.Request.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := e.Response.Status, recordedBody(e.Response.Body)
+		var props struct {
+			ImageName    string
+			Tag          struct{ Name, Digest string }
+			Tags         []struct{ Name, Digest string }
+			Manifest     struct{ Digest string }
+			Repositories []string
+		}
+		switch {
+		case status == http.StatusOK && strings.HasPrefix(u.Path, "/acr/v1/"):
+			if err := json.Unmarshal([]byte(body), &props); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range props.Repositories {
+				image(name, "latest", "")
+			}
+			for _, tag := range append(props.Tags, props.Tag) {
+				if tag.Name != "" {
+					image(props.ImageName, tag.Name, tag.Digest)
+				}
+			}
+		case status == http.StatusOK && strings.HasSuffix(u.Path, "/manifests/latest"):
+			image(strings.Split(u.Path, "/")[2], "latest", recordedHeader(e.Response.Headers).Get("Docker-Content-Digest"))
+		case status == http.StatusOK && strings.Contains(u.Path, "/blobs/"):
+			raw, err := base64.StdEncoding.DecodeString(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.s.SeedBlob(t, strings.Split(u.Path, "/")[2], raw)
+		case status == http.StatusAccepted && e.Request.Method == http.MethodDelete && strings.Contains(u.Path, "/manifests/"):
+			image(strings.Split(u.Path, "/")[2], "latest", "")
+		}
+	}
+	if len(seeded) > 0 && recordedPage(rec) {
+		// The recordings that list by pages stop before the end; more must follow.
+		for name := range seeded {
+			repository, _, _ := strings.Cut(name, ":")
+			if !strings.Contains(repository, "busybox") && strings.Contains(rec.Exchanges[0].Request.URL, "_tags") {
+				image(repository, "zzz", "")
+			}
+		}
+	}
+	p.s.Ledger().Reset()
+}
+
+func recordedPage(rec recording) bool {
+	return slices.ContainsFunc(rec.Exchanges, func(e recordedExchange) bool { return recordedHeader(e.Response.Headers).Get("Link") != "" })
+}
+
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+
+// pushDocker pushes an image like the recorded ones and gives its digest.
+func (p *playback) pushDocker(name, tag string) string {
+	p.t.Helper()
+	config := p.s.SeedBlob(p.t, name, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
+	layer := p.s.SeedBlob(p.t, name, []byte("layer"))
+	m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":77,"digest":%q},`+
+		`"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":5,"digest":%q}]}`, dockerManifest, config, layer)
+	req := p.request(http.MethodPut, "/v2/"+name+"/manifests/"+tag, "", strings.NewReader(m))
+	req.Header.Set("Content-Type", dockerManifest)
+	req.SetBasicAuth(p.s.Admin())
+	if a := p.do(req); a.StatusCode != http.StatusCreated {
+		p.t.Fatalf("seeding %s:%s: %d %s", name, tag, a.StatusCode, a.body)
+	}
+	return digest.FromString(m).String()
+}
+
+// play sends one recorded request and says where the reply differs.
+func (p *playback) play(e recordedExchange) []string {
+	p.t.Helper()
+	a := p.do(p.rebuild(e))
+	want := recordedHeader(e.Response.Headers)
+	if a.StatusCode == http.StatusTemporaryRedirect && e.Response.Status == http.StatusOK {
+		// The recording client followed the link to storage; the recording shows only where that led.
+		req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, a.Header.Get("Location"), nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		a = p.do(req)
+	}
+	p.learn(want, a)
+	if len(a.TransferEncoding) > 0 {
+		a.Header["Transfer-Encoding"] = a.TransferEncoding // net/http keeps it apart
+	}
+	diffs := p.compareHeaders(want, a.Header)
+	if w, g := want.Get("Content-Length"), a.Header.Get("Content-Length"); a.StatusCode >= 400 && w != g {
+		diffs = append(diffs, fmt.Sprintf("length: got %s, recorded %s", g, w))
+	}
+	if a.StatusCode != e.Response.Status {
+		diffs = append(diffs, fmt.Sprintf("status: got %d, recorded %d: %s", a.StatusCode, e.Response.Status, a.body))
+	}
+	return append(diffs, p.compareBody(recordedBody(e.Response.Body), a)...)
+}
+
+// rebuild makes the request anew, with this emulator's tokens, digests and locations in the places of the recorded ones.
+func (p *playback) rebuild(e recordedExchange) *http.Request {
+	p.t.Helper()
+	target := strings.TrimPrefix(e.Request.URL, "https://")
+	_, target, _ = strings.Cut(target, "/")
+	target = "/" + target
+	for _, old := range slices.SortedFunc(maps.Keys(p.same), func(a, b string) int { return len(b) - len(a) }) {
+		target = strings.ReplaceAll(target, old, p.same[old])
+		target = strings.ReplaceAll(target, url.QueryEscape(old), url.QueryEscape(p.same[old]))
+	}
+	if strings.HasSuffix(target, "/_tags") && strings.Contains(e.Request.URL, "library%2F") {
+		// The query was lost in the recording; the Link of the reply shows what it was.
+		link := recordedHeader(e.Response.Headers).Get("Link")
+		target += "?n=1"
+		if strings.Contains(link, "last=test") {
+			target += "&last=latest"
+		}
+	}
+	body := recordedBody(e.Request.Body)
+	header := recordedHeader(e.Request.Headers)
+	switch {
+	case strings.Contains(target, "/oauth2/"):
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		form.Set("service", p.s.Host())
+		if form.Has("access_token") {
+			form.Set("access_token", p.s.EntraToken())
+		}
+		if form.Get("refresh_token") != "" {
+			form.Set("refresh_token", p.refresh)
+		}
+		body = form.Encode()
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case e.Request.Method == http.MethodPut && strings.Contains(target, "/manifests/sha256"):
+		// The recorder wrote the JSON anew, so that its digest is another.
+		target = target[:strings.Index(target, "/manifests/")] + "/manifests/" + digest.FromString(body).String()
+	case e.Request.Method == http.MethodPatch && strings.Contains(target, "/uploads/"):
+		raw, err := base64.StdEncoding.DecodeString(body)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		body = string(raw)
+	}
+	req := p.request(e.Request.Method, target, "", strings.NewReader(body))
+	for k, values := range header {
+		if k != "Authorization" && k != "Content-Length" && k != "Accept-Encoding" {
+			req.Header[k] = values
+		}
+	}
+	if header.Get("Authorization") != "" || (strings.Contains(target, "/acr/v1/") && e.Response.Status == http.StatusOK) {
+		req.Header.Set("Authorization", "Bearer "+p.access)
+	}
+	if strings.HasSuffix(p.t.Name(), "throw_error_setting_properties") && p.access != "" {
+		req.Header.Set("Authorization", "Bearer "+p.access) // taken out by the recorder
+	}
+	return req
+}
+
+// learn keeps what later requests of the recording refer to.
+func (p *playback) learn(want http.Header, a answer) {
+	var tokens map[string]string
+	if json.Unmarshal([]byte(a.body), &tokens) == nil {
+		if t := tokens["refresh_token"]; t != "" {
+			p.refresh = t
+		}
+		if t := tokens["access_token"]; t != "" {
+			p.access = t
+		}
+	}
+	if old, now := want.Get("Location"), a.Header.Get("Location"); strings.Contains(old, "_state=") && now != "" {
+		p.same[old] = now
+	}
+	if old, now := want.Get("Docker-Content-Digest"), a.Header.Get("Docker-Content-Digest"); old != "" && now != "" && old != now {
+		p.same[old] = now
+	}
+}
+
+func (p *playback) compareHeaders(want, got http.Header) (diffs []string) {
+	for k := range want {
+		if strings.HasPrefix(k, "X-Ms-Copy") {
+			continue // the recorded blob was once copied from another account
+		}
+		if _, ok := got[k]; !ok {
+			diffs = append(diffs, "header -"+k+": recorded "+want.Get(k))
+		}
+	}
+	for k := range got {
+		if _, ok := want[k]; !ok {
+			diffs = append(diffs, "header +"+k+": got "+got.Get(k))
+		}
+	}
+	for _, k := range []string{"Content-Type", "Link", "Range", "Server", "Accept-Ranges", "Access-Control-Expose-Headers", "Docker-Distribution-Api-Version", "Strict-Transport-Security", "X-Content-Type-Options"} {
+		if w, g := want[k], got[k]; w != nil && g != nil && joined(w) != joined(g) {
+			diffs = append(diffs, fmt.Sprintf("value of %s: got %q, recorded %q", k, g, w))
+		}
+	}
+	if w, g := sortActions(want.Get("WWW-Authenticate")), sortActions(got.Get("WWW-Authenticate")); serviceless(w) != serviceless(g) {
+		diffs = append(diffs, fmt.Sprintf("challenge: got %s, recorded %s", g, w))
+	}
+	if w, g := shapeOfURL(want.Get("Location")), shapeOfURL(got.Get("Location")); w != g {
+		diffs = append(diffs, fmt.Sprintf("location: got %s, recorded %s", g, w))
+	}
+	return diffs
+}
+
+// joined makes one of the lines of a header: recorders split and join them as they like.
+func joined(values []string) string {
+	return strings.ReplaceAll(strings.Join(values, " "), ",", "")
+}
+
+// sortActions takes away the order of a scope's actions, which varies on the service itself.
+func sortActions(challenge string) string {
+	return strings.Replace(challenge, "push,pull", "pull,push", 1)
+}
+
+// serviceless takes away the service, which sanitising has changed in some recordings.
+func serviceless(challenge string) string {
+	return regexp.MustCompile(`service="[^"]*"`).ReplaceAllString(challenge, "")
+}
+
+var variable = []*regexp.Regexp{
+	regexp.MustCompile(`^https://[^/]+/[^/]+`), // account and container
+	regexp.MustCompile(`[0-9a-f]{64}`),
+	regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`),
+	regexp.MustCompile(`(_state|se|sig|regid)=[^&"]*`),
+	regexp.MustCompile(`/sha256/[0-9a-f]{2}/`),
+}
+
+// shapeOfURL replaces the parts that differ from registry to registry.
+func shapeOfURL(u string) string {
+	for _, re := range variable {
+		u = re.ReplaceAllStringFunc(u, func(s string) string {
+			if key, _, ok := strings.Cut(s, "="); ok {
+				return key + "=*"
+			}
+			return "*"
+		})
+	}
+	return u
+}
+
+func (p *playback) compareBody(want string, a answer) []string {
+	if a.Header.Get("Content-Type") == "application/octet-stream" {
+		want = "*" // its digest has been checked by the name it was asked for
+	}
+	if !strings.HasPrefix(a.Header.Get("Content-Type"), "application/json") {
+		if strings.HasPrefix(a.Header.Get("Content-Type"), "text/") && shapeOfBody(want) != shapeOfBody(a.body) {
+			return []string{fmt.Sprintf("text: got %q, recorded %q", a.body, want)}
+		}
+		return nil
+	}
+	var w, g any
+	if json.Unmarshal([]byte(want), &w) != nil || json.Unmarshal([]byte(a.body), &g) != nil {
+		return []string{fmt.Sprintf("body: got %s, recorded %s", a.body, want)}
+	}
+	var diffs []string
+	compareShape("", w, g, &diffs)
+	return diffs
+}
+
+func shapeOfBody(s string) string {
+	return regexp.MustCompile(`href="[^"]*"`).ReplaceAllStringFunc(s, func(h string) string {
+		return `href="` + shapeOfURL(strings.TrimSuffix(strings.TrimPrefix(h, `href="`), `"`)) + `"`
+	})
+}
+
+// compareShape compares keys and types; and the values of errors, which are constant.
+func compareShape(path string, want, got any, diffs *[]string) {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			*diffs = append(*diffs, fmt.Sprintf("body%s: got %v", path, got))
+			return
+		}
+		for k := range w {
+			if _, ok := g[k]; !ok {
+				*diffs = append(*diffs, fmt.Sprintf("body%s.%s -: missing", path, k))
+				continue
+			}
+			compareShape(path+"."+k, w[k], g[k], diffs)
+		}
+		for k := range g {
+			if _, ok := w[k]; !ok {
+				*diffs = append(*diffs, fmt.Sprintf("body%s.%s +: %v", path, k, g[k]))
+			}
+		}
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			*diffs = append(*diffs, fmt.Sprintf("body%s: got %v, recorded %v", path, got, want))
+			return
+		}
+		for i := range w {
+			compareShape(path+"[]", w[i], g[i], diffs)
+		}
+	default:
+		if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", got) {
+			*diffs = append(*diffs, fmt.Sprintf("body%s: got %T, recorded %T", path, got, want))
+		} else if strings.HasPrefix(path, ".errors") && want != got {
+			*diffs = append(*diffs, fmt.Sprintf("body%s: got %v, recorded %v", path, got, want))
+		}
+	}
+}
