@@ -51,8 +51,8 @@ func (b *requestBody) stop() (int, error) {
 		b.x.reset()
 		return 0, io.ErrUnexpectedEOF
 	case b.plan.stallRequestAt >= 0 && b.pos >= b.plan.stallRequestAt:
-		b.x.hang(b.ctx)
-		b.x.reply.broken = true
+		// The handler is let go, so that it does not keep what it holds; the connection hangs when it is done.
+		b.x.reply.broken, b.x.reply.stalled = true, true
 		return 0, io.ErrUnexpectedEOF
 	}
 	return 0, io.EOF

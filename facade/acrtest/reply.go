@@ -18,6 +18,7 @@ type reply struct {
 
 	wrote   bool
 	broken  bool // nothing more goes out
+	stalled bool // the connection stays open without a reply
 	dropped bool // the handler talks to nobody
 	cut     bool // the body ends here
 	pos     int64
@@ -41,7 +42,7 @@ func (w *reply) WriteHeader(status int) {
 		w.w.WriteHeader(status)
 		return
 	}
-	if w.wrote {
+	if w.wrote || w.broken {
 		return
 	}
 	w.wrote = true
@@ -169,7 +170,7 @@ func (w *reply) endAt(whole int) (int, error) {
 		w.x.reset()
 		return 0, errGone
 	case p.stallAt >= 0 && w.pos >= p.stallAt:
-		w.x.hang(context.Background())
+		w.x.hang(w.x.body.ctx)
 		w.broken = true
 		return 0, errGone
 	}
@@ -184,6 +185,9 @@ func (w *reply) finish() {
 	}
 	p := w.plan
 	if w.broken || p == nil {
+		if w.stalled {
+			w.x.hang(w.x.body.ctx)
+		}
 		if w.broken {
 			panic(http.ErrAbortHandler)
 		}

@@ -21,7 +21,9 @@ var (
 	nameGrammar   = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	digestGrammar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,}$`)
-	uuidGrammar   = regexp.MustCompile(`^[A-Za-z0-9-_.=]+$`)
+	// An ill-formed digest still has a route to a manifest: the OCI conformance program wants a 400 for it, not a 404.
+	looseGrammar = regexp.MustCompile(`^[A-Za-z0-9_+.-]+:[A-Za-z0-9=_-]+$`)
+	uuidGrammar  = regexp.MustCompile(`^[A-Za-z0-9-_.=]+$`)
 )
 
 const maxNameLength = 255
@@ -105,7 +107,7 @@ func findV2(rest string) (route, methods) {
 		return route{}, nil
 	}
 	switch {
-	case kind == "manifests" && (tagGrammar.MatchString(last) || digestGrammar.MatchString(last)):
+	case kind == "manifests" && (tagGrammar.MatchString(last) || looseGrammar.MatchString(last)):
 		return route{name: name, reference: last}, manifest
 	case kind == "blobs" && digestGrammar.MatchString(last):
 		return route{name: name, reference: last}, blob
