@@ -35,25 +35,25 @@ lint: ## gofmt, go vet, golangci-lint, govulncheck
 	else echo 'skipped: the vulnerability database $(VULN_DB) cannot be reached from here'; fi
 
 .PHONY: test
-test: ## every test under the race detector, then the official Azure client against the emulator
+test: ## every test under the race detector, and the official Azure client against the emulator
 	@[ -n '$(RACE)' ] || echo 'no C compiler: the tests run WITHOUT the race detector'
 	$(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
 	cd testdata/interop && $(GO) test $(RACE) -v -timeout 5m ./azure/... | $(QUIET)
 
 .PHONY: demo
-demo: ## the tour: a real artifact there and back; DIR=path packs another directory, REGISTRY_ENDPOINT=https://... a real registry
+demo: ## the tour: an artifact there and back (DIR=path to pack, REGISTRY_ENDPOINT=url to go to)
 	@$(GO) run ./facade/cmd/tour $(if $(DIR),-dir '$(DIR)')
 
 .PHONY: bench
-bench: ## the benchmarks of every package; BENCH=regexp chooses
+bench: ## every benchmark (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
 
 .PHONY: emulator
-emulator: ## run the emulator as a program; ARGS='-listen 127.0.0.1:5000 -ca-file ca.pem' are its flags
+emulator: ## the emulator as a program (ARGS=flags)
 	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)
 
 .PHONY: interop
-interop: ## clients no one here wrote, against the emulator: Azure SDK, azidentity, oras-go, go-containerregistry, regclient
+interop: ## Azure SDK, azidentity, oras-go, go-containerregistry, regclient against the emulator
 	cd testdata/interop && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
 
 .PHONY: conformance
@@ -61,14 +61,14 @@ conformance: ## the OCI distribution spec's conformance program against the emul
 	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
 
 .PHONY: fuzz
-fuzz: ## every fuzz test in turn; FUZZTIME=1m is for how long
+fuzz: ## every fuzz test in turn (FUZZTIME=1m each)
 	@.ci/fuzz $(or $(FUZZTIME),10s)
 
 .PHONY: spec-diff
-spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes first; SWAGGER=file
+spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes first (SWAGGER=file)
 	@[ -n '$(SWAGGER)' ] || { echo 'usage: make spec-diff SWAGGER=file'; exit 2; }
 	@$(GO) test -count=1 -v -run '^TestSpecDiff$$' ./api -args -swagger='$(abspath $(SWAGGER))'
 
 .PHONY: test-registries
-test-registries: ## the library's /v2 side against distribution v3 and Debian's docker-registry (both fetched)
+test-registries: ## the /v2 side against distribution v3 and Debian's docker-registry
 	cd testdata/registries && DOCKER_REGISTRY="$$($(CURDIR)/.ci/docker-registry)" $(GO) test -v -timeout 15m ./... | $(QUIET)
