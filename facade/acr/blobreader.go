@@ -6,6 +6,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
 // GetBlobOptions are the choices of GetBlob.
@@ -13,48 +15,82 @@ type GetBlobOptions struct {
 	// Size the blob must have, as its descriptor says; an answer of another size is refused before the first byte (ErrSizeMismatch).
 	// 0: whatever the registry says.
 	Size int64
+
+	// Progress, where given, is told how the reading goes: a few times a second and at its end, always from one goroutine, which ends with
+	// Close. What it panics with is raised again by Close.
+	Progress func(Progress)
 }
 
 // BlobReader reads a blob and verifies it: Read returns io.EOF only after size and digest agree, so what io.Copy or io.ReadAll returned
-// without an error is the blob. It goes on by itself, where it was, after a lost or stalled connection and an expired link.
-type BlobReader struct{}
+// without an error is the blob. It goes on by itself, where it was, after a lost or stalled connection and an expired link. It cannot
+// seek: bytes that were left out could not be verified. See BlobReaderAt and GetBlobRange.
+type BlobReader struct {
+	r    *transfer.Reader
+	dgst digest.Digest
+	stop func()
+}
 
 // GetBlob opens a blob for reading. ctx governs the reader too. The caller must close it. It costs two requests, the second one to the
-// storage that the registry points to. Errors: ErrBlobUnknown, ErrInvalidDigest, ErrSizeMismatch; from Read also ErrDigestMismatch.
+// storage that the registry points to; the empty blob costs none.
+// Errors: ErrBlobUnknown, ErrInvalidDigest, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
-	return nil, errBlobSketch
+	var o GetBlobOptions
+	if opts != nil {
+		o = *opts
+	}
+	if err := r.checkBlob(dgst); err != nil {
+		return nil, err
+	}
+	size, err := expectedSize(o.Size)
+	if err != nil {
+		return nil, err
+	}
+	m, ctx, stop := newMeter(ctx, o.Progress, false)
+	reader, err := transfer.NewReader(ctx, &blobSource{r: r, dgst: dgst}, dgst, size, &m.Meter)
+	if err == nil {
+		err = reader.Open()
+	}
+	if err != nil {
+		stop()
+		return nil, transferred("GetBlob", err)
+	}
+	return &BlobReader{r: reader, dgst: dgst, stop: stop}, nil
+}
+
+// expectedSize is the option in transfer's terms.
+func expectedSize(size int64) (int64, error) {
+	switch {
+	case size < 0:
+		return 0, &ArgumentError{Kind: ErrInvalidArgument, Reason: "a size must not be negative"}
+	case size == 0:
+		return transfer.Unknown, nil
+	}
+	return size, nil
 }
 
 // Descriptor of the blob: its Size is -1 until the end where the registry did not tell it.
-func (b *BlobReader) Descriptor() ocispec.Descriptor { return ocispec.Descriptor{} }
+func (b *BlobReader) Descriptor() ocispec.Descriptor {
+	return blobDescriptor("", b.dgst, b.r.Size())
+}
 
 // Read reads the next bytes of the blob.
-func (b *BlobReader) Read(p []byte) (int, error) { return 0, errBlobSketch }
+func (b *BlobReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
+		return n, err
+	}
+	return n, transferred("GetBlob", err)
+}
 
-// WriteTo writes the rest of the blob to w, hashing beside the writing; nil means that size and digest agree.
-func (b *BlobReader) WriteTo(w io.Writer) (int64, error) { return 0, errBlobSketch }
+// WriteTo writes the rest of the blob to w; the connection is read while that goes on. nil means that size and digest agree.
+func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
+	n, err := b.r.WriteTo(w)
+	return n, transferred("GetBlob", err)
+}
 
 // Close ends the reading. Closing before the end is no error.
-func (b *BlobReader) Close() error { return errBlobSketch }
-
-// GetBlobRange reads n bytes of a blob from offset on; a negative n reads to its end. What it returns cannot be verified: the digest
-// speaks of the whole blob.
-func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
-	return nil, errBlobSketch
+func (b *BlobReader) Close() error {
+	err := b.r.Close()
+	b.stop()
+	return err
 }
-
-// BlobReaderAt reads at any offset of a blob, such as a file in a large layer. It is safe for concurrent use. What it returns is not
-// verified: the digest speaks of the whole blob.
-type BlobReaderAt struct{}
-
-// BlobReaderAt returns a view of a blob. It costs one HEAD request; then each ReadAt costs one request, unless the bytes are among the
-// last few blocks read.
-func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
-	return nil, errBlobSketch
-}
-
-// Size of the blob.
-func (b *BlobReaderAt) Size() int64 { return 0 }
-
-// ReadAt reads len(p) bytes from offset off on.
-func (b *BlobReaderAt) ReadAt(p []byte, off int64) (int, error) { return 0, errBlobSketch }

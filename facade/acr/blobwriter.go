@@ -2,10 +2,15 @@ package acr
 
 import (
 	"context"
+	"errors"
 	"io"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // Checkpoint is what another process needs to go on with an upload. It can be serialised as JSON. It holds no credential; its Location
@@ -18,37 +23,144 @@ type Checkpoint struct {
 	HashState  []byte           `json:"hashState"` // of the bytes before Offset
 }
 
-// BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit or Cancel. Its
-// methods may not be called at the same time, except Checkpoint.
-type BlobWriter struct{}
+// BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit, Cancel or Close. Its
+// methods may not be called at the same time, except Checkpoint. Three chunks are held in memory.
+type BlobWriter struct {
+	session *uploadSession
+	options UploadOptions
+	w       *transfer.Writer
+	meter   *meter
+	ctx     context.Context
+	spool   *spoolFile
+	stop    func()
+	end     sync.Once
+}
 
-// StartUpload opens an upload. ctx governs all that the writer does until Commit or Cancel. It costs one request. Of the options
-// Resume, MountFrom and TrustDigest have no effect.
+// StartUpload opens an upload. ctx governs all that the writer does until it is ended. It costs one request. Of the options Resume,
+// MountFrom and TrustDigest have no effect.
 func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
-	return nil, errBlobSketch
+	b, err := r.newBlobWriter(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	var spool transfer.Spool
+	if b.options.Spool {
+		if b.spool, err = newSpool(b.options.SpoolDir); err != nil {
+			b.finish()
+			return nil, transferred("StartUpload", err)
+		}
+		spool = b.spool
+	}
+	if b.w, err = transfer.NewWriter(b.ctx, b.session, b.options.transfer(b.session, b.meter), spool); err == nil {
+		err = b.w.Open()
+	}
+	if err != nil {
+		b.finish()
+		return nil, transferred("StartUpload", err)
+	}
+	return b, nil
 }
 
 // ResumeUpload goes on with an upload that another writer, perhaps of another process, has begun. The registry is asked how far it got.
-// Offset tells from where on the content is to be written. Errors: ErrUploadLost when the registry no longer knows the upload, or has less
-// of it than the checkpoint says.
+// Offset tells from where on the content is to be written; what the registry has of that already is not sent again. It costs one request.
+// Errors: ErrUploadLost when the registry no longer knows the upload, or has less of it than the checkpoint says.
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
-	return nil, errBlobSketch
+	if r.err == nil && cp.Repository != r.name {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+	}
+	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil && r.err == nil {
+		return nil, transferred("ResumeUpload", err)
+	}
+	b, err := r.newBlobWriter(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.session, b.meter)); err != nil {
+		b.finish()
+		return nil, transferred("ResumeUpload", err)
+	}
+	return b, nil
+}
+
+// newBlobWriter is what both have in common.
+func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	b := &BlobWriter{session: &uploadSession{r: r}}
+	if opts != nil {
+		b.options = *opts
+	}
+	b.options.Resume, b.options.MountFrom, b.options.TrustDigest = nil, nil, false
+	if err := b.options.check(); err != nil {
+		return nil, err
+	}
+	b.meter, b.ctx, b.stop = newMeter(ctx, b.options.Progress, b.options.Checkpoint != nil)
+	if b.options.PinAddress {
+		b.session.pin = r.client.newPin()
+	}
+	return b, nil
+}
+
+// finish lets go of everything but the session at the registry. It raises what a callback panicked with.
+func (b *BlobWriter) finish() {
+	b.end.Do(func() {
+		if b.spool != nil {
+			b.spool.remove()
+		}
+		b.session.pin.close()
+		b.stop()
+	})
 }
 
 // Offset is how much content the writer has taken, what it was resumed at included.
-func (w *BlobWriter) Offset() int64 { return 0 }
+func (b *BlobWriter) Offset() int64 { return b.w.Offset() }
 
 // Write takes p; it is sent, once a chunk is full, while the next one is being written.
-func (w *BlobWriter) Write(p []byte) (int, error) { return 0, errBlobSketch }
+func (b *BlobWriter) Write(p []byte) (int, error) {
+	n, err := b.w.Write(p)
+	return n, transferred("UploadChunk", err)
+}
 
 // ReadFrom writes all of src, without copying it once more.
-func (w *BlobWriter) ReadFrom(src io.Reader) (int64, error) { return 0, errBlobSketch }
+func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
+	n, err := b.w.ReadFrom(src)
+	return n, transferred("UploadChunk", err)
+}
 
-// Checkpoint is the state as of the last chunk that the registry acknowledged. It may be called at any time.
-func (w *BlobWriter) Checkpoint() (Checkpoint, error) { return Checkpoint{}, errBlobSketch }
+// Checkpoint is the state as of the last chunk that the registry acknowledged. It may be called at any time, after an error too.
+func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
+	cp, ok := b.w.Checkpoint()
+	if !ok {
+		return Checkpoint{}, transferred("Checkpoint", errors.New("there is no upload yet"))
+	}
+	return checkpoint(b.session.r.name, cp), nil
+}
 
-// Commit completes the upload and returns the descriptor of the blob.
-func (w *BlobWriter) Commit() (ocispec.Descriptor, error) { return ocispec.Descriptor{}, errBlobSketch }
+// Commit sends what is left, completes the upload and returns the descriptor of the blob. After an error the upload is still open, unless
+// it is lost: Cancel it, or Close the writer and go on from the Checkpoint.
+// Errors: ErrUploadLost, ErrDigestMismatch, ErrSizeMismatch, ErrClosed, *Error.
+func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
+	res, err := b.w.Commit()
+	if err != nil {
+		return ocispec.Descriptor{}, transferred("CompleteUpload", err)
+	}
+	b.meter.SetDone()
+	b.finish()
+	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
+}
 
-// Cancel ends the upload at the registry. After Commit it does nothing, so it can be deferred.
-func (w *BlobWriter) Cancel() error { return errBlobSketch }
+// Cancel ends the writer and the upload at the registry. After Commit it does nothing, so it can be deferred.
+func (b *BlobWriter) Cancel() error {
+	b.w.Abort(b.ctx, false)
+	b.finish()
+	return nil
+}
+
+// Close ends the writer and leaves the upload at the registry open, to be gone on with by ResumeUpload from the last Checkpoint. After
+// Commit or Cancel it does nothing.
+func (b *BlobWriter) Close() error {
+	b.w.Abort(b.ctx, true)
+	b.finish()
+	return nil
+}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
 // DownloadOptions are the choices of DownloadBlob and DownloadBlobFile. The zero value, or nil, is right for most downloads.
@@ -32,15 +34,41 @@ type DownloadOptions struct {
 	NoResume bool
 }
 
+// transfer turns the options into those of the loop.
+func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.DownloadOptions, error) {
+	size, err := expectedSize(o.Size)
+	if err != nil {
+		return nil, err
+	}
+	if o.Concurrency < 0 || o.PartSize < 0 {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "concurrency and part size must not be negative"}
+	}
+	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
+}
+
 // DownloadBlob writes a blob to dst, at the offsets it has in the blob, and returns its descriptor once size and digest agree. What has
 // been written when it fails is not to be used. The registry is asked once for a link to the content; the ranges share it.
 // Errors: ErrDigestMismatch, ErrSizeMismatch, ErrBlobUnknown, ErrInvalidDigest, what dst returns.
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errBlobSketch
-}
-
-// DownloadBlobFile is DownloadBlob to a file, which appears under its name only when it is complete, verified and flushed. It is written
-// to a hidden file beside it, readable to its owner alone; a broken-off download is continued by the next call.
-func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errBlobSketch
+	var o DownloadOptions
+	if opts != nil {
+		o = *opts
+	}
+	if err := r.checkBlob(dgst); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if dst == nil {
+		return ocispec.Descriptor{}, &ArgumentError{Kind: ErrInvalidArgument, Reason: "there is nowhere to write to"}
+	}
+	m, ctx, stop := newMeter(ctx, o.Progress, false)
+	defer stop()
+	t, err := o.transfer(dgst, m)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, dst, t)
+	if err != nil {
+		return ocispec.Descriptor{}, transferred("DownloadBlob", err)
+	}
+	return blobDescriptor("", dgst, size), nil
 }

@@ -5,59 +5,13 @@ import (
 	"errors"
 	"io"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-var errBlobSketch = errors.New("acr: not written yet")
-
-// UploadOptions are the choices of UploadBlob, StartUpload and ResumeUpload. The zero value, or nil, is right for most uploads.
-type UploadOptions struct {
-	// Digest the content must have, where it is known. The upload is then left out when the repository has the blob, and refused before
-	// it is completed (ErrDigestMismatch) when the content turns out to be something else. sha256 or sha512. Empty: computed, sha256.
-	Digest digest.Digest
-
-	// TrustDigest leaves the check of Digest to the registry, which refuses other content when the upload is completed: a source that
-	// can be read again is then not hashed here. For content that comes from a content-addressed store.
-	TrustDigest bool
-
-	// Size the content must have, where it is known; other content is refused before the upload is completed (ErrSizeMismatch).
-	// 0: whatever the source holds.
-	Size int64
-
-	// MountFrom names repositories of the same registry that may hold the blob already: with Digest given they are tried in turn, at the
-	// cost of one request each, before anything is sent. The identity needs pull rights there; a repository it cannot read is passed over.
-	MountFrom []string
-
-	// MediaType of the descriptor that comes back. Empty: application/octet-stream.
-	MediaType string
-
-	// ChunkSize is the number of bytes of one request. 0: 16 MiB for a source that can be read again, growing while the registry takes
-	// each chunk in about a second; 8 MiB for a stream, of which three are held in memory. A registry that refuses a chunk as too large
-	// halves it, one that names a least size (at most 64 MiB) raises it.
-	ChunkSize int64
-
-	// Spool copies a stream to a temporary file in SpoolDir (empty: the system's), so that even what cannot be read twice survives the
-	// loss of an upload session. Sources that can be read again are never spooled.
-	Spool    bool
-	SpoolDir string
-
-	// Checkpoint, where given, is called with what another process needs to go on, each time the registry has acknowledged a chunk.
-	// Like Progress it is called from one goroutine.
-	Checkpoint func(Checkpoint)
-
-	// Resume goes on with an interrupted UploadBlob of the same source; the source is read from its current offset as before. When the
-	// registry no longer knows the upload, it starts anew.
-	Resume *Checkpoint
-
-	// Progress, where given, is told how the upload goes: a few times a second and at its end, always from one goroutine. What it panics
-	// with is raised again in the caller of the upload.
-	Progress func(Progress)
-
-	// PinAddress sends everything to the address that the registry's name resolved to first: a geo-replicated registry whose name moves
-	// in the middle of a push otherwise spreads it over replicas that do not know of each other yet.
-	PinAddress bool
-}
+// cheapUpload is the size up to which an upload costs no more than asking whether the blob is there.
+const cheapUpload = 1 << 20
 
 // UploadBlob uploads the rest of src as a blob and returns its descriptor.
 //
@@ -67,33 +21,141 @@ type UploadOptions struct {
 //
 // Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), ErrDigestMismatch,
 // ErrSizeMismatch, ErrSourceChanged, *Error. When it fails, the upload is cancelled at the registry, unless Checkpoint is set.
-func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errBlobSketch
+func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
+	var o UploadOptions
+	if opts != nil {
+		o = *opts
+	}
+	if r.err != nil {
+		return desc, r.err
+	}
+	if src == nil {
+		return desc, &ArgumentError{Kind: ErrInvalidArgument, Reason: "there is no source to upload"}
+	}
+	if err := o.check(); err != nil {
+		return desc, err
+	}
+	if cp := o.Resume; cp != nil && cp.Repository != r.name {
+		return desc, &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+	}
+	source, err := inspect(src)
+	if err != nil {
+		return desc, &transferError{"UploadBlob", err}
+	}
+	m, ctx, stop := newMeter(ctx, o.Progress, o.Checkpoint != nil)
+	defer stop()
+	s := &uploadSession{r: r}
+	if o.PinAddress {
+		s.pin = r.client.newPin()
+		defer s.pin.close()
+	}
+	res, err := s.upload(ctx, source, &o, m)
+	if err != nil {
+		_ = source.leave(0) // there is an error to tell of already
+		return desc, transferred("UploadBlob", err)
+	}
+	m.SetDone()
+	return blobDescriptor(o.MediaType, res.Digest, res.Size), source.leave(res.Size)
 }
 
-// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown, ErrInvalidDigest.
-func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errBlobSketch
+// upload looks for ways around sending the blob, and sends it.
+func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOptions, m *meter) (transfer.Result, error) {
+	t := o.transfer(s, m)
+	if src.size != transfer.Unknown && t.Size != transfer.Unknown && src.size != t.Size {
+		return transfer.Result{}, contradicts(ErrSizeMismatch, "stated %d bytes, the source has %d", t.Size, src.size)
+	}
+	if o.Digest != "" && o.Resume == nil {
+		size, err := s.without(ctx, src, t, o, m)
+		if err != nil || size != transfer.Unknown {
+			return transfer.Result{Digest: o.Digest, Size: size}, err
+		}
+	}
+	if src.at != nil {
+		t.Check = src.unchanged
+		return transfer.Upload(ctx, s, src.at, src.size, t)
+	}
+	return s.stream(ctx, src.r, o, t)
 }
 
-// MountBlob makes a blob of another repository of the registry one of this repository, without moving a byte. It costs one request, a
-// second one when the registry declines. Errors: ErrNotMounted, ErrInvalidDigest, ErrInvalidName.
-func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errBlobSketch
+// without finds the blob in the repository, or mounts it there, and returns its size. transfer.Unknown: it has to be uploaded.
+func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.UploadOptions, o *UploadOptions, m *meter) (int64, error) {
+	open, mounted, err := s.mountFrom(ctx, o.Digest, o.MountFrom)
+	if err != nil {
+		return transfer.Unknown, err
+	}
+	size := src.size
+	if size == transfer.Unknown {
+		size = t.Size
+	}
+	if mounted {
+		if size == transfer.Unknown {
+			if size, err = s.r.headBlob(s.pin.with(ctx), o.Digest); err != nil {
+				return transfer.Unknown, err
+			}
+		}
+		m.SetMounted(size)
+		return size, nil
+	}
+	t.Begin = open
+	if size != transfer.Unknown && size <= cheapUpload {
+		return transfer.Unknown, nil
+	}
+	there, err := s.r.headBlob(s.pin.with(ctx), o.Digest)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return transfer.Unknown, nil
+	case err == nil && size != transfer.Unknown && there != size:
+		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)
+	case err == nil:
+		m.SetSkipped(there)
+	}
+	if open != nil {
+		s.abandon(ctx, open.Location)
+	}
+	return there, err
 }
 
-// DeleteBlob deletes a blob from the repository. It costs one request. Errors: ErrBlobUnknown, ErrInvalidDigest.
-func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error { return errBlobSketch }
+// stream uploads what can be read only once.
+func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOptions, t *transfer.UploadOptions) (res transfer.Result, err error) {
+	if o.Resume != nil {
+		return res, &ArgumentError{Kind: ErrInvalidArgument, Reason: "Resume needs a source that can be read again; for a stream see ResumeUpload"}
+	}
+	var spool transfer.Spool
+	if o.Spool {
+		f, err := newSpool(o.SpoolDir)
+		if err != nil {
+			return res, err
+		}
+		defer f.remove()
+		spool = f
+	}
+	w, err := transfer.NewWriter(ctx, s, t, spool)
+	if err != nil {
+		return res, err
+	}
+	defer func() { w.Abort(ctx, err != nil && o.Checkpoint != nil && resumable(err)) }()
+	if err = w.ReadStream(r); err != nil {
+		return res, err
+	}
+	return w.Commit()
+}
 
-// Progress is how far an upload or download has got. Counts are bytes, from the start of the transfer.
-type Progress struct {
-	Total    int64 // size of the blob, -1 while it is not known
-	Offset   int64 // acknowledged by the registry (upload), written and hashed in order (download)
-	Sent     int64 // handed to the connection (upload) or received from it (download), repetitions included
-	Resent   int64 // of these, bytes that had been sent or received before
-	Hashed   int64 // hashed here
-	Restarts int   // how many times it began again at the first byte
-	Skipped  bool  // the repository had the blob already
-	Mounted  bool  // the blob was mounted from another repository
-	Done     bool  // the last event, of a transfer that succeeded
+// resumable tells whether a checkpoint may be of use after the error.
+func resumable(err error) bool {
+	for _, final := range []error{transfer.ErrDigest, transfer.ErrSize, transfer.ErrChanged, transfer.ErrLost} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkpoint is the public form.
+func checkpoint(repository string, cp transfer.Checkpoint) Checkpoint {
+	return Checkpoint{Repository: repository, Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
+}
+
+// transfer is the form of the loop.
+func (cp *Checkpoint) transfer() *transfer.Checkpoint {
+	return &transfer.Checkpoint{Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
 }

@@ -148,6 +148,18 @@ func (b *body) connect() error {
 	return nil
 }
 
+// establish connects, as often as it makes sense, unless there is nothing to read.
+func (b *body) establish() error {
+	for b.cur == nil && (b.limit() == Unknown || b.off < b.limit()) {
+		if err := b.connect(); err != nil {
+			if err := b.failed(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // check compares an answer with what was asked for and what is known.
 func (b *body) check(p *Part) error {
 	switch {

@@ -94,12 +94,8 @@ func (d *download) run() error {
 	b := newBody(d.ctx, d.blob, d.Meter, d.size, h.n, Unknown)
 	b.fresh = d.fresh
 	defer b.disconnect()
-	for b.cur == nil && (b.size == Unknown || b.off < b.size) {
-		if err := b.connect(); err != nil {
-			if err := b.failed(err); err != nil {
-				return err
-			}
-		}
+	if err := b.establish(); err != nil {
+		return err
 	}
 	if d.size = b.size; d.size != Unknown {
 		if err := d.sized(); err != nil {

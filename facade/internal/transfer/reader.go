@@ -36,12 +36,8 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 
 // Open asks for the blob, so that what is wrong with it shows before the first Read.
 func (r *Reader) Open() error {
-	for r.b.cur == nil && r.b.size != 0 {
-		if err := r.b.connect(); err != nil {
-			if err := r.b.failed(err); err != nil {
-				return ended(r.b.ctx, err)
-			}
-		}
+	if err := r.b.establish(); err != nil {
+		return ended(r.b.ctx, err)
 	}
 	r.b.meter.SetTotal(r.b.size)
 	return nil

@@ -1,0 +1,115 @@
+package acr
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// Verdicts on transfers of blobs.
+var (
+	// ErrUploadLost: the registry no longer knows the upload, and what was sent cannot be sent again. The text says how far it had got.
+	ErrUploadLost = transfer.ErrLost
+	// ErrSourceChanged: the source of an upload was changed while it was being read.
+	ErrSourceChanged = transfer.ErrChanged
+	// ErrStalled: the other side sent nothing for 30 seconds, again and again.
+	ErrStalled = transfer.ErrStalled
+	// ErrNotMounted: the registry did not mount the blob; it has to be uploaded.
+	ErrNotMounted = errors.New("not mounted")
+	// ErrClosed: the writer or reader was used after its end.
+	ErrClosed = transfer.ErrClosed
+)
+
+// transferError says of what a transfer ended with which call it ended.
+type transferError struct {
+	doing string
+	err   error
+}
+
+func (e *transferError) Error() string {
+	return wire.OneLine("acr: " + e.doing + ": " + plain(e.err))
+}
+
+// Unwrap gives the cause.
+func (e *transferError) Unwrap() error { return e.err }
+
+// Is matches the names that verdicts have in this package.
+func (e *transferError) Is(target error) bool {
+	switch target {
+	case ErrDigestMismatch:
+		return errors.Is(e.err, transfer.ErrDigest)
+	case ErrSizeMismatch:
+		return errors.Is(e.err, transfer.ErrSize)
+	}
+	return false
+}
+
+// transferred wraps what a transfer ended with. What already says which operation failed, and bad arguments, stay as they are.
+func transferred(doing string, err error) error {
+	switch err.(type) { //nolint:errorlint // only the outermost one has a text of its own
+	case nil:
+		return nil
+	case *Error, *callError, *ArgumentError, *transferError:
+		return err
+	}
+	return &transferError{doing, err}
+}
+
+// uploadFault classifies what a request of an upload session failed with. settled tells that the retry policy has repeated the request
+// already as far as that makes sense.
+func uploadFault(err error, settled bool) error {
+	if err == nil {
+		return nil
+	}
+	f := &transfer.Fault{Kind: transfer.Doubt, Err: err}
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		if _, refused := errors.AsType[*wire.Refusal](err); refused {
+			f.Kind = transfer.Final
+		}
+	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown), e.StatusCode == http.StatusNotFound, e.StatusCode == http.StatusGone:
+		f.Kind = transfer.Gone
+	case e.has(ErrDigestInvalid):
+		f.Kind = transfer.BadDigest
+	case e.StatusCode == http.StatusRequestEntityTooLarge:
+		f.Kind = transfer.TooLarge
+	case e.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		f.Kind = transfer.NoRange
+	default:
+		f.Kind = statusKind(e.StatusCode)
+		f.After = e.RetryAfter
+	}
+	if settled && (f.Kind == transfer.Doubt || f.Kind == transfer.Busy) {
+		f.Kind = transfer.Final
+	}
+	return f
+}
+
+// statusKind is what an HTTP status without further meaning says of a repetition.
+func statusKind(status int) transfer.Kind {
+	switch {
+	case status == http.StatusTooManyRequests, status >= 500, status == http.StatusRequestTimeout:
+		return transfer.Busy
+	}
+	return transfer.Final
+}
+
+// storageFault is the answer of storage that is none of the successes.
+func storageFault(resp *http.Response) error {
+	defer wire.Drain(resp)
+	f := &transfer.Fault{Kind: statusKind(resp.StatusCode), Err: fmt.Errorf("%w: %d %s", errStorage, resp.StatusCode, http.StatusText(resp.StatusCode))}
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		f.Kind = transfer.NoRange
+	}
+	if d, ok := wire.RetryAfter(resp.Header, time.Now()); ok {
+		f.After = d
+	}
+	return f
+}
+
+var errStorage = errors.New("storage refused the blob")

@@ -1,0 +1,187 @@
+package acr
+
+import (
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// blobSource is transfer's blob over HTTP. The registry is asked once for the link to the content, which all requests share until storage
+// says that it has expired.
+type blobSource struct {
+	r    *Repository
+	dgst digest.Digest
+
+	mu     sync.Mutex
+	link   *wire.Link
+	inline bool // the registry sends the blob itself
+	asking chan struct{}
+}
+
+var _ transfer.Blob = (*blobSource)(nil)
+
+// Open implements transfer.Blob.
+func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*transfer.Part, error) {
+	rng := requestRange(off, end)
+	for try := 0; ; try++ {
+		link, resp, err := b.current(ctx, rng, fresh)
+		if err != nil {
+			return nil, err
+		}
+		if link == nil {
+			return b.part(resp)
+		}
+		if resp, err = b.fetch(ctx, link, rng); err != nil {
+			return nil, uploadFault(opGetBlob.fail(err), false)
+		}
+		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
+			return b.part(resp)
+		}
+		wire.Drain(resp) // the link has expired: storage gives them twenty minutes
+		b.expired(link)
+		fresh = false
+	}
+}
+
+// current returns the link to use, asking the registry for one where there is none: once for all who wait. A registry that answers with the
+// content itself is asked by each of them; then there is no link but a reply.
+func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*wire.Link, *http.Response, error) {
+	for {
+		b.mu.Lock()
+		if fresh {
+			b.link, fresh = nil, false
+		}
+		link, asking := b.link, b.asking
+		if link == nil && asking == nil && !b.inline {
+			b.asking = make(chan struct{})
+		}
+		inline := b.inline
+		b.mu.Unlock()
+		switch {
+		case link != nil:
+			return link, nil, nil
+		case inline:
+			return b.ask(ctx, rng)
+		case asking == nil:
+			link, resp, err := b.ask(ctx, rng)
+			b.mu.Lock()
+			b.link, b.inline = link, resp != nil
+			close(b.asking)
+			b.asking = nil
+			b.mu.Unlock()
+			return link, resp, err
+		}
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// ask asks the registry for the content: it answers with a link to it or, behind some private endpoints, with the content itself.
+func (b *blobSource) ask(ctx context.Context, rng string) (*wire.Link, *http.Response, error) {
+	params := &gen.GetBlobParams{}
+	if rng != "" {
+		params.Range = &rng
+	}
+	resp, err := b.r.do(ctx, opGetBlob, func(ctx context.Context) (*http.Response, error) {
+		return b.r.client.gen.GetBlob(ctx, b.r.name, b.dgst, params, identity)
+	})
+	if err != nil {
+		return nil, nil, uploadFault(err, true)
+	}
+	if !wire.IsRedirect(resp.StatusCode) {
+		return nil, resp, nil
+	}
+	link, err := b.r.client.transport.BlobLink(resp)
+	if err != nil {
+		return nil, nil, &transfer.Fault{Kind: transfer.Final, Err: opGetBlob.fail(err)}
+	}
+	return link, nil, nil
+}
+
+// expired forgets a link.
+func (b *blobSource) expired(link *wire.Link) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.link == link {
+		b.link = nil
+	}
+}
+
+// fetch gets the content from storage.
+func (b *blobSource) fetch(ctx context.Context, link *wire.Link, rng string) (*http.Response, error) {
+	header := http.Header{}
+	if rng != "" {
+		header.Set("Range", rng)
+	}
+	return b.r.client.transport.Fetch(ctx, link, header)
+}
+
+// part reads what an answer holds.
+func (b *blobSource) part(resp *http.Response) (*transfer.Part, error) {
+	p := &transfer.Part{Body: resp.Body, End: transfer.Unknown, Size: transfer.Unknown}
+	var err error
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if resp.ContentLength >= 0 {
+			p.End, p.Size = resp.ContentLength, resp.ContentLength
+		}
+	case http.StatusPartialContent:
+		p.Offset, p.End, p.Size, err = wire.ContentRange(resp.Header)
+		p.End++
+		if err == nil && resp.ContentLength >= 0 && resp.ContentLength != p.End-p.Offset {
+			err = fmt.Errorf("%w: Content-Range speaks of %d bytes, Content-Length of %d", ErrBadRange, p.End-p.Offset, resp.ContentLength)
+		}
+	default:
+		return nil, storageFault(resp)
+	}
+	kind := transfer.Doubt // of an answer to another question: it may be right the next time
+	if err == nil {
+		err, kind = unencoded(resp), transfer.Final
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, &transfer.Fault{Kind: kind, Err: opGetBlob.fail(err)}
+	}
+	return p, nil
+}
+
+// unencoded refuses an answer whose bytes are not those of the blob.
+func unencoded(resp *http.Response) error {
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") || resp.Uncompressed {
+		return fmt.Errorf("%w: the blob came with Content-Encoding %q, which was not asked for", transfer.ErrProtocol, wire.OneLine(e))
+	}
+	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && t == "multipart/byteranges" {
+		return fmt.Errorf("%w: one range was asked for, several came", transfer.ErrProtocol)
+	}
+	return nil
+}
+
+// requestRange is the Range header for the bytes from off up to end; "" for all of the blob.
+func requestRange(off, end int64) string {
+	switch {
+	case end != transfer.Unknown:
+		return "bytes=" + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(end-1, 10)
+	case off > 0:
+		return "bytes=" + strconv.FormatInt(off, 10) + "-"
+	}
+	return ""
+}
+
+// identity asks for the bytes as they are: net/http would otherwise ask for gzip and take it off again.
+func identity(_ context.Context, r *http.Request) error {
+	r.Header.Set("Accept-Encoding", "identity")
+	return nil
+}

@@ -1,0 +1,48 @@
+package acr
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+)
+
+// load reads how far an earlier call has got; what is wrong with that counts as nothing.
+func (p *partial) load() {
+	f, err := os.Open(p.record)
+	if err != nil {
+		return
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	if err != nil {
+		return
+	}
+	var s partialState
+	if json.Unmarshal(b, &s) != nil || s.Digest != p.state.Digest || s.Offset < 0 || s.Size < s.Offset {
+		return
+	}
+	info, err := p.Stat()
+	if err != nil || info.Size() < s.Offset {
+		return
+	}
+	s.Size = transfer.Unknown
+	p.state, p.saved = s, s.Offset
+}
+
+// save writes down how far the file is written. Failing costs the next call some bytes, no more.
+func (p *partial) save() {
+	p.saved = p.state.Offset
+	if p.record == "" {
+		return
+	}
+	b, err := json.Marshal(p.state)
+	if err != nil {
+		return
+	}
+	next := p.record + ".new"
+	if os.WriteFile(next, b, 0o600) == nil {
+		_ = os.Rename(next, p.record)
+	}
+}

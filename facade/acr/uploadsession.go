@@ -1,0 +1,258 @@
+package acr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// octetStream is the media type of chunks.
+const octetStream = "application/octet-stream"
+
+// uploadSession is transfer's session over HTTP. It has no state of its own: the location says it all.
+type uploadSession struct {
+	r   *Repository
+	pin *pushPin
+}
+
+var _ transfer.Session = (*uploadSession)(nil)
+
+// do sends a request of the upload.
+func (s *uploadSession) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
+	return s.r.do(s.pin.with(ctx), op, send, extra...)
+}
+
+// Start implements transfer.Session.
+func (s *uploadSession) Start(ctx context.Context) (transfer.State, error) {
+	resp, err := s.do(ctx, opStartUpload, func(ctx context.Context) (*http.Response, error) {
+		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, &gen.StartUploadParams{}, "", nil, noContentType)
+	})
+	if err != nil {
+		return transfer.State{}, uploadFault(err, true)
+	}
+	return s.opened(resp)
+}
+
+// opened is the state of an upload that the registry has just opened.
+func (s *uploadSession) opened(resp *http.Response) (transfer.State, error) {
+	defer wire.Drain(resp)
+	state, err := s.state(opStartUpload, resp)
+	if err == nil && state.Location == "" {
+		err = opStartUpload.fail(fmt.Errorf("%w: missing", ErrBadLocation))
+	}
+	if err != nil {
+		return transfer.State{}, &transfer.Fault{Kind: transfer.Final, Err: err}
+	}
+	return state, nil
+}
+
+// state reads what a reply says of the upload. A missing Location is none: the one before holds on.
+func (s *uploadSession) state(op *operation, resp *http.Response) (transfer.State, error) {
+	state := transfer.State{Offset: transfer.Unknown}
+	if len(resp.Header.Values("Location")) > 0 {
+		u, err := wire.UploadLocation(resp, s.r.client.login, s.r.name)
+		if err != nil {
+			return transfer.State{}, op.fail(err)
+		}
+		state.Location = u.String()
+	}
+	if n, ok := wire.UploadRange(resp.Header); ok {
+		state.Offset = n
+	}
+	if n, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		state.MinChunk = max(n, 0)
+	}
+	return state, nil
+}
+
+// at checks a location once more before anything is sent there, and returns the editor that sends a request to it.
+func (s *uploadSession) at(op *operation, location string) (gen.RequestEditorFn, error) {
+	u, err := wire.CheckUploadURL(location, s.r.client.login, s.r.name)
+	if err != nil {
+		return nil, &transfer.Fault{Kind: transfer.Final, Err: op.fail(err)}
+	}
+	return wire.At(u), nil
+}
+
+// Chunk implements transfer.Session.
+func (s *uploadSession) Chunk(ctx context.Context, location string, c transfer.Chunk) (transfer.State, error) {
+	at, err := s.at(opUploadChunk, location)
+	if err != nil {
+		return transfer.State{}, err
+	}
+	params := &gen.UploadChunkParams{ContentRange: contentRange(c)}
+	resp, err := s.withBody(ctx, opUploadChunk, c, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+		return s.r.client.gen.UploadChunkWithBody(ctx, s.r.name, anyUpload, params, octetStream, body, at)
+	})
+	if err != nil {
+		return transfer.State{}, uploadFault(err, false)
+	}
+	defer wire.Drain(resp)
+	state, err := s.state(opUploadChunk, resp)
+	if err != nil {
+		return transfer.State{}, &transfer.Fault{Kind: transfer.Final, Err: err}
+	}
+	return state, nil
+}
+
+// withBody sends a request with a chunk, and returns when the transport has let go of the chunk.
+func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.Chunk, send func(context.Context, io.Reader) (*http.Response, error)) (*http.Response, error) {
+	body := wire.NewBody(c.Data, c.Offset, c.Size)
+	resp, err := s.do(ctx, op, func(ctx context.Context) (*http.Response, error) { return send(ctx, body) })
+	limit := settleTime
+	if ctx.Err() != nil {
+		limit = hurryTime
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	if body.Wait(patience) != nil && ctx.Err() == nil {
+		if err == nil {
+			wire.Drain(resp)
+		}
+		return nil, op.fail(&wire.Refusal{Err: errBodyHeld, Detail: "the transport still reads a body that was answered"})
+	}
+	return resp, err
+}
+
+// hurryTime is how long a call goes on after its context has ended.
+const hurryTime = 60 * time.Millisecond
+
+var errBodyHeld = errors.New("request body in use")
+
+// Status implements transfer.Session.
+func (s *uploadSession) Status(ctx context.Context, location string) (transfer.State, error) {
+	at, err := s.at(opGetUploadStatus, location)
+	if err != nil {
+		return transfer.State{}, err
+	}
+	resp, err := s.do(ctx, opGetUploadStatus, func(ctx context.Context) (*http.Response, error) {
+		return s.r.client.gen.GetUploadStatus(ctx, s.r.name, anyUpload, at)
+	})
+	if err != nil {
+		return transfer.State{}, uploadFault(err, true)
+	}
+	defer wire.Drain(resp)
+	state, err := s.state(opGetUploadStatus, resp)
+	if err != nil {
+		return transfer.State{}, &transfer.Fault{Kind: transfer.Final, Err: err}
+	}
+	return state, nil
+}
+
+// Commit implements transfer.Session.
+func (s *uploadSession) Commit(ctx context.Context, location string, dgst digest.Digest, c transfer.Chunk) error {
+	at, err := s.at(opCompleteUpload, location)
+	if err != nil {
+		return err
+	}
+	params := &gen.CompleteUploadParams{Digest: dgst}
+	var resp *http.Response
+	if c.Size == 0 {
+		resp, err = s.do(ctx, opCompleteUpload, func(ctx context.Context) (*http.Response, error) {
+			return s.r.client.gen.CompleteUploadWithBody(ctx, s.r.name, anyUpload, params, "", nil, at, noContentType)
+		})
+	} else {
+		params.ContentRange = contentRange(c)
+		resp, err = s.withBody(ctx, opCompleteUpload, c, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+			return s.r.client.gen.CompleteUploadWithBody(ctx, s.r.name, anyUpload, params, octetStream, body, at)
+		})
+	}
+	if err != nil {
+		return uploadFault(err, false)
+	}
+	wire.Drain(resp)
+	return s.stored(resp, dgst)
+}
+
+// stored compares the digest that the registry names, if it does, with that of the content.
+func (s *uploadSession) stored(resp *http.Response, dgst digest.Digest) error {
+	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != string(dgst) && digest.Digest(got).Algorithm() == dgst.Algorithm() {
+		err := contradicts(ErrDigestMismatch, "sent %s, the registry stored %s", dgst, wire.OneLine(got))
+		return &transfer.Fault{Kind: transfer.Final, Err: opCompleteUpload.fail(err)}
+	}
+	return nil
+}
+
+// Cancel implements transfer.Session.
+func (s *uploadSession) Cancel(ctx context.Context, location string) error {
+	at, err := s.at(opCancelUpload, location)
+	if err != nil {
+		return err
+	}
+	resp, err := s.do(ctx, opCancelUpload, func(ctx context.Context) (*http.Response, error) {
+		return s.r.client.gen.CancelUpload(ctx, s.r.name, anyUpload, at)
+	})
+	if err != nil {
+		return err
+	}
+	wire.Drain(resp)
+	return nil
+}
+
+// whole uploads a blob with the request that opens the upload.
+func (s *uploadSession) whole(ctx context.Context, dgst digest.Digest, c transfer.Chunk) (transfer.State, bool, error) {
+	params := &gen.StartUploadParams{Digest: &dgst}
+	resp, err := s.withBody(ctx, opStartUpload, c, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, octetStream, body)
+	})
+	if err != nil {
+		return transfer.State{}, false, uploadFault(err, true)
+	}
+	if resp.StatusCode == http.StatusCreated {
+		wire.Drain(resp)
+		return transfer.State{}, true, s.stored(resp, dgst)
+	}
+	state, err := s.opened(resp)
+	return state, false, err
+}
+
+// mount asks for a blob of another repository. It returns true when the registry mounted it; otherwise the state of the upload that the
+// registry opened instead, which has no location where it did not.
+func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from string) (transfer.State, bool, error) {
+	params := &gen.StartUploadParams{Mount: &dgst, From: new(from)}
+	resp, err := s.do(ctx, opStartUpload, func(ctx context.Context) (*http.Response, error) {
+		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, "", nil, noContentType)
+	}, scopePull(from)...)
+	if err != nil {
+		return transfer.State{}, false, err
+	}
+	if resp.StatusCode == http.StatusCreated {
+		wire.Drain(resp)
+		return transfer.State{}, true, s.stored(resp, dgst)
+	}
+	state, err := s.opened(resp)
+	return state, false, err
+}
+
+// stat returns the size of a blob.
+func (s *uploadSession) stat(ctx context.Context, dgst digest.Digest) (int64, error) {
+	size, err := s.r.headBlob(s.pin.with(ctx), dgst)
+	if err != nil {
+		return 0, uploadFault(err, true)
+	}
+	return size, nil
+}
+
+// anyUpload stands in the place of an upload's id where the location replaces the whole URL.
+const anyUpload = "-"
+
+// contentRange is the chunk in ACR's form: no unit, no size.
+func contentRange(c transfer.Chunk) *gen.ChunkRange {
+	return new(gen.ChunkRange(fmt.Sprintf("%d-%d", c.Offset, c.Offset+c.Size-1)))
+}
+
+// noContentType takes the header off a request without a body.
+func noContentType(_ context.Context, r *http.Request) error {
+	r.Header.Del("Content-Type")
+	return nil
+}
