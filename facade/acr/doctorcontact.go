@@ -1,0 +1,222 @@
+package acr
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+const (
+	maxClockSkew    = 5 * time.Minute     // Entra's tolerance
+	certificateSoon = 14 * 24 * time.Hour // how near the end of a certificate is worth a word
+	dateOnly        = "2006-01-02"
+)
+
+// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
+var opChallenge = &operation{id: "CheckSupport", call: wire.CallAPI, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
+
+// contact is what one request without a credential shows: five steps of the walk.
+type contact struct {
+	hostPort string
+	way      *route
+	answer   *http.Response // its body is closed; nil where none came
+	at       time.Time      // when it came
+	took     time.Duration  // from the connection on
+	err      error
+	broken   string // the step that err ended
+}
+
+// contact takes the first five steps.
+func (d *doctor) contact(ctx context.Context) {
+	var c *contact
+	d.step(ctx, DoctorName, nil, func(ctx context.Context, s *DoctorStep) {
+		c = d.knock(ctx)
+		c.name(s)
+	})
+	d.step(ctx, DoctorConnection, []string{DoctorName}, func(_ context.Context, s *DoctorStep) { c.connection(s) })
+	d.step(ctx, DoctorTLS, []string{DoctorConnection}, func(_ context.Context, s *DoctorStep) { c.tls(s) })
+	d.step(ctx, DoctorClock, []string{DoctorTLS}, func(_ context.Context, s *DoctorStep) { c.clock(s) })
+	d.step(ctx, DoctorChallenge, []string{DoctorTLS}, func(_ context.Context, s *DoctorStep) { c.challenge(s, d.client.login.Host) })
+}
+
+// knock sends the request and listens to the transport.
+func (d *doctor) knock(ctx context.Context) *contact {
+	origin := wire.OriginOf(d.client.login)
+	c := &contact{hostPort: net.JoinHostPort(origin.Host, origin.Port)}
+	d.client.CloseIdleConnections()
+	way, began := &route{}, time.Now()
+	resp, err := d.send(httptrace.WithClientTrace(ctx, way.trace()), opChallenge, nil, nil, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		answer, err := d.client.gen.CheckSupport(ctx, edit)
+		c.answer = answer
+		return answer, err
+	})
+	c.at, c.way, c.err = time.Now(), way.facts(), err
+	c.took = c.at.Sub(began) - c.way.lookup - c.way.connect - c.way.handshake
+	if resp != nil {
+		wire.Drain(resp)
+	}
+	if c.answer == nil && err != nil {
+		c.broken = c.way.brokenAt(err)
+	}
+	return c
+}
+
+// brokeOff reports an error on the way, where it belongs to the step.
+func (c *contact) brokeOff(s *DoctorStep) bool {
+	if c.broken != s.Name {
+		return false
+	}
+	s.fail(opChallenge, c.err)
+	s.Advice = c.way.adviseOn(c.err, s.Name, c.hostPort)
+	return true
+}
+
+func (c *contact) name(s *DoctorStep) {
+	s.Duration, s.timed = c.way.lookup, true
+	host, _, _ := net.SplitHostPort(c.hostPort)
+	_, literal := netip.ParseAddr(host)
+	proxy, proxied := c.way.proxied(c.hostPort)
+	switch {
+	case c.brokeOff(s):
+	case literal == nil:
+		s.Seen = host + " is an address"
+	case proxied:
+		s.Seen = host + " is resolved by the proxy " + proxy
+	case len(c.way.resolved) > 0:
+		s.Seen = host + " is " + strings.Join(c.way.resolved, ", ")
+		if addr, err := netip.ParseAddr(c.way.resolved[0]); err == nil && addr.IsPrivate() {
+			s.Seen += " (private: private link)"
+		}
+	case c.way.reused:
+		s.Seen = "not looked up: a connection was open already"
+	case c.way.got:
+		s.Seen = host + " is resolved by the client's transport"
+	default:
+		s.skip("the client's transport does not tell")
+	}
+}
+
+func (c *contact) connection(s *DoctorStep) {
+	s.Duration, s.timed = c.way.connect, true
+	proxy, proxied := c.way.proxied(c.hostPort)
+	switch {
+	case c.brokeOff(s):
+	case proxied:
+		s.Seen = "through the proxy " + proxy
+	case c.way.reused:
+		s.Seen = "one that was open already, to " + c.way.remote
+	case c.way.got:
+		s.Seen = "to " + c.way.remote
+	case c.way.shook:
+		s.Seen = "open"
+	default:
+		s.skip("the client's transport does not tell")
+	}
+}
+
+func (c *contact) tls(s *DoctorStep) {
+	s.Duration, s.timed = c.way.handshake, true
+	if c.brokeOff(s) {
+		if cert := certificateOf(c.err); cert != nil {
+			s.Seen += "; " + describeCertificate(cert)
+		}
+		return
+	}
+	state := c.way.state
+	if c.answer != nil && c.answer.TLS != nil {
+		state = c.answer.TLS
+	}
+	if state == nil {
+		s.skip("the client's transport does not tell")
+		return
+	}
+	s.Seen = tls.VersionName(state.Version)
+	if len(state.PeerCertificates) == 0 {
+		return
+	}
+	cert := state.PeerCertificates[0]
+	s.Seen += ", " + describeCertificate(cert)
+	if left := cert.NotAfter.Sub(c.at); left < certificateSoon {
+		s.warn("the certificate ends in " + left.Round(time.Hour).String() + ": a registry's is renewed well before; look for a proxy in between, and check the clock")
+	}
+}
+
+// describeCertificate says for whom, by whom, and until when.
+func describeCertificate(cert *x509.Certificate) string {
+	names := append([]string{}, cert.DNSNames...)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > 4 {
+		names = append(names[:4], "...")
+	}
+	return fmt.Sprintf("certificate of %s by %s, from %s to %s", strings.Join(names, " "), cert.Issuer.String(), cert.NotBefore.UTC().Format(dateOnly), cert.NotAfter.UTC().Format(dateOnly))
+}
+
+func (c *contact) clock(s *DoctorStep) {
+	s.timed = true
+	if c.answer == nil {
+		s.skip("there was no answer")
+		return
+	}
+	date, err := http.ParseTime(c.answer.Header.Get("Date"))
+	if err != nil {
+		s.skip("the answer has no Date")
+		return
+	}
+	skew := c.at.Sub(date).Round(time.Second)
+	if skew.Abs() > time.Minute { // Date has whole seconds, and the answer took its time
+		skew = skew.Round(10 * time.Second)
+	}
+	switch {
+	case skew.Abs() <= 2*time.Second:
+		s.Seen = "agrees with the registry's"
+	case skew > 0:
+		s.Seen = skew.String() + " ahead of the registry's"
+	default:
+		s.Seen = skew.Abs().String() + " behind the registry's"
+	}
+	if skew.Abs() > maxClockSkew {
+		s.Err = ErrClockSkew
+		s.warn("set the local clock: Entra and other clients refuse tokens at more than " + maxClockSkew.String())
+	}
+}
+
+// challenge compares what is asked for with what a registry asks for. It is shown, and never obeyed.
+func (c *contact) challenge(s *DoctorStep, host string) {
+	s.Duration, s.timed = max(c.took, 0), true
+	if c.err != nil {
+		s.fail(opChallenge, c.err)
+		return
+	}
+	s.CorrelationID = correlationOf(c.answer)
+	realm, service, asked := auth.Challenged(c.answer.Header)
+	expected := "https://" + host + "/oauth2/token"
+	switch {
+	case !asked && c.answer.StatusCode == http.StatusOK:
+		s.Seen = "200 without a credential"
+		s.warn("an Azure Container Registry asks for a token here: check the endpoint, and look for a proxy that signs in on its own")
+	case !asked:
+		s.fail(opChallenge, fmt.Errorf("%w: 401 without a Bearer challenge", auth.ErrNoBearer))
+		s.Advice = "check that the endpoint is an Azure Container Registry, and that no proxy answers in its place"
+	case !strings.EqualFold(realm, expected) || !strings.EqualFold(service, host):
+		s.Seen = fmt.Sprintf("realm %q, service %q, which are not this registry's and are not obeyed", realm, service)
+		s.warn("the client uses " + expected + "; other clients follow the challenge: look for a proxy or custom name in between")
+	default:
+		s.Seen = "realm and service are this registry's"
+	}
+}

@@ -1,0 +1,149 @@
+package acr
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// rights takes the steps that ask what the identity may do.
+func (d *doctor) rights(ctx context.Context) {
+	var once sync.Once
+	var grant auth.Grant
+	var err error
+	d.granted = func(ctx context.Context) (auth.Grant, error) {
+		once.Do(func() {
+			grant, err = d.auth.Grant(ctx, "repository:"+d.options.Repository+":delete,metadata_read,metadata_write,pull,push")
+		})
+		return grant, err
+	}
+	d.step(ctx, DoctorCatalog, []string{DoctorToken}, d.catalog)
+	d.step(ctx, DoctorPull, []string{DoctorToken}, d.pull)
+	d.step(ctx, DoctorPush, []string{DoctorToken}, d.push)
+	d.step(ctx, DoctorAnonymous, []string{DoctorChallenge}, d.anonymous)
+	d.step(ctx, DoctorStorage, []string{DoctorPull}, d.storage)
+}
+
+// catalog lists one repository. Not to be allowed to is common: repository tokens never are, nor most identities under ABAC.
+func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
+	scopes := scopeCatalog("")
+	grant, err := d.auth.Grant(ctx, scopes...)
+	if err != nil {
+		s.fail(opListRepositories, err)
+		return
+	}
+	resp, err := d.send(ctx, opListRepositories, &grant, scopes, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.ListRepositories(ctx, &gen.ListRepositoriesParams{N: new(gen.PageSize(1)), APIVersion: apiVersion()}, edit)
+	})
+	if err != nil {
+		s.fail(opListRepositories, err)
+		if errors.Is(err, ErrCatalogRole) || errors.Is(err, ErrAnonymous) {
+			s.Status = DoctorWarn
+		}
+		return
+	}
+	wire.Drain(resp)
+	s.Seen, s.CorrelationID = "repositories can be listed", correlationOf(resp)
+}
+
+const noRepository = "no repository was named (DoctorOptions.Repository)"
+
+// pull reads from the access token what is granted, and lists one tag as the proof.
+func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
+	name := d.options.Repository
+	if name == "" {
+		s.skip(noRepository)
+		return
+	}
+	grant, err := d.granted(ctx)
+	if err != nil {
+		s.fail(opListTagNames, err)
+		return
+	}
+	resp, err := d.send(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.ListTagNames(ctx, name, &gen.ListTagNamesParams{N: new(gen.PageSize(1))}, edit)
+	})
+	actions, known := grant.Actions("repository", name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.fail(opListTagNames, err)
+		s.Seen = "there is no repository " + name
+		s.warn("check its name; the first push makes it")
+	case err != nil:
+		s.fail(opListTagNames, err)
+		return
+	default:
+		wire.Drain(resp)
+		s.Seen, s.CorrelationID = "tags of "+name+" can be listed", correlationOf(resp)
+	}
+	if known {
+		s.Seen += "; granted: " + strings.Join(actions, " ")
+	}
+}
+
+// push reads the right from the access token, or tries it.
+func (d *doctor) push(ctx context.Context, s *DoctorStep) {
+	name := d.options.Repository
+	if name == "" {
+		s.skip(noRepository)
+		return
+	}
+	grant, err := d.granted(ctx)
+	if err != nil {
+		s.fail(opStartUpload, err)
+		return
+	}
+	if d.options.TryPush {
+		d.tryPush(ctx, s, &grant)
+		return
+	}
+	switch actions, known := grant.Actions("repository", name); {
+	case !known:
+		s.skip("the access token does not say; DoctorOptions.TryPush finds out")
+	case slices.Contains(actions, "push") && slices.Contains(actions, "pull") || slices.Contains(actions, "*"):
+		s.Seen = "granted on " + name
+	default:
+		s.Err, s.Seen = ErrMissingAction, "not granted on "+name
+		s.warn("where the identity is to push: give it AcrPush (ABAC: Container Registry Repository Writer; repository token: content/write and content/read)")
+	}
+}
+
+// tryPush starts an upload and cancels it.
+func (d *doctor) tryPush(ctx context.Context, s *DoctorStep, grant *auth.Grant) {
+	name := d.options.Repository
+	resp, err := d.send(ctx, opStartUpload, grant, opStartUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.StartUploadWithBody(ctx, name, &gen.StartUploadParams{}, "application/octet-stream", nil, edit)
+	})
+	if err != nil {
+		s.fail(opStartUpload, err)
+		return
+	}
+	wire.Drain(resp)
+	s.CorrelationID = correlationOf(resp)
+	at, err := wire.UploadLocation(resp, d.client.login, name)
+	if err != nil {
+		s.fail(opStartUpload, err)
+		return
+	}
+	resp, err = d.send(ctx, opCancelUpload, grant, opCancelUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.CancelUpload(ctx, name, "session", edit, func(_ context.Context, r *http.Request) error {
+			r.URL = at
+			return nil
+		})
+	})
+	if err != nil {
+		s.fail(opCancelUpload, err)
+		s.Seen = "an upload was started, but not cancelled: " + s.Seen
+		s.warn("pushing works; the registry drops the upload by itself after some days")
+		return
+	}
+	wire.Drain(resp)
+	s.Seen = "an upload to " + name + " was started and cancelled"
+}
