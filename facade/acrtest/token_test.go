@@ -18,6 +18,14 @@ type client struct {
 	t    testing.TB
 	s    *acrtest.Server
 	http *http.Client
+	url  string // where there is no emulator
+}
+
+func (c *client) endpoint() string {
+	if c.s == nil {
+		return c.url
+	}
+	return c.s.Endpoint()
 }
 
 func newClient(t testing.TB, opts ...acrtest.Option) *client {
@@ -48,7 +56,7 @@ func (c *client) do(req *http.Request) answer {
 
 func (c *client) request(method, path, token string, body io.Reader) *http.Request {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.s.Endpoint()+path, body)
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.endpoint()+path, body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
