@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// program runs the program until the test ends, and gives what it printed.
+func program(t *testing.T, args ...string) started {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, args, in, io.Discard)
+		in.CloseWithError(err)
+		done <- err
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s started
+	if err := json.Unmarshal(line, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// clientOf trusts what the program wrote, as a client in any language does.
+func clientOf(t *testing.T, s started) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		t.Fatal("no certificate in the CA file")
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func TestProgram(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	s := program(t, "-listen", "127.0.0.1:0", "-ca-file", file, "-anonymous=false")
+	if s.CAFile != file || s.EntraToken == "" || s.Tenant == "" || s.ClientSecret == "" || s.Anonymous || !strings.HasPrefix(s.StorageEndpoint, "https://localhost:") {
+		t.Errorf("%+v", s)
+	}
+	client := clientOf(t, s)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Endpoint+"/acr/v1/_catalog", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(s.Username, s.Password)
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte("repositories")) {
+		t.Errorf("%d %s %v", resp.StatusCode, body, err)
+	}
+	anonymous := strings.NewReader("grant_type=password&scope=registry:catalog:*&service=" + s.LoginServer)
+	resp, err = client.Post(s.Endpoint+"/oauth2/token", "application/x-www-form-urlencoded", anonymous)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an anonymous token: %d", resp.StatusCode)
+	}
+}
+
+// What one run stored, the next one has.
+func TestProgramRestarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	names := func(s started, method, path string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, s.Endpoint+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("me", "secret")
+		resp, err := clientOf(t, s).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	const empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	t.Run("first", func(t *testing.T) {
+		s := program(t, "-dir", dir, "-admin", "me:secret")
+		if status, body := names(s, http.MethodPost, "/v2/kept/blobs/uploads/?digest="+empty); status != http.StatusCreated {
+			t.Fatalf("%d %s", status, body)
+		}
+	})
+	t.Run("second", func(t *testing.T) {
+		s := program(t, "-dir", dir, "-admin", "me:secret")
+		if status, _ := names(s, http.MethodHead, "/v2/kept/blobs/"+empty); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"-sku", "Gold"}, {"-nonsense"}, {"argument"}, {"-listen", "0.0.0.0:0"}, {"-token", "name"}, {"-latency", "soon"}, {"-max-body", "-1"}, {"-admin", "me"},
+		{"-ca-file", "/nowhere/at/all.pem"},
+	} {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%q: no error", args)
+		}
+	}
+	if err := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: %v", err)
+	}
+}
