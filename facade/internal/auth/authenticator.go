@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,8 +62,8 @@ type Authenticator struct {
 	wide    *scopeSet // nil: tokens go by scope
 	wideOff atomic.Bool
 
-	learnedMu sync.RWMutex
-	learned   map[string]*scopeSet // by method and what was asked for
+	learned  atomic.Pointer[map[string]*scopeSet] // by method and what was asked for
+	learning sync.Mutex
 }
 
 // New returns an Authenticator. Nothing is sent.
@@ -82,7 +83,6 @@ func New(c Config) (*Authenticator, error) {
 		audience:   c.Audience,
 		arm:        c.ARMAudience,
 		log:        c.Logger,
-		learned:    map[string]*scopeSet{},
 	}
 	if a.audience == "" {
 		a.audience = DefaultAudience
@@ -148,8 +148,10 @@ func (a *Authenticator) isWide(set *scopeSet) bool {
 	return a.wide != nil && !a.wideOff.Load() && len(set.scopes) > 0 && a.wide.covers(set)
 }
 
+// noWide gives the registry-wide token up.
 func (a *Authenticator) noWide(ctx context.Context, why string) {
-	if a.wideOff.CompareAndSwap(false, true) {
+	if a.wide != nil && a.wideOff.CompareAndSwap(false, true) {
+		a.access.remove(a.wide)
 		a.log.LogAttrs(ctx, slog.LevelInfo, "registry-wide token not usable, tokens go by repository", slog.String("registry", a.login.Host), slog.String("reason", why))
 	}
 }
@@ -178,6 +180,9 @@ func (l Login) GoString() string { return l.String() }
 
 // Format prints String for every verb.
 func (l Login) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) }
+
+// MarshalJSON is String: loggers encode what holds a Login without asking it otherwise.
+func (l Login) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
 // LogValue is String.
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }

@@ -107,9 +107,11 @@ func (c *cache) touch(s *slot) {
 	}
 }
 
-// clear forgets all tokens.
-func (c *cache) clear() {
+// remove takes out the slot of the set, and what leads to it.
+func (c *cache) remove(set *scopeSet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.slots.Store(&map[string]*slot{})
+	slots := maps.Clone(*c.slots.Load())
+	maps.DeleteFunc(slots, func(_ string, s *slot) bool { return s.set.key == set.key })
+	c.slots.Store(&slots)
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -115,22 +116,26 @@ func (a *Authenticator) note(ctx context.Context, c challenge) {
 
 // recall returns what the registry is known to ask for such a request.
 func (a *Authenticator) recall(method string, set *scopeSet) *scopeSet {
-	a.learnedMu.RLock()
-	defer a.learnedMu.RUnlock()
-	if len(a.learned) == 0 {
+	known := a.learned.Load()
+	if known == nil {
 		return set
 	}
-	if grown, ok := a.learned[method+" "+set.key]; ok {
+	if grown, ok := (*known)[method+" "+set.key]; ok {
 		return grown
 	}
 	return set
 }
 
-// learn remembers what the registry asks for such a request.
+// learn remembers what the registry asks for such a request. It happens once per operation our table has wrong, so the map is copied and reading takes no lock.
 func (a *Authenticator) learn(method string, set, grown *scopeSet) {
-	a.learnedMu.Lock()
-	defer a.learnedMu.Unlock()
-	if len(a.learned) < maxLearned {
-		a.learned[method+" "+set.key] = grown
+	a.learning.Lock()
+	defer a.learning.Unlock()
+	known := map[string]*scopeSet{}
+	if old := a.learned.Load(); old != nil {
+		known = maps.Clone(*old)
+	}
+	if len(known) < maxLearned {
+		known[method+" "+set.key] = grown
+		a.learned.Store(&known)
 	}
 }
