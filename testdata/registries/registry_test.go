@@ -3,6 +3,7 @@
 package registries_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -97,11 +98,18 @@ func serve(t *testing.T, program string) dialer {
 	ctx, stop := context.WithCancel(context.Background())
 	registry := exec.CommandContext(ctx, program, "serve", name)
 	registry.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
-	registry.Stderr = os.Stderr
+	var log bytes.Buffer
+	registry.Stderr = &log
 	if err := registry.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(); _ = registry.Wait() })
+	t.Cleanup(func() {
+		stop()
+		_ = registry.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", program, log.Bytes())
+		}
+	})
 	await(t, address)
 	return front(t, address)
 }

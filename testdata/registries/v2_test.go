@@ -30,7 +30,9 @@ var registries = []struct {
 }{
 	{name: "emulator", start: startEmulator},
 	{name: "distribution v3", start: startDistribution},
-	{name: "Debian docker-registry", start: startDebian},
+	{name: "Debian docker-registry", start: startDebian, differs: map[string]string{
+		"tags by pages": "2.8 lists tags in no order and knows no pages of them",
+	}},
 }
 
 // checks each use a repository of their own.
@@ -166,16 +168,17 @@ func uploadTwice(ctx context.Context, e *env) error {
 
 func resumeUpload(ctx context.Context, e *env) error {
 	content := noise(3 << 20)
-	w, err := e.repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 1 << 20})
+	acknowledged := make(chan acr.Checkpoint, 3)
+	w, err := e.repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { acknowledged <- cp }})
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(content[:2<<20]); err != nil {
+	if _, err := w.Write(content[:1<<20+1]); err != nil { // a chunk, and a byte that stays with the writer
 		return err
 	}
-	cp, err := w.Checkpoint()
-	if err != nil {
-		return err
+	cp := <-acknowledged
+	if cp.Offset != 1<<20 {
+		return fmt.Errorf("a checkpoint at %d, want %d", cp.Offset, 1<<20)
 	}
 	resumed, err := e.other.Repository(e.name).ResumeUpload(ctx, cp, nil)
 	if err != nil {
@@ -213,6 +216,9 @@ func cancelUpload(ctx context.Context, e *env) error {
 
 func uploadWrongDigest(ctx context.Context, e *env) error {
 	_, err := e.repository.UploadBlob(ctx, strings.NewReader("one"), &acr.UploadOptions{Digest: digest.FromString("another"), TrustDigest: true})
+	if errors.Is(err, acr.ErrDigestMismatch) { // found here, before the registry had to
+		return nil
+	}
 	return want(err, acr.ErrDigestInvalid)
 }
 

@@ -117,7 +117,7 @@ func (m *meter) table(w io.Writer) error {
 }
 
 func (s *step) cells() []any {
-	return []any{s.name, s.registry.Load(), s.tokens.Load(), s.storage.Load(), size(s.sent.Load()), size(s.received.Load()), s.took.Round(time.Millisecond)}
+	return []any{s.name, s.registry.Load(), s.tokens.Load(), s.storage.Load(), size(s.sent.Load()), size(s.received.Load()), fmt.Sprintf("%.3f s", s.took.Seconds())}
 }
 
 // size is a number of bytes for people.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -33,6 +35,7 @@ type file struct {
 	path string // on disk
 	size int64
 	mode fs.FileMode
+	sum  digest.Digest // of the content, as it was packed
 }
 
 // layer is what becomes one blob.
@@ -113,21 +116,22 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(goMod), nil
 }
 
-// pack divides files into layers: the biggest as they are, the rest in one tar, which is written to scratch.
+// pack divides files into layers: the biggest as they are, the rest in one tar, which is written to scratch. Of each file it
+// notes what was packed: it may be edited while the tour is under way.
 func pack(files []file, scratch string) (layers []layer, err error) {
 	if len(files) == 0 {
 		return nil, errors.New("there are no files to pack")
 	}
-	bySize := slices.Clone(files)
-	slices.SortFunc(bySize, func(a, b file) int { return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name)) })
-	var small []file
-	for i, f := range bySize {
-		if f.size < bigFile || i >= maxBigFiles {
-			small = append(small, bySize[i:]...)
-			break
+	slices.SortFunc(files, func(a, b file) int { return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name)) })
+	big := 0
+	for ; big < len(files) && big < maxBigFiles && files[big].size >= bigFile; big++ {
+		f := &files[big]
+		if f.size, f.sum, err = copyFile(io.Discard, f.path); err != nil {
+			return nil, err
 		}
 		layers = append(layers, layer{title: f.name, mediaType: mediaTypeFile, path: f.path, size: f.size, files: 1})
 	}
+	small := files[big:]
 	if len(small) == 0 {
 		return layers, nil
 	}
@@ -150,24 +154,32 @@ func pack(files []file, scratch string) (layers []layer, err error) {
 // writeTar writes names, modes and contents, and no more: the same files make the same bytes.
 func writeTar(w io.Writer, files []file) error {
 	tw := tar.NewWriter(w)
-	for _, f := range files {
+	for i := range files {
+		f := &files[i]
+		var content bytes.Buffer // the header goes first, with the size that is then read
+		var err error
+		if f.size, f.sum, err = copyFile(&content, f.path); err != nil {
+			return err
+		}
 		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: f.size, Mode: int64(f.mode)}); err != nil {
 			return err
 		}
-		if err := copyFile(tw, f.path); err != nil {
-			return fmt.Errorf("pack %s: %w", f.name, err)
+		if _, err := content.WriteTo(tw); err != nil {
+			return err
 		}
 	}
 	return tw.Close()
 }
 
-func copyFile(w io.Writer, name string) error {
+// copyFile writes a file's content to w, and says how much it was and what.
+func copyFile(w io.Writer, name string) (int64, digest.Digest, error) {
 	r, err := os.Open(name)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, r.Close())
+	sum := digest.Canonical.Digester()
+	n, err := io.Copy(io.MultiWriter(w, sum.Hash()), r)
+	return n, sum.Digest(), errors.Join(err, r.Close())
 }
 
 // unpack writes the files of a tar below dir; the root keeps what the tar names inside.
@@ -211,8 +223,8 @@ func unpackFile(root *os.Root, h *tar.Header, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// compare demands that dir holds exactly these files, byte for byte, and returns how many bytes it compared.
-func compare(files []file, dir string) (int64, error) {
+// compare demands that dir holds exactly these files, byte for byte, and returns how many bytes that are.
+func compare(files []file, dir string) (total int64, err error) {
 	found, err := collect(dir, "")
 	if err != nil {
 		return 0, err
@@ -220,43 +232,15 @@ func compare(files []file, dir string) (int64, error) {
 	if len(found) != len(files) {
 		return 0, fmt.Errorf("%d files came back of %d", len(found), len(files))
 	}
-	var total int64
 	for _, f := range files {
-		n, err := sameContent(f.path, filepath.Join(dir, filepath.FromSlash(f.name)))
-		if err != nil {
-			return total, fmt.Errorf("%s: %w", f.name, err)
+		n, sum, err := copyFile(io.Discard, filepath.Join(dir, filepath.FromSlash(f.name)))
+		switch {
+		case err != nil:
+			return total, err
+		case n != f.size || sum != f.sum:
+			return total, fmt.Errorf("%s came back with other content", f.name)
 		}
 		total += n
 	}
 	return total, nil
 }
-
-func sameContent(a, b string) (n int64, err error) {
-	fa, err := os.Open(a)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, fa.Close()) }()
-	fb, err := os.Open(b)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, fb.Close()) }()
-	bufA, bufB := make([]byte, 128<<10), make([]byte, 128<<10)
-	for {
-		na, errA := io.ReadFull(fa, bufA)
-		nb, errB := io.ReadFull(fb, bufB)
-		n += int64(na)
-		if na != nb || string(bufA[:na]) != string(bufB[:nb]) {
-			return n, errors.New("the content differs")
-		}
-		if ended(errA) && ended(errB) {
-			return n, nil
-		}
-		if err := errors.Join(errA, errB); err != nil {
-			return n, err
-		}
-	}
-}
-
-func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -195,7 +195,7 @@ func (t *tour) lock(ctx context.Context) error {
 		return fmt.Errorf("the delete of a locked tag was not refused as locked: %w", err)
 	}
 	t.say("   the delete was refused, and errors.Is(err, acr.ErrLocked) says why:")
-	t.say("     %v", err)
+	t.say("%s", wrap(err.Error(), "     ", 100))
 	return nil
 }
 
@@ -314,4 +314,18 @@ func enabled(b bool) string {
 		return "enabled"
 	}
 	return "disabled"
+}
+
+// wrap breaks a text into indented lines of at most width characters, as far as its words allow.
+func wrap(text, indent string, width int) string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(indent)+len(line)+1+len(word) > width {
+			lines = append(lines, indent+line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return strings.Join(append(lines, indent+line), "\n")
 }
