@@ -25,15 +25,8 @@ type list[T any] struct {
 	keep   url.Values // what every page's query has to hold, though a Link may have lost it
 }
 
-// page is one page as it came.
-type page struct {
-	reply
-	next *url.URL // nil at the end
-	err  error
-}
-
-// all is the list as a sequence. From the second page on the next page is asked for while the caller is busy with the one before it:
-// who leaves in the middle of the first page has paid for one request, who leaves later for at most one that was not needed.
+// all is the list as a sequence. A page is asked for when the caller wants its first entry: nothing is fetched ahead, which would gain
+// nothing (decoding a page takes half a millisecond) and cost those who leave early a request.
 func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -42,9 +35,6 @@ func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 			return
 		}
 		w := walk[T]{list: l, seen: make(map[uint64]struct{}), seed: maphash.MakeSeed()}
-		ctx, cancel := context.WithCancel(ctx)
-		defer w.settle()
-		defer cancel()
 		var items []T
 		for {
 			var err error
@@ -67,62 +57,34 @@ func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 // walk is the state of one pass through a list.
 type walk[T any] struct {
 	list[T]
-	path    string   // of the first page: every other must have the same
-	next    *url.URL // of the page to come; nil before the first and after the last
-	pages   int
-	seen    map[uint64]struct{} // hashes of the links followed
-	seed    maphash.Seed
-	buffers [2][]byte
-	ahead   chan page // a page on its way, or nil
+	path  string   // of the first page: every other must have the same
+	next  *url.URL // of the page to come; nil before the first and after the last
+	pages int
+	seen  map[uint64]struct{} // hashes of the links followed
+	seed  maphash.Seed
+	buf   []byte // of the page before, used again
 }
 
-// page gives the entries of the next page.
+// page gives the entries of the next page; one that is cut short is asked for once more.
 func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
-	at := w.next
-	p := w.take(ctx)
-	if p.err != nil {
-		return into, p.err
-	}
-	w.pages++
-	if err := w.follow(p.next); err != nil {
-		return into, err
-	}
-	if w.next != nil && w.pages > 1 {
-		w.ahead = make(chan page, 1)
-		go func(at *url.URL, slot int, ahead chan<- page) { ahead <- w.fetch(ctx, at, slot) }(w.next, w.pages, w.ahead)
-	}
-	items, err := w.decode(p.reply, into)
-	if errors.Is(err, errCutShort) {
-		if p = w.fetch(ctx, at, w.pages-1); p.err != nil {
-			return into, p.err
+	for again := false; ; again = true {
+		got, next, err := w.fetch(ctx, w.next)
+		if err != nil {
+			return into, err
 		}
-		items, err = w.decode(p.reply, into)
-	}
-	if err != nil {
-		return into, w.op.malformed(err)
-	}
-	return items, nil
-}
-
-// take waits for the page on its way, or fetches it.
-func (w *walk[T]) take(ctx context.Context) page {
-	if w.ahead == nil {
-		return w.fetch(ctx, w.next, w.pages)
-	}
-	p := <-w.ahead // its request ends with ctx
-	w.ahead = nil
-	return p
-}
-
-// settle waits for a page on its way that nobody wants any more; its request has been cancelled.
-func (w *walk[T]) settle() {
-	if w.ahead != nil {
-		<-w.ahead
+		items, err := w.decode(got, into)
+		switch {
+		case err == nil:
+			w.pages++
+			return items, w.follow(next)
+		case again || !errors.Is(err, errCutShort):
+			return into, w.op.malformed(err)
+		}
 	}
 }
 
-// fetch asks for the page at a link, or for the first; slot chooses a buffer that the page before it does not use.
-func (w *walk[T]) fetch(ctx context.Context, at *url.URL, slot int) (p page) {
+// fetch asks for the page at a link, or for the first.
+func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.URL, err error) {
 	edit := func(_ context.Context, r *http.Request) error {
 		if at == nil {
 			w.path = r.URL.Path
@@ -131,17 +93,16 @@ func (w *walk[T]) fetch(ctx context.Context, at *url.URL, slot int) (p page) {
 		}
 		return nil
 	}
-	buf := &w.buffers[slot%2]
-	p.reply, p.err = w.client.read(ctx, w.op, w.name, maxPageSize, *buf,
+	got, err = w.client.read(ctx, w.op, w.name, maxPageSize, w.buf,
 		func(ctx context.Context) (*http.Response, error) { return w.first(ctx, edit) },
 		func(resp *http.Response) (err error) {
-			p.next, err = wire.NextLink(resp, w.client.login, w.path)
+			next, err = wire.NextLink(resp, w.client.login, w.path)
 			return err
 		})
-	if p.err == nil {
-		*buf = p.body
+	if err == nil {
+		w.buf = got.body
 	}
-	return p
+	return got, next, err
 }
 
 // follow notes where the next page is, unless the list goes in circles or past its limit.
