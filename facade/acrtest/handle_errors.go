@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +18,8 @@ type object struct{}
 // refuse answers with what the store refused. Errors that depend on how the object was named are answered where that is known.
 func (s *Server) refuse(w http.ResponseWriter, rt route, err error) {
 	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		// The caller went while it waited; nobody is left to tell.
 	case errors.Is(err, store.ErrDisallowed):
 		s.fail(w, http.StatusMethodNotAllowed, "REGISTRY_DISALLOWED_OPERATION", disallowed, object{})
 	case errors.Is(err, store.ErrRepositoryUnknown):

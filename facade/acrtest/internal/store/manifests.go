@@ -21,7 +21,8 @@ func (m *manifest) bare() Manifest {
 	return p
 }
 
-// PutManifest stores a manifest and points its tags at it, all or nothing. Storing it again renews its time of update.
+// PutManifest stores a manifest and points its tags at it, all or nothing. Storing it again renews its time of update, unless it is
+// locked against writes; a lock on the manifest does not keep a tag from pointing at it.
 //
 // Errors: ErrDigestMismatch, ErrManifestInvalid, *MissingError; ErrDisallowed when the repository or a tag is locked, an existing
 // tag may not move, or the same manifest lies soft-deleted.

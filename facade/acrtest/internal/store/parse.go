@@ -36,17 +36,14 @@ type wireManifest struct {
 // parse makes sure of a push's digest and reads the manifest, and the platform from its configuration if that is in the
 // repository. No lock is held.
 func (st *Store) parse(name string, p Push) (*Manifest, error) {
-	want := p.Digest
-	algorithm := digest.SHA256
-	if want != "" {
-		algorithm = want.Algorithm()
-		if !algorithm.Available() {
+	got := digest.FromBytes(p.Content)
+	if p.Digest != "" && p.Digest != got {
+		if p.Digest.Validate() != nil {
 			return nil, ErrDigestMismatch
 		}
-	}
-	got := algorithm.FromBytes(p.Content)
-	if want != "" && got != want {
-		return nil, ErrDigestMismatch
+		if got = p.Digest.Algorithm().FromBytes(p.Content); p.Digest != got {
+			return nil, ErrDigestMismatch
+		}
 	}
 	if p.Parsed != nil {
 		m := *p.Parsed

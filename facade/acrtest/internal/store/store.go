@@ -168,6 +168,7 @@ func (st *Store) commit(rec *record) error {
 	}
 	if st.replica != nil {
 		st.replica.queue(st.pool, rec)
+		st.replica.advance(st.pool, st.opts.Now())
 	}
 	st.primary.apply(rec)
 	return nil

@@ -139,13 +139,11 @@ func (u *Upload) Append(r io.Reader) (n int64, err error) {
 		return 0, err
 	}
 	for {
-		b := u.sink.buffer()
-		m, err := r.Read(b)
+		m, err := fill(u.sink.buffer(), r, h)
 		if m > 0 {
-			h.Write(b[:m])
-			if werr := u.sink.written(m); werr != nil {
-				u.hash = nil // the bytes are counted again from what was written
-				return n, werr
+			if err := u.sink.written(m); err != nil {
+				u.hash = nil // it is computed anew from what was written
+				return n, err
 			}
 			n += int64(m)
 		}
@@ -156,6 +154,18 @@ func (u *Upload) Append(r io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
+}
+
+// fill reads until b is full, for a connection gives little at a time and the disk is to be asked seldom. The hash sees each piece
+// while it is warm.
+func fill(b []byte, r io.Reader, h hash.Hash) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		h.Write(b[n : n+m])
+		n += m
+	}
+	return n, err
 }
 
 // hasher returns the state of the hash, computed anew for a session of an earlier run.
@@ -192,8 +202,11 @@ func (u *Upload) Digest() (digest.Digest, error) {
 // Commit makes what has arrived a blob of the repository and ends the session, also when the digest is another: then the bytes are
 // lost.
 //
-// Errors: ErrDigestMismatch, or what the file system says; after that the session goes on.
+// Errors: ErrDigestMismatch; that of a digest that is none, which leaves the session as it was; or what the file system says.
 func (u *Upload) Commit(want digest.Digest) (Blob, error) {
+	if err := want.Validate(); err != nil {
+		return Blob{}, err
+	}
 	got, err := u.digest(want.Algorithm())
 	if err != nil {
 		return Blob{}, err
