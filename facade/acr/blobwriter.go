@@ -157,10 +157,10 @@ func (b *BlobWriter) Cancel() error {
 	return nil
 }
 
-// Close ends the writer and leaves the upload at the registry open, to be gone on with by ResumeUpload from the last Checkpoint. After
-// Commit or Cancel it does nothing.
+// Close ends the writer, once the chunks that are full have been sent, and leaves the upload at the registry open: ResumeUpload goes on
+// with it from the last Checkpoint. After Commit or Cancel it does nothing.
 func (b *BlobWriter) Close() error {
-	b.w.Abort(b.ctx, true)
+	err := b.w.Close()
 	b.finish()
-	return nil
+	return transferred("UploadChunk", err)
 }

@@ -143,17 +143,33 @@ func (w *Writer) finish(dgst digest.Digest, size int64) (Result, error) {
 	}
 }
 
-// Abort ends the writer and, if it is not committed, its session; with keep the session is left for a later ResumeWriter. It can be
-// called at any time and more than once.
+// Abort ends the writer and, if it is not committed, its session. With keep the session is left for a later ResumeWriter. It can be called
+// more than once, also while ReadStream has left a Read alone.
 func (w *Writer) Abort(ctx context.Context, keep bool) {
 	w.cancel(ErrClosed)
 	if w.running {
 		<-w.done
 	}
-	w.closed = true
 	if !keep {
 		w.u.cancel(ctx)
 	}
+}
+
+// Close ends the writer after the chunks that are full have been sent, and leaves the session for a later ResumeWriter. A chunk that is
+// broken off in the middle would cost some registries the session.
+func (w *Writer) Close() error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	if !w.running {
+		w.cancel(ErrClosed)
+		return nil
+	}
+	close(w.full)
+	<-w.done
+	w.cancel(ErrClosed)
+	return w.sendErr
 }
 
 // window is the part of a stream that is held in memory, and what was spooled before it.

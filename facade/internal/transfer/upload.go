@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 )
-
-// hashRate is a cautious guess at how many bytes are hashed in a second: what is worth hashing to save a round trip.
-const hashRate = 1 << 30
 
 // Result is what an upload came to.
 type Result struct {
@@ -209,8 +205,7 @@ func (f *fileUpload) session(ctx context.Context) error {
 	return f.commit(ctx, f.digest, data, 0, f.size, !f.Limits.noTail.Load())
 }
 
-// tail tells whether the rest can go with the commit at once: it fits one request, and hashing it first takes less than the round trip
-// that is saved.
+// tail tells whether the rest can go with the commit at once: it fits one request, and its hash is there or about to be.
 func (f *fileUpload) tail() bool {
 	rest := f.size - f.acked
 	if f.Limits.noTail.Load() || rest > f.uploader.size() {
@@ -219,7 +214,7 @@ func (f *fileUpload) tail() bool {
 	if f.ahead == nil {
 		return true
 	}
-	return rest <= f.tune.Whole/4 || time.Duration(rest)*time.Second/hashRate < f.trip
+	return rest <= f.tune.Ahead // so far the hash is ahead of the sending
 }
 
 // hashing is the algorithm to hash with.

@@ -66,7 +66,6 @@ type uploader struct {
 	sent     int64 // end of what was sent in this session
 	chunk    int64
 	least    int64
-	trip     time.Duration // what opening the session took
 	acks     func()        // called when acked has grown
 	grow     bool
 	restarts int
@@ -94,10 +93,8 @@ func (u *uploader) begin(ctx context.Context) error {
 		return nil
 	}
 	for p := (patience{}); ; {
-		began := time.Now()
 		s, err := u.Start(ctx)
 		if err == nil {
-			u.trip = time.Since(began)
 			u.enter(s, 0)
 			return nil
 		}

@@ -184,8 +184,11 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 
 // room returns the next piece of the buffer to be filled, after sending the buffer off when it is full.
 func (w *Writer) room() ([]byte, error) {
-	if w.err == nil && w.closed {
+	if w.err == nil && (w.closed || w.ctx.Err() != nil) {
 		w.err = ErrClosed
+		if !w.closed && !errors.Is(context.Cause(w.ctx), ErrClosed) {
+			w.err = cause(w.ctx)
+		}
 	}
 	if w.err != nil {
 		return nil, w.err

@@ -1,0 +1,153 @@
+package acr_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// TestBlobWriterResume: an upload is gone on with by another client, from a checkpoint in JSON.
+func TestBlobWriterResume(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	ctx := t.Context()
+	want := content(5<<20 + 99)
+	opts := &acr.UploadOptions{ChunkSize: 1 << 20}
+	w, err := newClient(t, srv).Repository("big/one").StartUpload(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(want[:3<<20+7]); err != nil {
+		t.Fatal(err)
+	}
+	if w.Offset() != 3<<20+7 {
+		t.Errorf("offset %d", w.Offset())
+	}
+	for { // until the registry has something
+		cp, err := w.Checkpoint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cp.Offset > 0 {
+			break
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cp, err := w.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := json.Marshal(cp)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var loaded acr.Checkpoint
+	if err := json.Unmarshal(saved, &loaded); err != nil {
+		t.Fatal(err)
+	}
+	r := newClient(t, srv).Repository("big/one")
+	srv.Ledger().Reset()
+	again, err := r.ResumeUpload(ctx, loaded, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Cancel()
+	if again.Offset() != loaded.Offset {
+		t.Errorf("goes on at %d, the checkpoint is at %d", again.Offset(), loaded.Offset)
+	}
+	if _, err := again.ReadFrom(bytes.NewReader(want[again.Offset():])); err != nil {
+		t.Fatal(err)
+	}
+	desc, err := again.Commit()
+	if err != nil || desc.Digest != digest.FromBytes(want) {
+		t.Fatalf("%+v %v", desc, err)
+	}
+	sent := int64(0)
+	for _, q := range srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
+		sent += q.BytesIn
+	}
+	if sent > int64(len(want))-loaded.Offset {
+		t.Errorf("%d bytes were sent, %d were missing", sent, int64(len(want))-loaded.Offset)
+	}
+	if got := download(t, r, desc.Digest); !bytes.Equal(got, want) {
+		t.Error("another content came back")
+	}
+	if _, err := again.Write(nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := again.Write([]byte("x")); !errors.Is(err, acr.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrUploadLost) {
+		t.Errorf("what is complete was gone on with: %v", err)
+	}
+	if _, err := newClient(t, srv).Repository("another/one").ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Errorf("in another repository: %v", err)
+	}
+	loaded.Location = "https://attacker.example/v2/big/one/blobs/uploads/x"
+	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrForeignOrigin) {
+		t.Errorf("at another host: %v", err)
+	}
+}
+
+// TestUploadResume: an interrupted UploadBlob of a file is gone on with from the checkpoint that it gave.
+func TestUploadResume(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	ctx := t.Context()
+	want := content(12 << 20)
+	var last *acr.Checkpoint
+	opts := &acr.UploadOptions{ChunkSize: 2 << 20, Checkpoint: func(cp acr.Checkpoint) { last = &cp }}
+	srv.On("UploadChunk").Nth(4).Status(403).Code("DENIED", "not any more")
+	if _, err := newClient(t, srv).Repository("big/two").UploadBlob(ctx, bytes.NewReader(want), opts); !errors.Is(err, acr.ErrDenied) {
+		t.Fatal(err)
+	}
+	if last == nil || last.Offset == 0 {
+		t.Fatalf("%+v", last)
+	}
+	srv.Ledger().Reset()
+	r := newClient(t, srv).Repository("big/two")
+	opts.Resume = last
+	desc, err := r.UploadBlob(ctx, bytes.NewReader(want), opts)
+	if err != nil || desc.Digest != digest.FromBytes(want) {
+		t.Fatalf("%+v %v", desc, err)
+	}
+	if n := srv.Ledger().Count("UploadChunk"); n != 2 {
+		t.Errorf("%d chunks, 2 were missing before the last", n)
+	}
+	// The session is complete, so that the same checkpoint leads to a new one.
+	if _, err := r.UploadBlob(ctx, bytes.NewReader(want), &acr.UploadOptions{Resume: last}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBlobWriterCancel: a cancelled upload is ended at the registry.
+func TestBlobWriterCancel(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	w, err := newClient(t, srv).Repository("a").StartUpload(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "something"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	if n := srv.Ledger().Count("CancelUpload"); n != 1 {
+		t.Errorf("%d cancelled", n)
+	}
+	if _, err := w.Commit(); err == nil {
+		t.Error("committed what was cancelled")
+	}
+}

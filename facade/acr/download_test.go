@@ -1,0 +1,240 @@
+package acr_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// memory is an io.WriterAt.
+type memory struct{ b []byte }
+
+func (m *memory) WriteAt(p []byte, off int64) (int, error) { return copy(m.b[off:], p), nil }
+
+// TestDownloads: every way to read a blob, with and without storage, over slow connections and fast ones.
+func TestDownloads(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]acrtest.Option{
+		"storage": nil, "inline": {acrtest.WithInlineBlobs()}, "slow": {acrtest.WithBandwidth(40 << 20)}, "expiring": {acrtest.WithBlobLinkLife(1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t, opts...)
+			r := newClient(t, srv).Repository("a/b")
+			for _, size := range []int{1, 70_000, 3<<20 + 11} {
+				want := content(size)
+				dgst := srv.SeedBlob(t, "a/b", want)
+				if name == "expiring" {
+					continue // a link that is never good: see TestLinkExpires
+				}
+				if got := download(t, r, dgst); !bytes.Equal(got, want) {
+					t.Errorf("GetBlob: %d bytes, another content", len(got))
+				}
+				m := &memory{make([]byte, size)}
+				desc, err := r.DownloadBlob(t.Context(), dgst, m, &acr.DownloadOptions{PartSize: 128 << 10, Size: int64(size)})
+				if err != nil || desc.Size != int64(size) || !bytes.Equal(m.b, want) {
+					t.Errorf("DownloadBlob: %+v %v", desc, err)
+				}
+				path := filepath.Join(t.TempDir(), "blob")
+				if _, err := r.DownloadBlobFile(t.Context(), dgst, path, &acr.DownloadOptions{PartSize: 256 << 10}); err != nil {
+					t.Error(err)
+				}
+				if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
+					t.Error("DownloadBlobFile: another content")
+				}
+				alone(t, filepath.Dir(path), "blob")
+				part, err := r.GetBlobRange(t.Context(), dgst, int64(size/3), int64(size/2))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(part)
+				if err != nil || !bytes.Equal(got, want[size/3:size/3+size/2]) {
+					t.Errorf("GetBlobRange: %d bytes, %v", len(got), err)
+				}
+				part.Close()
+				view, err := r.BlobReaderAt(t.Context(), dgst)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(io.NewSectionReader(view, 0, view.Size())); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("BlobReaderAt: %d bytes, %v", len(got), err)
+				}
+			}
+			srv.Ledger().NoCredentialLeft(t)
+		})
+	}
+}
+
+// alone demands that the directory has the named files and no others.
+func alone(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(names, " ") {
+		t.Errorf("the directory has %q, want %q", got, names)
+	}
+}
+
+// TestLinkIsShared: the registry is asked once for the link, whatever the number of ranges, and once more when storage says it has expired.
+func TestLinkIsShared(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, acrtest.WithBandwidth(20<<20))
+	r := newClient(t, srv).Repository("a/b")
+	want := content(4 << 20)
+	dgst := srv.SeedBlob(t, "a/b", want)
+	srv.On("GetBlobContent").Nth(3).Status(403)
+	m := &memory{make([]byte, len(want))}
+	if _, err := r.DownloadBlob(t.Context(), dgst, m, &acr.DownloadOptions{PartSize: 256 << 10}); err != nil || !bytes.Equal(m.b, want) {
+		t.Fatal(err)
+	}
+	if n := srv.Ledger().Count("GetBlob"); n != 2 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+	connections := map[int64]bool{}
+	for _, q := range srv.Ledger().Requests("GetBlobContent") {
+		connections[q.Connection] = true
+	}
+	if len(connections) < 4 {
+		t.Errorf("%d connections for ranges in parallel", len(connections))
+	}
+}
+
+// TestEmptyBlobCostsNothing: it is known without asking.
+func TestEmptyBlobCostsNothing(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	r := newClient(t, srv).Repository("a/b")
+	empty := digest.FromBytes(nil)
+	if got := download(t, r, empty); len(got) != 0 {
+		t.Error(got)
+	}
+	path := filepath.Join(t.TempDir(), "empty")
+	if _, err := r.DownloadBlobFile(t.Context(), empty, path, nil); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Error(err)
+	}
+	if n := len(srv.Ledger().Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestDownloadContinues: a broken-off download to a file is continued by the next call, and what was tampered with meanwhile is found out.
+func TestDownloadContinues(t *testing.T) {
+	t.Parallel()
+	for _, tamper := range []bool{false, true} {
+		srv := newServer(t)
+		r := newClient(t, srv).Repository("a/b")
+		want := content(4 << 20)
+		dgst := srv.SeedBlob(t, "a/b", want)
+		dir := t.TempDir()
+		path := filepath.Join(dir, "layer.tar")
+		opts := &acr.DownloadOptions{Concurrency: 1}
+		fault := srv.On("GetBlobContent").First(100).ResetAfter(300_000)
+		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, opts); err != nil {
+			t.Fatalf("300 kB at a time: %v", err)
+		}
+		fault.Remove()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		breaks := srv.On("GetBlobContent").Nth(1).Truncate(3 << 20)
+		gone := srv.On("GetBlobContent").From(2).Status(404)
+		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, opts); err == nil {
+			t.Fatal("no error")
+		}
+		breaks.Remove()
+		gone.Remove()
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("an incomplete file has its name: %v", err)
+		}
+		partials, _ := filepath.Glob(filepath.Join(dir, ".layer.tar.*.partial"))
+		if len(partials) != 1 {
+			t.Fatalf("%q", partials)
+		}
+		if info, err := os.Stat(partials[0]); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v %v", info.Mode(), err)
+		}
+		if tamper {
+			f, err := os.OpenFile(partials[0], os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = f.WriteAt([]byte("tampered"), 100)
+			f.Close()
+		}
+		srv.Ledger().Reset()
+		var last acr.Progress
+		opts.Progress = func(p acr.Progress) { last = p }
+		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, opts); err != nil {
+			t.Fatal(err)
+		}
+		opts.Progress = nil
+		if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
+			t.Error("another content")
+		}
+		alone(t, dir, "layer.tar")
+		if limit := int64(len(want)) - 2<<20; !tamper && last.Sent > limit {
+			t.Errorf("%d bytes were fetched, at most %d were missing", last.Sent, limit)
+		}
+		if tamper && last.Restarts != 1 {
+			t.Errorf("%+v", last)
+		}
+	}
+}
+
+// TestDownloadRefusals: what is not the blob that was asked for is never called good.
+func TestDownloadRefusals(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	r := newClient(t, srv).Repository("a/b")
+	want := content(300_000)
+	dgst := srv.SeedBlob(t, "a/b", want)
+	ctx := t.Context()
+	if _, err := r.GetBlob(ctx, digest.FromString("absent"), nil); !errors.Is(err, acr.ErrBlobUnknown) {
+		t.Errorf("absent: %v", err)
+	}
+	if _, err := r.GetBlob(ctx, "sha256:abc", nil); !errors.Is(err, acr.ErrInvalidDigest) {
+		t.Errorf("no digest: %v", err)
+	}
+	if _, err := r.GetBlob(ctx, dgst, &acr.GetBlobOptions{Size: 5}); !errors.Is(err, acr.ErrSizeMismatch) {
+		t.Errorf("another size: %v", err)
+	}
+	flips := srv.On("GetBlobContent").Always().FlipByte(1234)
+	b, err := r.GetBlob(ctx, dgst, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(b); !errors.Is(err, acr.ErrDigestMismatch) {
+		t.Errorf("a wrong byte: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	path := filepath.Join(t.TempDir(), "blob")
+	if _, err := r.DownloadBlobFile(ctx, dgst, path, nil); !errors.Is(err, acr.ErrDigestMismatch) {
+		t.Errorf("a wrong byte: %v", err)
+	}
+	alone(t, filepath.Dir(path))
+	flips.Remove()
+	srv.On("GetBlobContent").Nth(1).FlipByte(1234)
+	if _, err := r.DownloadBlobFile(ctx, dgst, path, nil); err != nil {
+		t.Errorf("a byte that was wrong once: %v", err)
+	}
+}
