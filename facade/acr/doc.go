@@ -1,0 +1,42 @@
+// Package acr works with the data plane of the Azure Container Registry: repositories, tags, manifests and blobs.
+//
+// A Client is one registry under one identity; a Repository and an Artifact are handles made from it that cost nothing:
+//
+//	cred, err := azidentity.NewDefaultAzureCredential(nil)
+//	...
+//	client, err := acr.NewClient("myregistry.azurecr.io", cred, nil)
+//	...
+//	for tag, err := range client.Repository("library/hello").Tags(ctx, nil) {
+//		...
+//	}
+//
+// # Lists
+//
+// Lists are sequences: nothing is asked before they are ranged over, then one request per page of up to 1000 entries, in constant memory.
+// They end where the registry gives no link to a next page. An error comes as the last pair. Leave with break at any time; go on later
+// with After. Collect gathers a list into a slice.
+//
+// # Manifests and blobs
+//
+// Descriptors, manifests and indexes are the types of github.com/opencontainers/image-spec, digests those of
+// github.com/opencontainers/go-digest. The digest of everything that comes in is computed and compared; nothing is handed out as good
+// before that, and nothing that two readers could take for different things.
+//
+// # Errors
+//
+// What the registry refuses is an *Error: one line that names the operation, what the registry said, what to do about it where that is
+// known, and the correlation id. errors.Is finds its wire code (ErrManifestUnknown), its kind (ErrNotFound, ErrLocked, ErrThrottled) or
+// the cause of a refused sign-in (ErrFirewall, ErrNoRole); errors.As finds the *azcore.ResponseError behind it. What cannot be right is
+// refused before anything is sent, as an *ArgumentError.
+//
+// # Credentials
+//
+// A credential leaves to one place: the https origin that the client was made with, which must be an ACR host or be named in
+// ClientOptions.AllowedHosts. What the server says of realms, redirects, links and locations is not believed beyond that. Tokens are kept
+// in memory by scope, fetched once for any number of waiting calls, and renewed before they end.
+//
+// # Retries
+//
+// Requests that can be sent again are, as azcore.ClientOptions.Retry says: up to 4 times, with growing waits and what Retry-After asks for
+// up to a minute, within a budget that keeps a failing registry from being flooded. Uploads go on from what the registry says has arrived.
+package acr

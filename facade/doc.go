@@ -1,0 +1,19 @@
+// Package facade holds no code: it is the house in which the library lives. Its rooms, and what each may import:
+//
+//	acr                 the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
+//	acrtest             an Azure Container Registry in the test process
+//	internal/auth       tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
+//	internal/wire       what of a server's word is believed: origins, redirects, links, locations, bounds
+//	internal/transfer   the loops of upload and download, over interfaces of a few methods, without HTTP
+//	internal/contract   holds each exchange of a test against api/openapi.yaml
+//	cmd/tour            the demonstration
+//	cmd/acrtest         the emulated registry as a program
+//
+// The rules, each of which is a test in this folder:
+//
+//   - Only acr and internal/auth import the generated package gen, and none of its types is in an exported signature.
+//   - acr imports neither oras-go nor kin-openapi nor azidentity.
+//   - transfer knows no HTTP, wire no tokens, auth no blobs. They do not import each other, save that auth uses wire.
+//   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
+//   - contract is reached from tests alone.
+package facade
