@@ -85,6 +85,9 @@ func readRanges(t *testing.T, b store.Blob, content []byte, random *rand.Rand) {
 			t.Fatalf("range %d+%d of %d: %v", off, n, len(content), err)
 		}
 	}
+	if len(content) > 20_000 {
+		return // the reader's test goes byte by byte
+	}
 	if err := iotest.TestReader(io.NewSectionReader(r, 0, b.Size), content); err != nil {
 		t.Error(err)
 	}

@@ -2,17 +2,12 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -33,19 +28,6 @@ type Upload struct {
 	acked int64
 	gone  bool
 }
-
-// sessions are the uploads under way.
-type sessions struct {
-	store *Store
-	mu    sync.Mutex
-	all   map[string]*Upload
-	swept time.Time
-}
-
-// sweepEvery is how often the start of a session looks for expired ones.
-const sweepEvery = time.Minute
-
-func (s *sessions) init(st *Store) { s.store, s.all = st, make(map[string]*Upload) }
 
 // StartUpload starts a session.
 func (st *Store) StartUpload(name string) (*Upload, error) {
@@ -72,15 +54,6 @@ func (st *Store) newSink(id string, size int64) sink {
 		return new(memorySink)
 	}
 	return &fileSink{tree: st.tree, path: st.tree.upload(id), n: size}
-}
-
-func (s *sessions) add(u *Upload, k sink) {
-	u.store, u.sink = s.store, k
-	u.turn = make(chan struct{}, 1)
-	u.turn <- struct{}{}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all[u.ID] = u
 }
 
 // Upload returns a session of a repository.
@@ -252,87 +225,4 @@ func (u *Upload) end() {
 	if t := u.store.tree; t != nil {
 		_ = os.Remove(t.session(u.ID)) // without its bytes it is swept at the next start
 	}
-}
-
-func (s *sessions) sweepDue(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d := now.Sub(s.swept); d >= 0 && d < sweepEvery {
-		return false
-	}
-	s.swept = now
-	return true
-}
-
-// expire ends the sessions whose time is over and that no request is using.
-func (s *sessions) expire(now time.Time) (n int) {
-	s.mu.Lock()
-	var old []*Upload
-	for _, u := range s.all {
-		if u.expired(now) {
-			old = append(old, u)
-		}
-	}
-	s.mu.Unlock()
-	for _, u := range old {
-		select {
-		case <-u.turn:
-			if !u.gone {
-				u.Cancel()
-				n++
-			}
-			u.turn <- struct{}{}
-		default:
-		}
-	}
-	return n
-}
-
-// load finds the sessions that an earlier run left.
-func (s *sessions) load() error {
-	t := s.store.tree
-	files, err := os.ReadDir(t.uploads())
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f.Name(), ".json")
-		if !ok {
-			if _, err := os.Stat(t.session(f.Name())); err != nil {
-				_ = os.Remove(filepath.Join(t.uploads(), f.Name())) // bytes without a session
-			}
-			continue
-		}
-		meta, err := os.ReadFile(t.session(id))
-		u := new(Upload)
-		if err != nil || json.Unmarshal(meta, u) != nil || u.ID != id {
-			_ = os.Remove(t.session(id)) // the process ended before the session was acknowledged
-			continue
-		}
-		var size int64
-		if info, err := os.Stat(t.upload(id)); err == nil {
-			size = info.Size()
-		}
-		u.acked = -1
-		s.add(u, s.store.newSink(id, size))
-	}
-	return nil
-}
-
-// close closes the files of all sessions.
-func (s *sessions) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, u := range s.all {
-		u.sink.close()
-	}
-}
-
-// newID returns a random version 4 UUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	x := hex.EncodeToString(b[:])
-	return strings.Join([]string{x[:8], x[8:12], x[12:16], x[16:20], x[20:]}, "-")
 }
