@@ -1,0 +1,117 @@
+package acr_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Upload an image: its config, its layer, its manifest, its tag.
+func Example_uploadImage() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/hello")
+
+	config, err := repository.UploadBlob(ctx, strings.NewReader(`{"architecture":"amd64","os":"linux"}`), &acr.UploadOptions{MediaType: ocispec.MediaTypeImageConfig})
+	if err != nil {
+		log.Fatal(err)
+	}
+	layer, err := repository.UploadBlob(ctx, strings.NewReader("hello world"), &acr.UploadOptions{MediaType: ocispec.MediaTypeImageLayer})
+	if err != nil {
+		log.Fatal(err)
+	}
+	manifest, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    config,
+		Layers:    []ocispec.Descriptor{layer},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	image, err := repository.PutManifest(ctx, "demo", manifest, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("config  ", config.Digest)
+	fmt.Println("layer   ", layer.Digest)
+	fmt.Println("manifest", image.Digest)
+	// Output:
+	// config   sha256:9d99a75171aea000c711b34c0e5e3f28d3d537dd99d110eafbfbc2bd8e52c2bf
+	// layer    sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9
+	// manifest sha256:3814db98c6a7f79402c3fee82289f288ed5059bf193429bcf7ae935075b0896d
+}
+
+// Download an image: its manifest, then the blobs that it names, each verified.
+func Example_downloadImage() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	srv.SeedImage(nil, "samples/hello:demo", []byte("hello world"))
+	ctx := context.Background()
+	repository := client.Repository("samples/hello")
+	dir, err := os.MkdirTemp("", "image")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	manifest, err := repository.GetManifest(ctx, "demo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	image, err := manifest.Image()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, blob := range append([]ocispec.Descriptor{image.Config}, image.Layers...) {
+		path := filepath.Join(dir, blob.Digest.Encoded())
+		if _, err := repository.DownloadBlobFile(ctx, blob.Digest, path, nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	layer, err := os.ReadFile(filepath.Join(dir, image.Layers[0].Digest.Encoded()))
+	fmt.Printf("%s %v\n", layer, err)
+	// Output: hello world <nil>
+}
+
+// Delete an image and its blobs.
+func Example_deleteBlobs() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	srv.SeedImage(nil, "samples/hello:demo", []byte("hello world"))
+	ctx := context.Background()
+	repository := client.Repository("samples/hello")
+
+	manifest, err := repository.GetManifest(ctx, "demo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	image, err := manifest.Image()
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := repository.DeleteManifest(ctx, manifest.Descriptor.Digest); err != nil {
+		log.Fatal(err)
+	}
+	for _, blob := range append([]ocispec.Descriptor{image.Config}, image.Layers...) {
+		if err := repository.DeleteBlob(ctx, blob.Digest); err != nil {
+			log.Fatal(err)
+		}
+		_, err := repository.StatBlob(ctx, blob.Digest)
+		fmt.Println("gone:", errors.Is(err, acr.ErrBlobUnknown))
+	}
+	// Output:
+	// gone: true
+	// gone: true
+}
