@@ -42,6 +42,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Retry is for the token requests. Default: as in wire.NewRetryPolicy, 30 s per try.
 	Retry policy.RetryOptions
+	// Budget bounds the retries of token requests along with those of the client's other requests. Default: a budget of their own.
+	Budget *wire.Budget
 }
 
 // Authenticator holds the tokens of one identity at one registry. It is safe for concurrent use, and prints no secret.
@@ -100,12 +102,16 @@ func New(c Config) (*Authenticator, error) {
 		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
 		return s
 	})
-	send := c.Pipeline
+	send := doer(c.Pipeline)
 	if send == nil {
-		send = tokenPipeline(c.Transport, c.Retry)
+		budget := c.Budget
+		if budget == nil {
+			budget = wire.NewBudget()
+		}
+		send = tokenPipeline(c.Transport, c.Retry, budget)
 	}
 	var err error
-	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(doer(send)))
+	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(send))
 	return a, err
 }
 
@@ -127,20 +133,34 @@ func (a *Authenticator) token(ctx context.Context, set *scopeSet) (*token, *slot
 	if a.isWide(set) {
 		s := a.access.find(a.wide)
 		t, err := s.get(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		if t.claims.granted == nil || t.claims.granted.covers(set) {
+		switch e, ok := errors.AsType[*Error](err); {
+		case err == nil && (t.claims.granted == nil || t.claims.granted.covers(set)):
 			return t, s, nil
-		}
-		// The registry issues tokens for scopes it does not grant. It is seen in the token, without a refused request.
-		if !t.claims.granted.wildcard() {
+		case err == nil && !t.claims.granted.wildcard():
+			// The registry issues tokens for scopes it does not grant. It is seen in the token, without a refused request.
 			a.noWide(ctx, "it was not granted")
+		case err != nil && (!ok || e.Operation == opExchange || e.Operation == opEntra || !refusedScope(e)):
+			return nil, nil, err
+		case err != nil:
+			s = a.access.find(set)
+			if t, err = s.get(ctx); err == nil {
+				a.noWide(ctx, "its scope was refused")
+			}
+			return t, s, err
 		}
 	}
 	s := a.access.find(set)
 	t, err := s.get(ctx)
 	return t, s, err
+}
+
+// refusedScope says whether a token request may have been refused for what it asked.
+func refusedScope(e *Error) bool {
+	switch e.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		return !errors.Is(e, ErrFirewall)
+	}
+	return false
 }
 
 // isWide says whether the registry-wide token is to serve the set.

@@ -84,7 +84,7 @@ func (c *cell) start(ctx context.Context, soft bool) *flight {
 	c.flight = f
 	go func() {
 		defer cancel()
-		t, err, p := c.call(ctx, soft)
+		t, p, err := c.call(ctx, soft)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		f.token, f.err, f.panic = t, err, p
@@ -102,10 +102,10 @@ func (c *cell) start(ctx context.Context, soft bool) *flight {
 }
 
 // call is fetch with its panic caught.
-func (c *cell) call(ctx context.Context, soft bool) (t *token, err error, p any) { //nolint:revive // the panic is not an error
-	defer func() { p = recover() }()
+func (c *cell) call(ctx context.Context, soft bool) (t *token, panicked any, err error) {
+	defer func() { panicked = recover() }()
 	t, err = c.fetch(ctx, soft)
-	return t, err, nil
+	return t, nil, err
 }
 
 // leave takes one waiter off a fetch and ends it with the last.

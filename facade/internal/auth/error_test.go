@@ -216,7 +216,7 @@ func TestSecretsPrintRedacted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if login.Username != auth.TokenUser || login.RefreshToken == "" || login.Expires.Sub(time.Now()).Round(time.Minute) != 3*time.Hour {
+	if login.Username != auth.TokenUser || login.RefreshToken == "" || time.Until(login.Expires).Round(time.Minute) != 3*time.Hour {
 		t.Errorf("%s", login)
 	}
 	at, _ := e.AccessToken(t.Context(), "repository:a:pull")
@@ -233,7 +233,7 @@ func TestSecretsPrintRedacted(t *testing.T) {
 			t.Errorf("%.20s... was printed", s)
 		}
 	}
-	if got := e.Scrub("x " + login.RefreshToken + " y " + at + " canary-entra-token-1"); got != "x REDACTED y REDACTED REDACTED" {
+	if got := e.Scrub("x " + login.RefreshToken + " y " + at + " z canary-entra-token-1"); got != "x REDACTED y REDACTED z REDACTED" {
 		t.Error(got)
 	}
 }
@@ -345,7 +345,7 @@ func TestErrorText(t *testing.T) {
 	if !errors.Is(e, auth.ErrClockSkew) || !errors.Is(e, auth.ErrNoRole) || errors.Is(e, auth.ErrFirewall) {
 		t.Error("causes")
 	}
-	if !slices.Contains(e.Unwrap(), error(auth.ErrNoRole)) {
+	if !slices.Contains(e.Unwrap(), auth.ErrNoRole) {
 		t.Error("unwrap")
 	}
 }

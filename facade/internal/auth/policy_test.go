@@ -376,6 +376,20 @@ func TestRegistryWide(t *testing.T) {
 		c.ok(t, "repository:b:pull")
 		g.counted(t, 0, 3, 3, 1)
 	})
+	t.Run("scope refused", func(t *testing.T) {
+		t.Parallel()
+		g := newRegistry()
+		g.before = func(r *http.Request, form url.Values) *http.Response {
+			if strings.Contains(form.Get("scope"), "*") {
+				return problem(401, "UNAUTHORIZED", "no")
+			}
+			return nil
+		}
+		c := newClient(t, g, auth.Password("admin", "canary-password"), wide)
+		c.ok(t, "repository:a:pull")
+		c.ok(t, "repository:b:pull")
+		g.counted(t, 0, 3, 2, 0)
+	})
 	t.Run("an action not granted", func(t *testing.T) {
 		t.Parallel()
 		g := newRegistry()

@@ -31,12 +31,12 @@ type doer func(*http.Request) (*http.Response, error)
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
 // tokenPipeline is the road of token requests: telemetry and retries like any other request's, but no token.
-func tokenPipeline(transport policy.Transporter, retry policy.RetryOptions) func(*http.Request) (*http.Response, error) {
+func tokenPipeline(transport policy.Transporter, retry policy.RetryOptions, budget *wire.Budget) doer {
 	if retry.TryTimeout <= 0 || retry.TryTimeout > tokenTimeout {
 		retry.TryTimeout = tokenTimeout
 	}
 	p := runtime.NewPipeline("acrkit", "v0.1.0",
-		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewRetryPolicy(retry)}},
+		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget)}},
 		&policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}, Transport: transport})
 	return func(r *http.Request) (*http.Response, error) {
 		req, err := runtime.NewRequestFromRequest(r)

@@ -35,10 +35,9 @@ func (b *Budget) spend() bool {
 	defer b.mu.Unlock()
 	now := time.Now()
 	if !b.since.IsZero() {
-		if n := now.Sub(b.since) / budgetEvery; n > 0 {
-			b.left = min(b.left+float64(n), budgetCap)
-			b.since = b.since.Add(n * budgetEvery)
-		}
+		whole := now.Sub(b.since).Truncate(budgetEvery)
+		b.left = min(b.left+whole.Seconds()/budgetEvery.Seconds(), budgetCap)
+		b.since = b.since.Add(whole)
 	}
 	if b.left < 1 {
 		return false

@@ -90,6 +90,9 @@ func TestAt(t *testing.T) {
 	if got, want := r.URL.String(), "https://reg.azurecr.io/v2/a/blobs/uploads/u?_state=q%2Fw%2B%3D+x&digest=sha256%3A00"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if err := wire.At(parse(t, "https://REG.azurecr.io:443/x"))(t.Context(), r); err != nil {
+		t.Error("the same origin, written otherwise:", err)
+	}
 	if err := wire.At(parse(t, "https://evil.com/"))(t.Context(), r); !errors.Is(err, wire.ErrForeignOrigin) {
 		t.Error(err)
 	}

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -264,19 +263,4 @@ func TestGuardTakesOverRetryOptions(t *testing.T) {
 			t.Error(d)
 		}
 	})
-}
-
-func BenchmarkTransportUpload(b *testing.B) {
-	home, _ := serve(b, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	tr := transportOf(b, home, nil)
-	data := bytes.Repeat([]byte("x"), 16<<20)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		resp, err := tr.Do(request(b, wire.CallUpload, http.MethodPatch, home.URL, data))
-		if err != nil {
-			b.Fatal(err)
-		}
-		wire.Drain(resp)
-	}
 }

@@ -58,6 +58,9 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 	if o.StrictStorage {
 		t.strict = append(StorageSuffixes(), o.MoreStorage...)
 	}
+	if c, ok := base.(*http.Client); ok && c == nil {
+		base = nil
+	}
 	switch base := base.(type) {
 	case nil:
 		registry, storage := newRegistryTransport(o.HeaderTimeout), newStorageTransport(o.HeaderTimeout)
@@ -112,7 +115,7 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	if req.Host != "" && !strings.EqualFold(req.Host, req.URL.Host) {
+	if req.Host != "" && OriginOf(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}) != t.login {
 		closeBody(req)
 		return nil, refuse(ErrForeignOrigin, "Host header "+req.Host)
 	}
@@ -207,9 +210,9 @@ func (s sender) send(req *http.Request) (*http.Response, error) {
 	if cancel != nil {
 		resp.Body = &cancelBody{resp.Body, cancel}
 	}
-	if resp.Request != nil && resp.Request.URL != nil && *resp.Request.URL != *r.URL {
+	if resp.Request != nil && resp.Request.Response != nil { // set by net/http when a redirect led to the request
 		_ = resp.Body.Close()
-		return nil, refuse(ErrRedirect, "the caller's transport followed one to "+OriginOf(resp.Request.URL).String())
+		return nil, refuse(ErrRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
 	if headerSize(resp.Header) > maxHeader {
@@ -247,13 +250,18 @@ func attach(r *http.Request, body io.ReadCloser, timer *headerTimer) {
 
 // cleanError takes the query out of the URL in an error of net/http: it may be a signature.
 func cleanError(req *http.Request, err error) error {
-	var refusal *Refusal
-	if errors.As(err, &refusal) { // of the dial hook
+	if refusal, ok := errors.AsType[*Refusal](err); ok { // of the dial hook
 		return refusal
 	}
-	op := req.Method[:1] + strings.ToLower(req.Method[1:])
-	if u := (*url.Error)(nil); errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
+	}
+	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no name for it
+		return refuse(ErrTooLarge, "response header")
+	}
+	op := "Get"
+	if req.Method != "" {
+		op = req.Method[:1] + strings.ToLower(req.Method[1:])
 	}
 	return &url.Error{Op: op, URL: RedactURL(req.URL), Err: err}
 }

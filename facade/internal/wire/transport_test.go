@@ -146,6 +146,16 @@ func TestTransportSendsHomeOnly(t *testing.T) {
 	if len(rec.requests()) != 0 {
 		t.Error("something was sent")
 	}
+	named := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	}), nil)
+	same := request(t, wire.CallAPI, http.MethodGet, "https://REG.azurecr.io:443/", nil)
+	same.Host = "reg.azurecr.io"
+	resp, err := named.Do(same)
+	if err != nil {
+		t.Fatal("the same origin, written otherwise:", err)
+	}
+	wire.Drain(resp)
 }
 
 // A18: neither jar nor header.
@@ -223,8 +233,13 @@ func TestTransportBoundsErrorsAndHeaders(t *testing.T) {
 		t.Errorf("A28: %d bytes, %v", len(b), err)
 	}
 	_ = resp.Body.Close()
-	if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/header", nil)); !errors.Is(err, wire.ErrTooLarge) {
-		t.Errorf("A38: %v", err)
+	own := wire.NewTransport(parse(t, home.URL), nil, nil)
+	defer own.CloseIdleConnections()
+	wire.TrustForTest(own, home.Client())
+	for _, tr := range []*wire.Transport{tr, own} {
+		if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/header", nil)); !errors.Is(err, wire.ErrTooLarge) {
+			t.Errorf("A38: %v", err)
+		}
 	}
 }
 
