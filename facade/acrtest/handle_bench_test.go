@@ -34,7 +34,7 @@ func BenchmarkUpload(b *testing.B) {
 		b.SetBytes(benchBlob)
 		for b.Loop() {
 			for off := 0; off < benchBlob; off += benchChunk {
-				resp, err := bare.Client().Post(bare.URL, "application/octet-stream", bytes.NewReader(content[off:off+benchChunk])) //nolint:noctx // a benchmark
+				resp, err := bare.Client().Post(bare.URL, "application/octet-stream", bytes.NewReader(content[off:off+benchChunk]))
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ func TestManifest(t *testing.T) {
 	for _, reference := range []string{"latest", d.String()} {
 		for _, method := range []string{"GET", "HEAD"} {
 			a := r.want(r.send(method, "/v2/a/b/manifests/"+reference, "", "Accept", ociManifest), http.StatusOK, "Content-Type", ociManifest,
-				"Docker-Content-Digest", d.String(), "ETag", `"`+d.String()+`"`, "Content-Length", fmt.Sprint(len(content)))
+				"Docker-Content-Digest", d.String(), "ETag", `"`+d.String()+`"`, "Content-Length", strconv.Itoa(len(content)))
 			if want := map[string]string{"GET": content}[method]; a.body != want {
 				t.Errorf("%s: body %q", method, a.body)
 			}

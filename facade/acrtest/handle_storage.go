@@ -74,8 +74,8 @@ func (s *Server) signStorageURL(d digest.Digest) string {
 func (s *Server) handleStorage(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Server"] = []string{"Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"}
-	h["x-ms-request-id"] = []string{newGUID()}
-	h["x-ms-version"] = []string{storageVersion}
+	h["X-Ms-Request-Id"] = []string{newGUID()}
+	h["X-Ms-Version"] = []string{storageVersion}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.storageFail(w, http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.")
 		return
@@ -140,10 +140,10 @@ func (s *Server) serveContent(w http.ResponseWriter, r *http.Request, b store.Bl
 	h["Accept-Ranges"] = []string{"bytes"}
 	h["ETag"] = []string{tag}
 	h["Last-Modified"] = []string{"Sat, 10 Dec 2022 07:10:39 GMT"} // content is addressed by its hash: it was never modified
-	h["x-ms-blob-type"] = []string{"AppendBlob"}
-	h["x-ms-lease-state"] = []string{"available"}
-	h["x-ms-lease-status"] = []string{"unlocked"}
-	h["x-ms-server-encrypted"] = []string{"true"}
+	h["X-Ms-Blob-Type"] = []string{"AppendBlob"}
+	h["X-Ms-Lease-State"] = []string{"available"}
+	h["X-Ms-Lease-Status"] = []string{"unlocked"}
+	h["X-Ms-Server-Encrypted"] = []string{"true"}
 	if status == http.StatusPartialContent {
 		h["Content-Range"] = []string{"bytes " + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10) + "/" + strconv.FormatInt(b.Size, 10)}
 	}
@@ -191,14 +191,14 @@ func (s *Server) storageFail(w http.ResponseWriter, status int, code, message st
 		Code    string   `xml:"Code"`
 		Message string   `xml:"Message"`
 	}
-	text := message + "\nRequestId:" + h["x-ms-request-id"][0] + "\nTime:" + s.now().UTC().Format(time.RFC3339Nano)
+	text := message + "\nRequestId:" + h.Get("X-Ms-Request-Id") + "\nTime:" + s.now().UTC().Format(time.RFC3339Nano)
 	body, err := xml.Marshal(storageError{Code: code, Message: text})
 	if err != nil {
 		body = nil // two strings cannot fail
 	}
 	body = append([]byte("\ufeff"+`<?xml version="1.0" encoding="utf-8"?>`), body...)
 	h["Content-Type"] = []string{"application/xml"}
-	h["x-ms-error-code"] = []string{code}
+	h["X-Ms-Error-Code"] = []string{code}
 	setLength(w, len(body))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller may be gone; nobody is left to tell

@@ -237,27 +237,36 @@ func TestContentRange(t *testing.T) {
 // The ways to complete.
 func TestComplete(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t)
 	empty := digest.FromString("")
 	t.Run("whole body in the PUT", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		r.want(r.complete(location, digest.FromString("abc"), "abc"), http.StatusCreated)
 	})
 	t.Run("empty blob", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		r.want(r.complete(location, empty, ""), http.StatusCreated)
 		r.want(r.send("HEAD", "/v2/r/blobs/"+empty.String(), ""), http.StatusOK, "Content-Length", "0")
 	})
 	t.Run("empty chunk", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		location = r.chunk(r.chunk(location, ""), "a")
 		r.want(r.complete(location, digest.FromString("a"), ""), http.StatusCreated)
 	})
 	t.Run("sha512", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		r.want(r.complete(location, digest.SHA512.FromString("abc"), "abc"), http.StatusCreated)
 	})
 	t.Run("ill-formed digest keeps the session", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		location = r.chunk(location, "abc")
 		for _, bad := range []string{"", "error-digest", "sha256:abc", "md5:d41d8cd98f00b204e9800998ecf8427e"} {
@@ -266,12 +275,16 @@ func TestComplete(t *testing.T) {
 		r.want(r.complete(location, digest.FromString("abc"), ""), http.StatusCreated)
 	})
 	t.Run("another digest ends the session", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		location, _ := r.start("r")
 		location = r.chunk(location, "abc")
 		r.refused(r.complete(location, empty, ""), http.StatusBadRequest, "DIGEST_INVALID", "provided digest did not match uploaded content", "")
 		r.want(r.complete(location, digest.FromString("abc"), ""), http.StatusNotFound)
 	})
 	t.Run("single request", func(t *testing.T) {
+		t.Parallel()
+		r := newRegistry(t)
 		d := r.pushBlob("r", "single")
 		r.want(r.send("HEAD", "/v2/r/blobs/"+d.String(), ""), http.StatusOK)
 		r.want(r.send("POST", "/v2/r/blobs/uploads/?digest="+empty.String(), "x"), http.StatusBadRequest)

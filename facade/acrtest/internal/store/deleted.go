@@ -33,8 +33,8 @@ func (st *Store) DeletedRepositories(p Page) (names []string, more bool) {
 			if r.manifests.len() > 0 {
 				return false
 			}
-			_, any := r.deletedManifests.newest(until)
-			return any
+			_, kept := r.deletedManifests.newest(until)
+			return kept
 		})
 		for _, r := range page {
 			names = append(names, r.name)

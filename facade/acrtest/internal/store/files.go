@@ -2,11 +2,11 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -15,7 +15,16 @@ import (
 // copySize is the size of the buffers between a connection and a file.
 const copySize = 256 << 10
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
+var copyBuffers sync.Pool
+
+// takeBuffer takes a buffer that goes back to copyBuffers.
+func takeBuffer() *[]byte {
+	if b, ok := copyBuffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, copySize)
+	return &b
+}
 
 // file is content in a file of its own.
 type file struct{ path string }
@@ -37,7 +46,7 @@ func (f file) discard() { _ = os.Remove(f.path) }
 type openFile struct{ *os.File }
 
 func (f openFile) WriteRange(w io.Writer, off, n int64) error {
-	b := copyBuffers.Get().(*[]byte)
+	b := takeBuffer()
 	defer copyBuffers.Put(b)
 	// The section hides the file's WriteTo, which would go round the buffer.
 	_, err := io.CopyBuffer(onlyWriter{w}, io.NewSectionReader(f, off, n), *b)
@@ -101,23 +110,19 @@ func replace(path string, write func(io.Writer) error) (err error) {
 
 // sweep removes the blob files that known does not want.
 func (t tree) sweep(known func(digest.Digest) bool) error {
-	algorithms, err := os.ReadDir(t.blobs())
+	root, err := os.OpenRoot(t.blobs())
 	if err != nil {
 		return err
 	}
-	for _, a := range algorithms {
-		err := filepath.WalkDir(filepath.Join(t.blobs(), a.Name()), func(path string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return err
-			}
-			if d := digest.NewDigestFromEncoded(digest.Algorithm(a.Name()), e.Name()); known(d) {
-				return nil
-			}
-			return os.Remove(path)
-		})
-		if err != nil {
-			return fmt.Errorf("sweep blobs: %w", err)
+	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
 		}
-	}
-	return nil
+		algorithm, _, _ := strings.Cut(name, "/")
+		if known(digest.NewDigestFromEncoded(digest.Algorithm(algorithm), e.Name())) {
+			return nil
+		}
+		return root.Remove(name)
+	})
+	return errors.Join(err, root.Close())
 }

@@ -21,9 +21,10 @@ const writerEnv = "ACRTEST_STORE_WRITER"
 
 // write makes changes and prints each after it was acknowledged, until the process is killed.
 func write(dir string) {
+	tell := func(words ...any) { fmt.Fprintln(os.Stdout, words...) }
 	st, err := Open(Options{Dir: dir})
 	if err != nil {
-		fmt.Println("open:", err)
+		tell("open:", err)
 		os.Exit(1)
 	}
 	first, _ := st.Repository("r")
@@ -31,24 +32,24 @@ func write(dir string) {
 		content := strings.Repeat(fmt.Sprint("layer ", i, " "), 1+i%5*20000)
 		b, err := st.PutBlob("r", strings.NewReader(content), "")
 		if err != nil {
-			fmt.Println("blob:", err)
+			tell("blob:", err)
 			os.Exit(1)
 		}
-		fmt.Println("B", b.Digest)
+		tell("B", b.Digest)
 		tag := fmt.Sprint("t", i)
 		m, err := st.PutManifest("r", Push{MediaType: mediaType, Content: image(b.Digest, i), Tags: []string{tag}})
 		if err != nil {
-			fmt.Println("manifest:", err)
+			tell("manifest:", err)
 			os.Exit(1)
 		}
-		fmt.Println("M", m.Digest)
-		fmt.Println("T", tag, m.Digest)
+		tell("M", m.Digest)
+		tell("T", tag, m.Digest)
 		if i%3 == 0 {
 			if _, err := st.DeleteTag("r", tag); err != nil {
-				fmt.Println("untag:", err)
+				tell("untag:", err)
 				os.Exit(1)
 			}
-			fmt.Println("U", tag)
+			tell("U", tag)
 		}
 	}
 }

@@ -122,7 +122,7 @@ type fileSink struct {
 
 func (s *fileSink) buffer() []byte {
 	if s.b == nil {
-		s.b = copyBuffers.Get().(*[]byte)
+		s.b = takeBuffer()
 	}
 	return *s.b
 }
