@@ -10,10 +10,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/contract"
 )
 
-// TestMain runs the tests and then demands that no goroutine is left, that every operation of the document was exercised, and that no
-// exchange broke it.
+// TestMain runs the tests and then demands that no goroutine is left, that every row of the suites went as it must, that no secret got
+// out, that every operation of the document was exercised, and that no exchange broke it.
 func TestMain(m *testing.M) {
-	os.Exit(contract.Main(leakFree{m}, os.Stdout, nil))
+	os.Exit(contract.Main(suites{leakFree{m}}, os.Stdout, nil))
 }
 
 type leakFree struct{ m *testing.M }

@@ -1,0 +1,258 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
+)
+
+// Every secret of a run is a canary: each Entra token, client secret, refresh token, access token, password and signature of a link that
+// a test's client has seen. They are learned before the client can let them out, and looked for in every request (but where they
+// belong), at every listener of an attacker, in every log line, span, printed value and error. The run ends with
+//
+//	secrets found off-origin: 0
+
+// secretKind says what a secret is, and so where it belongs.
+type secretKind string
+
+const (
+	entraSecret    secretKind = "Entra token"
+	clientSecret   secretKind = "client secret"
+	refreshSecret  secretKind = "refresh token"
+	accessSecret   secretKind = "access token"
+	passwordSecret secretKind = "password"
+	linkSecret     secretKind = "signature of a link"
+)
+
+// secretBook knows the secrets, and where they were found.
+type secretBook struct {
+	mu     sync.RWMutex
+	pieces map[string]secretKind
+	origin map[string]string // of a link's signature, by piece
+	found  []string
+	looked atomic.Int64
+	known  atomic.Int64
+}
+
+var secrets = secretBook{pieces: map[string]secretKind{}, origin: map[string]string{}}
+
+const (
+	leastPiece = 12 // shorter runs of letters and digits are no secret
+	pieceKey   = 24 // a piece is known by its beginning, so that a secret that was cut is found too
+)
+
+// piecesOf cuts a text into runs of letters and digits, as both secrets and the texts they are looked for in are.
+func piecesOf(text string, each func(piece string)) {
+	start := -1
+	flush := func(end int) {
+		if start >= 0 && end-start >= leastPiece {
+			each(text[start:min(end, start+pieceKey)])
+		}
+		start = -1
+	}
+	for i := range len(text) {
+		c := text[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			if start < 0 {
+				start = i
+			}
+			continue
+		}
+		flush(i)
+	}
+	flush(len(text))
+}
+
+// learn adds a secret; origin is where a link's signature belongs.
+func (b *secretBook) learn(kind secretKind, value, origin string) {
+	if jwtHeader, rest, ok := strings.Cut(value, "."); ok && strings.HasPrefix(jwtHeader, "eyJ") {
+		value = rest // all tokens of one key have the same header
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh := false
+	piecesOf(value, func(piece string) {
+		if _, ok := b.pieces[piece]; !ok {
+			fresh = true
+			b.pieces[piece] = kind
+		}
+		if kind == linkSecret {
+			b.origin[piece] = origin
+		}
+	})
+	if fresh {
+		b.known.Add(1)
+	}
+}
+
+// look searches a text and notes what it finds, unless allowed says that it belongs there.
+func (b *secretBook) look(where, text string, allowed ...func(kind secretKind, origin string) bool) {
+	b.looked.Add(1)
+	b.mu.RLock()
+	var bad secretKind
+	piecesOf(text, func(piece string) {
+		kind, ok := b.pieces[piece]
+		if !ok {
+			return
+		}
+		for _, may := range allowed {
+			if may(kind, b.origin[piece]) {
+				return
+			}
+		}
+		bad = kind
+	})
+	b.mu.RUnlock()
+	if bad != "" {
+		b.report1(where, string(bad))
+	}
+}
+
+// report1 notes a finding, without showing it.
+func (b *secretBook) report1(where, what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.found = append(b.found, what+" in "+where)
+}
+
+// suspicious finds what looks like a secret, known or not.
+var suspicious = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10}|[?&]sig=[A-Za-z0-9%]|(?i)bearer +[A-Za-z0-9_-]{12}|(access|refresh)_token=[A-Za-z0-9]`)
+
+// marks are what a suspicious text holds at least one of.
+var marks = []string{"eyJ", "sig=", "earer", "EARER", "_token="}
+
+// lookHard is look, for texts in which nothing of the kind has any business.
+func (b *secretBook) lookHard(where, text string) {
+	b.look(where, text)
+	if !slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(text, mark) }) {
+		return // the expression is slow
+	}
+	if suspicious.MatchString(strings.ReplaceAll(text, "REDACTED", "")) {
+		b.report1(where, "what looks like a token or signature")
+	}
+}
+
+// lookError looks through everything an error can be made to say.
+func (b *secretBook) lookError(where string, err error) {
+	for range 20 {
+		if err == nil {
+			return
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
+			b.lookHard(where+" printed "+verb, fmt.Sprintf(verb, err))
+		}
+		if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
+			b.lookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request))
+			b.lookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header))
+		}
+		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree itself is walked
+			for _, e := range many.Unwrap() {
+				b.lookError(where+", behind it", e)
+			}
+			return
+		}
+		err = errors.Unwrap(err)
+	}
+}
+
+// lookValue looks through everything a value prints as.
+func (b *secretBook) lookValue(where string, v any) {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		b.lookHard(where+" printed "+verb, fmt.Sprintf(verb, v))
+	}
+	slog.New(logRecorder(where)).Info("value", slog.Any("value", v))
+}
+
+// report prints the total; finding anything is an error.
+func (b *secretBook) report(w io.Writer) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, _ = fmt.Fprintf(w, "secrets found off-origin: %d (%d secrets, looked for in %d places)\n", len(b.found), b.known.Load(), b.looked.Load())
+	if len(b.found) > 0 {
+		return fmt.Errorf("secrets were found: %s", strings.Join(b.found[:min(len(b.found), 10)], "; "))
+	}
+	return nil
+}
+
+// recordAzureLogs looks through everything that azcore logs in this process.
+func recordAzureLogs() (stop func()) {
+	azlog.SetListener(func(e azlog.Event, text string) { secrets.lookHard("azcore log "+string(e), text) })
+	return func() { azlog.SetListener(nil) }
+}
+
+// logRecorder is a slog.Handler whose lines are looked through.
+func logRecorder(where string) slog.Handler {
+	return slog.NewTextHandler(lineWriter{where}, &slog.HandlerOptions{Level: slog.LevelDebug})
+}
+
+type lineWriter struct{ where string }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	secrets.lookHard("a log line of "+w.where, string(p))
+	return len(p), nil
+}
+
+// spanRecorder is a tracing provider whose spans are looked through.
+func spanRecorder(where string) tracing.Provider {
+	note := func(what string, v any) { secrets.lookHard("a span of "+where+", "+what, fmt.Sprintf("%+v", v)) }
+	return tracing.NewProvider(func(_, _ string) tracing.Tracer {
+		return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
+			note("name", name)
+			if o != nil {
+				note("attributes", o.Attributes)
+			}
+			return ctx, tracing.NewSpan(tracing.SpanImpl{
+				End:           func() {},
+				SetAttributes: func(a ...tracing.Attribute) { note("attributes", a) },
+				AddEvent:      func(name string, a ...tracing.Attribute) { note("event", []any{name, a}) },
+				SetStatus:     func(_ tracing.SpanStatus, text string) { note("status", text) },
+			})
+		}, nil)
+	}, nil)
+}
+
+// learningCredential learns the tokens it hands out, and remembers what it was asked for.
+type learningCredential struct {
+	azcore.TokenCredential
+
+	mu    sync.Mutex
+	asked []policy.TokenRequestOptions
+}
+
+// GetToken implements azcore.TokenCredential.
+func (c *learningCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	c.mu.Lock()
+	c.asked = append(c.asked, o)
+	c.mu.Unlock()
+	token, err := c.TokenCredential.GetToken(ctx, o)
+	secrets.learn(entraSecret, token.Token, "")
+	return token, err
+}
+
+// requests is what the credential was asked for.
+func (c *learningCredential) requests() []policy.TokenRequestOptions {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]policy.TokenRequestOptions{}, c.asked...)
+}
+
+// dump is what a request says, but for its body.
+func dump(r *http.Request) string {
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "%s %s Host: %s\n", r.Method, r.URL, r.Host)
+	_ = r.Header.Write(&b)
+	return b.String()
+}

@@ -1,0 +1,155 @@
+package acr_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// spy is the innermost transport of a test's client. It learns the secrets that come in, and looks through all that goes out.
+type spy struct {
+	base             http.RoundTripper
+	login, authority string // hosts
+
+	mu   sync.Mutex
+	sent []sight
+}
+
+// sight is one request as it left the client.
+type sight struct {
+	Method, Host, Path string
+	URL                string
+	Header             http.Header
+	Form               url.Values // of a token request
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *spy) RoundTrip(req *http.Request) (*http.Response, error) {
+	out := req.Clone(req.Context())
+	seen := sight{Method: req.Method, Host: req.URL.Host, Path: req.URL.Path, URL: req.URL.String(), Header: req.Header.Clone()}
+	isToken := strings.HasPrefix(req.URL.Path, "/oauth2/") || req.URL.Host == s.authority
+	var body []byte
+	if isToken && req.Body != nil && req.Body != http.NoBody {
+		var err error
+		body, err = io.ReadAll(req.Body)
+		_ = req.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		out.Body = io.NopCloser(bytes.NewReader(body))
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			seen.Form = form
+			secrets.learn(clientSecret, form.Get("client_secret"), "")
+		}
+	}
+	s.mu.Lock()
+	s.sent = append(s.sent, seen)
+	s.mu.Unlock()
+	s.judge(req, body)
+
+	resp, err := s.base.RoundTrip(out)
+	if err != nil {
+		return resp, err
+	}
+	if location, err := url.Parse(resp.Header.Get("Location")); err == nil && location.Host != "" {
+		secrets.learn(linkSecret, location.Query().Get("sig"), location.Host)
+	}
+	if isToken {
+		resp.Body = &learningBody{ReadCloser: resp.Body}
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections closes those of the base.
+func (s *spy) CloseIdleConnections() {
+	if base, ok := s.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+// judge looks for secrets where they do not belong.
+func (s *spy) judge(req *http.Request, body []byte) {
+	where := "a request to " + req.URL.Host + " (" + req.Method + " " + req.URL.Path + "), "
+	belongs := func(kinds ...secretKind) func(secretKind, string) bool {
+		return func(kind secretKind, origin string) bool {
+			for _, k := range kinds {
+				if kind == k {
+					return kind != linkSecret || origin == req.URL.Host
+				}
+			}
+			return false
+		}
+	}
+	secrets.look(where+"its URL", req.URL.String(), belongs(linkSecret))
+	for key, values := range req.Header {
+		var may []secretKind
+		if key == "Authorization" && req.URL.Host == s.login {
+			may = []secretKind{accessSecret}
+			if strings.HasPrefix(req.URL.Path, "/oauth2/") {
+				may = []secretKind{passwordSecret, refreshSecret}
+			}
+		}
+		secrets.look(where+"header "+key, strings.Join(values, "\n"), belongs(may...))
+	}
+	for _, key := range []string{"Cookie", "Referer"} {
+		if req.Header.Get(key) != "" {
+			secrets.report1(where+"header "+key, "a "+key)
+		}
+	}
+	var may []secretKind
+	switch {
+	case req.URL.Host == s.authority:
+		may = []secretKind{clientSecret}
+	case req.URL.Host == s.login && req.URL.Path == "/oauth2/exchange":
+		may = []secretKind{entraSecret}
+	case req.URL.Host == s.login && req.URL.Path == "/oauth2/token":
+		may = []secretKind{refreshSecret}
+	}
+	secrets.look(where+"its body", string(body), belongs(may...))
+}
+
+// requests is what was sent, to hosts of which keep says so; nil keeps all.
+func (s *spy) requests(keep func(sight) bool) []sight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []sight
+	for _, seen := range s.sent {
+		if keep == nil || keep(seen) {
+			out = append(out, seen)
+		}
+	}
+	return out
+}
+
+// learningBody learns the tokens of a reply before its reader sees their end.
+type learningBody struct {
+	io.ReadCloser
+	text []byte
+}
+
+var tokenInReply = regexp.MustCompile(`"(access|refresh)_token"\s*:\s*"((?:[^"\\]|\\.)+)"`)
+
+// Read implements io.Reader.
+func (b *learningBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if len(b.text) < 128<<10 {
+		b.text = append(b.text, p[:n]...)
+		for _, m := range tokenInReply.FindAllSubmatch(b.text, -1) {
+			kind := accessSecret
+			if string(m[1]) == "refresh" {
+				kind = refreshSecret
+			}
+			var token string
+			if json.Unmarshal([]byte(`"`+string(m[2])+`"`), &token) == nil {
+				secrets.learn(kind, token, "")
+			}
+		}
+	}
+	return n, err
+}
