@@ -24,8 +24,8 @@ var (
 	signature = regexp.MustCompile(`(?i)\b(sig|_state|access_token|refresh_token|password|client_secret|client_assertion)=[^&\s"'<>]+`)
 	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
-	// scheme finds the value of an Authorization header.
-	scheme = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
+	// scheme finds the value of an Authorization header; shorter words are words ("basic authentication").
+	scheme = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{20,}`)
 )
 
 // OneLine returns s as one printable line of at most 4 KiB: control, bidi and other invisible characters escaped, URLs without query and user information, things that look like

@@ -23,7 +23,8 @@ func TestOneLine(t *testing.T) {
 		{"A55 signature alone", "sp=r&sig=abc%3D&x=1", "sp=r&sig=REDACTED&x=1"},
 		{"user information", "https://u:p@h/x", "https://REDACTED@h/x"},
 		{"A56 token", "bad token eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln here", "bad token REDACTED here"},
-		{"A56 header", "Authorization: Bearer abcdefgh12345", "Authorization: Bearer REDACTED"},
+		{"A56 header", "Authorization: Bearer abcdefgh12345678901234", "Authorization: Bearer REDACTED"},
+		{"words stay", "basic authentication is required, bearer unauthorized", "basic authentication is required, bearer unauthorized"},
 		{"A56 form", "grant_type=x&refresh_token=abc.def", "grant_type=x&refresh_token=REDACTED"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

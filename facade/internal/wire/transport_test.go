@@ -3,21 +3,16 @@ package wire_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -265,165 +260,5 @@ func TestTransportErrorsHideQueries(t *testing.T) {
 	_, err = transportOf(t, home, nil).Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/?q=canary", nil).WithContext(ctx))
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "canary") {
 		t.Errorf("F72: %v", err)
-	}
-}
-
-// A24: a proxy learns the host and nothing else.
-func TestTransportProxy(t *testing.T) {
-	t.Parallel()
-	home, rec := serve(t, func(http.ResponseWriter, *http.Request) {})
-	seen := &recorder{}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen.add(r)
-		if r.Method != http.MethodConnect {
-			return
-		}
-		up, err := net.Dial("tcp", home.Listener.Addr().String())
-		if err != nil {
-			return
-		}
-		down, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		_, _ = io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(up, down); _ = up.Close() }()
-		_, _ = io.Copy(down, up)
-		_ = down.Close()
-	}))
-	defer proxy.Close()
-	client := home.Client()
-	client.Transport.(*http.Transport).Proxy = http.ProxyURL(parse(t, proxy.URL))
-	tr := wire.NewTransport(parse(t, home.URL), client, nil)
-	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/x", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wire.Drain(resp)
-	client.CloseIdleConnections()
-	if len(rec.requests()) != 1 || len(seen.requests()) != 1 {
-		t.Fatalf("%d at home, %d at the proxy", len(rec.requests()), len(seen.requests()))
-	}
-	if r := seen.requests()[0]; r.Method != http.MethodConnect || r.Header.Get("Authorization") != "" || r.Header.Get("Proxy-Authorization") != "" {
-		t.Error(r.Method, r.Header)
-	}
-}
-
-// A25: a second reply on the connection is thrown away with it.
-func TestTransportSecondReply(t *testing.T) {
-	t.Parallel()
-	home := httptest.NewUnstartedServer(nil)
-	cert := func() *tls.Config { home.StartTLS(); return home.TLS.Clone() }()
-	defer home.Close()
-	cert.NextProtos = nil
-	l, err := tls.Listen("tcp", "127.0.0.1:0", cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conns atomic.Int32
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conns.Add(1)
-			go func() {
-				defer func() { _ = c.Close() }()
-				buf := make([]byte, 4<<10)
-				if _, err := c.Read(buf); err != nil {
-					return
-				}
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-				_, _ = c.Read(buf)
-			}()
-		}
-	}()
-	login := "https://" + l.Addr().String()
-	tr := wire.NewTransport(parse(t, login), home.Client(), nil)
-	for range 3 {
-		resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, login, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b, _ := io.ReadAll(resp.Body); string(b) != "good" {
-			t.Errorf("%q", b)
-		}
-		_ = resp.Body.Close()
-	}
-	_ = l.Close()
-	<-done
-	home.Client().CloseIdleConnections()
-}
-
-// A33, F62: transports that are not ours are held to the header timeout too, from the end of the body on.
-func TestTransportHeaderTimeout(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		silent := transporterFunc(func(r *http.Request) (*http.Response, error) {
-			if r.Body != nil {
-				time.Sleep(10 * time.Minute) // a slow upload is no reason to give up
-				_ = r.Body.Close()
-			}
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), silent, nil)
-		for _, body := range [][]byte{nil, []byte("x")} {
-			start := time.Now()
-			_, err := tr.Do(request(t, wire.CallAPI, http.MethodPut, "https://reg.azurecr.io/", body))
-			want := wire.DefaultHeaderTimeout
-			if body != nil {
-				want += 10 * time.Minute
-			}
-			if took := time.Since(start); !errors.Is(err, wire.ErrHeaderTimeout) || took != want {
-				t.Errorf("%v after %v, want %v", err, took, want)
-			}
-			var ne net.Error
-			if !errors.As(err, &ne) || !ne.Timeout() {
-				t.Error("not a timeout:", err)
-			}
-		}
-	})
-}
-
-type transporterFunc func(*http.Request) (*http.Response, error)
-
-func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
-
-// A thousand calls at once share a few connections.
-func TestOwnTransportConnections(t *testing.T) {
-	t.Parallel()
-	var conns atomic.Int32
-	home := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	home.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			conns.Add(1)
-		}
-	}
-	home.StartTLS()
-	defer home.Close()
-	tr := wire.NewTransport(parse(t, home.URL), nil, nil)
-	defer tr.CloseIdleConnections()
-	wire.TrustForTest(tr, home.Client())
-	var wg sync.WaitGroup
-	for range 1000 {
-		wg.Go(func() {
-			resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if resp.ProtoMajor != 1 {
-				t.Error(resp.Proto)
-			}
-			wire.Drain(resp)
-		})
-	}
-	wg.Wait()
-	if n := conns.Load(); n > 64 {
-		t.Errorf("%d connections", n)
 	}
 }
