@@ -126,7 +126,7 @@ func TestPageSizes(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t)
 	r.s.SeedTags(t, "r", 1500)
-	for query, want := range map[string]int{"": 100, "?n=7": 7, "?n=1000": 1000, "?n=5000": 1000, "?n=-1": 100} {
+	for query, want := range map[string]int{"": 100, "?n=7": 7, "?n=1000": 1000, "?n=5000": 1000, "?n=99999999999999999999": 1000, "?n=-1": 100} {
 		a := r.want(r.send("GET", "/acr/v1/r/_tags"+query, ""), http.StatusOK)
 		if got := len(decode[struct{ Tags []struct{} }](t, a.body).Tags); got != want {
 			t.Errorf("%q: %d tags, want %d", query, got, want)

@@ -33,7 +33,7 @@ func (s *Server) handleGetManifest(w http.ResponseWriter, r *http.Request, rt ro
 	}
 	h := w.Header()
 	tag := `"` + m.Digest.String() + `"`
-	h["ETag"] = []string{tag}
+	h["Etag"] = []string{tag}
 	h["Docker-Content-Digest"] = []string{m.Digest.String()}
 	if matches(r.Header["If-None-Match"], tag) {
 		w.WriteHeader(http.StatusNotModified)
@@ -100,6 +100,7 @@ func (s *Server) handlePutManifest(w http.ResponseWriter, r *http.Request, rt ro
 		s.bodyFailed(w, err)
 		return
 	}
+	_, _ = io.Copy(io.Discard, r.Body) // a caller who is still sending would not hear the refusal
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || len(content) > store.MaxManifest {
 		s.badManifest(w)
@@ -124,7 +125,7 @@ func (s *Server) handlePutManifest(w http.ResponseWriter, r *http.Request, rt ro
 	h["Docker-Content-Digest"] = []string{m.Digest.String()}
 	h["Location"] = []string{"/v2/" + rt.name + "/manifests/" + m.Digest.String()}
 	if m.Subject != "" {
-		h["OCI-Subject"] = []string{m.Subject.String()}
+		h["Oci-Subject"] = []string{m.Subject.String()}
 	}
 	empty(w, http.StatusCreated)
 }

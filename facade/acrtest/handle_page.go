@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,7 +20,8 @@ const (
 func pageOf(r *http.Request) store.Page {
 	q := r.URL.Query()
 	p := store.Page{After: q.Get("last"), N: defaultPage}
-	if n, err := strconv.Atoi(q.Get("n")); err == nil && n > 0 {
+	// A number too large to be read comes back as the largest there is.
+	if n, err := strconv.Atoi(q.Get("n")); n > 0 && (err == nil || errors.Is(err, strconv.ErrRange)) {
 		p.N = min(n, maxPage)
 	}
 	switch q.Get("orderby") {

@@ -35,7 +35,7 @@ func (s *Server) handleReferrers(w http.ResponseWriter, r *http.Request, rt rout
 		s.link(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more, "artifactType")
 	}
 	if artifactType != "" {
-		w.Header()["OCI-Filters-Applied"] = []string{"artifactType"}
+		w.Header()["Oci-Filters-Applied"] = []string{"artifactType"}
 	}
 	body := encodeJSON(index)
 	w.Header()["Content-Type"] = []string{ocispec.MediaTypeImageIndex}

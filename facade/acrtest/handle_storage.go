@@ -138,9 +138,10 @@ func (s *Server) serveContent(w http.ResponseWriter, r *http.Request, b store.Bl
 	}
 	defer func() { _ = content.Close() }() // it was only read
 	h["Accept-Ranges"] = []string{"bytes"}
-	h["ETag"] = []string{tag}
+	h["Etag"] = []string{tag}
 	h["Last-Modified"] = []string{"Sat, 10 Dec 2022 07:10:39 GMT"} // content is addressed by its hash: it was never modified
 	h["X-Ms-Blob-Type"] = []string{"AppendBlob"}
+	h["X-Ms-Blob-Committed-Block-Count"] = []string{"1"}
 	h["X-Ms-Lease-State"] = []string{"available"}
 	h["X-Ms-Lease-Status"] = []string{"unlocked"}
 	h["X-Ms-Server-Encrypted"] = []string{"true"}

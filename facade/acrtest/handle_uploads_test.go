@@ -200,6 +200,17 @@ func TestBlindChunkAfterBreak(t *testing.T) {
 	}
 }
 
+// A registry that takes in only a part of a chunk says so in Range, and goes on from there.
+func TestPartOfAChunk(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	location, _ := r.start("r")
+	r.s.On("UploadChunk").Accept(2)
+	a := r.want(r.send("PATCH", location, "abcdef", "Content-Range", "0-5"), http.StatusAccepted, "Range", "0-1")
+	location = r.chunk(a.Header.Get("Location"), "cdef", "Content-Range", "2-5")
+	r.want(r.complete(location, digest.FromString("abcdef"), ""), http.StatusCreated)
+}
+
 // The forms of Content-Range.
 func TestContentRange(t *testing.T) {
 	t.Parallel()

@@ -15,9 +15,11 @@ func (r *repository) touch(rec *record) {
 }
 
 func (s *state) link(r *repository, rec *record) {
-	if r.links[rec.Digest] == nil {
-		r.links[rec.Digest] = &link{blob: s.pool.hold(rec.Digest, rec.Size), created: rec.Time}
+	if l := r.links[rec.Digest]; l != nil {
+		l.created = rec.Time // who has just pushed it again may name it soon: it is not to be collected
+		return
 	}
+	r.links[rec.Digest] = &link{blob: s.pool.hold(rec.Digest, rec.Size), created: rec.Time}
 }
 
 func (s *state) unlink(r *repository, d digest.Digest) {

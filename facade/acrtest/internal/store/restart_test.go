@@ -141,7 +141,7 @@ func TestTornJournal(t *testing.T) {
 	push(t, st, "r", 1, "a")
 	want := dump(t, st.primary)
 	whole := st.journal.size
-	push(t, st, "r", 2, "b")
+	must[Manifest](t)(st.PutManifest("r", Push{MediaType: mediaType, Content: image(digest.FromString("layer"), 2), Tags: []string{"b"}}))
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}

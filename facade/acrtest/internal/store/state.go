@@ -24,7 +24,7 @@ type repository struct {
 	manifests        index[*manifest]
 	referrers        map[digest.Digest]*index[*manifest] // by subject
 	deletedTags      index[*deletedTag]
-	deletedManifests index[*manifest] // their key and time are as those of live ones
+	deletedManifests index[*manifest] // by the time of the deletion
 }
 
 type link struct {
