@@ -58,7 +58,7 @@ interop: ## Azure SDK, azidentity, oras-go, go-containerregistry, regclient agai
 
 .PHONY: conformance
 conformance: ## the OCI distribution spec's conformance program against the emulator
-	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
+	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz test in turn (FUZZTIME=1m each)
