@@ -119,7 +119,7 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 		return err
 	}
 	params := &gen.DeleteTagParams{APIVersion: apiVersion()}
-	return a.repository.remove(ctx, opDeleteTag, func(ctx context.Context) (*http.Response, error) {
+	return a.repository.take(ctx, opDeleteTag, func(ctx context.Context) (*http.Response, error) {
 		return a.repository.client.gen.DeleteTag(ctx, a.repository.name, a.tag, params)
 	})
 }

@@ -108,13 +108,14 @@ func (e *Error) readBody(body []byte) {
 	e.Message = wire.OneLine(text)
 }
 
-// responseError keeps the answer for callers who look for azcore's error: its body to read again, and its request without what signed it.
+// responseError keeps the answer for callers who look for azcore's error: its body to read again, as far as it may be shown (azcore logs
+// it), and its request without what signed it.
 func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 	kept := *resp
 	kept.Header = resp.Header.Clone()
 	kept.Header.Del("Location") // may carry a signature
 	kept.Header.Del("Set-Cookie")
-	kept.Body = io.NopCloser(strings.NewReader(string(body)))
+	kept.Body = io.NopCloser(strings.NewReader(wire.OneLine(string(body))))
 	if resp.Request != nil {
 		request := resp.Request.Clone(resp.Request.Context())
 		request.Header.Del("Authorization")

@@ -102,6 +102,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if c.login, err = wire.CheckEndpoint(endpoint, c.options.AllowedHosts); err != nil {
 		return nil, badEndpoint(endpoint, err)
 	}
+	if !printable(c.options.SourceClient) {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: c.options.SourceClient, Reason: "SourceClient takes printable ASCII without blanks"}
+	}
 	c.transport = wire.NewTransport(c.login, c.options.Transport, &wire.TransportOptions{StrictStorage: c.options.StrictStorage})
 	c.auth, err = auth.New(auth.Config{
 		Login:        c.login,

@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// deleteOnce runs a deletion. What is not there when it is sent again after a try whose answer was lost was deleted by that try; what was
-// not there in the first place is the caller's ErrNotFound.
-func deleteOnce(ctx context.Context, send func(context.Context) error) error {
+// takeOnce runs a call that takes something away: a deletion, or a restore out of the recycle bin. What is not there when it is sent again
+// after a try whose answer was lost was taken by that try; what was not there in the first place is the caller's ErrNotFound.
+func takeOnce(ctx context.Context, send func(context.Context) error) error {
 	ctx, tries := withAttempts(ctx)
 	err := send(ctx)
 	if tries.doubtful && errors.Is(err, ErrNotFound) {
@@ -17,9 +17,9 @@ func deleteOnce(ctx context.Context, send func(context.Context) error) error {
 	return err
 }
 
-// remove sends a deletion whose answer has no body worth reading.
-func (r *Repository) remove(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error)) error {
-	return deleteOnce(ctx, func(ctx context.Context) error {
+// take sends such a call, whose answer has no body worth reading.
+func (r *Repository) take(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error)) error {
+	return takeOnce(ctx, func(ctx context.Context) error {
 		resp, err := r.do(ctx, op, send)
 		if err != nil {
 			return err

@@ -102,13 +102,9 @@ func (r *Repository) RestoreManifest(ctx context.Context, d digest.Digest, opts 
 	if opts.Force {
 		params.Force = new(true)
 	}
-	resp, err := r.do(ctx, opRestoreManifest, func(ctx context.Context) (*http.Response, error) {
+	return r.take(ctx, opRestoreManifest, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.RestoreManifest(ctx, r.name, d, params, gen.RestoreRequest{Tag: opts.Tag})
 	})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
 }
 
 func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManifest, error) {

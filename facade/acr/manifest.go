@@ -152,7 +152,7 @@ func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error 
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	return r.remove(ctx, opDeleteManifest, func(ctx context.Context) (*http.Response, error) {
+	return r.take(ctx, opDeleteManifest, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.DeleteManifest(ctx, r.name, string(d))
 	})
 }

@@ -197,6 +197,7 @@ func TestDeleteLostAnswer(t *testing.T) {
 				"manifest":   func(r *acr.Repository) error { return r.DeleteManifest(t.Context(), goodDigest) },
 				"tag":        func(r *acr.Repository) error { return r.Artifact("v1").DeleteTag(t.Context()) },
 				"repository": func(r *acr.Repository) error { _, err := r.Delete(t.Context()); return err },
+				"restore":    func(r *acr.Repository) error { return r.RestoreManifest(t.Context(), goodDigest, nil) },
 			} {
 				s := &scripted{}
 				s.answer = func(*http.Request) *http.Response {

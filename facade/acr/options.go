@@ -41,6 +41,10 @@ type ClientOptions struct {
 	// registry redirects to, without the credential.
 	StrictStorage bool
 
+	// SourceClient names the service or tool on whose behalf requests are made, as "<cloud>/<service>[/<part>]"; it is sent as
+	// X-Meta-Source-Client, which the registry's diagnostics keep. Empty: not sent.
+	SourceClient string
+
 	// MaxPages bounds how many pages one list may have. 0: 10,000.
 	MaxPages int
 }

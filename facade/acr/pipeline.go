@@ -24,10 +24,21 @@ func newPipeline(c *Client) (*azcore.Client, error) {
 	return azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
-		PerCall:                []policy.Policy{wire.NewGuard()},
+		PerCall:                []policy.Policy{wire.NewGuard(), sourceClient(c.options.SourceClient)},
 		PerRetry:               []policy.Policy{wire.NewRetryPolicy(retry), tally{}, c.auth.Policy(), journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
+}
+
+// sourceClient names the caller in each request, if it has a name.
+type sourceClient string
+
+// Do implements policy.Policy.
+func (s sourceClient) Do(req *policy.Request) (*http.Response, error) {
+	if s != "" {
+		req.Raw().Header.Set("X-Meta-Source-Client", string(s))
+	}
+	return req.Next()
 }
 
 // doer lets gen send through the pipeline. Bodies of successes are streamed, never read ahead.

@@ -414,6 +414,23 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestSourceClient: who asks is said in each request.
+func TestSourceClient(t *testing.T) {
+	t.Parallel()
+	s := &scripted{answer: func(r *http.Request) *http.Response {
+		if got := r.Header.Get("X-Meta-Source-Client"); got != "azure/aks/puller" {
+			t.Errorf("%q", got)
+		}
+		return answer(200, "{}")
+	}}
+	if err := s.client(t, func(o *acr.ClientOptions) { o.SourceClient = "azure/aks/puller" }).Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := acr.NewClient("r.azurecr.io", nil, &acr.ClientOptions{SourceClient: "a\r\nb"}); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Error(err)
+	}
+}
+
 // TestConcurrentUse: 200 calls on one repository at the same time cost 200 requests, one exchange and one token.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	}
 	params := &gen.DeleteRepositoryParams{APIVersion: apiVersion()}
 	var done reply
-	err := deleteOnce(ctx, func(ctx context.Context) (err error) {
+	err := takeOnce(ctx, func(ctx context.Context) (err error) {
 		done, err = r.client.read(ctx, opDeleteRepository, r.name, maxPageSize, nil, func(ctx context.Context) (*http.Response, error) {
 			return r.client.gen.DeleteRepository(ctx, r.name, params)
 		}, nil)
