@@ -222,8 +222,9 @@ func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 }
 
-// send sends one request of an operation, once, signed by the grant or (nil) not at all, and returns the reply that op.check let pass.
-func (d *doctor) send(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error)) (*http.Response, error) {
+// ask sends one request of an operation, once, signed by the grant or (nil) not at all. seen gets the reply that op.check let pass; its body
+// is closed behind it.
+func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error), seen func(*http.Response) error) error {
 	ctx = policy.WithRetryOptions(wire.WithCall(ctx, op.call), policy.RetryOptions{MaxRetries: -1})
 	answer, err := send(ctx, func(_ context.Context, r *http.Request) error {
 		if grant != nil {
@@ -232,11 +233,23 @@ func (d *doctor) send(ctx context.Context, op *operation, grant *auth.Grant, sco
 		return nil
 	})
 	resp, err := op.check(answer, err)
-	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
-		refusal.explain(d.auth.Explain(answer, refusal.body, scopes...))
-		refusal.body = nil
+	if err != nil {
+		if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
+			refusal.explain(d.auth.Explain(answer, refusal.body, scopes...))
+			refusal.body = nil
+		}
+		return err
 	}
-	return resp, err
+	defer func() { _ = resp.Body.Close() }()
+	err = seen(resp)
+	wire.Drain(resp)
+	return err
+}
+
+// correlate keeps the id of an answer.
+func (s *DoctorStep) correlate(resp *http.Response) error {
+	s.CorrelationID = correlationOf(resp)
+	return nil
 }
 
 // correlationOf is the id of an answer.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +85,7 @@ func (r *route) facts() *route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return &route{
-		asked: r.asked, resolved: r.resolved[:len(r.resolved):len(r.resolved)], looking: r.looking, lookup: r.lookup, connect: r.connect, handshake: r.handshake,
+		asked: r.asked, resolved: slices.Clone(r.resolved), looking: r.looking, lookup: r.lookup, connect: r.connect, handshake: r.handshake,
 		dialErr: r.dialErr, shook: r.shook, state: r.state, tlsErr: r.tlsErr, got: r.got, reused: r.reused, remote: r.remote,
 	}
 }

@@ -57,18 +57,15 @@ func (d *doctor) knock(ctx context.Context) *contact {
 	c := &contact{hostPort: net.JoinHostPort(origin.Host, origin.Port)}
 	d.client.CloseIdleConnections()
 	way, began := &route{}, time.Now()
-	resp, err := d.send(httptrace.WithClientTrace(ctx, way.trace()), opChallenge, nil, nil, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	c.err = d.ask(httptrace.WithClientTrace(ctx, way.trace()), opChallenge, nil, nil, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		answer, err := d.client.gen.CheckSupport(ctx, edit)
-		c.answer = answer
+		c.answer, c.at = answer, time.Now()
 		return answer, err
-	})
-	c.at, c.way, c.err = time.Now(), way.facts(), err
+	}, func(*http.Response) error { return nil })
+	c.way = way.facts()
 	c.took = c.at.Sub(began) - c.way.lookup - c.way.connect - c.way.handshake
-	if resp != nil {
-		wire.Drain(resp)
-	}
-	if c.answer == nil && err != nil {
-		c.broken = c.way.brokenAt(err)
+	if c.answer == nil {
+		c.broken = c.way.brokenAt(c.err)
 	}
 	return c
 }

@@ -3,7 +3,9 @@ package acr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -39,9 +41,9 @@ func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 		s.fail(opListRepositories, err)
 		return
 	}
-	resp, err := d.send(ctx, opListRepositories, &grant, scopes, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	err = d.ask(ctx, opListRepositories, &grant, scopes, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.ListRepositories(ctx, &gen.ListRepositoriesParams{N: new(gen.PageSize(1)), APIVersion: apiVersion()}, edit)
-	})
+	}, s.correlate)
 	if err != nil {
 		s.fail(opListRepositories, err)
 		if errors.Is(err, ErrCatalogRole) || errors.Is(err, ErrAnonymous) {
@@ -49,8 +51,7 @@ func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 		}
 		return
 	}
-	wire.Drain(resp)
-	s.Seen, s.CorrelationID = "repositories can be listed", correlationOf(resp)
+	s.Seen = "repositories can be listed"
 }
 
 const noRepository = "no repository was named (DoctorOptions.Repository)"
@@ -67,11 +68,14 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 		s.fail(opListTagNames, err)
 		return
 	}
-	resp, err := d.send(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	err = d.ask(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.ListTagNames(ctx, name, &gen.ListTagNamesParams{N: new(gen.PageSize(1))}, edit)
-	})
+	}, s.correlate)
 	actions, known := grant.Actions("repository", name)
 	switch {
+	case known && err == nil && !allows(actions, "pull"): // tags may be listed with less
+		s.fail(opListTagNames, fmt.Errorf("%w: pull on %s", ErrMissingAction, name))
+		s.Advice = "give the identity AcrPull (ABAC: Container Registry Repository Reader; repository token: content/read)"
 	case errors.Is(err, ErrNotFound):
 		s.fail(opListTagNames, err)
 		s.Seen = "there is no repository " + name
@@ -80,8 +84,7 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 		s.fail(opListTagNames, err)
 		return
 	default:
-		wire.Drain(resp)
-		s.Seen, s.CorrelationID = "tags of "+name+" can be listed", correlationOf(resp)
+		s.Seen = "tags of " + name + " can be listed"
 	}
 	if known {
 		s.Seen += "; granted: " + strings.Join(actions, " ")
@@ -107,7 +110,7 @@ func (d *doctor) push(ctx context.Context, s *DoctorStep) {
 	switch actions, known := grant.Actions("repository", name); {
 	case !known:
 		s.skip("the access token does not say; DoctorOptions.TryPush finds out")
-	case slices.Contains(actions, "push") && slices.Contains(actions, "pull") || slices.Contains(actions, "*"):
+	case allows(actions, "push") && allows(actions, "pull"): // uploads need both
 		s.Seen = "granted on " + name
 	default:
 		s.Err, s.Seen = ErrMissingAction, "not granted on "+name
@@ -115,35 +118,37 @@ func (d *doctor) push(ctx context.Context, s *DoctorStep) {
 	}
 }
 
+// allows tells whether an action is among those granted.
+func allows(actions []string, action string) bool {
+	return slices.Contains(actions, action) || slices.Contains(actions, "*")
+}
+
 // tryPush starts an upload and cancels it.
 func (d *doctor) tryPush(ctx context.Context, s *DoctorStep, grant *auth.Grant) {
 	name := d.options.Repository
-	resp, err := d.send(ctx, opStartUpload, grant, opStartUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	var at *url.URL
+	err := d.ask(ctx, opStartUpload, grant, opStartUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.StartUploadWithBody(ctx, name, &gen.StartUploadParams{}, "application/octet-stream", nil, edit)
+	}, func(resp *http.Response) (err error) {
+		s.CorrelationID = correlationOf(resp)
+		at, err = wire.UploadLocation(resp, d.client.login, name)
+		return err
 	})
 	if err != nil {
 		s.fail(opStartUpload, err)
 		return
 	}
-	wire.Drain(resp)
-	s.CorrelationID = correlationOf(resp)
-	at, err := wire.UploadLocation(resp, d.client.login, name)
-	if err != nil {
-		s.fail(opStartUpload, err)
-		return
-	}
-	resp, err = d.send(ctx, opCancelUpload, grant, opCancelUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	err = d.ask(ctx, opCancelUpload, grant, opCancelUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.CancelUpload(ctx, name, "session", edit, func(_ context.Context, r *http.Request) error {
 			r.URL = at
 			return nil
 		})
-	})
+	}, s.correlate)
 	if err != nil {
 		s.fail(opCancelUpload, err)
 		s.Seen = "an upload was started, but not cancelled: " + s.Seen
 		s.warn("pushing works; the registry drops the upload by itself after some days")
 		return
 	}
-	wire.Drain(resp)
 	s.Seen = "an upload to " + name + " was started and cancelled"
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
-	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -68,15 +67,14 @@ func (d *doctor) token(ctx context.Context, s *DoctorStep) {
 		s.fail(opDoctor, err)
 		return
 	}
-	resp, err := d.send(ctx, opCheckSupport, &grant, nil, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	err = d.ask(ctx, opCheckSupport, &grant, nil, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.CheckSupport(ctx, edit)
-	})
+	}, s.correlate)
 	if err != nil {
 		s.fail(opCheckSupport, err)
 		return
 	}
-	wire.Drain(resp)
-	s.Seen, s.CorrelationID = "access token"+until(grant.Expires())+", accepted", correlationOf(resp)
+	s.Seen = "access token" + until(grant.Expires()) + ", accepted"
 }
 
 // anonymous finds out what callers without an identity may do.

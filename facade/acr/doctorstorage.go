@@ -46,29 +46,25 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 		s.fail(opGetManifest, err)
 		return
 	}
-	resp, err := d.send(ctx, opGetBlob, &grant, opGetBlob.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	var link *wire.Link // nil where the registry serves blobs itself
+	err = d.ask(ctx, opGetBlob, &grant, opGetBlob.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.GetBlob(ctx, name, dgst, &gen.GetBlobParams{}, edit)
-	})
-	if err != nil {
-		s.fail(opGetBlob, err)
-		return
-	}
-	s.CorrelationID = correlationOf(resp)
-	if !wire.IsRedirect(resp.StatusCode) {
-		if err = readByte(resp); err != nil {
-			s.fail(opGetBlob, err)
-			return
+	}, func(resp *http.Response) (err error) {
+		s.CorrelationID = correlationOf(resp)
+		if !wire.IsRedirect(resp.StatusCode) {
+			return readByte(resp.Body)
 		}
-		s.Seen = "blobs come from the registry itself"
-		return
-	}
-	link, err := d.client.transport.BlobLink(resp)
-	if err != nil {
+		link, err = d.client.transport.BlobLink(resp)
+		return err
+	})
+	switch {
+	case err != nil:
 		s.fail(opGetBlob, err)
-		s.Advice = "the registry sends readers where this client does not go: look for a proxy in between, and at ClientOptions.StrictStorage"
-		return
+	case link == nil:
+		s.Seen = "blobs come from the registry itself"
+	default:
+		d.fetch(ctx, s, link)
 	}
-	d.fetch(ctx, s, link)
 }
 
 // fetch reads one byte behind a link of the registry.
@@ -80,13 +76,15 @@ func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *wire.Link) {
 	}
 	way := &route{}
 	resp, err := d.client.transport.Fetch(httptrace.WithClientTrace(ctx, way.trace()), link, http.Header{"Range": {"bytes=0-0"}})
-	if err == nil && resp.StatusCode < http.StatusMultipleChoices {
-		if err = readByte(resp); err == nil {
-			s.Seen = "blobs come from " + host
-			return
+	status := 0
+	if err == nil {
+		defer func() { _ = resp.Body.Close() }()
+		if status = resp.StatusCode; status < http.StatusMultipleChoices {
+			err = readByte(resp.Body)
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		facts := way.facts()
 		broken := facts.brokenAt(err)
 		s.fail(opGetBlob, fmt.Errorf("blobs come from %s: %w", host, err))
@@ -94,21 +92,17 @@ func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *wire.Link) {
 		if s.Advice == adviseNoName {
 			s.Advice = adviseNoHost
 		}
-		return
-	}
-	wire.Drain(resp)
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable { // the blob is empty
+	case status < http.StatusMultipleChoices, status == http.StatusRequestedRangeNotSatisfiable: // the latter: the blob is empty
 		s.Seen = "blobs come from " + host
-		return
+	default:
+		s.fail(opGetBlob, fmt.Errorf("%s, where blobs come from, answers %s (request id %s)", host, resp.Status, resp.Header.Get("X-Ms-Request-Id")))
+		s.Advice = "storage does not take the registry's link: look for a proxy or service endpoint policy in between, and check the registry's state in the portal"
 	}
-	s.fail(opGetBlob, fmt.Errorf("%s, where blobs come from, answers %s (request id %s)", host, resp.Status, resp.Header.Get("X-Ms-Request-Id")))
-	s.Advice = "storage does not take the registry's link: look for a proxy or service endpoint policy in between, and check the registry's state in the portal"
 }
 
 // readByte takes one byte of a body, which may have none.
-func readByte(resp *http.Response) error {
-	defer func() { _ = resp.Body.Close() }()
-	if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
+func readByte(body io.Reader) error {
+	if _, err := io.ReadFull(body, make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
@@ -120,17 +114,16 @@ func (d *doctor) blob(ctx context.Context, grant *auth.Grant) (digest.Digest, er
 	name, reference := d.options.Repository, d.options.Reference
 	_, given, _ := parseReference(reference)
 	for range maxIndexDepth {
-		resp, err := d.send(ctx, opGetManifest, grant, opGetManifest.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		var body []byte
+		err := d.ask(ctx, opGetManifest, grant, opGetManifest.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 			return d.client.gen.GetManifest(ctx, name, reference, &gen.GetManifestParams{Accept: acceptManifests}, edit)
+		}, func(resp *http.Response) (err error) {
+			body, err = readBody(resp, nil, maxManifestSize)
+			return err
 		})
 		if errors.Is(err, ErrNotFound) && given != "" && reference == d.options.Reference {
 			return given, nil
 		}
-		if err != nil {
-			return "", err
-		}
-		body, err := readBody(resp, nil, maxManifestSize)
-		_ = resp.Body.Close()
 		if err != nil {
 			return "", err
 		}

@@ -17,7 +17,7 @@ import (
 
 const (
 	envUsername = "ACRKIT_USERNAME"
-	envPassword = "ACRKIT_PASSWORD" //nolint:gosec // the name of a variable
+	envPassword = "ACRKIT_PASSWORD"
 )
 
 // The exit statuses.
