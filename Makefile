@@ -8,6 +8,8 @@ GO            ?= go
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VULN_DB       := https://vuln.go.dev
+# This module, and those of the tests that stand apart.
+MODULES       := . $(patsubst %/go.mod,%,$(wildcard testdata/*/go.mod))
 # The race detector links with a C compiler. Without one the tests run all the same, and say so.
 RACE          := $(shell printf 'int main(void){return 0;}' | $$($(GO) env CC) -x c -o /dev/null - 2>/dev/null \
                    && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
@@ -29,8 +31,8 @@ verify: ## fail unless gen/, go.mod and formatting are what the sources say
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck
 	@echo '== gofmt'; bad="$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)"; if [ -n "$$bad" ]; then echo "not formatted:"; echo "$$bad"; exit 1; fi
-	@echo '== go vet'; $(GO) vet ./...; cd testdata/interop && $(GO) vet ./...
-	@echo '== golangci-lint'; $(GO) run $(GOLANGCI_LINT) run ./...
+	@echo '== go vet'; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
+	@echo '== golangci-lint'; for m in $(MODULES); do (cd $$m && $(GO) run $(GOLANGCI_LINT) run ./...); done
 	@echo '== govulncheck'; if curl -fsS -m 15 -o /dev/null $(VULN_DB)/index/db.json 2>/dev/null; then $(GO) run $(GOVULNCHECK) ./...; \
 	else echo 'skipped: the vulnerability database $(VULN_DB) cannot be reached from here'; fi
 

@@ -11,7 +11,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/containers/azcontainerregistry"
 )
 
@@ -31,7 +30,7 @@ func TestLists(t *testing.T) {
 	t.Run("repositories by pages", func(t *testing.T) {
 		t.Parallel()
 		var pages [][]string
-		for pager := c.registry.NewListRepositoriesPager(&azcontainerregistry.ClientListRepositoriesOptions{MaxNum: to.Ptr[int32](3)}); pager.More(); {
+		for pager := c.registry.NewListRepositoriesPager(&azcontainerregistry.ClientListRepositoriesOptions{MaxNum: new(int32(3))}); pager.More(); {
 			var page []string
 			for _, n := range must(pager.NextPage(ctx))(t).Names {
 				page = append(page, *n)
@@ -44,7 +43,7 @@ func TestLists(t *testing.T) {
 	})
 	t.Run("repositories after a name", func(t *testing.T) {
 		t.Parallel()
-		page := must(c.registry.NewListRepositoriesPager(&azcontainerregistry.ClientListRepositoriesOptions{Last: to.Ptr("lists/b")}).NextPage(ctx))(t)
+		page := must(c.registry.NewListRepositoriesPager(&azcontainerregistry.ClientListRepositoriesOptions{Last: new("lists/b")}).NextPage(ctx))(t)
 		if len(page.Names) != 2 || *page.Names[0] != "lists/c" {
 			t.Errorf("%d names", len(page.Names))
 		}
@@ -57,7 +56,7 @@ func TestLists(t *testing.T) {
 		t.Run("tags by pages, order "+string(order), func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for pager := c.registry.NewListTagsPager(repository, &azcontainerregistry.ClientListTagsOptions{MaxNum: to.Ptr[int32](2), OrderBy: &order}); pager.More(); {
+			for pager := c.registry.NewListTagsPager(repository, &azcontainerregistry.ClientListTagsOptions{MaxNum: new(int32(2)), OrderBy: &order}); pager.More(); {
 				for _, tag := range must(pager.NextPage(ctx))(t).Tags {
 					got = append(got, *tag.Name)
 					if *tag.Digest != digests[*tag.Name] {
@@ -72,7 +71,7 @@ func TestLists(t *testing.T) {
 	}
 	t.Run("tags of a digest", func(t *testing.T) {
 		t.Parallel()
-		page := must(c.registry.NewListTagsPager(repository, &azcontainerregistry.ClientListTagsOptions{Digest: to.Ptr(digests["v3"])}).NextPage(ctx))(t)
+		page := must(c.registry.NewListTagsPager(repository, &azcontainerregistry.ClientListTagsOptions{Digest: new(digests["v3"])}).NextPage(ctx))(t)
 		if len(page.Tags) != 1 || *page.Tags[0].Name != "v3" {
 			t.Errorf("%d tags", len(page.Tags))
 		}
@@ -81,7 +80,7 @@ func TestLists(t *testing.T) {
 		t.Parallel()
 		var got []string
 		for pager := c.registry.NewListManifestsPager(repository, &azcontainerregistry.ClientListManifestsOptions{
-			MaxNum: to.Ptr[int32](2), OrderBy: to.Ptr(azcontainerregistry.ArtifactManifestOrderByLastUpdatedOnDescending),
+			MaxNum: new(int32(2)), OrderBy: new(azcontainerregistry.ArtifactManifestOrderByLastUpdatedOnDescending),
 		}); pager.More(); {
 			for _, m := range must(pager.NextPage(ctx))(t).Attributes {
 				got = append(got, *m.Tags[0])
@@ -112,7 +111,7 @@ func TestProperties(t *testing.T) {
 		t.Errorf("manifest %s with %d tags", *m.Manifest.Digest, len(m.Manifest.Tags))
 	}
 	updated := must(c.registry.UpdateManifestProperties(ctx, repository, digest, &azcontainerregistry.ClientUpdateManifestPropertiesOptions{
-		Value: &azcontainerregistry.ManifestWriteableProperties{CanWrite: to.Ptr(false), CanList: to.Ptr(false)},
+		Value: &azcontainerregistry.ManifestWriteableProperties{CanWrite: new(false), CanList: new(false)},
 	}))(t)
 	if a := updated.Manifest.ChangeableAttributes; *a.CanWrite || *a.CanList || !*a.CanDelete || !*a.CanRead {
 		t.Error("the manifest's attributes are not what was set")
@@ -121,7 +120,7 @@ func TestProperties(t *testing.T) {
 	refused(t, err, 405, "REGISTRY_DISALLOWED_OPERATION")
 
 	r := must(c.registry.UpdateRepositoryProperties(ctx, repository, &azcontainerregistry.ClientUpdateRepositoryPropertiesOptions{
-		Value: &azcontainerregistry.RepositoryWriteableProperties{CanDelete: to.Ptr(false)},
+		Value: &azcontainerregistry.RepositoryWriteableProperties{CanDelete: new(false)},
 	}))(t)
 	if *r.ChangeableAttributes.CanDelete || *r.Name != repository || r.CreatedOn.IsZero() {
 		t.Error("the repository's attributes are not what was set")
@@ -129,10 +128,10 @@ func TestProperties(t *testing.T) {
 	_, err = c.registry.DeleteRepository(ctx, repository, nil)
 	refused(t, err, 405, "REGISTRY_DISALLOWED_OPERATION")
 	must(c.registry.UpdateRepositoryProperties(ctx, repository, &azcontainerregistry.ClientUpdateRepositoryPropertiesOptions{
-		Value: &azcontainerregistry.RepositoryWriteableProperties{CanDelete: to.Ptr(true)},
+		Value: &azcontainerregistry.RepositoryWriteableProperties{CanDelete: new(true)},
 	}))(t)
 	must(c.registry.UpdateManifestProperties(ctx, repository, digest, &azcontainerregistry.ClientUpdateManifestPropertiesOptions{
-		Value: &azcontainerregistry.ManifestWriteableProperties{CanWrite: to.Ptr(true), CanList: to.Ptr(true)},
+		Value: &azcontainerregistry.ManifestWriteableProperties{CanWrite: new(true), CanList: new(true)},
 	}))(t)
 	must(c.registry.DeleteRepository(ctx, repository, nil))(t)
 	_, err = c.registry.GetRepositoryProperties(ctx, repository, nil)
@@ -220,12 +219,12 @@ func TestTokens(t *testing.T) {
 	refresh := must(c.auth.ExchangeAADAccessTokenForACRRefreshToken(ctx, azcontainerregistry.PostContentSchemaGrantTypeAccessToken, c.server.Host(),
 		&azcontainerregistry.AuthenticationClientExchangeAADAccessTokenForACRRefreshTokenOptions{AccessToken: &entra.Token}))(t)
 	access := must(c.auth.ExchangeACRRefreshTokenForACRAccessToken(ctx, c.server.Host(), "registry:catalog:*", *refresh.RefreshToken,
-		&azcontainerregistry.AuthenticationClientExchangeACRRefreshTokenForACRAccessTokenOptions{GrantType: to.Ptr(azcontainerregistry.TokenGrantTypeRefreshToken)}))(t)
+		&azcontainerregistry.AuthenticationClientExchangeACRRefreshTokenForACRAccessTokenOptions{GrantType: new(azcontainerregistry.TokenGrantTypeRefreshToken)}))(t)
 	if strings.Count(*access.AccessToken, ".") != 2 {
 		t.Error("the access token is no JWT")
 	}
 	_, err := c.auth.ExchangeAADAccessTokenForACRRefreshToken(ctx, azcontainerregistry.PostContentSchemaGrantTypeAccessToken, c.server.Host(),
-		&azcontainerregistry.AuthenticationClientExchangeAADAccessTokenForACRRefreshTokenOptions{AccessToken: to.Ptr("a.b.c")})
+		&azcontainerregistry.AuthenticationClientExchangeAADAccessTokenForACRRefreshTokenOptions{AccessToken: new("a.b.c")})
 	refused(t, err, 401, "UNAUTHORIZED")
 }
 
@@ -239,7 +238,7 @@ func TestAnonymous(t *testing.T) {
 		t.Errorf("%d tags", len(page.Tags))
 	}
 	_, err := anonymous.UpdateTagProperties(ctx, "public", "v1", &azcontainerregistry.ClientUpdateTagPropertiesOptions{
-		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: to.Ptr(false)},
+		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: new(false)},
 	})
 	refused(t, err, 401, "UNAUTHORIZED")
 }
@@ -270,7 +269,7 @@ func TestEveryOperationWasServed(t *testing.T) {
 			return err
 		},
 		"GetManifest": func() error {
-			resp, err := c.registry.GetManifest(ctx, "all", "v1", &azcontainerregistry.ClientGetManifestOptions{Accept: to.Ptr(ociManifest)})
+			resp, err := c.registry.GetManifest(ctx, "all", "v1", &azcontainerregistry.ClientGetManifestOptions{Accept: new(ociManifest)})
 			if err == nil {
 				_, err = readAndClose(resp.ManifestData)
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/containers/azcontainerregistry"
 )
 
@@ -37,13 +36,13 @@ func TestTheWholeRoad(t *testing.T) {
 		t.Errorf("tag %s of %s/%s", *tag.Tag.Digest, *tag.RegistryLoginServer, *tag.RepositoryName)
 	}
 	locked := must(c.registry.UpdateTagProperties(ctx, repository, "v1", &azcontainerregistry.ClientUpdateTagPropertiesOptions{
-		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: to.Ptr(false)},
+		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: new(false)},
 	}))(t)
 	if a := locked.Tag.ChangeableAttributes; *a.CanDelete || !*a.CanWrite || !*a.CanList || !*a.CanRead {
 		t.Errorf("attributes after the update: %v %v %v %v", *a.CanDelete, *a.CanWrite, *a.CanList, *a.CanRead)
 	}
 
-	got := verified(t, digest, must(c.registry.GetManifest(ctx, repository, "v1", &azcontainerregistry.ClientGetManifestOptions{Accept: to.Ptr(ociManifest)}))(t).ManifestData)
+	got := verified(t, digest, must(c.registry.GetManifest(ctx, repository, "v1", &azcontainerregistry.ClientGetManifestOptions{Accept: new(ociManifest)}))(t).ManifestData)
 	if !bytes.Equal(got, manifest) {
 		t.Errorf("manifest came back as %s", got)
 	}
@@ -54,7 +53,7 @@ func TestTheWholeRoad(t *testing.T) {
 	_, err := c.registry.DeleteTag(ctx, repository, "v1", nil)
 	refused(t, err, 405, "REGISTRY_DISALLOWED_OPERATION")
 	must(c.registry.UpdateTagProperties(ctx, repository, "v1", &azcontainerregistry.ClientUpdateTagPropertiesOptions{
-		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: to.Ptr(true)},
+		Value: &azcontainerregistry.TagWriteableProperties{CanDelete: new(true)},
 	}))(t)
 	_, err = c.registry.DeleteManifest(ctx, repository, digest, nil)
 	ok(t, nil, err)

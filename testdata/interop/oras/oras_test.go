@@ -163,8 +163,7 @@ func TestRepositoryToken(t *testing.T) {
 
 // statusOf is the HTTP status an error came with, 0 if with none.
 func statusOf(err error) int {
-	var resp *errcode.ErrorResponse
-	if errors.As(err, &resp) {
+	if resp, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
 		return resp.StatusCode
 	}
 	return 0
