@@ -44,6 +44,7 @@ test: ## every test under the race detector, and the official Azure client again
 
 .PHONY: demo
 demo: ## the tour: an artifact there and back (DIR=path to pack, REGISTRY_ENDPOINT=url to go to)
+	@echo 'building the tour (about a minute the first time)' >&2
 	@$(GO) run ./facade/cmd/tour $(if $(DIR),-dir '$(DIR)')
 
 .PHONY: bench
