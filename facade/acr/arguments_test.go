@@ -165,12 +165,12 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%q: %s", endpoint, c.Endpoint())
 		}
 	}
-	for what, make := range map[string]func() (*acr.Client, error){
+	for what, construct := range map[string]func() (*acr.Client, error){
 		"no user":     func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "", "p", nil) },
 		"no password": func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "u", "", nil) },
 		"no token":    func() (*acr.Client, error) { return acr.NewClientWithRefreshToken("r.azurecr.io", "", nil) },
 	} {
-		if _, err := make(); !errors.Is(err, acr.ErrInvalidArgument) {
+		if _, err := construct(); !errors.Is(err, acr.ErrInvalidArgument) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

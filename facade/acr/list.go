@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -38,16 +39,16 @@ func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 		var items []T
 		for {
 			var err error
-			if items, err = w.page(ctx, items[:0]); err != nil {
-				yield(none, err)
-				return
-			}
+			items, err = w.page(ctx, items[:0])
 			for _, v := range items {
 				if !yield(v, nil) {
 					return
 				}
 			}
-			if w.next == nil {
+			if err != nil {
+				yield(none, err)
+			}
+			if err != nil || w.next == nil {
 				return
 			}
 		}
@@ -65,12 +66,13 @@ type walk[T any] struct {
 	buf   []byte // of the page before, used again
 }
 
-// page gives the entries of the next page; one that is cut short is asked for once more.
+// page gives the entries of the next page; one that is cut short is asked for once more. Where only what it says of the page after it is
+// bad, the entries come with the error.
 func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 	for again := false; ; again = true {
 		got, next, err := w.fetch(ctx, w.next)
 		if err != nil {
-			return into, err
+			return nil, err
 		}
 		items, err := w.decode(got, into)
 		switch {
@@ -78,14 +80,14 @@ func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 			w.pages++
 			return items, w.follow(next)
 		case again || !errors.Is(err, errCutShort):
-			return into, w.op.malformed(err)
+			return nil, w.op.malformed(err)
 		}
 	}
 }
 
 // fetch asks for the page at a link, or for the first.
 func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.URL, err error) {
-	edit := func(_ context.Context, r *http.Request) error {
+	edit := func(_ context.Context, r *http.Request) error { //nolint:unparam // an editor of gen
 		if at == nil {
 			w.path = r.URL.Path
 		} else {
@@ -114,7 +116,7 @@ func (w *walk[T]) follow(next *url.URL) error {
 	query := next.Query()
 	for key, values := range w.keep {
 		if !query.Has(key) {
-			next.RawQuery += "&" + url.Values{key: values}.Encode()
+			next.RawQuery = strings.TrimPrefix(next.RawQuery+"&"+url.Values{key: values}.Encode(), "&")
 		}
 	}
 	if w.pages >= w.client.options.maxPages() {

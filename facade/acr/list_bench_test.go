@@ -40,6 +40,7 @@ func BenchmarkTags(b *testing.B) {
 
 // each calls f with the count of tags seen.
 func each(b *testing.B, r *acr.Repository, f func(int)) {
+	b.Helper()
 	i := 0
 	for _, err := range r.Tags(b.Context(), nil) {
 		if err != nil {

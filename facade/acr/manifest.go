@@ -65,7 +65,7 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 // computed, and compared with the one asked for and with the one the registry states. Errors: ErrManifestUnknown (ErrNotFound),
 // ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
-	_, want, err := r.reference(reference)
+	want, err := r.wanted(reference)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 // HeadManifest gives the media type, digest and size of the manifest that a tag or digest names. One request without a body; where the
 // answer leaves the digest or size out, that of GetManifest. Errors: those of GetManifest.
 func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	_, want, err := r.reference(reference)
+	want, err := r.wanted(reference)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -157,12 +157,13 @@ func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error 
 	})
 }
 
-// reference checks the handle and a reference in it.
-func (r *Repository) reference(reference string) (tag string, d digest.Digest, err error) {
+// wanted checks the handle and a reference in it, and gives the digest that a manifest by this reference must have, if it is one.
+func (r *Repository) wanted(reference string) (digest.Digest, error) {
 	if r.err != nil {
-		return "", "", r.err
+		return "", r.err
 	}
-	return parseReference(reference)
+	_, d, err := parseReference(reference)
+	return d, err
 }
 
 const headerDigest = "Docker-Content-Digest"

@@ -73,7 +73,6 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 type manifestOutline struct {
 	mediaType string
 	members   map[string]bool
-	subject   bool
 }
 
 // outline reads a document's outermost members, and refuses one with a member twice, or twice but for case: readers differ in which of

@@ -134,8 +134,9 @@ func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 	var m struct {
 		Subject *ocispec.Descriptor `json:"subject"`
 	}
+	// A manifest of a kind of its own need not be JSON: then it has none.
 	if json.Unmarshal(content, &m) != nil || m.Subject == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil,nilerr // none is not an error
 	}
 	if err := checkDigest(m.Subject.Digest); err != nil {
 		return nil, malformedManifest("subject: %s", plain(err))

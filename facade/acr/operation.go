@@ -13,7 +13,6 @@ type operation struct {
 	scopes  func(string) []string // scopes of the access token, by repository name
 	success []int                 // statuses that are no error
 	missing ErrorCode             // what a bodyless 404 stands for
-	does    string                // what it does, in words, for advice on missing rights
 }
 
 // ok tells whether the status is a success of the operation.

@@ -19,7 +19,8 @@ const DefaultAudience = "https://containerregistry.azure.net"
 type ClientOptions struct {
 	// Cloud, Retry, Telemetry, TracingProvider, Transport, Logging and policies, as in every Azure client. Of Cloud only the Audience of
 	// Services[ServiceName] is used. Transport may be any *http.Client: it is never let follow a redirect or keep a cookie. Retry governs
-	// requests that can be sent again; upload bodies are resent by the upload alone, after it asked what arrived.
+	// requests that can be sent again (by default 4 times, waiting 250 ms and then twice as long each time, up to 30 s, and what Retry-After
+	// asks for up to a minute); upload bodies are resent by the upload alone, after it asked what arrived.
 	azcore.ClientOptions
 
 	// AllowedHosts names the registries outside the ACR domains ("localhost:5000", "registry.example.com") to which this client may send

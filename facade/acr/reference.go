@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -19,7 +20,7 @@ type ArgumentError struct {
 
 // Error is one line; the value stands in it quoted, escaped and cut to 80 characters.
 func (e *ArgumentError) Error() string {
-	if e.Value == "" && e.Kind == ErrInvalidArgument {
+	if e.Value == "" && errors.Is(e.Kind, ErrInvalidArgument) {
 		return fmt.Sprintf("acr: %v: %s", e.Kind, e.Reason)
 	}
 	v := e.Value
