@@ -9,7 +9,7 @@ import (
 type requestBody struct {
 	x    *visit
 	body io.ReadCloser
-	ctx  context.Context //nolint:containedctx // lives exactly as long as the request it belongs to
+	ctx  context.Context // that of the request it belongs to, and lives as long
 	plan *plan
 	pos  int64
 }

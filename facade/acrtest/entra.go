@@ -153,7 +153,7 @@ func (s *Server) clientCredentials(w http.ResponseWriter, r *http.Request, x *vi
 	}
 	x.setCaller(s.client.id)
 	audience := form.Get("resource")
-	for _, scope := range strings.Fields(form.Get("scope")) {
+	for scope := range strings.FieldsSeq(form.Get("scope")) {
 		if resource, ok := strings.CutSuffix(scope, "/.default"); ok {
 			audience = resource
 		}

@@ -93,9 +93,9 @@ func TestA64(t *testing.T) {
 	var logged bytes.Buffer
 	c := newClient(t, acrtest.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	real := part(`{"alg":"RS256"}`) + "." + part(`{"aud":"https://management.azure.com","iss":"https://sts.windows.net/x/","exp":9999999999}`) + "." + part("signature")
+	stranger := part(`{"alg":"RS256"}`) + "." + part(`{"aud":"https://management.azure.com","iss":"https://sts.windows.net/x/","exp":9999999999}`) + "." + part("signature")
 	for range 3 {
-		a := c.form("/oauth2/exchange", "grant_type", "access_token", "service", c.s.Host(), "access_token", real)
+		a := c.form("/oauth2/exchange", "grant_type", "access_token", "service", c.s.Host(), "access_token", stranger)
 		if a.StatusCode != http.StatusUnauthorized {
 			t.Errorf("status %d", a.StatusCode)
 		}
@@ -103,7 +103,7 @@ func TestA64(t *testing.T) {
 	if got := strings.Count(logged.String(), "level=WARN"); got != 1 {
 		t.Errorf("%d warnings, want 1: %s", got, &logged)
 	}
-	if strings.Contains(logged.String(), real[:40]) {
+	if strings.Contains(logged.String(), stranger[:40]) {
 		t.Error("the token is in the log")
 	}
 }

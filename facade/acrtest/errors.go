@@ -3,6 +3,7 @@ package acrtest
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 )
 
@@ -50,7 +51,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	setLength(w, len(text))
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) // the caller may be gone; nobody is left to tell
+	_, _ = io.WriteString(w, text) // the caller may be gone; nobody is left to tell
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

@@ -338,16 +338,16 @@ func TestWhichRequestsAFaultMeets(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			test.which(l.on()).Status(503)
-			got := ""
+			var got strings.Builder
 			for range 5 {
 				resp, _, err := l.get(http.MethodGet, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got += map[int]string{503: "x", 200: "."}[resp.StatusCode]
+				got.WriteString(map[int]string{503: "x", 200: "."}[resp.StatusCode])
 			}
-			if got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			if got.String() != test.want {
+				t.Errorf("got %s, want %s", &got, test.want)
 			}
 		})
 	}

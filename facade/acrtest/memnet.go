@@ -73,8 +73,8 @@ func (c *memConn) LocalAddr() net.Addr         { return c.local }
 func (c *memConn) RemoteAddr() net.Addr        { return c.remote }
 
 func (c *memConn) Close() error {
-	c.out.end(io.EOF, syscall.EPIPE)
-	c.in.end(net.ErrClosed, syscall.EPIPE)
+	c.out.end()
+	c.in.drop(net.ErrClosed)
 	return nil
 }
 
@@ -165,28 +165,29 @@ func (h *memHalf) write(p []byte) (int, error) {
 	return written, nil
 }
 
-// end closes the half: what is in the buffer can still be read.
-func (h *memHalf) end(readErr, writeErr error) {
+// end closes the half for its writer: what is in the buffer can still be read.
+func (h *memHalf) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.readErr == nil || readErr == net.ErrClosed {
-		h.readErr = readErr
+	if h.readErr == nil {
+		h.readErr = io.EOF
 	}
 	if h.writeErr == nil {
-		h.writeErr = writeErr
+		h.writeErr = syscall.EPIPE
 	}
-	if readErr == net.ErrClosed {
-		h.buf = nil
-	}
-	h.readBy.stop()
-	h.writeBy.stop()
-	h.moved.Broadcast()
+	h.stop()
 }
 
+// drop closes the half for both ends, and what is in the buffer is lost.
 func (h *memHalf) drop(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.buf, h.readErr, h.writeErr = nil, err, err
+	h.stop()
+}
+
+// stop is called with the half locked.
+func (h *memHalf) stop() {
 	h.readBy.stop()
 	h.writeBy.stop()
 	h.moved.Broadcast()

@@ -114,7 +114,7 @@ func TestRecordings(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest,tparallel // they add up what they find
 			p := newPlayback(t, rec)
 			for i, e := range rec.Exchanges {
 				if strings.Contains(e.Request.URL, "login.microsoftonline.com") {

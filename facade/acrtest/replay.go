@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Replay is a server that answers with the replies of a transcript, in order, whatever hosts they came from.
@@ -68,7 +70,7 @@ func StartReplay(transcript []byte) (*Replay, error) {
 	r := &Replay{exchanges: exchanges, done: make(chan struct{})}
 	var hosts []string
 	for i, e := range exchanges {
-		_, target, _ := e.request.target()
+		_, target := e.request.target()
 		u, err := url.Parse(target)
 		if err != nil || u.Host == "" {
 			return nil, fmt.Errorf("%w: request %d has no URL", errTranscript, i+1)
@@ -85,10 +87,15 @@ func StartReplay(transcript []byte) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if r.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("acrtest: listening: %w", err)
 	}
-	r.server = &http.Server{Handler: r, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}}
+	r.server = &http.Server{
+		Handler:           r,
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		ErrorLog:          log.New(discard{}, "", 0), // handshakes that fail are the client's to report
+		ReadHeaderTimeout: time.Minute,
+	}
 	go func() {
 		defer close(r.done)
 		_ = r.server.ServeTLS(r.listener, "", "") // returns when the server is closed
@@ -124,7 +131,7 @@ func (r *Replay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	e := r.exchanges[r.next]
-	method, target, _ := e.request.target()
+	method, target := e.request.target()
 	if due := method + " " + target; due != asked {
 		r.refuse(w, fmt.Sprintf("acrtest: request %d of the transcript is %s, but there came %s", r.next+1, due, asked))
 		return
@@ -171,7 +178,7 @@ func (r *Replay) Unasked() []string {
 	defer r.mu.Unlock()
 	var out []string
 	for _, e := range r.exchanges[r.next:] {
-		method, target, _ := e.request.target()
+		method, target := e.request.target()
 		out = append(out, method+" "+target)
 	}
 	return out
@@ -189,11 +196,10 @@ func (r *Replay) Close() {
 }
 
 // target splits the first line of a request.
-func (m message) target() (method, target, proto string) {
-	method, rest, _ := strings.Cut(m.first, " ")
-	i := strings.LastIndexByte(rest, ' ')
-	if i < 0 {
-		return method, rest, ""
+func (m message) target() (method, target string) {
+	method, target, _ = strings.Cut(m.first, " ")
+	if i := strings.LastIndexByte(target, ' '); i >= 0 {
+		target = target[:i]
 	}
-	return method, rest[:i], rest[i+1:]
+	return method, target
 }

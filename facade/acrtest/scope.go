@@ -55,7 +55,7 @@ func scopeOf(rt route, r *http.Request) []access {
 func parseScopes(values []string) []access {
 	var out []access
 	for _, value := range values {
-		for _, field := range strings.Fields(value) {
+		for field := range strings.FieldsSeq(value) {
 			kind, rest, ok := strings.Cut(field, ":")
 			i := strings.LastIndexByte(rest, ':')
 			if !ok || i < 0 {

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -180,7 +181,7 @@ func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
 	}
 	digests := make([]digest.Digest, n)
 	for i := range digests {
-		m.Annotations = map[string]string{"seed": fmt.Sprint(i)}
+		m.Annotations = map[string]string{"seed": strconv.Itoa(i)}
 		d, err := s.seedManifest(name, m.MediaType, m, "")
 		if err != nil {
 			return nil, err

@@ -157,10 +157,10 @@ func (s *Server) open(address, name string) (*origin, error) {
 	var l net.Listener
 	if s.cfg.memoryNetwork {
 		// A port of its own for each, as a socket would have.
-		l = newMemListener(fmt.Sprintf("127.0.0.1:%d", memPorts.Add(1)))
+		l = newMemListener(fmt.Sprintf("127.0.0.1:%d", firstMemPort+memPorts.Add(1)))
 	} else {
 		var err error
-		if l, err = net.Listen("tcp", address); err != nil {
+		if l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
 			return nil, fmt.Errorf("acrtest: listening: %w", err)
 		}
 	}
@@ -180,10 +180,10 @@ func (s *Server) open(address, name string) (*origin, error) {
 	return o, nil
 }
 
-// memPorts numbers the listeners in memory.
+// memPorts numbers the listeners in memory, from above those of privileged services.
 var memPorts atomic.Int64
 
-func init() { memPorts.Store(4430) }
+const firstMemPort = 4430
 
 func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Handler) {
 	protocols := new(http.Protocols)

@@ -27,28 +27,32 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		fmt.Fprintln(stderr, "Usage: acrtest [options]\n\nServes an emulated Azure Container Registry; prints one line of JSON that says where and how to sign in.\n\nOptions:")
 		f.PrintDefaults()
 	}
-	add := func(o acrtest.Option) error {
-		s.options = append(s.options, o)
-		return nil
+	add := func(o acrtest.Option) { s.options = append(s.options, o) }
+	text := func(name, usage string, o func(string) acrtest.Option) {
+		f.Func(name, usage, func(value string) error {
+			add(o(value))
+			return nil
+		})
 	}
 	on := func(name, usage string, o func() acrtest.Option) {
 		f.BoolFunc(name, usage, func(value string) error {
-			if value != "true" {
-				return nil
+			if value == "true" {
+				add(o())
 			}
-			return add(o())
+			return nil
 		})
 	}
 	f.StringVar(&s.caFile, "ca-file", "", "write the certificate of the CA to this `file`; a temporary one by default")
 	f.BoolVar(&s.anonymous, "anonymous", true, "allow anonymous pull")
-	f.Func("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", func(v string) error { return add(acrtest.WithListen(v)) })
+	text("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", acrtest.WithListen)
 	on("allow-remote", "let -listen name an address that other machines reach; anybody there may then use the registry", acrtest.WithRemoteAccess)
-	f.Func("dir", "keep the content in this `directory`; in memory by default", func(v string) error { return add(acrtest.WithDirectory(v)) })
-	f.Func("login-server", "`name` that the registry goes by, for clients that resolve it themselves", func(v string) error { return add(acrtest.WithLoginServer(v)) })
+	text("dir", "keep the content in this `directory`; in memory by default", acrtest.WithDirectory)
+	text("login-server", "`name` that the registry goes by, for clients that resolve it themselves", acrtest.WithLoginServer)
 	f.Func("sku", "service `tier`: Basic, Standard (the default) or Premium", func(v string) error {
 		for _, sku := range []acrtest.SKU{acrtest.Basic, acrtest.Standard, acrtest.Premium} {
 			if strings.EqualFold(v, string(sku)) {
-				return add(acrtest.WithSKU(sku))
+				add(acrtest.WithSKU(sku))
+				return nil
 			}
 		}
 		return errors.New("want Basic, Standard or Premium")
@@ -67,7 +71,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			if _, err := fmt.Sscan(v, &n); err != nil || n <= 0 {
 				return errors.New("want a number above 0")
 			}
-			return add(o(n))
+			add(o(n))
+			return nil
 		})
 	}
 	number("soft-delete", "keep deleted manifests for this many `days`", func(n int64) acrtest.Option { return acrtest.WithSoftDelete(int(n)) })
@@ -79,7 +84,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			if err != nil || d < 0 {
 				return errors.New("want a duration such as 50ms")
 			}
-			return add(o(d))
+			add(o(d))
+			return nil
 		})
 	}
 	duration("latency", "let this `time` pass before each request is looked at", acrtest.WithLatency)
@@ -89,14 +95,16 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		if !ok || user == "" || password == "" {
 			return errors.New("want USER:PASSWORD")
 		}
-		return add(acrtest.WithAdmin(user, password))
+		add(acrtest.WithAdmin(user, password))
+		return nil
 	})
 	f.Func("token", "add a repository token, `NAME:PASSWORD:SCOPEMAP`, such as ci:secret:samples/* content/read,metadata/read", func(v string) error {
 		parts := strings.SplitN(v, ":", 3)
 		if len(parts) != 3 {
 			return errors.New("want NAME:PASSWORD:SCOPEMAP")
 		}
-		return add(acrtest.WithRepositoryToken(parts[0], parts[1], strings.Split(parts[2], ";")...))
+		add(acrtest.WithRepositoryToken(parts[0], parts[1], strings.Split(parts[2], ";")...))
+		return nil
 	})
 	if err := f.Parse(args); err != nil {
 		return settings{}, err

@@ -103,7 +103,7 @@ func writeCA(name string, pem []byte) (string, error) {
 		}
 	}
 	// Readable for all: a certificate is public, and the client may run as another user.
-	if err := os.WriteFile(name, pem, 0o644); err != nil { //nolint:gosec // see above
+	if err := os.WriteFile(name, pem, 0o644); err != nil {
 		return "", fmt.Errorf("acrtest: writing the CA: %w", err)
 	}
 	return name, nil

@@ -24,7 +24,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // program runs the program until the test ends, and gives what it printed.
 func program(t *testing.T, args ...string) started {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
+	s, stop := launch(t, args...)
+	t.Cleanup(stop)
+	return s
+}
+
+// launch runs the program until stop is called.
+func launch(t *testing.T, args ...string) (s started, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -32,21 +40,20 @@ func program(t *testing.T, args ...string) started {
 		in.CloseWithError(err)
 		done <- err
 	}()
-	t.Cleanup(func() {
-		stop()
+	stop = func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	})
+	}
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s started
 	if err := json.Unmarshal(line, &s); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s, stop
 }
 
 // clientOf trusts what the program wrote, as a client in any language does.
@@ -119,18 +126,16 @@ func TestProgramRestarts(t *testing.T) {
 		return resp.StatusCode, string(body)
 	}
 	const empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	t.Run("first", func(t *testing.T) {
-		s := program(t, "-dir", dir, "-admin", "me:secret")
-		if status, body := names(s, http.MethodPost, "/v2/kept/blobs/uploads/?digest="+empty); status != http.StatusCreated {
-			t.Fatalf("%d %s", status, body)
-		}
-	})
-	t.Run("second", func(t *testing.T) {
-		s := program(t, "-dir", dir, "-admin", "me:secret")
-		if status, _ := names(s, http.MethodHead, "/v2/kept/blobs/"+empty); status != http.StatusOK {
-			t.Errorf("status %d", status)
-		}
-	})
+	first, stop := launch(t, "-dir", dir, "-admin", "me:secret")
+	if status, body := names(first, http.MethodPost, "/v2/kept/blobs/uploads/?digest="+empty); status != http.StatusCreated {
+		t.Fatalf("%d %s", status, body)
+	}
+	stop()
+	second, stop := launch(t, "-dir", dir, "-admin", "me:secret")
+	if status, _ := names(second, http.MethodHead, "/v2/kept/blobs/"+empty); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	stop()
 }
 
 func TestBadFlags(t *testing.T) {
