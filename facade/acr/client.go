@@ -34,6 +34,7 @@ type Client struct {
 	auth      *auth.Authenticator
 	gen       *gen.Client
 	limits    transfer.Limits // what uploads have learned of the registry
+	tuning    transfer.Tuning // of uploads; zero, but in tests
 }
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an

@@ -86,6 +86,7 @@ func (o *UploadOptions) transfer(s *uploadSession, m *meter) *transfer.UploadOpt
 		Reporter:  m.reporter,
 		Whole:     s.whole,
 		Stat:      s.stat,
+		Tune:      s.r.client.tuning,
 	}
 	if o.Size > 0 || o.Digest != "" && o.Digest == o.Digest.Algorithm().FromBytes(nil) {
 		t.Size = o.Size

@@ -50,3 +50,7 @@ func (s *Server) HasBlob(repository string, d digest.Digest) bool {
 	_, err := s.store.Blob(repository, d)
 	return err == nil
 }
+
+// Uploads gives the number of upload sessions of a repository that are open: neither completed, cancelled nor expired. It sends no
+// request.
+func (s *Server) Uploads(repository string) int { return s.store.Uploads(repository) }

@@ -33,6 +33,19 @@ func (s *sessions) add(u *Upload, k sink) {
 	s.all[u.ID] = u
 }
 
+// Uploads gives the number of open sessions of a repository.
+func (st *Store) Uploads(name string) (n int) {
+	now := st.opts.Now()
+	st.sessions.mu.Lock()
+	defer st.sessions.mu.Unlock()
+	for _, u := range st.sessions.all {
+		if u.Repository == name && !u.expired(now) {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *sessions) sweepDue(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
