@@ -55,5 +55,7 @@ func (b *requestBody) stop() (int, error) {
 		b.x.reply.broken, b.x.reply.stalled = true, true
 		return 0, io.ErrUnexpectedEOF
 	}
+	// The rest is read and lost, or the caller would not find the reply behind it.
+	_, _ = io.Copy(io.Discard, b.body)
 	return 0, io.EOF
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -243,4 +245,61 @@ func ExampleWithRepositoryToken() {
 	// Output:
 	// /acr/v1/samples/app/_tags/v1 200
 	// /acr/v1/private/app/_tags/v1 401
+}
+
+// An Azure client signs in at the emulator's own authority.
+func ExampleServer_ClientOptions() {
+	s := start()
+	defer s.Close()
+	tenant, id, secret := s.ServicePrincipal()
+	credential, err := azidentity.NewClientSecretCredential(tenant, id, secret, &azidentity.ClientSecretCredentialOptions{
+		ClientOptions:            s.ClientOptions(),
+		DisableInstanceDiscovery: true, // the authority is none of Microsoft's
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = credential.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://containerregistry.azure.net/.default"}})
+	fmt.Println(err, s.Ledger().Count("EntraToken"))
+	// Output: <nil> 1
+}
+
+// A transcript of real traffic, without its secrets, is played back to the same client later.
+func ExampleNewRecorder() {
+	s := start(acrtest.WithLoginServer("example.azurecr.io"))
+	defer s.Close()
+	recorder := acrtest.NewRecorder(s.HTTPClient().Transport)
+	ask := func(client *http.Client) {
+		resp, err := client.Get("https://example.azurecr.io/v2/") //nolint:noctx // an example
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(resp.StatusCode, len(raw) > 0)
+	}
+	ask(&http.Client{Transport: recorder})
+
+	replay, err := acrtest.StartReplay(recorder.Transcript()) // in a test: NewReplay(t, file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer replay.Close()
+	ask(replay.HTTPClient())
+	fmt.Println(replay.Mistakes(), replay.Unasked())
+	// Output:
+	// 401 true
+	// 401 true
+	// [] []
+}
+
+// Inside a bubble of testing/synctest the registry, its network and its clients share one clock that runs as fast as they wait.
+func ExampleWithMemoryNetwork() {
+	s := start(acrtest.WithMemoryNetwork())
+	defer s.Close()
+	fmt.Println(get(s, "/v2/"))
+	// Output: 200 {}
 }

@@ -209,6 +209,7 @@ func TestFaultsOfTheRequest(t *testing.T) {
 		t.Errorf("reset: the handler got %d bytes", n)
 	}
 
+	sent = strings.Repeat("x", 3<<20)
 	l.on().Accept(500)
 	if resp, _, err := l.get(http.MethodPost, strings.NewReader(sent)); err != nil || resp.StatusCode != 200 {
 		t.Errorf("accept: %v", err)

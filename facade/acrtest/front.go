@@ -266,6 +266,10 @@ func lagError(op string) (code, message string) {
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request, x *visit) {
 	var claims standardClaims
 	if strings.HasPrefix(r.URL.Path, "/oauth2/") {
+		if r.Method == http.MethodGet {
+			s.refuseToken(w, http.StatusUnauthorized, "UNAUTHORIZED", needCredential)
+			return
+		}
 		form, ok := s.readForm(w, r)
 		if !ok {
 			return

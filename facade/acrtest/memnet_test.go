@@ -110,3 +110,24 @@ type recordingT struct {
 func (*recordingT) Helper()                 {}
 func (r *recordingT) Errorf(string, ...any) { r.failed = true }
 func (r *recordingT) Error(...any)          { r.failed = true }
+
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, acrtest.WithHTTP2())
+	c.s.SeedImage(t, "a:v1")
+	a := c.call(http.MethodGet, "/v2/a/manifests/v1", c.token("repository:a:pull"))
+	if a.ProtoMajor != 2 || a.StatusCode != http.StatusOK {
+		t.Errorf("%s %d", a.Proto, a.StatusCode)
+	}
+	c.s.On("CheckSupport").Header("Connection", "close") // a GOAWAY
+	token := c.token("repository:a:pull")
+	for range 3 {
+		if a := c.call(http.MethodGet, "/v2/", token); a.StatusCode != http.StatusOK {
+			t.Errorf("status %d", a.StatusCode)
+		}
+	}
+	calls := c.s.Ledger().Requests("CheckSupport")
+	if calls[0].Connection == calls[2].Connection {
+		t.Error("the connection outlived its GOAWAY")
+	}
+}

@@ -106,7 +106,8 @@ func WithBandwidth(bytesPerSecond int64) Option {
 	return func(c *config) { c.bandwidth = bytesPerSecond }
 }
 
-// WithHTTP2 offers HTTP/2 as well. The service speaks HTTP/1.1, and so does the emulator by default.
+// WithHTTP2 offers HTTP/2 as well. The service speaks HTTP/1.1, and so does the emulator by default. Over HTTP/2 the fault
+// Header("Connection", "close") sends a GOAWAY, and [Fault.Raw] does not work.
 func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 
 // WithDirectory keeps everything the registry stores in dir, which is made if need be and survives a restart. Without it

@@ -99,6 +99,11 @@ func (s *Server) addPrincipals() error {
 			{Type: "registry", Name: "catalog", Actions: []string{"*"}},
 		}})
 	}
+	for _, p := range all {
+		if !p.anonymous && (p.user == "" || p.password == "" || strings.Contains(p.user, ":")) {
+			return fmt.Errorf("acrtest: the user %q needs a name without a colon, and a password", p.user)
+		}
+	}
 	s.principals = make(map[string]*principal, len(all))
 	s.users = make(map[string]*principal, len(all))
 	for i := range all {

@@ -180,6 +180,8 @@ func TestBadOptions(t *testing.T) {
 		"two names alike": acrtest.WithRepositoryToken("acrtest", "b", "* content/read"),
 		"A63 remote":      acrtest.WithListen("0.0.0.0:0"),
 		"address":         acrtest.WithListen("nonsense"),
+		"no password":     acrtest.WithRepositoryToken("a", "", "* content/read"),
+		"no admin":        acrtest.WithAdmin("", "x"),
 	} {
 		if s, err := acrtest.Start(opt); err == nil {
 			s.Close()
