@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ func (e *callError) Unwrap() error { return e.err }
 func (op *operation) refused(resp *http.Response) *Error {
 	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // what could be read is as much as there is to show
 	_ = resp.Body.Close()
+	body = scrub(resp, body)
 	e := &Error{
 		Operation:     op.id,
 		StatusCode:    resp.StatusCode,
@@ -89,6 +91,23 @@ func (op *operation) refused(resp *http.Response) *Error {
 	e.advice, e.body = advise(op, e), body
 	e.err = responseError(resp, e.Code, body)
 	return e
+}
+
+type scrubKey struct{}
+
+// withScrub lets the answers to the requests made with ctx be freed of the client's secrets, should a server repeat one.
+func withScrub(ctx context.Context, scrub func(string) string) context.Context {
+	return context.WithValue(ctx, scrubKey{}, scrub)
+}
+
+// scrub takes the client's secrets out of an error body.
+func scrub(resp *http.Response, body []byte) []byte {
+	if resp.Request != nil {
+		if scrub, ok := resp.Request.Context().Value(scrubKey{}).(func(string) string); ok {
+			return []byte(scrub(string(body)))
+		}
+	}
+	return body
 }
 
 // readBody takes the entries of an error document, or the first words of anything else.

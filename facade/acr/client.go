@@ -107,7 +107,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: c.options.SourceClient, Reason: "SourceClient takes printable ASCII without blanks"}
 	}
 	c.transport = wire.NewTransport(c.login, c.options.Transport, &wire.TransportOptions{StrictStorage: c.options.StrictStorage})
+	budget := wire.NewBudget() // of retries, for requests and sign-ins together
 	c.auth, err = auth.New(auth.Config{
+		Budget:       budget,
 		Login:        c.login,
 		Credential:   cred,
 		Transport:    c.transport,
@@ -120,7 +122,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
-	if c.azure, err = newPipeline(c); err != nil {
+	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
 	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(doer{c.azure.Pipeline()}), gen.WithRequestEditorFn(plainSlashes))
@@ -135,7 +137,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
 	ctx = wire.WithCall(ctx, op.call)
 	scopes := append(op.scopes(name), extra...)
-	ctx = auth.WithScopes(ctx, scopes...)
+	ctx = withScrub(auth.WithScopes(ctx, scopes...), c.auth.Scrub)
 	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
 	defer func() { end(err) }()
 	answer, err := send(ctx)

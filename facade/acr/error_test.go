@@ -200,3 +200,25 @@ func TestErrorWithoutAnswer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestErrorRepeatsNoSecret: A56, a registry that repeats the password in its answer gives nothing away.
+func TestErrorRepeatsNoSecret(t *testing.T) {
+	t.Parallel()
+	const password = "correct horse battery staple"
+	s := &scripted{answer: func(*http.Request) *http.Response { return refusal(400, "X", "you are "+password) }}
+	o := &acr.ClientOptions{}
+	o.Transport = s
+	c, err := acr.NewClientWithPassword("registry.azurecr.io", "me", password, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Ping(t.Context())
+	e, ok := errors.AsType[*acr.Error](err)
+	if !ok || e.Code != "X" {
+		t.Fatal(err)
+	}
+	behind, _ := errors.AsType[*azcore.ResponseError](err)
+	if text := fmt.Sprint(e, e.Message, e.Details, behind); strings.Contains(text, password) {
+		t.Error(text)
+	}
+}

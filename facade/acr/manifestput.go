@@ -164,15 +164,15 @@ func (p *manifestPut) absent(ctx context.Context) (done bool, err error) {
 func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
 	deadline := time.Now().Add(patience)
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		header, err := p.once(ctx)
+		try, tries := withAttempts(ctx)
+		header, err := p.once(try)
 		if err == nil {
 			return header, nil
 		}
-		if _, answered := errors.AsType[*Error](err); !answered && ctx.Err() == nil {
+		if tries.doubtful && ctx.Err() == nil {
 			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && there.Digest == p.descriptor.Digest {
 				return http.Header{}, nil
 			}
-			return nil, err
 		}
 		if !errors.Is(err, ErrManifestBlobUnknown) || time.Until(deadline) < pause {
 			return nil, err

@@ -2,6 +2,7 @@ package acr
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -13,10 +14,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the tally of tries, the token, the
-// caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a shared seeker, and knows
+// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the tally of what was sent,
+// the caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a shared seeker, and knows
 // neither uploads nor a budget.
-func newPipeline(c *Client) (*azcore.Client, error) {
+func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
 	options := c.options.ClientOptions
 	retry := options.Retry
 	options.Retry = policy.RetryOptions{MaxRetries: -1}
@@ -25,7 +26,7 @@ func newPipeline(c *Client) (*azcore.Client, error) {
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{wire.NewGuard(), sourceClient(c.options.SourceClient)},
-		PerRetry:               []policy.Policy{wire.NewRetryPolicy(retry), tally{}, c.auth.Policy(), journal{c.options.Logger}},
+		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), c.auth.Policy(), tally{}, journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
 }
@@ -73,12 +74,15 @@ func withAttempts(ctx context.Context) (context.Context, *attempts) {
 	return context.WithValue(ctx, attemptsKey{}, a), a
 }
 
-// tally notes tries that ended without a clear answer.
+// tally notes requests that were sent and got no clear answer. One that wire refused is clear.
 type tally struct{}
 
 // Do implements policy.Policy.
 func (tally) Do(req *policy.Request) (*http.Response, error) {
 	resp, err := req.Next()
+	if _, refused := errors.AsType[*wire.Refusal](err); refused {
+		return resp, err
+	}
 	if err != nil || resp.StatusCode == http.StatusInternalServerError || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout {
 		doubt(req.Raw().Context())
 	}
