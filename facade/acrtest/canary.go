@@ -9,6 +9,9 @@ import (
 // a realm, and asserts with [Ledger.NoCredentialLeft] or [Ledger.None] that no credential, or no request at all, came there. Its
 // requests are in the ledger under [CanaryOrigin]; handler answers them, a nil one with an empty 200. It ends with the emulator.
 func (s *Server) Canary(handler http.Handler) (url string, err error) {
+	if handler == nil {
+		handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	}
 	certificate, err := s.ca.issue()
 	if err != nil {
 		return "", err
@@ -19,10 +22,7 @@ func (s *Server) Canary(handler http.Handler) (url string, err error) {
 	}
 	s.serve(o, certificate, s.front(CanaryOrigin, func(w http.ResponseWriter, r *http.Request, x *visit) {
 		x.setOp(opCanary)
-		if handler == nil {
-			x.sniffBody(r)
-			return
-		}
+		x.sniffForm(r)
 		s.answer(w, r, x, handler.ServeHTTP)
 	}))
 	s.mu.Lock()

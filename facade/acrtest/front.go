@@ -1,8 +1,11 @@
 package acrtest
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -44,9 +47,22 @@ var operationNames = func() []string {
 func (s *Server) front(origin Origin, serve func(http.ResponseWriter, *http.Request, *visit)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x, own := s.enter(origin, w, r)
+		defer s.tellOfPanic(own)
 		serve(x.reply, own, x)
 		x.reply.finish()
 	})
+}
+
+// tellOfPanic reports a mistake of the emulator itself; to the caller it is a broken connection.
+func (s *Server) tellOfPanic(r *http.Request) {
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	if err, ok := problem.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+		s.complain(fmt.Sprintf("acrtest: %s %s: panic: %v\n%s", r.Method, r.URL.Path, problem, debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // serveLogin is the login server: route, budgets, credential, script, operation.

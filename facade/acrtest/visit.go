@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
@@ -98,8 +99,11 @@ func (x *visit) op() string {
 	return x.entry.Operation
 }
 
-// sniffBody reads a form from the body of a request that went astray, to see whether there was a credential in it.
-func (x *visit) sniffBody(r *http.Request) {
+// sniffForm looks into the form of a request that went astray, to see whether there is a credential in it.
+func (x *visit) sniffForm(r *http.Request) {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
 	if err != nil {
 		return
@@ -107,4 +111,8 @@ func (x *visit) sniffBody(r *http.Request) {
 	if form, err := url.ParseQuery(string(body)); err == nil {
 		x.setForm(form)
 	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 }
