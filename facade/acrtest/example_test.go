@@ -270,7 +270,7 @@ func ExampleNewRecorder() {
 	defer s.Close()
 	recorder := acrtest.NewRecorder(s.HTTPClient().Transport)
 	ask := func(client *http.Client) {
-		resp, err := client.Get("https://example.azurecr.io/v2/") //nolint:noctx // an example
+		resp, err := client.Get("https://example.azurecr.io/v2/")
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -20,7 +20,7 @@ func TestPanicIsTold(t *testing.T) {
 	}
 	defer s.Close()
 	s.On("GetAccessTokenWithBasic").Do(func(http.ResponseWriter, *http.Request, http.Handler) { panic("oh") })
-	resp, err := s.HTTPClient().Get(s.Endpoint() + "/oauth2/token") //nolint:noctx // a test
+	resp, err := s.HTTPClient().Get(s.Endpoint() + "/oauth2/token")
 	if err == nil {
 		resp.Body.Close()
 		t.Error("there is a reply")

@@ -112,7 +112,7 @@ func TestRecordings(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest,tparallel // they add up what they find
+		t.Run(name, func(t *testing.T) { //nolint:tparallel // they add up what they find
 			p := newPlayback(t, rec)
 			for i, e := range rec.Exchanges {
 				if strings.Contains(e.Request.URL, "login.microsoftonline.com") {
@@ -344,4 +344,3 @@ func (p *playback) learn(want http.Header, a answer) {
 		p.same[old] = now
 	}
 }
-
