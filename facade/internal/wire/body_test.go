@@ -155,3 +155,28 @@ func (answer401) Do(req *policy.Request) (*http.Response, error) {
 	req.Raw().Header.Set("Authorization", "Bearer x")
 	return req.Next()
 }
+
+// TestBodyOfRefusedRedirect: net/http forks the body of a redirected request before it asks whether to follow; the fork must not keep the
+// owner of the bytes waiting.
+func TestBodyOfRefusedRedirect(t *testing.T) {
+	t.Parallel()
+	s, rec := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	tr := transportOf(t, s, nil)
+	body := wire.NewBody(bytes.NewReader([]byte("content")), 0, 7)
+	req := request(t, wire.CallUpload, http.MethodPatch, s.URL+"/v2/a/blobs/uploads/1", nil)
+	req.Body, req.ContentLength = body, 7
+	if _, err := tr.Do(req); !errors.Is(err, wire.ErrRedirect) { //nolint:bodyclose // there is no response
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := body.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := len(rec.requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}

@@ -91,9 +91,14 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 // bare is an http.Client without jar, and without a redirect rule: a 3xx comes back as it is.
 func bare(rt http.RoundTripper, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport:     rt,
-		Timeout:       timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: rt,
+		Timeout:   timeout,
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			if r.Body != nil {
+				_ = r.Body.Close() // net/http has forked it for the redirect, and forgets it
+			}
+			return http.ErrUseLastResponse
+		},
 	}
 }
 
