@@ -144,10 +144,15 @@ func (w *world) fixture(c call) *fixture {
 	f.content = bytes.Repeat(fmt.Appendf(nil, "layer of %s\n", f.name), 200)
 	f.image = w.srv.SeedImage(w.t, f.name+":"+f.tag, f.content)
 	f.blob = digest.FromBytes(f.content)
-	w.srv.SeedImage(w.t, f.name+":v2")
-	w.srv.SeedReferrer(w.t, f.name, f.image, "application/vnd.suite")
-	f.loose = w.srv.SeedBlob(w.t, f.name, []byte("loose blob of "+f.name))
-	f.fresh = w.srv.SeedBlob(w.t, f.source, []byte("fresh blob of "+f.source))
+	switch c.op {
+	case "ListReferrers":
+		w.srv.SeedReferrer(w.t, f.name, f.image, "application/vnd.suite")
+	case "DeleteBlob":
+		f.loose = w.srv.SeedBlob(w.t, f.name, []byte("loose blob of "+f.name))
+	}
+	if c.has("from") {
+		f.fresh = w.srv.SeedBlob(w.t, f.source, []byte("fresh blob of "+f.source))
+	}
 	f.manifest = fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json",`+
 		`"digest":"%s","size":%d},"layers":[]}`, f.blob, len(f.content))
 	f.begun = bytes.Repeat([]byte("begun upload "), 300)
