@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -21,12 +20,12 @@ import (
 )
 
 const (
-	artifactType   = "application/vnd.acrkit.tour.v1"
-	mediaTypeFile  = "application/vnd.acrkit.tour.file.v1"
-	packedTitle    = "small-files.tar"
-	bigFile        = 1 << 20 // files from this size on travel as layers of their own,
-	maxBigFiles    = 8       // but at most so many: an artifact of a thousand layers helps no one
-	packedTemplate = "acrkit-tour-*.tar"
+	artifactType    = "application/vnd.acrkit.tour.v1"
+	mediaTypeFile   = "application/vnd.acrkit.tour.file.v1"
+	mediaTypePacked = ocispec.MediaTypeImageLayer
+
+	bigFile     = 1 << 20 // files from this size on travel as layers of their own,
+	maxBigFiles = 8       // but at most so many: an artifact of a thousand layers helps no one
 )
 
 // file is one file to be packed.
@@ -136,7 +135,7 @@ func pack(files []file, scratch string) (layers []layer, err error) {
 		return layers, nil
 	}
 	slices.SortFunc(small, func(a, b file) int { return cmp.Compare(a.name, b.name) })
-	packed, err := os.CreateTemp(scratch, packedTemplate)
+	packed, err := os.CreateTemp(scratch, "packed-*.tar")
 	if err != nil {
 		return nil, err
 	}
@@ -148,27 +147,39 @@ func pack(files []file, scratch string) (layers []layer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(layers, layer{title: packedTitle, mediaType: ocispec.MediaTypeImageLayer, path: packed.Name(), size: size, files: len(small)}), nil
+	l := layer{title: "small-files.tar", mediaType: mediaTypePacked, path: packed.Name(), size: size, files: len(small)}
+	return append(layers, l), nil
 }
 
 // writeTar writes names, modes and contents, and no more: the same files make the same bytes.
 func writeTar(w io.Writer, files []file) error {
 	tw := tar.NewWriter(w)
 	for i := range files {
-		f := &files[i]
-		var content bytes.Buffer // the header goes first, with the size that is then read
-		var err error
-		if f.size, f.sum, err = copyFile(&content, f.path); err != nil {
-			return err
-		}
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: f.size, Mode: int64(f.mode)}); err != nil {
-			return err
-		}
-		if _, err := content.WriteTo(tw); err != nil {
-			return err
+		if err := tarFile(tw, &files[i]); err != nil {
+			return fmt.Errorf("pack %s: %w", files[i].name, err)
 		}
 	}
 	return tw.Close()
+}
+
+func tarFile(tw *tar.Writer, f *file) (err error) {
+	r, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	info, err := r.Stat() // it may have grown since it was listed
+	if err != nil {
+		return err
+	}
+	f.size = info.Size()
+	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: f.size, Mode: int64(f.mode)}); err != nil {
+		return err
+	}
+	sum := digest.Canonical.Digester()
+	_, err = io.CopyN(io.MultiWriter(tw, sum.Hash()), r, f.size)
+	f.sum = sum.Digest()
+	return err
 }
 
 // copyFile writes a file's content to w, and says how much it was and what.

@@ -13,6 +13,7 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	title    string
+	column   int // width of the title
 	total    int64
 	began    time.Time
 	shown    time.Time
@@ -29,9 +30,9 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func newProgress(w io.Writer, title string, total int64) *progress {
+func newProgress(w io.Writer, title string, column int, total int64) *progress {
 	now := time.Now()
-	return &progress{w: w, terminal: isTerminal(w), title: title, total: total, began: now, shown: now}
+	return &progress{w: w, terminal: isTerminal(w), title: title, column: column, total: total, began: now, shown: now}
 }
 
 // show is called as the transfer goes on.
@@ -43,10 +44,11 @@ func (p *progress) show(done int64) {
 		if p.total > 0 {
 			full = int(width * min(done, p.total) / p.total)
 		}
-		_, _ = fmt.Fprintf(p.w, "\r   %-26s [%s%s] %s of %s\x1b[K", p.title, strings.Repeat("=", full), strings.Repeat(".", width-full), size(done), size(p.total))
+		bar := strings.Repeat("=", full) + strings.Repeat(".", width-full)
+		_, _ = fmt.Fprintf(p.w, "\r   %-*s [%s] %s of %s\x1b[K", p.column, p.title, bar, size(done), size(p.total))
 	case time.Since(p.shown) >= quietInterval:
 		p.shown = time.Now()
-		_, _ = fmt.Fprintf(p.w, "   %-26s %s of %s\n", p.title, size(done), size(p.total))
+		_, _ = fmt.Fprintf(p.w, "   %-*s %s of %s\n", p.column, p.title, size(done), size(p.total))
 	}
 }
 
@@ -56,5 +58,5 @@ func (p *progress) done(remark string) {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
 	}
 	took := time.Since(p.began)
-	_, _ = fmt.Fprintf(p.w, "   %-26s %10s  %12s  %s\n", p.title, size(p.total), rate(p.total, took), remark)
+	_, _ = fmt.Fprintf(p.w, "   %-*s %10s  %12s  %s\n", p.column, p.title, size(p.total), rate(p.total, took), remark)
 }

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"net/http"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -31,17 +30,14 @@ func connect(endpoint string) (*registry, error) {
 		return nil, err
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, TLSHandshakeTimeout: 10 * time.Second}
-	host := endpoint
-	if u, err := url.Parse(endpoint); err == nil {
-		host = cmp.Or(u.Host, endpoint)
-	}
-	m := &meter{next: transport, login: host}
+	m := &meter{next: transport}
 	client, err := acr.NewClient(endpoint, cred, &acr.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: m}},
 	})
 	if err != nil {
 		return nil, err
 	}
+	m.login = strings.TrimPrefix(client.Endpoint(), "https://")
 	return &registry{client: client, meter: m, what: "a registry in Azure", close: transport.CloseIdleConnections}, nil
 }
 
@@ -58,5 +54,6 @@ func connectEmulator() (*registry, error) {
 		s.Close()
 		return nil, err
 	}
-	return &registry{client: client, meter: m, what: "the emulator, in this process; REGISTRY_ENDPOINT=https://NAME.azurecr.io takes the tour there", close: s.Close}, nil
+	what := "the emulator, in this process; REGISTRY_ENDPOINT=https://NAME.azurecr.io takes the tour there"
+	return &registry{client: client, meter: m, what: what, close: s.Close}, nil
 }

@@ -33,6 +33,7 @@ type tour struct {
 	repo    *acr.Repository
 	scratch string
 	number  int
+	column  int  // width of the titles
 	pushed  bool // there is something to clean up
 
 	files    []file
@@ -46,6 +47,10 @@ func newTour(w io.Writer, reg *registry, scratch string) *tour {
 }
 
 func (t *tour) say(format string, args ...any) { _, _ = fmt.Fprintf(t.w, format+"\n", args...) }
+
+func (t *tour) row(title string, n int64, remark string) {
+	t.say("   %-*s %10s  %s", t.column, title, size(n), remark)
+}
 
 // step announces a part of the tour and opens its account.
 func (t *tour) step(name, title string) {
@@ -90,16 +95,20 @@ func (t *tour) pack(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	t.column = 26
+	for _, l := range t.layers {
+		t.column = max(t.column, len(l.title))
+	}
 	var total int64
 	for _, l := range t.layers {
 		what := "as it is"
-		if l.title == packedTitle {
+		if l.mediaType == mediaTypePacked {
 			what = fmt.Sprintf("%d files in one tar", l.files)
 		}
-		t.say("   %-26s %10s  %s", l.title, size(l.size), what)
+		t.row(l.title, l.size, what)
 		total += l.size
 	}
-	t.say("   %-26s %10s  %d files in %d layers", "", size(total), len(t.files), len(t.layers))
+	t.row("", total, fmt.Sprintf("%d files in %d layers", len(t.files), len(t.layers)))
 	return nil
 }
 
@@ -131,7 +140,7 @@ func (t *tour) push(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("   %-26s %10s  %s", "the manifest", size(t.manifest.Size), t.manifest.Digest)
+	t.row("the manifest", t.manifest.Size, t.manifest.Digest.String())
 	return nil
 }
 
@@ -141,7 +150,7 @@ func (t *tour) pushLayer(ctx context.Context, l layer) (d ocispec.Descriptor, er
 		return d, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	line := newProgress(t.w, l.title, l.size)
+	line := newProgress(t.w, l.title, t.column, l.size)
 	d, err = t.repo.UploadBlob(ctx, f, &acr.UploadOptions{
 		MediaType: l.mediaType,
 		ChunkSize: chunkSize,
@@ -159,7 +168,10 @@ func (t *tour) list(ctx context.Context) error {
 	const most = 5 // of a registry's repositories: there may be thousands
 	shown := 0
 	for name, err := range t.reg.client.Repositories(ctx, &acr.ListOptions{PageSize: most}) {
-		if err != nil {
+		if errors.Is(err, acr.ErrCatalogRole) {
+			t.say("   repository  (this identity may not list them)")
+			break
+		} else if err != nil {
 			return err
 		}
 		if shown++; shown > most {
@@ -246,7 +258,7 @@ func (t *tour) pull(ctx context.Context) error {
 func (t *tour) pullLayer(ctx context.Context, l ocispec.Descriptor, dir string) error {
 	title := l.Annotations[ocispec.AnnotationTitle]
 	target := filepath.Join(dir, filepath.FromSlash(title))
-	if title == packedTitle {
+	if l.MediaType == mediaTypePacked {
 		target = filepath.Join(t.scratch, "pulled.tar")
 	} else if !filepath.IsLocal(filepath.FromSlash(title)) {
 		return fmt.Errorf("layer title %q leads out of the directory", title)
@@ -254,12 +266,16 @@ func (t *tour) pullLayer(ctx context.Context, l ocispec.Descriptor, dir string) 
 	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 		return err
 	}
-	line := newProgress(t.w, title, l.Size)
-	if _, err := t.repo.DownloadBlobFile(ctx, l.Digest, target, &acr.DownloadOptions{Size: l.Size, Progress: func(p acr.Progress) { line.show(p.Offset) }}); err != nil {
+	line := newProgress(t.w, title, t.column, l.Size)
+	_, err := t.repo.DownloadBlobFile(ctx, l.Digest, target, &acr.DownloadOptions{
+		Size:     l.Size,
+		Progress: func(p acr.Progress) { line.show(p.Offset) },
+	})
+	if err != nil {
 		return err
 	}
 	line.done("digest verified")
-	if title == packedTitle {
+	if l.MediaType == mediaTypePacked {
 		return unpack(target, dir)
 	}
 	return nil
@@ -301,7 +317,7 @@ func (t *tour) abandon(ctx context.Context) {
 }
 
 func errorCode(err error) string {
-	if e := (*acr.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*acr.Error](err); ok {
 		return fmt.Sprintf("%d %s", e.StatusCode, e.Code)
 	}
 	return err.Error()
