@@ -110,8 +110,12 @@ func TestUploadSources(t *testing.T) {
 				return r
 			},
 			"section": func(*testing.T) io.Reader { return io.NewSectionReader(bytes.NewReader(b), 10, int64(size)) },
-			"seeker":  func(*testing.T) io.Reader { r := bytes.NewReader(b); _, _ = r.Seek(10, io.SeekStart); return seekReader{r} },
-			"stream":  func(*testing.T) io.Reader { return pipeReader{bytes.NewReader(b[10:])} },
+			"seeker": func(*testing.T) io.Reader {
+				r := bytes.NewReader(b)
+				_, _ = r.Seek(10, io.SeekStart)
+				return seekReader{r}
+			},
+			"stream": func(*testing.T) io.Reader { return pipeReader{bytes.NewReader(b[10:])} },
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
@@ -31,7 +32,7 @@ type transferError struct {
 }
 
 func (e *transferError) Error() string {
-	return wire.OneLine("acr: " + e.doing + ": " + plain(e.err))
+	return wire.OneLine("acr: " + e.doing + ": " + strings.ReplaceAll(plain(e.err), ": acr: ", ": ")) // of an answer within a verdict
 }
 
 // Unwrap gives the cause.

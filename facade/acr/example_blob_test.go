@@ -3,6 +3,7 @@ package acr_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -10,191 +11,229 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Upload from any reader, and see how it goes.
+// Upload a file as a blob: it is sent from where it lies, hashed on the way, and sent again should the registry lose the upload.
 func ExampleRepository_UploadBlob() {
 	_, client, done := exampleRegistry()
 	defer done()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "layer.tar")
+	if err := os.WriteFile(path, []byte("a layer"), 0o600); err != nil {
+		log.Fatal(err)
+	}
 
-	blob, err := client.Repository("samples/data").UploadBlob(context.Background(), strings.NewReader("hello world"), &acr.UploadOptions{
+	f, err := os.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	desc, err := client.Repository("samples/app").UploadBlob(context.Background(), f, &acr.UploadOptions{
+		MediaType: "application/vnd.oci.image.layer.v1.tar",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(desc.MediaType, desc.Digest.Algorithm(), desc.Size)
+	// Output: application/vnd.oci.image.layer.v1.tar sha256 7
+}
+
+// Upload a stream whose length nobody knows, with its progress.
+func ExampleRepository_UploadBlob_stream() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	stream, produce := io.Pipe()
+	go func() {
+		for i := range 1000 {
+			fmt.Fprintln(produce, "line", i)
+		}
+		produce.Close()
+	}()
+	var last acr.Progress
+	desc, err := client.Repository("samples/app").UploadBlob(context.Background(), stream, &acr.UploadOptions{
+		Progress: func(p acr.Progress) { last = p },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(desc.Size, last.Sent, last.Done)
+	// Output: 8890 8890 true
+}
+
+// Upload a blob only if neither this repository has it nor another one that it can be mounted from.
+func ExampleRepository_UploadBlob_mount() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	layer := []byte("a layer of the base image")
+	srv.SeedBlob(nil, "library/hello-world", layer)
+
+	_, err := client.Repository("samples/app").UploadBlob(context.Background(), bytes.NewReader(layer), &acr.UploadOptions{
+		Digest:    digest.FromBytes(layer),
+		MountFrom: []string{"library/hello-world"},
 		Progress: func(p acr.Progress) {
 			if p.Done {
-				fmt.Println(p.Offset, "bytes")
+				fmt.Println("mounted:", p.Mounted, "bytes sent:", p.Sent)
 			}
 		},
 	})
-	fmt.Println(blob.Digest, blob.Size, err)
-	// Output:
-	// 11 bytes
-	// sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9 11 <nil>
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: mounted: true bytes sent: 0
 }
 
-// Write a blob piece by piece, and go on in another process with what was kept of the first: the checkpoint.
+// Go on with an upload in another process: the checkpoint of the first one can be kept as JSON.
 func ExampleRepository_ResumeUpload() {
 	_, client, done := exampleRegistry()
 	defer done()
 	ctx := context.Background()
-	repository := client.Repository("samples/data")
+	repository := client.Repository("samples/app")
+	content := strings.NewReader(strings.Repeat("sixteen bytes...", 64<<10))
+	options := &acr.UploadOptions{ChunkSize: 256 << 10}
 
-	writer, err := repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 4})
+	// The first process gets as far as 600,000 bytes.
+	w, err := repository.StartUpload(ctx, options)
 	if err != nil {
 		log.Fatal(err)
 	}
-	content := []byte("hello world")
-	if _, err := writer.Write(content[:8]); err != nil {
+	if _, err := io.CopyN(w, content, 600_000); err != nil {
 		log.Fatal(err)
 	}
-	if err := writer.Close(); err != nil { // leaves the upload open at the registry
+	if err := w.Close(); err != nil { // the upload stays open
 		log.Fatal(err)
 	}
-	checkpoint, err := writer.Checkpoint() // can be kept as JSON
+	checkpoint, err := w.Checkpoint()
+	if err != nil {
+		log.Fatal(err)
+	}
+	saved, err := json.Marshal(checkpoint)
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	again, err := repository.ResumeUpload(ctx, checkpoint, &acr.UploadOptions{ChunkSize: 4})
+	// The second one goes on from there.
+	if err := json.Unmarshal(saved, &checkpoint); err != nil {
+		log.Fatal(err)
+	}
+	w, err = repository.ResumeUpload(ctx, checkpoint, options)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := again.Write(content[again.Offset():]); err != nil {
+	defer w.Cancel()
+	fmt.Println("goes on at", w.Offset())
+	if _, err := content.Seek(w.Offset(), io.SeekStart); err != nil {
 		log.Fatal(err)
 	}
-	blob, err := again.Commit()
-	fmt.Println(blob.Digest, err)
-	// Output: sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9 <nil>
+	if _, err := w.ReadFrom(content); err != nil {
+		log.Fatal(err)
+	}
+	desc, err := w.Commit()
+	fmt.Println(desc.Size, err)
+	// Output:
+	// goes on at 524288
+	// 1048576 <nil>
 }
 
-// Write a blob as it comes into being.
-func ExampleRepository_StartUpload() {
-	_, client, done := exampleRegistry()
-	defer done()
-
-	writer, err := client.Repository("samples/data").StartUpload(context.Background(), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for i := range 3 {
-		fmt.Fprintf(writer, "line %d\n", i) // an error comes again from Commit
-	}
-	blob, err := writer.Commit()
-	fmt.Println(blob.Size, err)
-	// Output: 21 <nil>
-}
-
-// Read a blob as a stream; the end comes only once its digest is verified.
-func ExampleRepository_GetBlob() {
-	srv, client, done := exampleRegistry()
-	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
-
-	blob, err := client.Repository("samples/data").GetBlob(context.Background(), d, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer blob.Close()
-	content, err := io.ReadAll(blob)
-	fmt.Printf("%s %v\n", content, err)
-	// Output: hello world <nil>
-}
-
-// Read a part of a blob.
-func ExampleRepository_GetBlobRange() {
-	srv, client, done := exampleRegistry()
-	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
-
-	part, err := client.Repository("samples/data").GetBlobRange(context.Background(), d, 6, 5)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer part.Close()
-	content, err := io.ReadAll(part)
-	fmt.Printf("%s %v\n", content, err)
-	// Output: world <nil>
-}
-
-// Read here and there in a blob, as archive/zip and debug/elf do.
-func ExampleRepository_BlobReaderAt() {
-	srv, client, done := exampleRegistry()
-	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
-
-	view, err := client.Repository("samples/data").BlobReaderAt(context.Background(), d)
-	if err != nil {
-		log.Fatal(err)
-	}
-	content, err := io.ReadAll(io.NewSectionReader(view, 4, 3))
-	fmt.Printf("%q of %d %v\n", content, view.Size(), err)
-	// Output: "o w" of 11 <nil>
-}
-
-// Download into memory, or anything else that can be written at an offset, over several connections.
-func ExampleRepository_DownloadBlob() {
-	srv, client, done := exampleRegistry()
-	defer done()
-	content := bytes.Repeat([]byte("acr "), 1<<20)
-	d := srv.SeedBlob(nil, "samples/data", content)
-	file, err := os.CreateTemp("", "blob")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-
-	blob, err := client.Repository("samples/data").DownloadBlob(context.Background(), d, file, &acr.DownloadOptions{Concurrency: 4})
-	fmt.Println(blob.Digest == d, blob.Size, err)
-	// Output: true 4194304 <nil>
-}
-
-// Download to a file, which has its name only once it is whole and verified.
+// Download a blob to a file, which is there when it is complete and verified, and not before.
 func ExampleRepository_DownloadBlobFile() {
 	srv, client, done := exampleRegistry()
 	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
-	dir, err := os.MkdirTemp("", "blobs")
+	layer := srv.SeedBlob(nil, "samples/app", []byte("a layer"))
+	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
 
-	path := filepath.Join(dir, "hello.txt")
-	if _, err := client.Repository("samples/data").DownloadBlobFile(context.Background(), d, path, nil); err != nil {
+	path := filepath.Join(dir, "layer.tar")
+	desc, err := client.Repository("samples/app").DownloadBlobFile(context.Background(), layer, path, nil)
+	if err != nil {
 		log.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
-	fmt.Printf("%s %v\n", content, err)
-	// Output: hello world <nil>
+	fmt.Println(desc.Size, string(content), err)
+	// Output: 7 a layer <nil>
 }
 
-func ExampleRepository_StatBlob() {
+// Read a blob. An io.EOF, and so the end of io.Copy or io.ReadAll without an error, means that its digest is right.
+func ExampleRepository_GetBlob() {
 	srv, client, done := exampleRegistry()
 	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
+	config := srv.SeedBlob(nil, "samples/app", []byte(`{"architecture":"amd64"}`))
 
-	blob, err := client.Repository("samples/data").StatBlob(context.Background(), d)
-	fmt.Println(blob.Size, err)
-	// Output: 11 <nil>
+	blob, err := client.Repository("samples/app").GetBlob(context.Background(), config, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer blob.Close()
+	content, err := io.ReadAll(blob)
+	fmt.Println(string(content), err)
+	// Output: {"architecture":"amd64"} <nil>
 }
 
-// Make a blob of one repository a blob of another, without moving a byte.
+// Read a few bytes of a large blob.
+func ExampleRepository_GetBlobRange() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	layer := srv.SeedBlob(nil, "samples/app", []byte("header, body, trailer"))
+
+	part, err := client.Repository("samples/app").GetBlobRange(context.Background(), layer, 8, 4)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer part.Close()
+	content, err := io.ReadAll(part)
+	fmt.Println(string(content), err)
+	// Output: body <nil>
+}
+
+// Look into a large blob here and there, as archive/zip does.
+func ExampleRepository_BlobReaderAt() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	layer := srv.SeedBlob(nil, "samples/app", []byte("header, body, trailer"))
+
+	view, err := client.Repository("samples/app").BlobReaderAt(context.Background(), layer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	trailer := make([]byte, 7)
+	_, err = view.ReadAt(trailer, view.Size()-7)
+	fmt.Println(string(trailer), err)
+	// Output: trailer <nil>
+}
+
+// Make a blob of one repository a blob of another one, without moving a byte.
 func ExampleRepository_MountBlob() {
 	srv, client, done := exampleRegistry()
 	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
+	layer := srv.SeedBlob(nil, "library/hello-world", []byte("a layer"))
 
-	blob, err := client.Repository("samples/copy").MountBlob(context.Background(), d, "samples/data")
-	fmt.Println(blob.Digest == d, err)
-	// Output: true <nil>
+	desc, err := client.Repository("samples/app").MountBlob(context.Background(), layer, "library/hello-world")
+	fmt.Println(desc.Size, err)
+	// Output: 7 <nil>
 }
 
-// Delete a blob.
+// Delete a blob, and find that it is gone.
 func ExampleRepository_DeleteBlob() {
 	srv, client, done := exampleRegistry()
 	defer done()
-	d := srv.SeedBlob(nil, "samples/data", []byte("hello world"))
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	layer := srv.SeedBlob(nil, "samples/app", []byte("a layer"))
 
-	fmt.Println(client.Repository("samples/data").DeleteBlob(context.Background(), d))
-	// Output: <nil>
+	fmt.Println(repository.DeleteBlob(ctx, layer))
+	_, err := repository.StatBlob(ctx, layer)
+	fmt.Println(err != nil)
+	// Output:
+	// <nil>
+	// true
 }

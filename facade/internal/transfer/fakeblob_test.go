@@ -37,9 +37,10 @@ const (
 type storage struct {
 	content []byte
 	rng     *rand.Rand
-	script  []trouble // by number of the answer
-	steady  trouble   // when the script is over
-	rate    time.Duration
+	script  []trouble     // by number of the answer
+	steady  trouble       // when the script is over
+	rate    time.Duration // time that each Read takes
+	slowAt  int           // number of an answer that is a thousand times slower, 0 for none
 
 	mu    sync.Mutex
 	opens int
@@ -84,7 +85,10 @@ func (s *storage) Open(ctx context.Context, off, end int64, fresh bool) (*transf
 	p := &transfer.Part{Offset: off, End: to, Size: size}
 	data := s.content[off:to]
 	cut := s.rng.IntN(len(data) + 1)
-	b := &answer{s: s, ctx: ctx}
+	b := &answer{s: s, ctx: ctx, rate: s.rate}
+	if s.slowAt == s.opens {
+		b.rate *= 20_000
+	}
 	switch t {
 	case misplaced:
 		p.Offset++
@@ -122,6 +126,7 @@ type answer struct {
 	ctx   context.Context
 	err   error
 	stall bool
+	rate  time.Duration
 	once  sync.Once
 }
 
@@ -129,8 +134,12 @@ func (a *answer) Read(p []byte) (int, error) {
 	if err := a.ctx.Err(); err != nil {
 		return 0, err
 	}
-	if a.s.rate > 0 {
-		time.Sleep(a.s.rate)
+	if a.rate > 0 {
+		select {
+		case <-time.After(a.rate):
+		case <-a.ctx.Done():
+			return 0, a.ctx.Err()
+		}
 	}
 	n, err := a.Reader.Read(p)
 	if errors.Is(err, io.EOF) {

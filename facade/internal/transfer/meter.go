@@ -87,12 +87,18 @@ func (r *metered) ReadAt(p []byte, off int64) (int, error) {
 		r.m.moved(off, int64(n))
 	}
 	if err != nil && n < len(p) {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // nobody asks for more than the source is to have
-		}
-		r.err.CompareAndSwap(nil, &err)
+		return n, r.fail(err)
 	}
 	return n, err
+}
+
+// fail keeps the error.
+func (r *metered) fail(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // nobody asks for more than the source is to have
+	}
+	r.err.CompareAndSwap(nil, &err)
+	return err
 }
 
 func (r *metered) failed() error {

@@ -66,7 +66,7 @@ type uploader struct {
 	sent     int64 // end of what was sent in this session
 	chunk    int64
 	least    int64
-	acks     func()        // called when acked has grown
+	acks     func() // called when acked has grown
 	grow     bool
 	restarts int
 	doubted  bool // the registry's count was believed against our own

@@ -243,6 +243,9 @@ func (w *Writer) enlarge() error {
 		}
 	}
 	n := max(int64(cap(w.cur))*4, firstBuffer)
+	if n > w.chunk/8 {
+		n = w.chunk // what is grown out of is garbage
+	}
 	if w.cur == nil {
 		if w.made++; w.made > 1 {
 			n = w.chunk
