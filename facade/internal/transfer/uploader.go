@@ -251,6 +251,7 @@ func (u *uploader) restart(ctx context.Context) error {
 		return u.lost("begun again too often")
 	}
 	u.cancel(ctx)
+	u.deaf = u.deaf || u.doubted // what was lost may have been lost for believing it
 	u.restarts++
 	u.Meter.restarts.Add(1)
 	u.patience.progressed()

@@ -1,0 +1,312 @@
+package acr_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+var _ = expect("F29", "F30", "F31", "F32", "F33", "F34", "F35", "F36")
+
+// TestSuiteUploadReply: replies that come early, say other things than registries mostly do, or nothing.
+func TestSuiteUploadReply(t *testing.T) {
+	t.Parallel()
+	row(t, "F29 reply before the body was read", survived, func(t *testing.T) {
+		for _, how := range onePerKind {
+			synctest.Test(t, func(t *testing.T) { testEarlyReplies(t, how) })
+		}
+	})
+	row(t, "F30 every form of Location", survived, testLocationForms)
+	row(t, "F31 no Location", cleanError, func(t *testing.T) {
+		uploads(t, everySource, func(u *upload) {
+			u.srv.On("StartUpload").WithoutHeader("Location")
+			u.lost = 1 // nobody knows where it is
+			u.fails(acr.ErrBadLocation)
+			u.count(0, "UploadChunk")
+		})
+		uploads(t, everySource, func(u *upload) { // of a chunk: the one before may hold on; this registry says that it does not
+			u.srv.On("UploadChunk").Nth(2).WithoutHeader("Location")
+			u.survives()
+			u.resentAtMost(3 * rowChunk)
+		})
+	})
+	row(t, "F32 every form of Range", survived, testRangeForms)
+	row(t, "F33 part of a chunk accepted", survived, func(t *testing.T) {
+		for _, n := range []int64{0, 1, 10_000, rowChunk - 1} {
+			uploads(t, everySource, func(u *upload) {
+				u.note = strconv.FormatInt(n, 10) + " bytes"
+				u.srv.On("UploadChunk").Nth(2).Accept(n)
+				u.arrives()
+				u.resentAtMost(rowChunk)
+				u.count(1, "StartUpload")
+			})
+		}
+		uploads(t, everySource, func(u *upload) { // of each
+			u.srv.On("UploadChunk").Always().Accept(20_000)
+			u.arrives()
+			u.count(1, "StartUpload")
+		})
+	})
+	row(t, "F34 least size of a chunk", survived, func(t *testing.T) {
+		uploads(t, everySource, func(u *upload) {
+			const least = 40_000
+			u.opts.ChunkSize = 8 << 10
+			u.srv.On("StartUpload").Header("OCI-Chunk-Min-Length", strconv.Itoa(least))
+			u.arrives()
+			u.resentAtMost(0)
+			for _, q := range u.srv.Ledger().Requests("UploadChunk") {
+				if q.BytesIn < least && !strings.HasSuffix(q.Header.Get("Content-Range"), "-"+strconv.Itoa(len(u.want)-1)) {
+					u.errorf("a chunk of %d bytes that is not the last", q.BytesIn)
+				}
+			}
+		})
+	})
+	row(t, "F35 Content-Range", survived, func(t *testing.T) {
+		uploads(t, everySource, func(u *upload) {
+			u.arrives()
+			next := int64(0)
+			for _, q := range u.srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
+				if q.BytesIn == 0 {
+					continue
+				}
+				want := fmt.Sprintf("%d-%d", next, next+q.BytesIn-1)
+				if got := q.Header.Get("Content-Range"); got != want || !regexp.MustCompile(`^\d+-\d+$`).MatchString(got) {
+					u.errorf("Content-Range %q, want %q", got, want)
+				}
+				if got := q.Header.Get("Content-Length"); got != strconv.FormatInt(q.BytesIn, 10) || q.Header.Get("Transfer-Encoding") != "" {
+					u.errorf("Content-Length %q for %d bytes", got, q.BytesIn)
+				}
+				next += q.BytesIn
+			}
+			if next != int64(len(u.want)) {
+				u.errorf("the chunks end at %d of %d", next, len(u.want))
+			}
+		})
+	})
+	row(t, "F36 body too large", survived, testTooLarge)
+}
+
+// testEarlyReplies sends a thousand uploads, each with a reply that comes while its body is on the way. Under the race detector it shows
+// that no buffer is used again before the transport has let go of it.
+func testEarlyReplies(t *testing.T, how string) {
+	const times, chunk = 340, 300 << 10 // of three ways to hand in content; more than the network holds
+	u := newUpload(t, how)
+	early := 0
+	for n := range times {
+		u.srv.ClearFaults()
+		u.srv.Ledger().Reset()
+		u.source, u.progress = nil, acr.Progress{}
+		u.fill(2*chunk + n + 1)
+		u.opts.ChunkSize = chunk
+		var fault *acrtest.Fault
+		switch script := u.srv.On("UploadChunk").First(1 + n%2); n % 8 {
+		case 0:
+			fault = script.Status(401).Header("WWW-Authenticate", `Bearer realm="`+u.srv.Endpoint()+`/oauth2/token",service="`+u.srv.Host()+`",error="invalid_token"`).Early()
+		case 1:
+			fault = u.srv.On("UploadChunk").Status(413).Early()
+			u.client = u.newClient() // it learns
+		case 2, 5:
+			fault = script.Status(429).Early()
+		default:
+			fault = script.Status(503).Early()
+		}
+		if err := u.send(); err != nil {
+			u.errorf("[%d] %v", n, err)
+			continue
+		}
+		early += fault.Hits()
+		if u.desc.Digest != u.dgst || !u.srv.HasBlob(u.name, u.dgst) {
+			u.errorf("[%d] other content arrived", n)
+		}
+		if n%8 == 1 {
+			u.client = u.newClient()
+		}
+	}
+	u.nothingOpen()
+	if early < times {
+		u.errorf("only %d early replies", early)
+	}
+}
+
+func testLocationForms(t *testing.T) {
+	const state = `&_x=a;b%2Fc%2f+%20..//;=`
+	for name, form := range map[string]func(u *upload, location string) string{
+		"absolute": func(u *upload, l string) string { return u.srv.Endpoint() + l },
+		"absolute, in upper case, with the default port": func(u *upload, l string) string {
+			return "HTTPS://" + strings.ToUpper(u.srv.Host()) + l
+		},
+		"without scheme": func(u *upload, l string) string { return "//" + u.srv.Host() + l },
+		"relative": func(_ *upload, l string) string {
+			p, _ := url.Parse(l)
+			return "../uploads/" + l[strings.LastIndex(p.Path, "/")+1:]
+		},
+		"dot segments": func(u *upload, l string) string { return "/v2/x/../" + strings.TrimPrefix(l, "/v2/") },
+		"query kept":   func(_ *upload, l string) string { return l + state },
+		"fragment":     func(_ *upload, l string) string { return l + "#here" },
+	} {
+		for _, op := range []string{"StartUpload", "UploadChunk"} {
+			uploads(t, onePerKind, func(u *upload) {
+				u.note, u.unheld = name+" of "+op, true // the document knows no such query
+				u.srv.On(op).Always().RewriteHeader("Location", func(l string) string { return form(u, l) })
+				u.arrives()
+				u.resentAtMost(0)
+				u.count(1, "StartUpload")
+				if name != "query kept" {
+					return
+				}
+				found := false
+				for _, q := range u.srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
+					found = found || strings.Contains(q.Query, state)
+				}
+				if !found {
+					u.errorf("the query was not kept: %v", u.srv.Ledger().Requests("UploadChunk")[0].Query)
+				}
+			})
+		}
+	}
+}
+
+func testRangeForms(t *testing.T) {
+	for _, fresh := range []string{"", "0-0", "bytes=0-0", "0--1", "rubbish", "0-", "-"} {
+		for _, size := range []int{1, rowSize} {
+			uploads(t, everySource, func(u *upload) {
+				u.note = fmt.Sprintf("%q for a new session, %d bytes", fresh, size)
+				u.fill(size)
+				u.srv.On("StartUpload").Header("Range", fresh)
+				u.arrives()
+				u.resentAtMost(0)
+				u.count(1, "StartUpload")
+			})
+		}
+	}
+	add := func(n int) func(string) string {
+		return func(v string) string {
+			_, last, _ := strings.Cut(v, "-")
+			x, _ := strconv.Atoi(last) // the emulator's own
+			return "0-" + strconv.Itoa(max(x+n, 0))
+		}
+	}
+	for name, form := range map[string]func(string) string{
+		"with a unit": func(v string) string { return "bytes=" + v },
+		"one more":    add(1),
+		"one less":    add(-1),
+		"none":        func(string) string { return "" },
+		"always 0-0":  func(string) string { return "0-0" },
+		"rubbish":     func(string) string { return "9-x" },
+		"huge":        func(string) string { return "0-9223372036854775807" },
+		"two":         func(v string) string { return v + ",0-5" },
+	} {
+		uploads(t, everySource, func(u *upload) { // in the replies to chunks; asked, the registry says it right
+			u.note = name + ", of chunks"
+			u.srv.On("UploadChunk").Always().RewriteHeader("Range", form)
+			u.arrives()
+			u.resentAtMost(0)
+			u.count(1, "StartUpload")
+		})
+		uploads(t, everySource, func(u *upload) { // once, in the reply to the question
+			u.note = name + ", of a status"
+			u.srv.On("UploadChunk").Nth(2).Do(forget(0))
+			u.srv.On("GetUploadStatus").RewriteHeader("Range", form)
+			u.survives2()
+			u.resentAtMost(3 * rowChunk)
+		})
+		uploads(t, readAgain, func(u *upload) { // for ever: the digest has the last word
+			u.note = name + ", always"
+			u.srv.On("UploadChunk", "GetUploadStatus").Always().RewriteHeader("Range", form)
+			u.arrives()
+		})
+	}
+	uploads(t, everySource, func(u *upload) { // a session that had less before
+		u.srv.On("UploadChunk").Nth(3).Do(forget(0))
+		u.srv.On("GetUploadStatus").Header("Range", "0-99")
+		u.survives()
+	})
+}
+
+// survives2 is survives for a fault that a stream may survive too.
+func (u *upload) survives2() {
+	u.t.Helper()
+	if u.again() {
+		u.arrives()
+	} else if err := u.send(); err != nil {
+		u.failed(err, acr.ErrUploadLost)
+	} else {
+		u.arrived()
+	}
+}
+
+func testTooLarge(t *testing.T) {
+	uploads(t, everySource, func(u *upload) {
+		const most = 20_000
+		u.arrives()
+		largest := int64(0)
+		for _, q := range u.srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
+			if q.Status < 300 {
+				largest = max(largest, q.BytesIn)
+			}
+		}
+		if largest > most || largest < most/2 {
+			u.errorf("after the refusal a request had %d bytes, at most %d are taken", largest, most)
+		}
+		refused := len(tooLarge(u))
+		if refused == 0 || refused > 3 {
+			u.errorf("%d refusals", refused)
+		}
+		u.source = nil // the client has learned
+		u.srv.Ledger().Reset()
+		u.fill(rowSize + 1)
+		u.arrives()
+		if n := len(tooLarge(u)); n > 0 {
+			u.errorf("%d refusals again", n)
+		}
+	}, acrtest.WithMaxBody(20_000))
+	for _, how := range onePerKind { // as a Basic registry does, with default sizes
+		uploads(t, []string{how}, func(u *upload) {
+			u.tune, u.opts.ChunkSize = nil, 0
+			u.fill(24 << 20)
+			u.arrives()
+			if n := len(tooLarge(u)); n > 0 {
+				u.errorf("%d refusals", n)
+			}
+		}, acrtest.WithMaxBody(20<<20))
+		uploads(t, []string{how}, func(u *upload) { // of what was to go with the first request
+			u.tune, u.opts.ChunkSize = nil, 0
+			u.fill(3 << 20)
+			u.arrives()
+		}, acrtest.WithMaxBody(1<<20))
+		uploads(t, []string{how}, func(u *upload) { // the connection is closed in place of a 413
+			u.tune, u.opts.ChunkSize = nil, 16<<20
+			u.fill(20 << 20)
+			u.srv.On("UploadChunk", "CompleteUpload").Always().When(func(r *http.Request) bool { return r.ContentLength > 5<<20 }).Do(forget(1 << 20))
+			u.arrives()
+		})
+	}
+	uploads(t, everySource, func(u *upload) { // whatever its size
+		u.srv.On("UploadChunk", "CompleteUpload").Always().Status(413).Body("text/plain", "413 Request Entity Too Large\n")
+		u.fails(errStatus(413))
+		if n := u.srv.Ledger().Count("UploadChunk", "CompleteUpload"); n > 10 {
+			u.errorf("tried %d times", n)
+		}
+	})
+	uploads(t, onePerKind, func(u *upload) { // larger than the least that it demands
+		u.srv.On("StartUpload").Header("OCI-Chunk-Min-Length", "40000")
+		u.fails(errStatus(413))
+	}, acrtest.WithMaxBody(30_000))
+}
+
+func tooLarge(u *upload) (out []acrtest.Request) {
+	for _, q := range u.srv.Ledger().Requests("UploadChunk", "CompleteUpload", "StartUpload") {
+		if q.Status == http.StatusRequestEntityTooLarge {
+			out = append(out, q)
+		}
+	}
+	return out
+}
