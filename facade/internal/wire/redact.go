@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -60,6 +61,20 @@ func OneLine(s string) string {
 		}
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// dropEchoes takes the credential of a request, and what looks like a token, out of the headers of its reply: logs and errors show some of them. Headers that are acted upon
+// keep what only looks like a token: a location's state and a challenge's claims may begin like one.
+func dropEchoes(h http.Header, authorization string) {
+	_, credential, _ := strings.Cut(authorization, " ")
+	for key, values := range h {
+		acted := key == "Location" || key == "Link" || key == "Www-Authenticate"
+		for i, v := range values {
+			if len(credential) >= 8 && strings.Contains(v, credential) || !acted && strings.Contains(v, "eyJ") && jwt.MatchString(v) {
+				values[i] = removed
+			}
+		}
+	}
 }
 
 // RedactURL returns scheme, host and path of u: what may be shown of it.

@@ -220,6 +220,7 @@ func (s sender) send(req *http.Request) (*http.Response, error) {
 		return nil, refuse(ErrRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
+	dropEchoes(resp.Header, r.Header.Get("Authorization"))
 	if headerSize(resp.Header) > maxHeader {
 		_ = resp.Body.Close()
 		return nil, refuse(ErrTooLarge, "response header")

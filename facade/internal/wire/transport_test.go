@@ -262,3 +262,29 @@ func TestTransportErrorsHideQueries(t *testing.T) {
 		t.Errorf("F72: %v", err)
 	}
 }
+
+// TestTransportDropsEchoes: a reply's headers are logged and kept in errors; a server that repeats the credential in one puts it there.
+func TestTransportDropsEchoes(t *testing.T) {
+	t.Parallel()
+	s, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Ms-Request-Id", r.Header.Get("Authorization"))
+		w.Header().Set("X-Ms-Correlation-Request-Id", "a eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c")
+		w.Header().Set("WWW-Authenticate", `Bearer claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`)
+		w.Header().Set("Location", "/v2/a/blobs/uploads/1?_state=eyJhY2Nlc3NfdG9rZW4iOnt9fQ")
+	})
+	req := request(t, wire.CallAPI, http.MethodGet, s.URL+"/v2/", nil)
+	req.Header.Set("Authorization", "Bearer opaque-credential")
+	resp, err := transportOf(t, s, nil).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for key, want := range map[string]string{
+		"X-Ms-Request-Id": "REDACTED", "X-Ms-Correlation-Request-Id": "REDACTED", "Www-Authenticate": `Bearer claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`,
+		"Location": "/v2/a/blobs/uploads/1?_state=eyJhY2Nlc3NfdG9rZW4iOnt9fQ",
+	} {
+		if got := resp.Header.Get(key); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
