@@ -100,7 +100,9 @@ func TestAttacksByRedirect(t *testing.T) {
 		for _, by := range bothWays {
 			w := newWorldBy(t, by)
 			back := ""
-			a := w.attacker(func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, back, http.StatusTemporaryRedirect) })
+			a := w.attacker(func(rw http.ResponseWriter, r *http.Request) {
+				http.Redirect(rw, r, back, http.StatusTemporaryRedirect)
+			})
 			w.over(blobCalls(t), func(f *fixture) {
 				back = f.srv.Endpoint() + "/v2/" + f.name + "/blobs/" + f.blob.String()
 				f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, a.url+"/there")

@@ -182,7 +182,7 @@ func (b *secretBook) report(w io.Writer) error {
 	defer b.mu.RUnlock()
 	_, _ = fmt.Fprintf(w, "secrets found off-origin: %d (%d secrets, looked for in %d places)\n", len(b.found), b.known.Load(), b.looked.Load())
 	if len(b.found) > 0 {
-		return fmt.Errorf("secrets were found: %s", strings.Join(b.found[:min(len(b.found), 10)], "; "))
+		return fmt.Errorf("secrets were found: %s", strings.Join(slices.Compact(slices.Sorted(slices.Values(b.found))), "; "))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -321,8 +322,10 @@ func prepareSuites() (stop func(), err error) {
 		return nil, err
 	}
 	silence := recordAzureLogs()
+	log.SetOutput(lineWriter{"the process's log"}) // net/http's, of connections that went wrong
 	return func() {
 		silence()
+		log.SetOutput(os.Stderr)
 		_ = os.Remove(file.Name())
 	}, nil
 }
