@@ -187,3 +187,43 @@ func TestUploadPanic(t *testing.T) {
 	_, err := r.UploadBlob(t.Context(), bytes.NewReader(content(6<<20)), &acr.UploadOptions{Progress: func(acr.Progress) { panic("progress") }})
 	t.Errorf("no panic, but %v", err)
 }
+
+// TestUploadSourceChanges: F40. A file that is written to while it is sent is refused before the commit, and the session cancelled.
+func TestUploadSourceChanges(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(path string) error{
+		"longer":  func(path string) error { return os.WriteFile(path, content(8<<20), 0o600) },
+		"shorter": func(path string) error { return os.Truncate(path, 5<<20) },
+		"rewritten": func(path string) error {
+			return errors.Join(os.WriteFile(path, content(7<<20), 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "source")
+			if err := os.WriteFile(path, content(7<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			srv := newServer(t)
+			srv.On("StartUpload").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if err := change(path); err != nil {
+					t.Error(err)
+				}
+				next.ServeHTTP(w, r)
+			})
+			_, err = newClient(t, srv).Repository("a/b").UploadBlob(t.Context(), f, &acr.UploadOptions{ChunkSize: 1 << 20})
+			if !errors.Is(err, acr.ErrSourceChanged) && !errors.Is(err, acr.ErrSizeMismatch) {
+				t.Error(err)
+			}
+			srv.Ledger().AtMost(t, 0, "CompleteUpload")
+			if n := srv.Ledger().Count("CancelUpload"); n != 1 {
+				t.Errorf("%d sessions were cancelled", n)
+			}
+		})
+	}
+}

@@ -46,7 +46,9 @@ func inspect(r io.Reader) (*source, error) {
 	}
 	end := int64(0)
 	if isFile {
-		end = s.stat.Size()
+		if end = s.stat.Size(); end == 0 {
+			return once, nil // empty, or one of those that tell no size, as in /proc
+		}
 	} else {
 		if end, err = seeker.Seek(0, io.SeekEnd); err != nil {
 			return once, nil //nolint:nilerr // as above

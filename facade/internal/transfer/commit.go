@@ -28,7 +28,8 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 		}
 		n := size - u.acked
 		src := &metered{ReaderAt: data, m: u.Meter}
-		err := u.Commit(ctx, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src})
+		watched, stop := src.watch(ctx)
+		err := stop(u.Commit(watched, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src}))
 		if err == nil {
 			if n > 0 {
 				u.Limits.tail.Store(true)

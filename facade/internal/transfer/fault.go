@@ -102,11 +102,3 @@ func cause(ctx context.Context) error {
 	}
 	return fmt.Errorf("%w: %w", err, why)
 }
-
-// plain takes a Fault off err.
-func plain(err error) error {
-	if f, ok := errors.AsType[*Fault](err); ok && error(f) == err {
-		return f.Err
-	}
-	return err
-}

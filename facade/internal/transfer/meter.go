@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -77,14 +78,38 @@ func (m *Meter) moved(off, n int64) {
 // broken request otherwise.
 type metered struct {
 	io.ReaderAt
-	m   *Meter
-	err atomic.Pointer[error]
+	m     *Meter
+	err   atomic.Pointer[error]
+	timer atomic.Pointer[time.Timer]
+}
+
+// sendStall is how long the connection may take no byte of a body and give no answer. It is longer than that of a download, as the last
+// megabytes lie in buffers of the system where nobody sees them move.
+const sendStall = 2 * time.Minute
+
+// watch returns the context of a request that is given up when it stalls, and what turns the request's error into the reason.
+func (r *metered) watch(ctx context.Context) (context.Context, func(error) error) {
+	inner, cancel := context.WithCancelCause(ctx)
+	t := time.AfterFunc(sendStall, func() { cancel(ErrStalled) })
+	r.timer.Store(t)
+	return inner, func(err error) error {
+		r.timer.Store(nil)
+		t.Stop()
+		defer cancel(nil)
+		if err != nil && ctx.Err() == nil && inner.Err() != nil {
+			return ErrStalled
+		}
+		return err
+	}
 }
 
 func (r *metered) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.ReaderAt.ReadAt(p, off)
 	if n > 0 {
 		r.m.moved(off, int64(n))
+		if t := r.timer.Load(); t != nil {
+			t.Reset(sendStall)
+		}
 	}
 	if err != nil && n < len(p) {
 		return n, r.fail(err)

@@ -279,3 +279,33 @@ func TestPanics(t *testing.T) {
 type panickyReader struct{}
 
 func (panickyReader) Read([]byte) (int, error) { panic("source") }
+
+// stuckSession takes no byte of its first chunk.
+type stuckSession struct {
+	*registry
+	once bool
+}
+
+func (s *stuckSession) Chunk(ctx context.Context, location string, c transfer.Chunk) (transfer.State, error) {
+	if !s.once {
+		s.once = true
+		<-ctx.Done()
+		return transfer.State{}, ctx.Err()
+	}
+	return s.registry.Chunk(ctx, location, c)
+}
+
+// TestSendStall: a connection that takes no byte is given up, and the upload goes on over another one.
+func TestSendStall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry()
+		began := time.Now()
+		if _, err := transfer.Upload(t.Context(), &stuckSession{registry: r}, bytes.NewReader(make([]byte, 300)), 300, r.options()); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d < 2*time.Minute || d > 3*time.Minute {
+			t.Errorf("took %s", d)
+		}
+	})
+}

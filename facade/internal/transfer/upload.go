@@ -20,7 +20,13 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	if o.Size != Unknown && o.Size != size {
 		return Result{}, fmt.Errorf("%w: stated %d bytes, the source has %d", ErrSize, o.Size, size)
 	}
+	if cp := o.Resume; cp != nil && cp.Offset > size {
+		return Result{}, fmt.Errorf("%w: the checkpoint is at %d, the source has %d bytes", ErrSize, cp.Offset, size)
+	}
 	o.Meter.SetTotal(size)
+	guarded := &guardedSource{ReaderAt: src}
+	defer guarded.crash.raise() // once everything has ended
+	src = guarded
 	u := newUploader(s, o, DefaultChunk)
 	defer func() {
 		if err != nil && !(o.Acked != nil && resumable(err)) {
@@ -33,6 +39,24 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 		return f.small(ctx)
 	}
 	return f.large(ctx)
+}
+
+// guardedSource ends the upload in order when the source panics: it is read from goroutines of ours and of the transport, where a panic
+// would end the process.
+type guardedSource struct {
+	io.ReaderAt
+	crash panicked
+}
+
+func (g *guardedSource) ReadAt(p []byte, off int64) (n int, err error) {
+	crashed := g.crash.catch(func() error {
+		n, err = g.ReaderAt.ReadAt(p, off)
+		return nil
+	})
+	if crashed != nil {
+		return 0, crashed
+	}
+	return n, err
 }
 
 // resumable tells whether a failed upload can be gone on with from a checkpoint.
@@ -103,7 +127,9 @@ func (u *uploader) whole(ctx context.Context, dgst digest.Digest, b memory) (boo
 	}
 	for {
 		src := &metered{ReaderAt: b, m: u.Meter}
-		s, done, err := u.Whole(ctx, dgst, Chunk{Size: int64(len(b)), Data: src})
+		watched, stop := src.watch(ctx)
+		s, done, err := u.Whole(watched, dgst, Chunk{Size: int64(len(b)), Data: src})
+		err = stop(err)
 		if err == nil && done {
 			u.at(int64(len(b)))
 			return true, nil

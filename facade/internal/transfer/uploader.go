@@ -150,7 +150,9 @@ func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) e
 // once sends n bytes from acked on.
 func (u *uploader) once(ctx context.Context, data io.ReaderAt, n int64) error {
 	src := &metered{ReaderAt: data, m: u.Meter}
-	s, err := u.Chunk(ctx, u.location, Chunk{Offset: u.acked, Size: n, Data: src})
+	watched, stop := src.watch(ctx)
+	s, err := u.Chunk(watched, u.location, Chunk{Offset: u.acked, Size: n, Data: src})
+	err = stop(err)
 	u.sent = max(u.sent, u.acked+n)
 	if err != nil {
 		if e := src.failed(); e != nil && ctx.Err() == nil {
