@@ -2,10 +2,7 @@ package acr
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -32,7 +29,7 @@ type transferError struct {
 }
 
 func (e *transferError) Error() string {
-	return wire.OneLine("acr: " + e.doing + ": " + strings.ReplaceAll(plain(e.err), ": acr: ", ": ")) // of an answer within a verdict
+	return wire.OneLine("acr: " + e.doing + ": " + plain(e.err))
 }
 
 // Unwrap gives the cause.
@@ -45,6 +42,8 @@ func (e *transferError) Is(target error) bool {
 		return errors.Is(e.err, transfer.ErrDigest)
 	case ErrSizeMismatch:
 		return errors.Is(e.err, transfer.ErrSize)
+	case ErrMalformedReply:
+		return errors.Is(e.err, transfer.ErrProtocol)
 	}
 	return false
 }
@@ -100,17 +99,23 @@ func statusKind(status int) transfer.Kind {
 	return transfer.Final
 }
 
+// opGetBlobContent is how an *Error names a request to the storage that the registry sends readers of a blob to. It is none of the
+// registry's operations.
+var opGetBlobContent = &operation{id: "GetBlobContent"}
+
 // storageFault is the answer of storage that is none of the successes.
 func storageFault(resp *http.Response) error {
-	defer wire.Drain(resp)
-	f := &transfer.Fault{Kind: statusKind(resp.StatusCode), Err: fmt.Errorf("%w: %d %s", errStorage, resp.StatusCode, http.StatusText(resp.StatusCode))}
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		f.Kind = transfer.NoRange
+	e := opGetBlobContent.refused(resp)
+	if e.Code == "" {
+		e.Code = ErrorCode(wire.OneLine(resp.Header.Get("X-Ms-Error-Code")))
 	}
-	if d, ok := wire.RetryAfter(resp.Header, time.Now()); ok {
-		f.After = d
+	e.advice = ""
+	if e.StatusCode == http.StatusForbidden {
+		e.advice = "storage refuses the registry's link: a firewall or a private endpoint may keep this address from the blobs"
+	}
+	f := &transfer.Fault{Kind: statusKind(e.StatusCode), After: e.RetryAfter, Err: e}
+	if e.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		f.Kind = transfer.NoRange
 	}
 	return f
 }
-
-var errStorage = errors.New("storage refused the blob")

@@ -2,7 +2,6 @@ package acr
 
 import (
 	"context"
-	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -33,6 +32,9 @@ var _ transfer.Blob = (*blobSource)(nil)
 // Open implements transfer.Blob.
 func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*transfer.Part, error) {
 	rng := requestRange(off, end)
+	if fresh {
+		b.r.client.transport.RenewStorage()
+	}
 	for try := 0; ; try++ {
 		link, resp, err := b.current(ctx, rng, fresh)
 		if err != nil {
@@ -142,7 +144,7 @@ func (b *blobSource) part(resp *http.Response) (*transfer.Part, error) {
 		p.Offset, p.End, p.Size, err = wire.ContentRange(resp.Header)
 		p.End++
 		if err == nil && resp.ContentLength >= 0 && resp.ContentLength != p.End-p.Offset {
-			err = fmt.Errorf("%w: Content-Range speaks of %d bytes, Content-Length of %d", ErrBadRange, p.End-p.Offset, resp.ContentLength)
+			err = contradicts(ErrBadRange, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
 		}
 	default:
 		return nil, storageFault(resp)
@@ -161,10 +163,10 @@ func (b *blobSource) part(resp *http.Response) (*transfer.Part, error) {
 // unencoded refuses an answer whose bytes are not those of the blob.
 func unencoded(resp *http.Response) error {
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") || resp.Uncompressed {
-		return fmt.Errorf("%w: the blob came with Content-Encoding %q, which was not asked for", transfer.ErrProtocol, wire.OneLine(e))
+		return contradicts(ErrMalformedReply, "the blob came with Content-Encoding %q, which was not asked for", wire.OneLine(e))
 	}
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && t == "multipart/byteranges" {
-		return fmt.Errorf("%w: one range was asked for, several came", transfer.ErrProtocol)
+		return contradicts(ErrMalformedReply, "one range was asked for, several came")
 	}
 	return nil
 }

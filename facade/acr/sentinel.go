@@ -36,7 +36,7 @@ var (
 	ErrManifestMalformed = errors.New("malformed manifest")
 	// ErrTagExists: PutManifestOptions.IfAbsent found the tag taken by another manifest.
 	ErrTagExists = errors.New("tag exists")
-	// ErrMalformedReply: a reply is not the document it has to be.
+	// ErrMalformedReply: a reply is not the document it has to be, or not an answer to what was asked.
 	ErrMalformedReply = errors.New("malformed reply")
 	// ErrListEndless: a list went in circles or passed its limit of pages.
 	ErrListEndless = errors.New("endless list")

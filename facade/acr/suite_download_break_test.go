@@ -121,7 +121,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.asked(1)
 		})
 		deliveries(t, rangeForms, func(d *delivery) { // one fails for good: the others end too
-			d.breaking().From(2).Status(http.StatusNotFound)
+			d.breaking().Status(http.StatusNotFound)
 			d.fails()
 			d.atMost(2+2*rangeWorkers, "GetBlobContent")
 		})

@@ -43,8 +43,6 @@ var (
 	toFileInN    = form{name: "DownloadBlobFile in ranges", file: true, ranges: true}
 	everyForm    = []form{byRead, byWriteTo, toWriter, toWriterInN, toFile, toFileInN}
 	readerForms  = []form{byRead, byWriteTo}
-	writerForms  = []form{toWriter, toWriterInN}
-	fileForms    = []form{toFile, toFileInN}
 	checkedForms = []form{toWriter, toWriterInN, toFile, toFileInN} // give nothing out before it is verified, and so may begin again
 	rangeForms   = []form{toWriterInN, toFileInN}
 )

@@ -101,3 +101,10 @@ func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (
 		}
 	}
 }
+
+// RenewStorage closes the idle connections to storage, those of a caller's client too: what is fetched next comes over a new one.
+func (t *Transport) RenewStorage() {
+	if t.storage.idle != nil {
+		t.storage.idle()
+	}
+}

@@ -67,7 +67,7 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 		guardDial(storage, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
 		t.registry = sender{do: bare(registry, 0).Do}
-		t.storage = sender{do: bare(storage, 0).Do}
+		t.storage = sender{do: bare(storage, 0).Do, idle: storage.CloseIdleConnections}
 	case *http.Client:
 		rt := base.Transport
 		if rt == nil {
@@ -80,7 +80,8 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 			t.own, t.base, t.timeout = []*http.Transport{storage}, tr, base.Timeout
 			rt = storage
 		}
-		t.storage = sender{do: bare(rt, base.Timeout).Do, headerTimeout: o.HeaderTimeout}
+		client := bare(rt, base.Timeout)
+		t.storage = sender{do: client.Do, headerTimeout: o.HeaderTimeout, idle: client.CloseIdleConnections}
 	default:
 		t.registry = sender{do: base.Do, headerTimeout: o.HeaderTimeout}
 		t.storage = t.registry
@@ -179,6 +180,7 @@ func closeBody(req *http.Request) {
 type sender struct {
 	do            func(*http.Request) (*http.Response, error)
 	headerTimeout time.Duration // 0: the transport below sees to it
+	idle          func()        // closes idle connections; nil: nobody can
 }
 
 // send makes one attempt of one request.
