@@ -64,8 +64,10 @@ func (e *callError) Error() string {
 	return wire.OneLine("acr: " + e.operation + ": " + plain(e.err))
 }
 
-// plain is the text of an error of this package within another.
-func plain(err error) string { return strings.TrimPrefix(err.Error(), "acr: ") }
+// plain is the text of an error within one of this package: the package's name stands at its head alone.
+func plain(err error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "acr: "), ": acr: ", ": ")
+}
 
 // Unwrap gives the cause.
 func (e *callError) Unwrap() error { return e.err }

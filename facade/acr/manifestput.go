@@ -178,7 +178,7 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 			return nil, err
 		}
 		if waitErr := pauseFor(ctx, pause); waitErr != nil {
-			return nil, opPutManifest.fail(fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err))
+			return nil, &callError{opPutManifest.id, fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err)} // both can be found
 		}
 	}
 }

@@ -392,6 +392,7 @@ func testAbandoned(t *testing.T) {
 				u.errorf("the cause is missing: %v", err)
 			}
 			u.count(1, "CancelUpload")
+			time.Sleep(6 * time.Second) // by then the request that nobody answers has been given up
 		})
 	}
 	uploads(t, everySource, func(u *upload) { // an error ends it, and the registry is slow to take note
@@ -479,7 +480,7 @@ func testPanic(t *testing.T) {
 				s.at = panicAt{s.at, rowLead + after, cry}
 				s.end = 1 << 40
 			case *failingSeeker:
-				s.r = panicReader{cry}
+				s.end, s.r = 1<<40, panicReader{cry}
 			default:
 				u.source = io.MultiReader(io.LimitReader(u.open(), after), panicReader{cry})
 			}

@@ -240,7 +240,8 @@ func (u *upload) arrived() {
 	}
 	u.nothingOpen()
 	if u.how != asWriter {
-		if n, err := u.source.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		unread := u.progress.Skipped && (u.how == asStream || u.how == asSpool)
+		if n, err := u.source.Read(make([]byte, 1)); !unread && (n != 0 || !errors.Is(err, io.EOF)) {
 			u.errorf("the source is not at its end: %d %v", n, err)
 		}
 		if !u.progress.Done || u.progress.Offset != int64(len(u.want)) && !u.progress.Skipped && !u.progress.Mounted {
