@@ -95,7 +95,7 @@ func New(c Config) (*Authenticator, error) {
 	if c.RegistryWide {
 		a.wide = parseScopeSet("registry:catalog:*", "repository:*:*")
 	}
-	a.vault.remember(c.Credential.secret.reveal())
+	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
 	a.refresh.fetch = a.fetchRefresh
 	a.access = newCache(func(set *scopeSet) *slot {
 		s := &slot{set: set}

@@ -84,29 +84,33 @@ func (c *cell) start(ctx context.Context, soft bool) *flight {
 	c.flight = f
 	go func() {
 		defer cancel()
-		t, p, err := c.call(ctx, soft)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		f.token, f.err, f.panic = t, err, p
-		if c.flight == f { // else everyone has left, and another may be under way
-			c.flight = nil
-			if err == nil && p == nil {
-				c.cur.Store(t)
-			} else if soft {
-				c.pause = time.Now().Add(softPause)
-			}
-		}
-		close(f.done)
+		f.err = errExited // unless fetch returns
+		defer func() {
+			f.panic = recover()
+			c.land(f)
+		}()
+		f.token, f.err = c.fetch(ctx, soft)
 	}()
 	return f
 }
 
-// call is fetch with its panic caught.
-func (c *cell) call(ctx context.Context, soft bool) (t *token, panicked any, err error) {
-	defer func() { panicked = recover() }()
-	t, err = c.fetch(ctx, soft)
-	return t, nil, err
+// land ends a fetch: whoever waits for it goes on.
+func (c *cell) land(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flight == f { // else everyone has left, and another may be under way
+		c.flight = nil
+		if f.err == nil && f.panic == nil {
+			c.cur.Store(f.token)
+		} else if f.soft {
+			c.pause = time.Now().Add(softPause)
+		}
+	}
+	close(f.done)
 }
+
+// errExited is why there is no token where the credential neither returned nor panicked, but ended its goroutine.
+var errExited = &Error{Operation: opEntra, Message: "the credential ended its goroutine (runtime.Goexit) rather than return"}
 
 // leave takes one waiter off a fetch and ends it with the last.
 func (c *cell) leave(f *flight) {
@@ -118,5 +122,5 @@ func (c *cell) leave(f *flight) {
 	}
 }
 
-// drop forgets t, if it is still the one held.
-func (c *cell) drop(t *token) { c.cur.CompareAndSwap(t, nil) }
+// drop forgets t, and says whether it was still the one held.
+func (c *cell) drop(t *token) bool { return c.cur.CompareAndSwap(t, nil) }

@@ -56,3 +56,6 @@ func (a *Authenticator) Lookup(scopes ...string) func(context.Context, int) erro
 		return err
 	}
 }
+
+// Remember is what happens to each token received.
+func (a *Authenticator) Remember(token string) { a.vault.remember(token) }

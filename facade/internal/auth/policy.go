@@ -78,9 +78,11 @@ func (a *Authenticator) renew(ctx context.Context, resp *http.Response, method s
 	a.note(ctx, c)
 	get := func(s *slot) func() (*token, error) { return func() (*token, error) { return s.get(ctx) } }
 	if claims := c.claims(); claims != "" && a.credential.kind == kindEntra {
-		a.claims.Store(&claims)
-		a.refresh.cur.Store(nil)
-		from.drop(tok)
+		// Refusals of a token that another call has replaced meanwhile say nothing of the new one.
+		if from.drop(tok) {
+			a.claims.Store(&claims)
+			a.refresh.cur.Store(nil)
+		}
 		return get(from)
 	}
 	if c.params["error"] != "insufficient_scope" {
@@ -126,7 +128,8 @@ func (a *Authenticator) recall(method string, set *scopeSet) *scopeSet {
 	return set
 }
 
-// learn remembers what the registry asks for such a request. It happens once per operation our table has wrong, so the map is copied and reading takes no lock.
+// learn remembers what the registry asks for such a request. It happens once per operation our table has wrong and repository, so the map is copied and reading takes no
+// lock. Where there is no room left, any other entry makes some: it is learned again when needed.
 func (a *Authenticator) learn(method string, set, grown *scopeSet) {
 	a.learning.Lock()
 	defer a.learning.Unlock()
@@ -134,8 +137,12 @@ func (a *Authenticator) learn(method string, set, grown *scopeSet) {
 	if old := a.learned.Load(); old != nil {
 		known = maps.Clone(*old)
 	}
-	if len(known) < maxLearned {
-		known[method+" "+set.key] = grown
-		a.learned.Store(&known)
+	for key := range known {
+		if len(known) < maxLearned {
+			break
+		}
+		delete(known, key)
 	}
+	known[method+" "+set.key] = grown
+	a.learned.Store(&known)
 }

@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -29,18 +32,34 @@ func (s secret) LogValue() slog.Value         { return slog.StringValue(redacted
 func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 func (s secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
 
-// maxKnown bounds how many secrets are remembered for scrubbing; the oldest goes first.
+// maxKnown bounds how many tokens are remembered for scrubbing; the oldest goes first.
 const maxKnown = 512
 
 // vault remembers secrets in order to take them out of texts.
 type vault struct {
+	forever []secret // the credential's own, set once
+
 	mu    sync.Mutex
 	known []secret
 }
 
-// remember adds s. Short strings are left out: taking "admin" out of a text helps nobody.
+// keep adds the credential's secret, for good, and in the forms requests carry it in.
+func (v *vault) keep(username, s string) {
+	if len(s) < minSecret {
+		return
+	}
+	inJSON, _ := json.Marshal(s)
+	for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), string(inJSON[1 : len(inJSON)-1]), base64.StdEncoding.EncodeToString([]byte(username + ":" + s))} {
+		v.forever = append(v.forever, newSecret(form))
+	}
+}
+
+// minSecret is the length from which a string is taken out of texts: taking "admin" out helps nobody.
+const minSecret = 8
+
+// remember adds a token.
 func (v *vault) remember(s string) {
-	if len(s) < 8 {
+	if len(s) < minSecret {
 		return
 	}
 	v.mu.Lock()
@@ -55,6 +74,9 @@ func (v *vault) remember(s string) {
 }
 
 func (v *vault) scrub(s string) string {
+	for _, k := range v.forever {
+		s = strings.ReplaceAll(s, k.reveal(), redacted)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, k := range v.known {
