@@ -16,6 +16,9 @@ const (
 	DefaultWorkers = 10
 )
 
+// maxPart keeps a part within what memory can hold, and sums of some of them within what an int64 can.
+const maxPart = 1 << 40
+
 // Above fastRate bytes per second one connection will do: then it is this processor that limits the rate, and more connections cost more
 // than they bring. A connection that is slower than slowRate later on gets company after all.
 const (
@@ -60,6 +63,7 @@ func Download(ctx context.Context, blob Blob, dst io.WriterAt, o *DownloadOption
 	if o.Part <= 0 {
 		o.Part = DefaultPart
 	}
+	o.Part = min(o.Part, maxPart)
 	for try := 0; ; try++ {
 		d := &download{DownloadOptions: o, ctx: ctx, blob: blob, dst: dst, size: o.Size, fresh: try > 0}
 		err := d.run()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,15 @@ type ranges struct {
 	*download
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	queue  []rangeJob
-	free   chan []byte // bounds the memory: a range is begun when a buffer is free, and they come back in the order of hashing
-	work   chan *rangeJob
+	start  int64          // where the first range begins
+	free   chan []byte    // bounds the memory: a range is begun when a buffer is free, and they come back in the order of hashing
+	work   chan *rangeJob // to the workers
+	order  chan *rangeJob // to the hashing; has room for every range there can be at a time
 	group  sync.WaitGroup
 	crash  panicked
+
+	mu   sync.Mutex
+	open []*rangeJob // those that are not hashed, in order: what there is of a blob of any size
 
 	spent, count atomic.Int64 // time and number of the ranges that are done
 }
@@ -40,14 +45,11 @@ type rangeJob struct {
 
 // parallel downloads everything from what is hashed so far on, several ranges at once.
 func (d *download) parallel() error {
-	start, n := d.h.n, int((d.size-d.h.n+d.Part-1)/d.Part)
-	workers := min(d.Workers, n)
-	r := &ranges{download: d, queue: make([]rangeJob, n), free: make(chan []byte, workers+2), work: make(chan *rangeJob)}
-	r.ctx, r.cancel = context.WithCancelCause(d.ctx)
-	for i := range r.queue {
-		off := start + int64(i)*d.Part
-		r.queue[i] = rangeJob{off: off, end: min(off+d.Part, d.size), done: make(chan struct{})}
+	workers := int(min(int64(d.Workers), (d.size-d.h.n-1)/d.Part+1))
+	r := &ranges{
+		download: d, start: d.h.n, free: make(chan []byte, workers+2), work: make(chan *rangeJob), order: make(chan *rangeJob, workers+2),
 	}
+	r.ctx, r.cancel = context.WithCancelCause(d.ctx)
 	for range cap(r.free) {
 		r.free <- nil // made when first used
 	}
@@ -73,17 +75,23 @@ func (r *ranges) stopped() error {
 // dispatch hands out the ranges in order, each with a buffer.
 func (r *ranges) dispatch() {
 	defer close(r.work)
-	for i := range r.queue {
-		j := &r.queue[i]
+	defer close(r.order)
+	for off := r.start; off < r.size; {
+		j := &rangeJob{off: off, end: off + min(r.Part, r.size-off), done: make(chan struct{})}
+		off = j.end
 		select {
 		case buf := <-r.free:
 			if buf == nil {
-				buf = make([]byte, min(r.Part, j.end-j.off))
+				buf = make([]byte, j.end-j.off)
 			}
 			j.buf = buf[:j.end-j.off]
 		case <-r.ctx.Done():
 			return
 		}
+		r.mu.Lock()
+		r.open = append(r.open, j)
+		r.mu.Unlock()
+		r.order <- j
 		select {
 		case r.work <- j:
 		case <-r.ctx.Done():
@@ -135,8 +143,7 @@ func (r *ranges) get(j *rangeJob) error {
 // hash hashes the ranges in order and gives their buffers back.
 func (r *ranges) hash() error {
 	scratch := make([]byte, 32<<10)
-	for i := range r.queue {
-		j := &r.queue[i]
+	for j := range r.order {
 		if err := r.await(j); err != nil {
 			return err
 		}
@@ -147,8 +154,14 @@ func (r *ranges) hash() error {
 			b = b[n:]
 		}
 		r.taken()
+		r.mu.Lock()
+		r.open = slices.Delete(r.open, 0, 1)
+		r.mu.Unlock()
 		r.free <- j.buf[:cap(j.buf)]
 		j.buf = nil
+	}
+	if r.h.n < r.size {
+		return r.stopped()
 	}
 	return nil
 }
@@ -186,8 +199,9 @@ func (r *ranges) await(j *rangeJob) error {
 
 // idle tells whether every range that was handed out behind j is done.
 func (r *ranges) idle(j *rangeJob) bool {
-	for i := range r.queue {
-		q := &r.queue[i]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.open {
 		if q.off <= j.off {
 			continue
 		}
