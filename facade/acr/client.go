@@ -117,7 +117,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		ARMAudience:  c.options.ARMAudience,
 		RegistryWide: c.options.RegistryWideToken,
 		Logger:       c.options.Logger,
-		Retry:        c.options.Retry,
+		Pipeline:     c.tokenOptions(),
+		Module:       moduleName,
+		Version:      moduleVersion,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("acr: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -29,6 +30,14 @@ func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
 		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), c.auth.Policy(), tally{}, journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
+}
+
+// tokenOptions are the caller's options for token requests, with what else every request has.
+func (c *Client) tokenOptions() policy.ClientOptions {
+	o := c.options.ClientOptions
+	o.PerCallPolicies = slices.Concat([]policy.Policy{sourceClient(c.options.SourceClient)}, o.PerCallPolicies)
+	o.PerRetryPolicies = slices.Concat([]policy.Policy{journal{c.options.Logger}}, o.PerRetryPolicies)
+	return o
 }
 
 // sourceClient names the caller in each request, if it has a name.

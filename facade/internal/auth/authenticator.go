@@ -22,15 +22,19 @@ import (
 // DefaultAudience is the resource Entra tokens are asked for, in every cloud.
 const DefaultAudience = "https://containerregistry.azure.net"
 
-// Config is what New needs. Login and one of Transport and Pipeline are required.
+// Config is what New needs. Login and Transport are required.
 type Config struct {
 	// Login is the registry's login URL: the only origin that ever sees a token.
 	Login      *url.URL
 	Credential Credential
-	// Transport sends the token requests, through a pipeline with telemetry and retries of its own. It must follow no redirects: a *wire.Transport.
+	// Transport sends the token requests, through a pipeline of their own. It must follow no redirects: a *wire.Transport.
 	Transport policy.Transporter
-	// Pipeline, when set, sends the token requests in Transport's place. It must not contain the Authenticator's policy.
-	Pipeline func(*http.Request) (*http.Response, error)
+	// Pipeline are the caller's options for that pipeline. Telemetry and policies are used as for any request, as the Azure SDK's registry module does: a policy that a
+	// network needs, it needs for token requests too. Retry is used with at most 30 s per try. Of Logging all but IncludeBody is used: the bodies are tokens. The rest is not
+	// used.
+	Pipeline policy.ClientOptions
+	// Module and Version stand in the User-Agent. Default: "acrkit", "devel".
+	Module, Version string
 	// Audience of the Entra token. Default DefaultAudience.
 	Audience string
 	// ARMAudience, when set, is asked for where the credential gives no token for Audience.
@@ -40,14 +44,13 @@ type Config struct {
 	RegistryWide bool
 	// Logger gets what is noteworthy, redacted. Default: nothing is logged.
 	Logger *slog.Logger
-	// Retry is for the token requests. Default: as in wire.NewRetryPolicy, 30 s per try.
-	Retry policy.RetryOptions
 	// Budget bounds the retries of token requests along with those of the client's other requests. Default: a budget of their own.
 	Budget *wire.Budget
 }
 
 // Authenticator holds the tokens of one identity at one registry. It is safe for concurrent use, and prints no secret.
 type Authenticator struct {
+	config     Config // as given, for Examine
 	login      *url.URL
 	credential Credential
 	audience   string
@@ -70,7 +73,7 @@ type Authenticator struct {
 
 // New returns an Authenticator. Nothing is sent.
 func New(c Config) (*Authenticator, error) {
-	if c.Login == nil || c.Transport == nil && c.Pipeline == nil {
+	if c.Login == nil || c.Transport == nil {
 		return nil, errors.New("auth: no login URL or no transport")
 	}
 	if c.Login.Scheme != "https" || c.Login.User != nil {
@@ -80,6 +83,7 @@ func New(c Config) (*Authenticator, error) {
 		return nil, err
 	}
 	a := &Authenticator{
+		config:     c,
 		login:      c.Login,
 		credential: c.Credential,
 		audience:   c.Audience,
@@ -102,16 +106,8 @@ func New(c Config) (*Authenticator, error) {
 		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
 		return s
 	})
-	send := doer(c.Pipeline)
-	if send == nil {
-		budget := c.Budget
-		if budget == nil {
-			budget = wire.NewBudget()
-		}
-		send = tokenPipeline(c.Transport, c.Retry, budget)
-	}
 	var err error
-	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(send))
+	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(tokenPipeline(c)))
 	return a, err
 }
 

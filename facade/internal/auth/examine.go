@@ -29,10 +29,10 @@ func (a *Authenticator) ExamineAnonymous(transport policy.Transporter, timeout t
 }
 
 func (a *Authenticator) examine(cred Credential, transport policy.Transporter, timeout time.Duration) (*Authenticator, error) {
-	return New(Config{
-		Login: a.login, Credential: cred, Transport: transport, Audience: a.audience, ARMAudience: a.arm, Logger: a.log,
-		Retry: policy.RetryOptions{MaxRetries: -1, TryTimeout: timeout},
-	})
+	c := a.config
+	c.Credential, c.Transport, c.Budget, c.RegistryWide = cred, transport, nil, false
+	c.Pipeline.Retry = policy.RetryOptions{MaxRetries: -1, TryTimeout: timeout}
+	return New(c)
 }
 
 // onceCredential keeps what the credential gave.

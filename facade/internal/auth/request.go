@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
@@ -30,14 +33,28 @@ type doer func(*http.Request) (*http.Response, error)
 
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
-// tokenPipeline is the road of token requests: telemetry and retries like any other request's, but no token.
-func tokenPipeline(transport policy.Transporter, retry policy.RetryOptions, budget *wire.Budget) doer {
+// tokenPipeline is the road of token requests: the caller's policies and retries like any other request's, but no token.
+func tokenPipeline(c Config) doer {
+	budget := c.Budget
+	if budget == nil {
+		budget = wire.NewBudget()
+	}
+	retry := c.Pipeline.Retry
 	if retry.TryTimeout <= 0 || retry.TryTimeout > tokenTimeout {
 		retry.TryTimeout = tokenTimeout
 	}
-	p := runtime.NewPipeline("acrkit", "v0.1.0",
-		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget)}},
-		&policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}, Transport: transport})
+	logging := c.Pipeline.Logging
+	logging.IncludeBody = false
+	p := runtime.NewPipeline(cmp.Or(c.Module, "acrkit"), cmp.Or(c.Version, "devel"),
+		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), whole{}}},
+		&policy.ClientOptions{
+			Logging:          logging,
+			Retry:            policy.RetryOptions{MaxRetries: -1},
+			Telemetry:        c.Pipeline.Telemetry,
+			Transport:        c.Transport,
+			PerCallPolicies:  c.Pipeline.PerCallPolicies,
+			PerRetryPolicies: c.Pipeline.PerRetryPolicies,
+		})
 	return func(r *http.Request) (*http.Response, error) {
 		req, err := runtime.NewRequestFromRequest(r)
 		if err != nil {
@@ -46,6 +63,24 @@ func tokenPipeline(transport policy.Transporter, retry policy.RetryOptions, budg
 		runtime.SkipBodyDownload(req) // read here, and not further than maxReply
 		return p.Do(req)
 	}
+}
+
+// whole reads a reply within its try, so that one that breaks off is asked for again.
+type whole struct{}
+
+// Do implements policy.Policy.
+func (whole) Do(req *policy.Request) (*http.Response, error) {
+	resp, err := req.Next()
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	_ = resp.Body.Close()
+	if err != nil && resp.StatusCode == http.StatusOK {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // reply is what came of a token request: the token, or why there is none and what may be learned from the refusal.
