@@ -18,6 +18,7 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *
 	s := &scanner{data: page}
 	var h heading
 	var none, last T
+	start := len(into)
 	err := s.document(func(k []byte) {
 		switch string(k) {
 		case "registry":
@@ -25,6 +26,7 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *
 		case "imageName":
 			h.repository = string(s.text())
 		case key:
+			into, last = into[:start], none // of a member that is there twice the last one counts, as with encoding/json
 			s.array(func() {
 				into = append(into, none)
 				v := &into[len(into)-1]
@@ -112,8 +114,10 @@ func scanManifestMember(s *scanner, key string, m, last *ManifestProperties) boo
 	case "os":
 		m.OS = s.keep(last.OS)
 	case "tags":
+		m.Tags = nil
 		s.array(func() { m.Tags = append(m.Tags, string(s.text())) })
 	case "references":
+		m.References = nil
 		s.array(func() { m.References = append(m.References, scanReference(s)) })
 	case "changeableAttributes":
 		scanAttributes(s, &m.Attributes, m)
@@ -141,6 +145,10 @@ func scanReference(s *scanner) (r ManifestReference) {
 
 // scanAttributes reads the four attributes, and for a manifest those of the quarantine that stand among them.
 func scanAttributes(s *scanner, a *Attributes, m *ManifestProperties) {
+	*a = allEnabled
+	if m != nil {
+		m.QuarantineState, m.QuarantineDetails = "", ""
+	}
 	s.object(func(k []byte) {
 		switch key := string(k); {
 		case key == "deleteEnabled":

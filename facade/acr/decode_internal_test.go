@@ -116,32 +116,6 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// FuzzScanner: no input makes the scanner panic, and where encoding/json takes a document of ours, the scanner reads the same.
-func FuzzScanner(f *testing.F) {
-	f.Add(pageOfTags(1))
-	f.Add([]byte(`{"tags":[{"name":"\u0041\n","digest":null}],"registry":"é"}`))
-	f.Add([]byte(`{"tags":[`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		tags, err := decodeTags(reply{body: data}, nil)
-		_, _ = checkManifest(data, "")
-		_, _ = decodeIndex(data)
-		if err != nil {
-			return
-		}
-		var want struct {
-			Tags []struct {
-				Name string `json:"name"`
-			} `json:"tags"`
-		}
-		if json.Unmarshal(data, &want) != nil || bytes.Count(data, []byte(`ags"`)) > 1 {
-			return // encoding/json matches keys whatever their case, and is stricter about numbers
-		}
-		if len(want.Tags) != len(tags) && bytes.Contains(data, []byte(`"tags"`)) {
-			t.Errorf("%d tags, encoding/json reads %d", len(tags), len(want.Tags))
-		}
-	})
-}
-
 func BenchmarkDecodeTags(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		page := pageOfTags(n)

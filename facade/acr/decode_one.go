@@ -14,7 +14,7 @@ func decodeOne[T any](document []byte, key string, entry func(*scanner, *T, *T))
 		case "imageName":
 			h.repository = string(s.text())
 		case key:
-			found = true
+			found, v = true, none
 			entry(s, &v, &none)
 		default:
 			s.skip()
@@ -73,8 +73,10 @@ func decodeDeletion(document []byte) (DeletedRepository, error) {
 	err := s.document(func(k []byte) {
 		switch string(k) {
 		case "manifestsDeleted":
+			d.Manifests = nil
 			s.array(func() { d.Manifests = append(d.Manifests, digest.Digest(s.text())) })
 		case "tagsDeleted":
+			d.Tags = nil
 			s.array(func() { d.Tags = append(d.Tags, string(s.text())) })
 		default:
 			s.skip()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -114,6 +115,10 @@ func (s *scanner) object(member func(key []byte)) {
 		return
 	}
 	for s.err == nil {
+		if s.next() != '"' {
+			s.fail("a member without a name")
+			return
+		}
 		key := s.text()
 		if !s.expect(':') {
 			return
@@ -254,20 +259,48 @@ func (s *scanner) int() int64 {
 	return n
 }
 
-// number takes any number.
+// number takes any number, as RFC 8259 writes it.
 func (s *scanner) number() {
-	start := s.pos
-	for s.pos < len(s.data) {
-		c := s.data[s.pos]
-		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E' {
-			break
+	if s.byteIn("-") {
+		s.pos++
+	}
+	if s.byteIn("0") {
+		s.pos++
+	} else {
+		s.digits()
+	}
+	if s.byteIn(".") {
+		s.pos++
+		s.digits()
+	}
+	if s.byteIn("eE") {
+		s.pos++
+		if s.byteIn("+-") {
+			s.pos++
 		}
+		s.digits()
+	}
+	if s.err == nil && s.pos == len(s.data) {
+		s.err = errCutShort // no document ends with a number
+	}
+}
+
+// byteIn tells whether the next byte is one of these.
+func (s *scanner) byteIn(set string) bool {
+	return s.err == nil && s.pos < len(s.data) && strings.IndexByte(set, s.data[s.pos]) >= 0
+}
+
+// digits takes one digit or more.
+func (s *scanner) digits() {
+	start := s.pos
+	for s.byteIn("0123456789") {
 		s.pos++
 	}
 	switch {
+	case s.err != nil || s.pos > start:
 	case s.pos == len(s.data):
 		s.err = errCutShort
-	case s.pos == start:
+	default:
 		s.fail("no value of JSON")
 	}
 }
