@@ -31,7 +31,7 @@ type BlobReader struct {
 }
 
 // GetBlob opens a blob for reading. ctx governs the reader too. The caller must close it. It costs two requests, the second one to the
-// storage that the registry points to; the empty blob costs none.
+// storage that the registry points to, and a third one where that does not say how long its answer is; the empty blob costs none.
 // Errors: ErrBlobUnknown, ErrInvalidDigest, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	var o GetBlobOptions

@@ -22,6 +22,7 @@ type blobSource struct {
 	dgst digest.Digest
 
 	mu     sync.Mutex
+	size   int64 // that the registry stated, 0 until it was asked
 	link   *wire.Link
 	inline bool // the registry sends the blob itself
 	asking chan struct{}
@@ -41,13 +42,13 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 			return nil, err
 		}
 		if link == nil {
-			return b.part(resp)
+			return b.part(ctx, resp)
 		}
 		if resp, err = b.fetch(ctx, link, rng); err != nil {
 			return nil, uploadFault(opGetBlob.fail(err), false)
 		}
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
-			return b.part(resp)
+			return b.part(ctx, resp)
 		}
 		wire.Drain(resp) // the link has expired: storage gives them twenty minutes
 		b.expired(link)
@@ -132,13 +133,15 @@ func (b *blobSource) fetch(ctx context.Context, link *wire.Link, rng string) (*h
 }
 
 // part reads what an answer holds.
-func (b *blobSource) part(resp *http.Response) (*transfer.Part, error) {
+func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.Part, error) {
 	p := &transfer.Part{Body: resp.Body, End: transfer.Unknown, Size: transfer.Unknown}
 	var err error
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if resp.ContentLength >= 0 {
 			p.End, p.Size = resp.ContentLength, resp.ContentLength
+		} else {
+			p.Size = b.stated(ctx)
 		}
 	case http.StatusPartialContent:
 		p.Offset, p.End, p.Size, err = wire.ContentRange(resp.Header)
@@ -158,6 +161,24 @@ func (b *blobSource) part(resp *http.Response) (*transfer.Part, error) {
 		return nil, &transfer.Fault{Kind: kind, Err: opGetBlob.fail(err)}
 	}
 	return p, nil
+}
+
+// stated is the size that the registry states when it is asked: an answer that does not say how long it is may have no end.
+func (b *blobSource) stated(ctx context.Context) int64 {
+	b.mu.Lock()
+	size := b.size
+	b.mu.Unlock()
+	if size > 0 {
+		return size
+	}
+	size, err := b.r.headBlob(ctx, b.dgst)
+	if err != nil {
+		return transfer.Unknown
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.size = size
+	return size
 }
 
 // unencoded refuses an answer whose bytes are not those of the blob.

@@ -19,6 +19,9 @@ const (
 // not followed for ever.
 const plenty = 64 << 10
 
+// maxBlob is what a registry takes as a layer, and what is read of a blob whose size nobody told.
+const maxBlob = 200 << 30
+
 // errNoRanges ends a part's download where the registry sends the blob from its start whatever is asked for.
 var errNoRanges = errors.New("the registry ignores ranges")
 
@@ -65,6 +68,10 @@ func (b *body) Read(p []byte) (int, error) {
 		limit := b.limit()
 		if limit != Unknown && b.off >= limit {
 			return 0, b.finish()
+		}
+		if b.off >= maxBlob && limit == Unknown {
+			b.disconnect()
+			return 0, fmt.Errorf("%w: the blob goes on after %d bytes", ErrSize, b.off)
 		}
 		if b.cur == nil {
 			if err := b.connect(); err != nil {
