@@ -61,7 +61,7 @@ func (s *spy) RoundTrip(req *http.Request) (*http.Response, error) {
 		secrets.learn(linkSecret, location.Query().Get("sig"), location.Host)
 	}
 	if isToken {
-		resp.Body = &learningBody{ReadCloser: resp.Body}
+		resp.Body = &learningBody{ReadCloser: resp.Body, entra: req.URL.Host == s.authority}
 	}
 	return resp, nil
 }
@@ -130,7 +130,8 @@ func (s *spy) requests(keep func(sight) bool) []sight {
 // learningBody learns the tokens of a reply before its reader sees their end.
 type learningBody struct {
 	io.ReadCloser
-	text []byte
+	entra bool
+	text  []byte
 }
 
 var tokenInReply = regexp.MustCompile(`"(access|refresh)_token"\s*:\s*"((?:[^"\\]|\\.)+)"`)
@@ -142,7 +143,10 @@ func (b *learningBody) Read(p []byte) (int, error) {
 		b.text = append(b.text, p[:n]...)
 		for _, m := range tokenInReply.FindAllSubmatch(b.text, -1) {
 			kind := accessSecret
-			if string(m[1]) == "refresh" {
+			switch {
+			case b.entra:
+				kind = entraSecret
+			case string(m[1]) == "refresh":
 				kind = refreshSecret
 			}
 			var token string

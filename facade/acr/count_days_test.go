@@ -1,0 +1,63 @@
+package acr_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// What is left of a token's life when the registry issues it: nbf lies 15 minutes back. See
+// https://learn.microsoft.com/azure/container-registry/container-registry-authentication.
+const (
+	refreshLife   = 11700*time.Second - 900*time.Second
+	accessLife    = 4500*time.Second - 900*time.Second
+	anonymousLife = 1200*time.Second - 900*time.Second
+)
+
+// renewals is how many tokens of a life a job of the given length needs, when each is renewed at 80 % of its life.
+func renewals(job, life time.Duration) int { return int(job/(life*4/5)) + 1 }
+
+// TestThreeDays lets jobs run for 72 hours, a call each minute: no call fails or is refused, and no token is renewed sooner than its life
+// asks for.
+func TestThreeDays(t *testing.T) {
+	t.Parallel()
+	const job = 72 * time.Hour
+	for _, sign := range []signIn{byEntra, byPassword, byAnonymous} {
+		t.Run(string(sign), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, acrtest.WithMemoryNetwork())
+				w.sign = sign
+				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+				began := time.Now()
+				for n := 0; time.Since(began) < job; n++ {
+					f.mustWork(f.run())
+					if n%10 == 0 {
+						_, err := acr.Collect(f.repository().TagNames(f.ctx, nil)) // of the same scope
+						f.mustWork(err)
+					}
+					time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+				}
+				l := f.srv.Ledger()
+				switch sign {
+				case byEntra:
+					l.AtMost(t, renewals(job, refreshLife), "ExchangeEntraToken")
+					l.AtMost(t, renewals(job, accessLife), "GetAccessToken")
+				case byPassword:
+					l.AtMost(t, renewals(job, accessLife), "GetAccessTokenWithBasic")
+				default:
+					// The registry answers equal anonymous requests with the same token for a minute; what is left of it counts.
+					l.AtMost(t, renewals(job, anonymousLife), "GetAccessToken")
+				}
+				l.None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
+				if n := l.Count("HeadManifest"); n != int(job/time.Minute) {
+					t.Errorf("%d calls", n)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,288 @@
+package acr_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+var _ = expect("F47", "F48", "F49", "F50", "F51", "F52", "F53", "F54", "F55", "F56")
+
+// inBubble runs test in a bubble of its own, with a world whose network is in memory.
+func inBubble(t *testing.T, test func(t *testing.T, w *world), opts ...acrtest.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		test(t, newWorld(t, append([]acrtest.Option{acrtest.WithMemoryNetwork()}, opts...)...))
+	})
+}
+
+// TestFaultsOfSignIn: token endpoints that fail, tokens that end.
+func TestFaultsOfSignIn(t *testing.T) {
+	t.Parallel()
+	row(t, "F47 token endpoint fails once", survived, func(t *testing.T) {
+		for name, script := range map[string]func(*acrtest.Fault){
+			"503": func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, "reset": func(f *acrtest.Fault) { f.ResetAfter(0) },
+			"lost reply": func(f *acrtest.Fault) { f.DropReply() }, "cut short": func(f *acrtest.Fault) { f.ResetAfter(200) },
+		} {
+			inBubble(t, func(_ *testing.T, w *world) {
+				w.over(steadyCalls(), func(f *fixture) {
+					f.note = name
+					script(f.srv.On("ExchangeEntraToken"))
+					script(f.srv.On("GetAccessToken"))
+					f.mustWork(f.run())
+				})
+			})
+		}
+	})
+	row(t, "F48 fifty calls at once", survived, func(t *testing.T) {
+		inBubble(t, func(_ *testing.T, w *world) {
+			w.over([]call{callNamed(t, "Repository.HeadManifest"), callNamed(t, "Repository.Tags"), callNamed(t, "Client.Repositories")}, func(f *fixture) {
+				f.srv.On(tokenOperations...).Always().DelayReply(time.Second)
+				var calls sync.WaitGroup
+				for range 50 {
+					calls.Go(func() { f.mustWork(f.run()) })
+				}
+				calls.Wait()
+				f.atMost(1, "ExchangeEntraToken")
+				f.atMost(1, "GetAccessToken")
+			})
+		})
+	})
+	row(t, "F49 those who wait for a token leave", survived, func(t *testing.T) {
+		for _, leaver := range []string{"leader", "follower", "all"} {
+			inBubble(t, func(_ *testing.T, w *world) {
+				w.over(steadyCalls(), func(f *fixture) {
+					f.note = leaver + " leaves"
+					if f.call.kind == deleteCall || f.call.method == "Repository.ResumeUpload" || f.call.method == "Repository.RestoreManifest" {
+						return // made twice at the same time they are in each other's way
+					}
+					f.srv.On(tokenOperations...).Always().DelayReply(10 * time.Second)
+					first, leave1 := context.WithCancel(f.ctx)
+					second, leave2 := context.WithCancel(f.ctx)
+					defer leave1()
+					defer leave2()
+					done := make(chan error, 1)
+					go func() { done <- f.runWith(first) }()
+					synctest.Wait()
+					var other error
+					var both sync.WaitGroup
+					both.Go(func() { other = f.runWith(second) })
+					synctest.Wait()
+					began := time.Now()
+					if leaver != "follower" {
+						leave1()
+						if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) > 100*time.Millisecond {
+							f.errorf("the leader left with %v after %v", err, time.Since(began))
+						}
+					}
+					if leaver != "leader" {
+						leave2()
+					}
+					both.Wait()
+					if (leaver == "leader") != (other == nil) || other != nil && (!errors.Is(other, context.Canceled) || time.Since(began) > 100*time.Millisecond) {
+						f.errorf("the follower ended with %v after %v", other, time.Since(began))
+					}
+					if leaver == "follower" {
+						f.mustWork(<-done)
+					}
+					if leaver == "all" { // and the next one is not the worse for it
+						f.mustWork(f.run())
+					} else {
+						f.atMost(1, "ExchangeEntraToken")
+					}
+				})
+			})
+		}
+	})
+	row(t, "F50 alternating scopes", survived, func(t *testing.T) {
+		w := newWorld(t)
+		f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+		for range 50 {
+			_, err := f.repository().HeadManifest(f.ctx, f.tag)
+			f.mustWork(err)
+			_, err = f.repository().Properties(f.ctx)
+			f.mustWork(err)
+		}
+		f.atMost(1, "ExchangeEntraToken")
+		f.atMost(2, "GetAccessToken")
+		// More scopes than are kept: the one in use stays, and whoever comes back is served.
+		for i := range 300 {
+			_, err := f.client.Repository(fmt.Sprintf("no/such%d", i)).HeadManifest(f.ctx, "v1")
+			if !errors.Is(err, acr.ErrNotFound) {
+				f.errorf("%v", err)
+			}
+			_, err = f.repository().HeadManifest(f.ctx, f.tag)
+			f.mustWork(err)
+		}
+		f.atMost(1, "ExchangeEntraToken")
+		f.atMost(302, "GetAccessToken")
+	})
+	row(t, "F51 revoked access token", survived, func(t *testing.T) {
+		w := newWorld(t)
+		w.over(steadyCalls(), func(f *fixture) {
+			if f.call.op == "ExchangeEntraToken" {
+				return // it comes before any access token
+			}
+			revoked := f.srv.On(f.call.op).Revoke()
+			f.mustWork(f.run())
+			if revoked.Hits() != 1 {
+				f.errorf("%d tokens were revoked", revoked.Hits())
+			}
+			f.atMost(1, "ExchangeEntraToken")
+		})
+	})
+	row(t, "F52 revoked refresh token", survived, func(t *testing.T) {
+		w := newWorld(t)
+		w.over(steadyCalls(), func(f *fixture) {
+			_, err := f.client.Login(f.ctx) // a refresh token is at hand
+			f.mustWork(err)
+			f.srv.RevokeRefreshTokens()
+			f.mustWork(f.run())
+			f.atMost(2, "ExchangeEntraToken")
+		})
+		w.sign = byRefresh // one that was given cannot be exchanged anew
+		f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+		f.srv.RevokeRefreshTokens()
+		f.mustFail(f.run(), acr.ErrRevoked, acr.ErrExpired)
+		f.atMost(1, "GetAccessToken")
+	})
+	row(t, "F53 rejected Entra token", cleanError, func(t *testing.T) {
+		refusals := map[string]struct {
+			status  int
+			message string
+			want    error
+		}{
+			"ARM":      {401, "arm aad token disallowed", acr.ErrARMAudienceDisabled},
+			"audience": {401, "retrieving permissions failed", acr.ErrWrongAudience},
+			"role":     {403, "retrieving permissions failed", acr.ErrNoRole},
+			"firewall": {403, "client with IP '203.0.113.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.", acr.ErrFirewall},
+		}
+		w := newWorld(t)
+		for name, r := range refusals {
+			w.over(callsOf(), func(f *fixture) {
+				f.note = name
+				f.srv.On("ExchangeEntraToken").Always().Status(r.status).Code("UNAUTHORIZED", r.message)
+				f.mustFail(f.run(), r.want)
+				if f.call.kind != examineCall && f.call.op != "PutManifest" {
+					f.atMost(1, "ExchangeEntraToken")
+				}
+			})
+		}
+		// A claims challenge goes to the credential, once.
+		const claims = `{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}`
+		w.over(steadyCalls(), func(f *fixture) {
+			f.note = "claims"
+			f.srv.On("ExchangeEntraToken").Status(http.StatusUnauthorized).
+				Header("WWW-Authenticate", `Bearer realm="", error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(claims))+`"`)
+			f.mustWork(f.run())
+			asked := f.cred.requests()
+			if len(asked) != 2 || asked[0].Claims != "" || asked[1].Claims != claims || !asked[1].EnableCAE {
+				f.errorf("the credential was asked for %+v", asked)
+			}
+		})
+	})
+	row(t, "F54 clocks six hours apart", survived, func(t *testing.T) {
+		for _, skew := range []time.Duration{6 * time.Hour, -6 * time.Hour} {
+			inBubble(t, func(t *testing.T, w *world) {
+				w.srv.Advance(skew)
+				w.over(steadyCalls(), func(f *fixture) {
+					f.note = fmt.Sprint(skew)
+					f.mustWork(f.run())
+					f.atMost(1, "ExchangeEntraToken")
+				})
+				// Nor does the token end sooner or later for it.
+				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+				for range 4 * 60 {
+					f.mustWork(f.run())
+					time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+				}
+				f.atMost(5, "GetAccessToken") // 4 h in lives of 48 min
+				f.srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
+			})
+		}
+	})
+	row(t, "F55 tokens that do not say when they end", survived, func(t *testing.T) {
+		inBubble(t, func(t *testing.T, w *world) {
+			m := &mask{base: w.spy}
+			w.transport.Transport = m
+			for name, face := range map[string]func(string) string{
+				"opaque": func(id string) string { return "opaque-" + id },
+				"no exp": func(id string) string {
+					return "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte("{}")) + "." + id
+				},
+			} {
+				m.wear(face)
+				w.over(steadyCalls(), func(f *fixture) {
+					f.note = name
+					f.mustWork(f.run())
+				})
+				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+				for range 60 {
+					f.mustWork(f.run())
+					time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+				}
+				// An hour in lives of five minutes, renewed at 80 %.
+				f.atMost(16, "GetAccessToken")
+				if n := f.srv.Ledger().Count("GetAccessToken"); n < 12 {
+					f.errorf("%d tokens in an hour: they were believed to live longer than five minutes", n)
+				}
+			}
+		})
+	})
+	row(t, "F56 token that ends during an upload", survived, slowUpload)
+}
+
+// slowUpload sends a blob for longer than a token lives: each chunk begins with a minute of life at least, and a token that ends all the
+// same is renewed without losing the session.
+func slowUpload(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		f := w.fixture(callNamed(t, "BlobWriter.Write"))
+		content := []byte(strings.Repeat("slow upload ", 20_000))
+		src := &slowReader{r: strings.NewReader(string(content)), wait: 20 * time.Second, most: 1 << 10}
+		desc, err := f.repository().UploadBlob(f.ctx, src, &acr.UploadOptions{ChunkSize: 16 << 10})
+		f.mustWork(err)
+		if want := digest.FromBytes(content); desc.Digest != want || !f.srv.HasBlob(f.name, want) {
+			f.errorf("uploaded %s, want %s", desc.Digest, want)
+		}
+		f.atMost(1, "StartUpload")
+		f.srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
+		if n := f.srv.Ledger().Count("GetAccessToken"); n < 2 {
+			f.errorf("%d tokens: the upload was too fast", n)
+		}
+
+		// The registry's clock jumps in mid-upload: the token is over without warning, for a chunk, the status and the commit.
+		for _, at := range []string{"UploadChunk", "CompleteUpload"} {
+			f = w.fixture(callNamed(t, "BlobWriter.Write"))
+			f.note = "over at " + at
+			f.srv.On(at).Nth(1).Do(func(rw http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(rw, r) })
+			f.srv.On(at).Revoke()
+			f.mustWork(f.run())
+			f.atMost(1, "StartUpload")
+		}
+	})
+}
+
+// slowReader gives little at a time.
+type slowReader struct {
+	r    *strings.Reader
+	wait time.Duration
+	most int
+}
+
+// Read implements io.Reader.
+func (s *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(s.wait) //nolint:forbidigo // of the bubble
+	return s.r.Read(p[:min(len(p), s.most)])
+}
