@@ -74,7 +74,7 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request, rt route) (u *s
 		s.staleLocation(w)
 		return nil, state, false
 	}
-	if err := u.Acquire(r.Context()); err != nil {
+	if err := u.Acquire(r.Context(), hangUp(w)); err != nil {
 		s.refuse(w, rt, err)
 		return nil, state, false
 	}

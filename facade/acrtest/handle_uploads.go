@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -33,7 +34,7 @@ func (s *Server) handleStartUpload(w http.ResponseWriter, r *http.Request, rt ro
 	}
 	u, err := s.store.StartUpload(rt.name)
 	if err == nil {
-		err = u.Acquire(r.Context())
+		err = u.Acquire(r.Context(), hangUp(w))
 	}
 	if err != nil {
 		s.refuse(w, rt, err)
@@ -179,6 +180,12 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, u *store.Upload) b
 		return false
 	}
 	return true
+}
+
+// hangUp ends the reading of a request's body.
+func hangUp(w http.ResponseWriter) func() {
+	rc := http.NewResponseController(w)
+	return func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) } // where there are no deadlines the wait goes on
 }
 
 // requestTooLarge is what the front end says to a body over its limit.

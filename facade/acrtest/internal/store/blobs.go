@@ -75,7 +75,7 @@ func (st *Store) PutBlob(name string, r io.Reader, want digest.Digest) (Blob, er
 	if err != nil {
 		return Blob{}, err
 	}
-	if err := u.Acquire(context.Background()); err != nil {
+	if err := u.Acquire(context.Background(), nil); err != nil {
 		return Blob{}, err
 	}
 	defer u.Release()

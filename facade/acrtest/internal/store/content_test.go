@@ -11,7 +11,7 @@ func TestSegmentsWasteNothing(t *testing.T) {
 	for _, size := range []int{0, 1, 100, 5000, 1 << 20, 100<<20 + 1} {
 		st := open(t, Options{})
 		u := must[*Upload](t)(st.StartUpload("r"))
-		if err := u.Acquire(t.Context()); err != nil {
+		if err := u.Acquire(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := u.Append(strings.NewReader(strings.Repeat("x", size))); err != nil {

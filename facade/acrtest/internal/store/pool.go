@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,14 +30,13 @@ type pool struct {
 
 func newPool(t *tree) *pool { return &pool{tree: t, all: make(map[digest.Digest]*blob)} }
 
-// add takes what was uploaded in, or discards it where the content is there already, and holds it.
+// add takes what was uploaded in, unless the content is there already, and holds it. The sink is still to be discarded.
 func (p *pool) add(d digest.Digest, up sink) (*blob, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.all[d]
 	if b != nil {
 		b.refs++
-		up.discard()
 		return b, nil
 	}
 	c, err := up.finish(d)
@@ -93,7 +94,7 @@ type sink interface {
 	size() int64
 	// reader reads what was written.
 	reader() (ContentReader, error)
-	// finish makes it content; after it or discard the sink is not used any more.
+	// finish makes it content. The sink keeps its bytes, which it shares with the content, until it is discarded.
 	finish(d digest.Digest) (content, error)
 	discard()
 	// close gives up what the process holds and leaves the bytes where they outlive it.
@@ -107,7 +108,7 @@ func (m *memorySink) buffer() []byte                        { return m.s.tail() 
 func (m *memorySink) written(n int) error                   { m.s.grow(n); return nil }
 func (m *memorySink) size() int64                           { return m.s.size() }
 func (m *memorySink) reader() (ContentReader, error)        { return m.s.open() }
-func (m *memorySink) finish(digest.Digest) (content, error) { m.s.trim(); return &m.s, nil }
+func (m *memorySink) finish(digest.Digest) (content, error) { m.s.trim(); c := m.s; return &c, nil }
 func (m *memorySink) discard()                              { m.s = segments{} }
 func (m *memorySink) close()                                {}
 
@@ -154,10 +155,21 @@ func (s *fileSink) finish(d digest.Digest) (content, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(s.path, path); err != nil {
+	if err := keep(s.path, path); err != nil {
 		return nil, fmt.Errorf("keep blob: %w", err)
 	}
 	return file{path}, nil
+}
+
+// keep gives a file a second name, in place of what has that name; on a file system that has no links, the file's only one.
+func keep(old, name string) error {
+	if os.Link(old, name) == nil {
+		return nil
+	}
+	if errors.Is(os.Remove(name), fs.ErrNotExist) || os.Link(old, name) != nil {
+		return os.Rename(old, name)
+	}
+	return nil
 }
 
 func (s *fileSink) open() (err error) {

@@ -192,7 +192,7 @@ func TestSessionSurvivesRestart(t *testing.T) {
 	opts := Options{Dir: t.TempDir()}
 	st := must[*Store](t)(Open(opts))
 	u := must[*Upload](t)(st.StartUpload("r"))
-	if err := u.Acquire(t.Context()); err != nil {
+	if err := u.Acquire(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := u.Append(strings.NewReader("hello, ")); err != nil {
@@ -210,7 +210,7 @@ func TestSessionSurvivesRestart(t *testing.T) {
 
 	st = open(t, opts)
 	u = must[*Upload](t)(st.Upload("r", u.ID))
-	if err := u.Acquire(t.Context()); err != nil {
+	if err := u.Acquire(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	defer u.Release()

@@ -26,8 +26,7 @@ func (s *sessions) init(st *Store) { s.store, s.all = st, make(map[string]*Uploa
 
 func (s *sessions) add(u *Upload, k sink) {
 	u.store, u.sink = s.store, k
-	u.turn = make(chan struct{}, 1)
-	u.turn <- struct{}{}
+	u.turn = newTurn()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all[u.ID] = u
@@ -67,15 +66,14 @@ func (s *sessions) expire(now time.Time) (n int) {
 	}
 	s.mu.Unlock()
 	for _, u := range old {
-		select {
-		case <-u.turn:
-			if !u.gone {
-				u.Cancel()
-				n++
-			}
-			u.turn <- struct{}{}
-		default:
+		if !u.turn.tryTake() {
+			continue
 		}
+		if !u.gone {
+			u.Cancel()
+			n++
+		}
+		u.turn.give()
 	}
 	return n
 }

@@ -22,7 +22,7 @@ func (f *fixture) session(name string) *store.Upload {
 	f.t.Helper()
 	u, err := f.StartUpload(name)
 	if err == nil {
-		err = u.Acquire(f.t.Context())
+		err = u.Acquire(f.t.Context(), nil)
 	}
 	if err != nil {
 		f.t.Fatal(err)
@@ -58,7 +58,7 @@ func TestContent(t *testing.T) {
 					t.Fatal(err)
 				}
 				u.Release()
-				f.ok(u.Acquire(t.Context()))
+				f.ok(u.Acquire(t.Context(), nil))
 				rest = rest[n:]
 			}
 			algorithm := []digest.Algorithm{digest.SHA256, digest.SHA512, digest.SHA384}[size%3]
@@ -105,7 +105,7 @@ func TestBrokenOff(t *testing.T) {
 			t.Fatalf("%d, %v, offset %d, acknowledged %d", n, err, u.Offset(), u.Acknowledged())
 		}
 		u.Release()
-		f.ok(u.Acquire(t.Context()))
+		f.ok(u.Acquire(t.Context(), nil))
 		defer u.Release()
 		_, err = u.Append(strings.NewReader("world"))
 		f.ok(err)
@@ -135,9 +135,9 @@ func TestTurns(t *testing.T) {
 	u := f.session("r")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	f.refused(u.Acquire(ctx), context.Canceled)
+	f.refused(u.Acquire(ctx, nil), context.Canceled)
 	waiting := make(chan error)
-	go func() { waiting <- u.Acquire(t.Context()) }()
+	go func() { waiting <- u.Acquire(t.Context(), nil) }()
 	u.Cancel()
 	u.Release()
 	f.refused(<-waiting, store.ErrUploadUnknown)
@@ -153,7 +153,7 @@ func TestExpiry(t *testing.T) {
 	_, err := f.Upload("r", old.ID)
 	f.refused(err, store.ErrUploadUnknown)
 	f.session("r").Release() // starting one looks for the others
-	f.refused(old.Acquire(t.Context()), store.ErrUploadUnknown)
+	f.refused(old.Acquire(t.Context(), nil), store.ErrUploadUnknown)
 	_, err = busy.Append(strings.NewReader("a"))
 	f.ok(err)
 	_, err = busy.Commit(digest.FromString("a"))

@@ -20,7 +20,7 @@ type Upload struct {
 	Started    time.Time
 
 	store *Store
-	turn  chan struct{} // holds one token while no request uses the session
+	turn  *turn
 
 	// What follows belongs to the request that has the turn.
 	sink  sink
@@ -71,17 +71,16 @@ func (st *Store) Upload(name, id string) (*Upload, error) {
 
 func (u *Upload) expired(now time.Time) bool { return now.Sub(u.Started) > u.store.opts.UploadTTL }
 
-// Acquire waits for the session's turn.
+// Acquire waits for the session's turn. breakOff, which may be nil, is called from another goroutine, before Release returns, when
+// another request has waited long enough for this one, of which nothing is heard: it ends the reading that Append is about.
 //
 // Errors: ErrUploadUnknown when the session ended meanwhile; the context's.
-func (u *Upload) Acquire(ctx context.Context) error {
-	select {
-	case <-u.turn:
-	case <-ctx.Done():
-		return ctx.Err()
+func (u *Upload) Acquire(ctx context.Context, breakOff func()) error {
+	if err := u.turn.take(ctx, breakOff); err != nil {
+		return err
 	}
 	if u.gone {
-		u.turn <- struct{}{}
+		u.turn.give()
 		return ErrUploadUnknown
 	}
 	return nil
@@ -92,7 +91,7 @@ func (u *Upload) Release() {
 	if !u.gone {
 		u.sink.close()
 	}
-	u.turn <- struct{}{}
+	u.turn.give()
 }
 
 // Offset is how many bytes have arrived.
@@ -111,8 +110,10 @@ func (u *Upload) Append(r io.Reader) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	u.turn.hear(true)
+	defer u.turn.hear(false)
 	for {
-		m, err := fill(u.sink.buffer(), r, h)
+		m, err := u.fill(u.sink.buffer(), r, h)
 		if m > 0 {
 			if err := u.sink.written(m); err != nil {
 				u.hash = nil // it is computed anew from what was written
@@ -131,10 +132,11 @@ func (u *Upload) Append(r io.Reader) (n int64, err error) {
 
 // fill reads until b is full, for a connection gives little at a time and the disk is to be asked seldom. The hash sees each piece
 // while it is warm.
-func fill(b []byte, r io.Reader, h hash.Hash) (n int, err error) {
+func (u *Upload) fill(b []byte, r io.Reader, h hash.Hash) (n int, err error) {
 	for n < len(b) && err == nil {
 		var m int
 		m, err = r.Read(b[n:])
+		u.turn.hear(true)
 		h.Write(b[n : n+m])
 		n += m
 	}
@@ -192,9 +194,15 @@ func (u *Upload) Commit(want digest.Digest) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
+	defer u.store.pool.release(b) // the link holds it then
+	linked, err := u.store.link(u.Repository, b)
+	if err != nil {
+		return Blob{}, err
+	}
+	// Only now: a process that is killed before this has the session with all its bytes, and its completion can be repeated.
 	u.end()
-	defer u.store.pool.release(b) // the link holds it now
-	return u.store.link(u.Repository, b)
+	u.sink.discard()
+	return linked, nil
 }
 
 // digest computes the digest by any algorithm. The session's own hash serves for SHA-256; for others the bytes are read again.
@@ -211,8 +219,8 @@ func (u *Upload) digest(a digest.Algorithm) (digest.Digest, error) {
 
 // Cancel ends the session and drops its bytes.
 func (u *Upload) Cancel() {
+	u.end() // first: a session without its bytes would be one that has forgotten them
 	u.sink.discard()
-	u.end()
 }
 
 // end takes the session from the list. Whoever waits for its turn finds it gone.
