@@ -24,8 +24,6 @@ func advise(op *operation, e *Error) string {
 		return "the registry's request budget is used up: ask less often, or from fewer processes"
 	case e.StatusCode == http.StatusNotFound && e.Code == "" && strings.Contains(e.Message, "404 page not found"):
 		return "the server does not know this path: it may not be an Azure Container Registry, or may not offer this operation"
-	case e.has(ErrManifestUnknown) && op == opGetManifest && strings.Contains(e.Message, "Accept"):
-		return "the manifest is of a type that was not accepted: leave GetManifestOptions.Accept empty"
 	case (e.has(ErrManifestUnknown) || e.has(ErrBlobUnknown)) && strings.Contains(e.URL, "/sha256:") && op != opDeleteManifest && op != opDeleteBlob:
 		return "if it was pushed a moment ago, another replica of the registry may not have it yet: ask again shortly"
 	case e.has(ErrUnsupported) && op == opDeleteManifest:

@@ -35,6 +35,7 @@ type Client struct {
 	gen       *gen.Client
 	limits    transfer.Limits // what uploads have learned of the registry
 	tuning    transfer.Tuning // of uploads; zero, but in tests
+	referrers referrersState
 }
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
@@ -95,7 +96,7 @@ func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 // newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
 // the server's word is believed.
 func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
-	c := &Client{}
+	c := &Client{referrers: referrersState{noting: make(chan struct{}, 1)}}
 	if opts != nil {
 		c.options = *opts
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // takeOnce runs a call that takes something away: a deletion, or a restore out of the recycle bin. What is not there when it is sent again
@@ -24,6 +26,7 @@ func (r *Repository) take(ctx context.Context, op *operation, send func(context.
 		if err != nil {
 			return err
 		}
-		return resp.Body.Close()
+		wire.Drain(resp)
+		return nil
 	})
 }

@@ -83,14 +83,14 @@ type RestoreManifestOptions struct {
 
 // RestoreManifest takes a manifest out of the recycle bin. One request. Preview, as DeletedRepositories. Errors: ErrManifestUnknown
 // (ErrNotFound), ErrInvalidName, ErrInvalidDigest, ErrInvalidReference.
-func (r *Repository) RestoreManifest(ctx context.Context, d digest.Digest, opts *RestoreManifestOptions) error {
+func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
 	if opts == nil {
 		opts = &RestoreManifestOptions{}
 	}
 	if r.err != nil {
 		return r.err
 	}
-	if err := checkDigest(d); err != nil {
+	if err := checkDigest(dgst); err != nil {
 		return err
 	}
 	if opts.Tag != "" {
@@ -103,7 +103,7 @@ func (r *Repository) RestoreManifest(ctx context.Context, d digest.Digest, opts 
 		params.Force = new(true)
 	}
 	return r.take(ctx, opRestoreManifest, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.RestoreManifest(ctx, r.name, d, params, gen.RestoreRequest{Tag: opts.Tag})
+		return r.client.gen.RestoreManifest(ctx, r.name, dgst, params, gen.RestoreRequest{Tag: opts.Tag})
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // Login is what docker, helm, oras and crane sign in with. It prints without its secret.
@@ -54,5 +56,6 @@ func (c *Client) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	wire.Drain(resp)
+	return nil
 }

@@ -40,7 +40,7 @@ type Manifest struct {
 // Image decodes an image manifest, OCI's or Docker's. Errors: ErrManifestMalformed, also when it is of another kind.
 func (m *Manifest) Image() (*ocispec.Manifest, error) {
 	if k := kindOf(m.Descriptor.MediaType); k != kindImage {
-		return nil, malformedManifest("%s is no image manifest", m.Descriptor.MediaType)
+		return nil, malformedManifest("%s is no image manifest", quote(m.Descriptor.MediaType))
 	}
 	v := new(ocispec.Manifest)
 	if err := json.Unmarshal(m.Content, v); err != nil {
@@ -52,7 +52,7 @@ func (m *Manifest) Image() (*ocispec.Manifest, error) {
 // Index decodes an image index, or Docker's manifest list. Errors: ErrManifestMalformed, also when it is of another kind.
 func (m *Manifest) Index() (*ocispec.Index, error) {
 	if k := kindOf(m.Descriptor.MediaType); k != kindIndex {
-		return nil, malformedManifest("%s is no index", m.Descriptor.MediaType)
+		return nil, malformedManifest("%s is no index", quote(m.Descriptor.MediaType))
 	}
 	v := new(ocispec.Index)
 	if err := json.Unmarshal(m.Content, v); err != nil {
@@ -145,15 +145,15 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 
 // DeleteManifest deletes a manifest with every tag that points to it, and the referrers whose subject it is. One request. The manifests
 // of an index stay. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidName, ErrInvalidDigest.
-func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error {
+func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	if r.err != nil {
 		return r.err
 	}
-	if err := checkDigest(d); err != nil {
+	if err := checkDigest(dgst); err != nil {
 		return err
 	}
 	return r.take(ctx, opDeleteManifest, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.DeleteManifest(ctx, r.name, string(d))
+		return r.client.gen.DeleteManifest(ctx, r.name, string(dgst))
 	})
 }
 

@@ -3,6 +3,7 @@ package acr
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -75,8 +76,17 @@ type manifestOutline struct {
 	members   map[string]bool
 }
 
-// outline reads a document's outermost members, and refuses one with a member twice, or twice but for case: readers differ in which of
-// them counts. Annotations are a map of any keys, told apart by case.
+// knownMembers are the members that decide how a manifest is read.
+var knownMembers = func() map[string]string {
+	known := make(map[string]string)
+	for _, name := range []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations", "fsLayers"} {
+		known[foldKey(name)] = name
+	}
+	return known
+}()
+
+// outline reads a document's outermost members, and refuses one with a member twice, or twice but for case, or with a known member in
+// another case: readers differ in which of them counts. Annotations are a map of any keys, told apart by case.
 func outline(content []byte) (manifestOutline, error) {
 	top := manifestOutline{members: make(map[string]bool)}
 	s := &scanner{data: content}
@@ -84,6 +94,10 @@ func outline(content []byte) (manifestOutline, error) {
 	err := s.document(func(key []byte) {
 		name := string(key)
 		if !seen.add(s, name, true) {
+			return
+		}
+		if known := knownMembers[foldKey(name)]; known != "" && known != name {
+			s.fail("the member %s is %q in another case", quote(name), known)
 			return
 		}
 		top.members[name] = true
@@ -105,7 +119,7 @@ type uniqueKeys map[string]struct{}
 // add notes a key, and ends the scan where it was there before.
 func (u uniqueKeys) add(s *scanner, key string, fold bool) bool {
 	if fold {
-		key = strings.ToLower(key)
+		key = foldKey(key)
 	}
 	if _, twice := u[key]; twice {
 		s.fail("the member %s is there twice", quote(key))
@@ -113,6 +127,17 @@ func (u uniqueKeys) add(s *scanner, key string, fold bool) bool {
 	}
 	u[key] = struct{}{}
 	return true
+}
+
+// foldKey makes keys equal that encoding/json takes for the same: letters of any case, and those that Unicode folds to them ("ſ" to "s").
+func foldKey(key string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, key)
 }
 
 // unique takes any value, and ends the scan at an object with a key twice.

@@ -32,8 +32,9 @@ type PutManifestOptions struct {
 const maxBlobWait = time.Minute
 
 // PutManifest stores a manifest, byte for byte, under a tag, its digest, or (reference "") its digest alone, and gives its descriptor.
-// The blobs and manifests it names must be there. Usually one request; more with options, and with a subject where the registry does not
-// say that it recorded it: then the manifest is added to the subject's referrers tag, as the OCI distribution spec asks of clients.
+// The blobs and manifests it names must be there. Usually one request; more with options, and with a subject: where the registry does
+// not say that it noted it, the client asks once whether it has a referrers API, and where it has none adds the manifest to the subject's
+// referrers tag (three requests), as the OCI distribution spec asks of clients.
 // Errors: ErrManifestMalformed, ErrInvalidArgument (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
 // ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
@@ -152,11 +153,16 @@ func (p *manifestPut) absent(ctx context.Context) (done bool, err error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case there.Digest != p.descriptor.Digest:
+	case !p.is(there.Digest):
 		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, there.Digest))
 	default:
 		return true, nil
 	}
+}
+
+// is tells whether the digest, of whatever algorithm, is the manifest's.
+func (p *manifestPut) is(d digest.Digest) bool {
+	return checkDigest(d) == nil && computedAs(d, p.content) == d
 }
 
 // send puts the manifest, again where the registry lacks a blob that it may be about to learn of, and gives the answer's header. Where
@@ -170,7 +176,7 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 			return header, nil
 		}
 		if tries.doubtful && ctx.Err() == nil {
-			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && there.Digest == p.descriptor.Digest {
+			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && p.is(there.Digest) {
 				return http.Header{}, nil
 			}
 		}
@@ -204,18 +210,22 @@ func (p *manifestPut) once(ctx context.Context) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resp.Header, resp.Body.Close()
+	wire.Drain(resp)
+	return resp.Header, nil
 }
 
 // settle compares what the registry says it stored, and sees to the referrers of the subject.
 func (p *manifestPut) settle(ctx context.Context, header http.Header) error {
 	if stored := digest.Digest(header.Get(headerDigest)); stored != "" {
-		if checkDigest(stored) != nil || computedAs(stored, p.content) != stored {
+		if !p.is(stored) {
 			return opPutManifest.fail(contradicts(ErrDigestMismatch, "the registry stored %s instead of %s", quote(string(stored)), p.descriptor.Digest))
 		}
 	}
 	if p.subject == nil || digest.Digest(header.Get("OCI-Subject")) == p.subject.Digest {
 		return nil
 	}
-	return p.repository.noteReferrer(ctx, p.subject.Digest, p.descriptor, p.content)
+	if err := p.repository.noteReferrer(ctx, p.subject.Digest, p.descriptor, p.content); err != nil {
+		return &callError{opPutManifest.id, fmt.Errorf("%s is stored, but not listed as a referrer of its subject: %w", p.descriptor.Digest, err)}
+	}
+	return nil
 }

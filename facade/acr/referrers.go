@@ -24,7 +24,7 @@ type ReferrersOptions struct {
 // ranged over, then one request per page. Where the registry has no referrers API (one encrypted with customer-managed keys) they are
 // read from the referrers tag, which costs one request more. A digest that nobody refers to gives an empty list. The filter is applied
 // here where the registry did not. Errors: ErrNameUnknown, ErrInvalidName, ErrInvalidDigest, ErrMalformedReply, and those of any list.
-func (r *Repository) Referrers(ctx context.Context, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if opts == nil {
 		opts = &ReferrersOptions{}
 	}
@@ -40,20 +40,20 @@ func (r *Repository) Referrers(ctx context.Context, d digest.Digest, opts *Refer
 			l.refuse = &ArgumentError{Kind: ErrInvalidArgument, Value: opts.ArtifactType, Reason: "no media type"}
 		}
 	}
-	if err := checkDigest(d); err != nil {
+	if err := checkDigest(dgst); err != nil {
 		l.refuse = err
 	}
 	if r.err != nil {
 		l.refuse = r.err
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return r.client.gen.ListReferrers(ctx, r.name, d, params, editors...)
+		return r.client.gen.ListReferrers(ctx, r.name, dgst, params, editors...)
 	}
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		begun := false
 		for v, err := range l.all(ctx) {
 			if !begun && noReferrersAPI(err) {
-				r.taggedReferrers(ctx, d, opts.ArtifactType)(yield)
+				r.taggedReferrers(ctx, dgst, opts.ArtifactType)(yield)
 				return
 			}
 			begun = true

@@ -3,6 +3,7 @@ package acr_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -110,4 +111,88 @@ func TestReferrersOfNoRepository(t *testing.T) {
 	} else {
 		oneLine(t, err)
 	}
+}
+
+// TestReferrersAtOnce: where there is no referrers API, referrers put in the same moment are all noted, and one that another client's update
+// took out is noted again. Where there is one, it is asked for once.
+func TestReferrersAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("no API", func(t *testing.T) {
+		t.Parallel()
+		srv := newServer(t)
+		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
+		srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+		r := newClient(t, srv).Repository("library/hello")
+		subject := putIndex(t, r, "v1", "x").Digest
+		const n = 8
+		failures := make(chan error, n)
+		for i := range n {
+			go func() {
+				_, err := r.PutManifest(t.Context(), "", referrer("application/vnd.example.sbom", subject, fmt.Sprint(i)), nil)
+				failures <- err
+			}()
+		}
+		for range n {
+			if err := <-failures; err != nil {
+				t.Error(err)
+			}
+		}
+		if all, err := acr.Collect(r.Referrers(t.Context(), subject, nil)); err != nil || len(all) != n {
+			t.Errorf("%d referrers: %v", len(all), err)
+		}
+	})
+	t.Run("another client in the way", func(t *testing.T) {
+		t.Parallel()
+		content := referrer("application/vnd.example.sbom", goodDigest, "x")
+		tagged, lost := "", false
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			path := r.URL.Path
+			switch {
+			case strings.Contains(path, "/referrers/"):
+				return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+			case r.Method == http.MethodPut && strings.Contains(path, "/sha256-"):
+				if body, _ := io.ReadAll(r.Body); lost {
+					tagged = string(body)
+				}
+				lost = true
+				return answer(201, "")
+			case r.Method == http.MethodPut:
+				return answer(201, "")
+			case tagged == "":
+				return refusal(404, "MANIFEST_UNKNOWN", "no")
+			default:
+				return answer(200, tagged, "Content-Type", ocispec.MediaTypeImageIndex)
+			}
+		}}
+		if _, err := s.client(t).Repository("a").PutManifest(t.Context(), "", content, nil); err != nil || !strings.Contains(tagged, digest.FromBytes(content).String()) {
+			t.Errorf("%v\n%s", err, strings.Join(s.requests(), "\n"))
+		}
+	})
+	t.Run("API", func(t *testing.T) {
+		t.Parallel()
+		srv := newServer(t)
+		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
+		r := newClient(t, srv).Repository("library/hello")
+		subject := putIndex(t, r, "v1", "x").Digest
+		for i := range 3 {
+			if _, err := r.PutManifest(t.Context(), "", referrer("application/vnd.example.sbom", subject, fmt.Sprint(i)), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		srv.Ledger().AtMost(t, 1, "ListReferrers")
+	})
+	t.Run("not noted", func(t *testing.T) {
+		t.Parallel()
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			if r.Method == http.MethodPut {
+				return answer(201, "")
+			}
+			return refusal(403, "DENIED", "no")
+		}}
+		_, err := s.client(t).Repository("a").PutManifest(t.Context(), "", referrer("a/b", goodDigest, "x"), nil)
+		if !errors.Is(err, acr.ErrDenied) || !strings.Contains(err.Error(), "is stored, but") {
+			t.Error(err)
+		}
+		oneLine(t, err)
+	})
 }

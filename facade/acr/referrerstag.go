@@ -4,13 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
+	"slices"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -52,34 +56,60 @@ func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artif
 	}
 }
 
-// noteReferrer adds a referrer to the index under its subject's referrers tag, unless the registry keeps referrers itself. Two clients
-// that do this in the same moment may lose one of the two: the spec offers nothing against it.
+// referrersState is what a client knows and does about referrers.
+type referrersState struct {
+	api    atomic.Bool   // the registry has a referrers API
+	noting chan struct{} // holds who rewrites a referrers tag: one at a time, for the spec offers nothing against losing one of two updates
+}
+
+// maxNotes is how often a referrers tag is rewritten before it is left to the others who do.
+const maxNotes = 4
+
+// noteReferrer adds a referrer to the index under its subject's referrers tag, unless the registry keeps referrers itself. Then it looks
+// whether another client's update was in the way, and does it again.
 func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, referrer ocispec.Descriptor, content []byte) error {
+	state := &r.client.referrers
+	if state.api.Load() {
+		return nil
+	}
 	resp, err := r.do(ctx, opListReferrers, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.ListReferrers(ctx, r.name, subject, &gen.ListReferrersParams{})
 	})
 	if err == nil {
-		return resp.Body.Close() // there is a referrers API, which needs no help
+		wire.Drain(resp)
+		state.api.Store(true)
+		return nil
 	}
 	if !noReferrersAPI(err) {
 		return err
 	}
-	index, err := r.referrersIndex(ctx, subject)
-	if err != nil {
-		return err
+	select {
+	case state.noting <- struct{}{}:
+		defer func() { <-state.noting }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	for _, d := range index.Manifests {
-		if d.Digest == referrer.Digest {
+	entry := describeReferrer(referrer, content)
+	for tries := 0; ; tries++ {
+		index, err := r.referrersIndex(ctx, subject)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == entry.Digest }) {
 			return nil
 		}
+		if tries == maxNotes {
+			return fmt.Errorf("others rewrite %s again and again", referrersTag(subject))
+		}
+		index.Manifests = append(index.Manifests, entry)
+		document, err := json.Marshal(index)
+		if err != nil {
+			return err
+		}
+		if _, err := r.PutManifest(ctx, referrersTag(subject), document, &PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}); err != nil {
+			return err
+		}
 	}
-	index.Manifests = append(index.Manifests, describeReferrer(referrer, content))
-	document, err := json.Marshal(index)
-	if err != nil {
-		return opPutManifest.fail(err)
-	}
-	_, err = r.PutManifest(ctx, referrersTag(subject), document, &PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex})
-	return err
 }
 
 // describeReferrer is the descriptor as a referrers API would list it: with the artifact type, or the config's in its place, and the
