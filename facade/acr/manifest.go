@@ -61,7 +61,8 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 	return v, nil
 }
 
-// GetManifest gets the manifest that a tag or digest names, of whatever media type. One request; at most 4 MiB of memory. Its digest is
+// GetManifest gets the manifest that a tag or digest names, of whatever media type. One request, two where an answer without a length is
+// not what it has to be; at most 4 MiB of memory. Its digest is
 // computed, and compared with the one asked for and with the one the registry states. Errors: ErrManifestUnknown (ErrNotFound),
 // ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
@@ -70,17 +71,21 @@ func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manife
 		return nil, err
 	}
 	params := &gen.GetManifestParams{Accept: acceptManifests}
-	got, err := r.client.read(ctx, opGetManifest, r.name, maxManifestSize, nil, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.GetManifest(ctx, r.name, reference, params)
-	}, nil)
-	if err != nil {
-		return nil, err
+	for again := false; ; again = true {
+		got, err := r.client.read(ctx, opGetManifest, r.name, maxManifestSize, nil, func(ctx context.Context) (*http.Response, error) {
+			return r.client.gen.GetManifest(ctx, r.name, reference, params)
+		}, nil)
+		if err != nil {
+			return nil, err
+		}
+		m, err := verifyManifest(got, want)
+		switch {
+		case err == nil:
+			return m, nil
+		case again || got.length >= 0:
+			return nil, opGetManifest.fail(err)
+		} // an answer that does not say how long it is, and is cut short, looks just like its end: once more
 	}
-	m, err := verifyManifest(got, want)
-	if err != nil {
-		return nil, opGetManifest.fail(err)
-	}
-	return m, nil
 }
 
 // verifyManifest makes a manifest of a reply, once it is found to be what was asked for.
