@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"go.uber.org/goleak"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -28,8 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// dialer makes a client of its own for each call, all of one registry.
-type dialer func(t *testing.T) *acr.Client
+// dialer makes a client of its own for each call, all of one registry. A wrap, where given, comes between the client and the line.
+type dialer func(t *testing.T, wrap func(policy.Transporter) policy.Transporter) *acr.Client
 
 // startEmulator is the baseline: what passes elsewhere must pass here.
 func startEmulator(t *testing.T) dialer {
@@ -107,7 +108,7 @@ func serve(t *testing.T, program string) dialer {
 		stop()
 		_ = registry.Wait()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", program, log.Bytes())
+			t.Logf("%s said last:\n%s", program, log.Bytes()[max(0, log.Len()-4000):])
 		}
 	})
 	await(t, address)
@@ -167,14 +168,20 @@ func front(t *testing.T, address string) dialer {
 }
 
 func dial(endpoint string, client *http.Client, user, password string) dialer {
-	return func(t *testing.T) *acr.Client {
+	return func(t *testing.T, wrap func(policy.Transporter) policy.Transporter) *acr.Client {
 		t.Helper()
+		transport := policy.Transporter(client)
+		if wrap != nil {
+			unredirected := *client
+			unredirected.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			transport = wrap(&unredirected)
+		}
 		u, err := url.Parse(endpoint)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c, err := acr.NewClientWithPassword(endpoint, user, password, &acr.ClientOptions{
-			ClientOptions: azcore.ClientOptions{Transport: client},
+			ClientOptions: azcore.ClientOptions{Transport: transport},
 			AllowedHosts:  []string{u.Host},
 		})
 		if err != nil {
