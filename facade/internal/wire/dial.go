@@ -15,7 +15,7 @@ import (
 const (
 	dialTimeout = 10 * time.Second
 	tlsTimeout  = 10 * time.Second
-	// maxConns is how many connections to one host serve any number of calls: a thousand calls at once need no thousand handshakes.
+	// maxConns is how many connections to the registry serve any number of calls: a thousand calls at once need no thousand handshakes.
 	maxConns = 64
 	// writeBuffer takes a request's header and a small blob whole. Larger bodies pass it by.
 	writeBuffer = 64 << 10
@@ -25,7 +25,7 @@ const (
 
 // newTransport speaks HTTP/1.1 alone: over HTTP/2 all calls to a host share one TCP connection, which caps what parallel chunks and ranges can carry, and
 // its flow control costs uploads more than a handshake does. It is built afresh, for a clone of http.DefaultTransport would still offer HTTP/2.
-func newTransport(headerTimeout time.Duration) *http.Transport {
+func newTransport() *http.Transport {
 	t := &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
 		DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -36,7 +36,6 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 			DynamicRecordSizingDisabled: true,
 		},
 		TLSHandshakeTimeout:    tlsTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    maxConns,
@@ -49,15 +48,15 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 	return t
 }
 
-func newRegistryTransport(headerTimeout time.Duration) *http.Transport {
-	t := newTransport(headerTimeout)
+func newRegistryTransport() *http.Transport {
+	t := newTransport()
 	t.MaxConnsPerHost = maxConns
 	return t
 }
 
 // newStorageTransport has no cap on connections: a caller may hold any number of blobs open at a time, and each is one.
-func newStorageTransport(headerTimeout time.Duration) *http.Transport {
-	t := newTransport(headerTimeout)
+func newStorageTransport() *http.Transport {
+	t := newTransport()
 	t.DialContext = nil // guardDial's
 	t.DisableCompression = true
 	return t

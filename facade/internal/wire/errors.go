@@ -21,7 +21,11 @@ var (
 	// ErrTooLarge: a reply, or its header, is larger than what is read of it.
 	ErrTooLarge = errors.New("reply is larger than allowed")
 	// ErrHeaderTimeout: no response header came in time after the request was sent. It is a timeout in the sense of net.Error.
-	ErrHeaderTimeout error = headerTimeoutError{}
+	ErrHeaderTimeout error = timeoutError("timeout awaiting response headers")
+	// ErrStalled: a reply began, but nothing more of it came in time. It is a timeout too.
+	ErrStalled error = timeoutError("the reply stalled")
+	// errWhole: the Timeout of the caller's http.Client.
+	errWhole error = timeoutError("timeout of the HTTP client exceeded")
 )
 
 // Refusal is an answer or a URL that was not acted upon. Retrying cannot help, and azcore is told so.
@@ -42,8 +46,9 @@ func (r *Refusal) Unwrap() error { return r.Err }
 // NonRetriable marks the error for azcore's and our retry policy.
 func (*Refusal) NonRetriable() {}
 
-type headerTimeoutError struct{}
+// timeoutError is a timeout in the sense of net.Error.
+type timeoutError string
 
-func (headerTimeoutError) Error() string   { return "timeout awaiting response headers" }
-func (headerTimeoutError) Timeout() bool   { return true }
-func (headerTimeoutError) Temporary() bool { return true }
+func (e timeoutError) Error() string { return string(e) }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }

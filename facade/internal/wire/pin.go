@@ -54,7 +54,8 @@ func (t *Transport) NewPin() *Pin {
 		}
 		return conn, nil
 	}
-	p.via = sender{do: bare(p.own, t.timeout).Do, headerTimeout: t.registry.headerTimeout}
+	p.via = t.registry
+	p.via.do = p.own.RoundTrip
 	return p
 }
 
@@ -77,10 +78,14 @@ type pinKey struct{}
 // WithPin sends what is made with the returned context to the login origin over p, if p is of the same Transport.
 func WithPin(ctx context.Context, p *Pin) context.Context { return context.WithValue(ctx, pinKey{}, p) }
 
-// senderFor returns the connections for a request to the login origin.
-func (t *Transport) senderFor(ctx context.Context) sender {
-	if p, ok := ctx.Value(pinKey{}).(*Pin); ok && p != nil && p.owner == t {
+// senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
+// open, and must not take those that other calls wait for.
+func (t *Transport) senderFor(req *http.Request, call Call) sender {
+	if p, ok := req.Context().Value(pinKey{}).(*Pin); ok && p != nil && p.owner == t {
 		return p.via
+	}
+	if call == CallBlob && req.Method == http.MethodGet && t.inline.Load() {
+		return t.storage
 	}
 	return t.registry
 }

@@ -87,7 +87,7 @@ func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (
 			req.Header.Set("Authorization", link.authorization)
 			via = t.registry
 		}
-		resp, err := via.send(req)
+		resp, err := via.send(req, CallBlob)
 		if err != nil {
 			return nil, err
 		}

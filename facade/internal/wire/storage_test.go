@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -171,13 +170,13 @@ func TestDialHook(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 
-	own := wire.NewStorageTransport(time.Second)
+	own := wire.NewStorageTransport()
 	own.Proxy = nil
 	wire.GuardDial(own, false)
 	if _, err := own.DialContext(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("own dialer:", err)
 	}
-	open := wire.NewStorageTransport(time.Second)
+	open := wire.NewStorageTransport()
 	wire.GuardDial(open, true)
 	c, err := open.DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {

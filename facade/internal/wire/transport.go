@@ -1,12 +1,9 @@
 package wire
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -26,7 +23,7 @@ type TransportOptions struct {
 }
 
 // Transport is the innermost policy.Transporter of a registry's pipeline. It sends requests to the login origin and nowhere else, without cookies; follows redirects by
-// [Decide] alone; forks request bodies; cuts the bodies of errors at 64 KiB. Safe for concurrent use.
+// [Decide] alone; forks request bodies; cuts the bodies of errors at 64 KiB; gives up on replies that stall. Safe for concurrent use.
 type Transport struct {
 	login    Origin
 	loopback bool
@@ -35,15 +32,15 @@ type Transport struct {
 	storage  sender
 	own      []*http.Transport // made here, to be closed here
 	base     *http.Transport   // registry's, nil where it is of another kind
-	timeout  time.Duration     // the caller's client's
+	inline   atomic.Bool       // the registry sends blobs itself
 }
 
 var _ policy.Transporter = (*Transport)(nil)
 
 // NewTransport returns the transport of the registry at login.
 //
-// base nil: connections of its own, HTTP/1.1, at most 64 per host, proxies from the environment. An *http.Client is copied without its cookie jar and redirect rule;
-// its RoundTripper serves storage too, in an HTTP/1.1 copy where it is an *http.Transport, so that parallel ranges get connections of their own. Any
+// base nil: connections of its own, HTTP/1.1, at most 64 to the registry, proxies from the environment. Of an *http.Client the Transport and the Timeout are
+// used, neither cookie jar nor redirect rule; its RoundTripper serves storage too, in an HTTP/1.1 copy where it is an *http.Transport, so that parallel ranges get connections of their own. Any
 // other Transporter is used as it is, and a redirect it follows by itself is an error.
 func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOptions) *Transport {
 	var o TransportOptions
@@ -63,44 +60,29 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 	}
 	switch base := base.(type) {
 	case nil:
-		registry, storage := newRegistryTransport(o.HeaderTimeout), newStorageTransport(o.HeaderTimeout)
+		registry, storage := newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: bare(registry, 0).Do}
-		t.storage = sender{do: bare(storage, 0).Do, idle: storage.CloseIdleConnections}
+		t.registry = sender{do: registry.RoundTrip, header: o.HeaderTimeout}
+		t.storage = sender{do: storage.RoundTrip, header: o.HeaderTimeout, idle: storage.CloseIdleConnections}
 	case *http.Client:
 		rt := base.Transport
 		if rt == nil {
 			rt = http.DefaultTransport
 		}
-		t.registry = sender{do: bare(rt, base.Timeout).Do, headerTimeout: o.HeaderTimeout}
+		t.registry = sender{do: rt.RoundTrip, header: o.HeaderTimeout, whole: base.Timeout}
 		if tr, ok := rt.(*http.Transport); ok {
 			storage := storageClone(tr)
 			guardDial(storage, t.loopback)
-			t.own, t.base, t.timeout = []*http.Transport{storage}, tr, base.Timeout
+			t.own, t.base = []*http.Transport{storage}, tr
 			rt = storage
 		}
-		client := bare(rt, base.Timeout)
-		t.storage = sender{do: client.Do, headerTimeout: o.HeaderTimeout, idle: client.CloseIdleConnections}
+		t.storage = sender{do: rt.RoundTrip, header: o.HeaderTimeout, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections}
 	default:
-		t.registry = sender{do: base.Do, headerTimeout: o.HeaderTimeout}
+		t.registry = sender{do: base.Do, header: o.HeaderTimeout}
 		t.storage = t.registry
 	}
 	return t
-}
-
-// bare is an http.Client without jar, and without a redirect rule: a 3xx comes back as it is.
-func bare(rt http.RoundTripper, timeout time.Duration) *http.Client {
-	return &http.Client{
-		Transport: rt,
-		Timeout:   timeout,
-		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-			if r.Body != nil {
-				_ = r.Body.Close() // net/http has forked it for the redirect, and forgets it
-			}
-			return http.ErrUseLastResponse
-		},
-	}
 }
 
 // Login returns the origin the transport is bound to.
@@ -125,13 +107,16 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, refuse(ErrForeignOrigin, "Host header "+req.Host)
 	}
-	via := t.senderFor(req.Context())
+	via := t.senderFor(req, call)
 	for hops := 0; ; hops++ {
-		resp, err := via.send(req)
+		resp, err := via.send(req, call)
 		if err != nil {
 			return nil, err
 		}
 		if !IsRedirect(resp.StatusCode) || call == CallBlob && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+			if call == CallBlob && req.Method == http.MethodGet && resp.StatusCode < 300 {
+				t.inline.Store(true)
+			}
 			return resp, nil
 		}
 		next, err := redirectTarget(resp)
@@ -168,108 +153,4 @@ func redirectTarget(resp *http.Response) (*url.URL, error) {
 		return nil, refuse(ErrRedirect, "its Location is not a URL")
 	}
 	return u, nil
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
-}
-
-// sender is one set of connections.
-type sender struct {
-	do            func(*http.Request) (*http.Response, error)
-	headerTimeout time.Duration // 0: the transport below sees to it
-	idle          func()        // closes idle connections; nil: nobody can
-}
-
-// send makes one attempt of one request.
-func (s sender) send(req *http.Request) (*http.Response, error) {
-	ctx, cancel := req.Context(), context.CancelCauseFunc(nil)
-	var timer *headerTimer
-	if s.headerTimeout > 0 {
-		ctx, cancel = context.WithCancelCause(ctx)
-		timer = &headerTimer{after: s.headerTimeout, cancel: cancel}
-	}
-	r := req.Clone(ctx)
-	// Cookies and a Referer come from no one here; a policy of the caller's that adds them would send them to whatever answers.
-	r.Header.Del("Cookie")
-	r.Header.Del("Referer")
-	attach(r, req.Body, timer)
-
-	resp, err := s.do(r)
-	timer.stop()
-	if err == nil && resp == nil {
-		err = errors.New("wire: the transport returned neither a response nor an error")
-	}
-	if err != nil {
-		if cancel != nil {
-			if errors.Is(context.Cause(ctx), ErrHeaderTimeout) && req.Context().Err() == nil {
-				err = ErrHeaderTimeout
-			}
-			cancel(nil)
-		}
-		return nil, cleanError(req, err)
-	}
-	if resp.Body == nil {
-		resp.Body = http.NoBody
-	}
-	if cancel != nil {
-		resp.Body = &cancelBody{resp.Body, cancel}
-	}
-	if resp.Request != nil && resp.Request.Response != nil { // set by net/http when a redirect led to the request
-		_ = resp.Body.Close()
-		return nil, refuse(ErrRedirect, "the caller's transport followed one by itself")
-	}
-	resp.Request = r
-	dropEchoes(resp.Header, r.Header.Get("Authorization"))
-	if headerSize(resp.Header) > maxHeader {
-		_ = resp.Body.Close()
-		return nil, refuse(ErrTooLarge, "response header")
-	}
-	if resp.StatusCode >= 400 {
-		resp.Body = &cutBody{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
-		if resp.ContentLength > maxErrorBody {
-			resp.ContentLength = -1
-		}
-	}
-	return resp, nil
-}
-
-// attach gives the attempt a body of its own.
-func attach(r *http.Request, body io.ReadCloser, timer *headerTimer) {
-	if b, ok := body.(*Body); ok {
-		r.ContentLength = b.n
-		if b.n == 0 {
-			r.Body, r.GetBody = http.NoBody, nil
-		} else {
-			r.Body = timer.body(b.fork())
-			// The transport asks for the body again when a connection dies before a byte was written, or on an HTTP/2 GOAWAY.
-			r.GetBody = func() (io.ReadCloser, error) { return timer.body(b.fork()), nil }
-		}
-	} else if body != nil && body != http.NoBody {
-		r.Body = timer.body(body)
-		r.GetBody = nil // azcore's rewinds the body that is being sent
-	}
-	if r.Body == nil || r.Body == http.NoBody {
-		timer.start()
-	}
-}
-
-// cleanError takes the query out of the URL in an error of net/http: it may be a signature.
-func cleanError(req *http.Request, err error) error {
-	if refusal, ok := errors.AsType[*Refusal](err); ok { // of the dial hook
-		return refusal
-	}
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err
-	}
-	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no name for it
-		return refuse(ErrTooLarge, "response header")
-	}
-	op := "Get"
-	if req.Method != "" {
-		op = req.Method[:1] + strings.ToLower(req.Method[1:])
-	}
-	return &url.Error{Op: op, URL: RedactURL(req.URL), Err: err}
 }

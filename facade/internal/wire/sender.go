@@ -1,0 +1,145 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// sender is one set of connections.
+type sender struct {
+	do     func(*http.Request) (*http.Response, error) // sends once: a RoundTripper, not a client, which would read a redirect's Location and put it into errors
+	header time.Duration                               // how long headers may take once the request is sent
+	whole  time.Duration                               // how long all of it may take, its body included; 0: any time
+	idle   func()                                      // closes idle connections; nil: nobody can
+}
+
+// send makes one attempt of one request.
+func (s sender) send(req *http.Request, call Call) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	x := &exchange{cancel: cancel, header: s.header}
+	if s.whole > 0 {
+		x.whole = time.AfterFunc(s.whole, func() { cancel(errWhole) })
+	}
+	r := req.Clone(ctx)
+	// Cookies and a Referer come from no one here; a policy of the caller's that adds them would send them to whatever answers.
+	r.Header.Del("Cookie")
+	r.Header.Del("Referer")
+	x.attach(r, req.Body)
+
+	resp, err := s.do(r)
+	x.begun()
+	if err == nil && resp == nil {
+		err = errors.New("wire: the transport returned neither a response nor an error")
+	}
+	if err != nil {
+		err = reason(ctx, err)
+		x.end()
+		return nil, cleanError(req, err)
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	body := &replyBody{Reader: resp.Body, Closer: resp.Body, x: x, ctx: ctx}
+	switch {
+	case resp.StatusCode >= 400:
+		body.idle = idleErrorTimeout
+		body.Reader = io.LimitReader(resp.Body, maxErrorBody)
+		if resp.ContentLength > maxErrorBody {
+			resp.ContentLength = -1
+		}
+	case call != CallBlob || IsRedirect(resp.StatusCode):
+		body.idle = idleTimeout
+	}
+	resp.Body = body
+	if resp.Request != nil && resp.Request.Response != nil { // set by net/http when a redirect led to the request
+		_ = resp.Body.Close()
+		return nil, refuse(ErrRedirect, "the caller's transport followed one by itself")
+	}
+	resp.Request = r
+	dropEchoes(resp.Header, r.Header.Get("Authorization"))
+	if headerSize(resp.Header) > maxHeader {
+		_ = resp.Body.Close()
+		return nil, refuse(ErrTooLarge, "response header")
+	}
+	return resp, nil
+}
+
+// attach gives the attempt a body of its own.
+func (x *exchange) attach(r *http.Request, body io.ReadCloser) {
+	switch b, ok := body.(*Body); {
+	case body == nil:
+	case body == http.NoBody, ok && b.n == 0:
+		r.Body, r.GetBody = http.NoBody, nil
+	case ok:
+		r.ContentLength = b.n
+		r.Body = x.body(b.fork())
+		// The transport asks for the body again when a connection dies before a byte was written, or on an HTTP/2 GOAWAY.
+		r.GetBody = func() (io.ReadCloser, error) { return x.body(b.fork()), nil }
+	default:
+		r.Body = x.body(body)
+		r.GetBody = nil // azcore's rewinds the body that is being sent
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.wait()
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+// cleanError takes the query out of the URLs in an error of the transport: it may be a signature.
+func cleanError(req *http.Request, err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok { // of the dial hook
+		return refusal
+	}
+	for u, ok := errors.AsType[*url.Error](err); ok; u, ok = errors.AsType[*url.Error](err) {
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no name for it
+		return refuse(ErrTooLarge, "response header")
+	}
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(record.RecordHeader[:]) == "HTTP/" {
+		err = http.ErrSchemeMismatch // as an http.Client says
+	}
+	if text := OneLine(err.Error()); text != err.Error() {
+		err = &shownError{err, text}
+	}
+	op := "Get"
+	if req.Method != "" {
+		op = req.Method[:1] + strings.ToLower(req.Method[1:])
+	}
+	return &url.Error{Op: op, URL: RedactURL(req.URL), Err: err}
+}
+
+// shownError is an error of which only a part may be shown. It can be compared, but not taken apart: net/http quotes header lines that it cannot read in errors of its own.
+type shownError struct {
+	err  error
+	text string
+}
+
+func (e *shownError) Error() string { return e.text }
+
+// Is finds what the whole error is.
+func (e *shownError) Is(target error) bool { return errors.Is(e.err, target) }
+
+// Format prints Error for every verb.
+func (e *shownError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.text)) }
+
+// Timeout tells url.Error, which asks no further.
+func (e *shownError) Timeout() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.err)
+	return ok && t.Timeout()
+}
