@@ -47,7 +47,7 @@ type DoctorOptions struct {
 // idle are closed first, so that a new one is seen; with a Transport of the caller's an open one may be used again, and the report says so.
 //
 // What is wrong with the registry is in the report alone. Errors: ErrInvalidName, ErrInvalidReference, ErrInvalidDigest,
-// ErrInvalidArgument for bad options, before anything is sent.
+// ErrInvalidArgument for bad options, before anything is sent; the end of ctx, with the report as far as it got.
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport, error) {
 	d := &doctor{client: c, witness: &witness{next: c.transport}}
 	if opts != nil {
@@ -72,6 +72,9 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	d.contact(ctx)
 	d.signIn(ctx)
 	d.rights(ctx)
+	if ctx.Err() != nil {
+		return d.report, opDoctor.fail(ctx.Err())
+	}
 	return d.report, nil
 }
 

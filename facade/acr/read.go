@@ -37,11 +37,22 @@ func (c *Client) read(ctx context.Context, op *operation, name string, limit int
 		switch {
 		case err == nil:
 			return reply{body: body, header: resp.Header, length: resp.ContentLength}, nil
-		case again || ctx.Err() != nil || !errors.Is(err, errCutShort):
+		case ctx.Err() != nil:
+			return reply{}, op.fail(endOf(ctx))
+		case again || !errors.Is(err, errCutShort):
 			return reply{}, op.fail(err)
 		}
 		doubt(ctx)
 	}
+}
+
+// endOf is why ctx ended: ctx.Err, and the cause where that is another. A body that is being read ends with the cause alone.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // readBody reads a body of at most limit bytes, whatever its header says of its length.

@@ -94,16 +94,16 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	}
 	written := int64(0)
 	for {
-		err := pipe(r.b, func(p []byte, _ int64) error {
+		err := pipe(r.b, func(p []byte, off int64) error {
 			_, _ = r.h.Write(p)
 			m, err := w.Write(p)
 			written += int64(m)
+			r.b.meter.offset.Store(off + int64(m))
 			if err == nil && m < len(p) {
 				err = io.ErrShortWrite
 			}
 			return err
 		}, nil)
-		r.b.meter.offset.Store(r.b.off)
 		if r.err = r.verdict(err); errors.Is(r.err, io.EOF) {
 			return written, nil
 		} else if r.err != nil {
