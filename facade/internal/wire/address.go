@@ -22,13 +22,24 @@ func checkStorageHost(host string, suffixes []string, loopback bool) error {
 		if forbidden(addr, loopback) {
 			return refuse(ErrForbiddenAddress, addr.String())
 		}
-	} else if !loopback && isLocalhost(host) {
+	} else if !loopback && isLocalhost(host) || numeric(host) {
 		return refuse(ErrForbiddenAddress, host)
 	}
 	if len(suffixes) > 0 && !slices.ContainsFunc(suffixes, func(s string) bool { return len(host) > len(s) && strings.HasSuffix(host, s) }) {
 		return refuse(ErrForeignOrigin, "blob redirect to "+host+", which is not Azure storage")
 	}
 	return nil
+}
+
+// numeric says whether the host is an address in one of the forms that some resolvers take for one, and netip does not: "2852039166", "0xa9.254.169.254", "169.254.169.254.". No
+// name ends in a number (WHATWG URL standard, "ends in a number").
+func numeric(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 func isLocalhost(host string) bool {

@@ -16,6 +16,7 @@ type Body struct {
 
 	mu   sync.Mutex
 	pos  int64
+	gen  int           // how many times Wait has returned nil
 	open int           // forks the transport holds
 	idle chan struct{} // closed when open falls to 0; nil when nobody waits
 }
@@ -61,11 +62,13 @@ func (b *Body) Seek(offset int64, whence int) (int64, error) {
 func (b *Body) Close() error { return nil }
 
 // Wait returns nil when the transport has let go of every fork handed out so far, so that the memory behind the body may be used again, or the context's error.
-// It returns at once where the attempt was answered after its body was read, which is nearly always.
+// It returns at once where the attempt was answered after its body was read, which is nearly always. A fork that was never read does not count, for net/http may lose
+// one (after an HTTP/2 GOAWAY, when no other connection is there yet): instead it cannot be read any more.
 func (b *Body) Wait(ctx context.Context) error {
 	for {
 		b.mu.Lock()
 		if b.open == 0 {
+			b.gen++
 			b.mu.Unlock()
 			return nil
 		}
@@ -101,9 +104,19 @@ func (b *Body) readAt(p []byte, pos int64) (int, error) {
 // fork returns the body anew from its start, for one attempt.
 func (b *Body) fork() io.ReadCloser {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &fork{b: b, gen: b.gen}
+}
+
+// hold counts a fork of the generation as held; false means that it comes too late.
+func (b *Body) hold(gen int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if gen != b.gen {
+		return false
+	}
 	b.open++
-	b.mu.Unlock()
-	return &fork{b: b}
+	return true
 }
 
 func (b *Body) release() {
@@ -115,13 +128,15 @@ func (b *Body) release() {
 	}
 }
 
-// fork counts as held until it is closed and no Read is on its way: Close may come while a Read is running, and must not wait for a slow source.
+// fork counts as held from its first Read until it is closed and no Read is on its way: Close may come while a Read is running, and must not wait for a slow source.
 type fork struct {
 	b   *Body
 	pos int64
+	gen int
 
 	mu      sync.Mutex
 	reading int
+	held    bool
 	closed  bool
 }
 
@@ -132,6 +147,13 @@ func (f *fork) Read(p []byte) (int, error) {
 	if f.closed {
 		f.mu.Unlock()
 		return 0, errBodyClosed
+	}
+	if !f.held {
+		if !f.b.hold(f.gen) {
+			f.mu.Unlock()
+			return 0, errBodyClosed
+		}
+		f.held = true
 	}
 	f.reading++
 	f.mu.Unlock()
@@ -151,7 +173,7 @@ func (f *fork) Read(p []byte) (int, error) {
 
 func (f *fork) Close() error {
 	f.mu.Lock()
-	last := !f.closed && f.reading == 0
+	last := f.held && !f.closed && f.reading == 0
 	f.closed = true
 	f.mu.Unlock()
 	if last {

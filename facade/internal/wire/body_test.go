@@ -89,6 +89,22 @@ func TestBodyWait(t *testing.T) {
 	})
 }
 
+// F73: a fork that net/http has asked for and lost is not waited for; should it turn up after all, it cannot be read.
+func TestBodyWaitForLostFork(t *testing.T) {
+	t.Parallel()
+	b := wire.NewBody(bytes.NewReader([]byte("0123")), 0, 4)
+	lost := wire.Fork(b)
+	if err := b.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := lost.Read(make([]byte, 4)); n != 0 || err == nil {
+		t.Errorf("%d bytes were read after the memory was given back", n)
+	}
+	if got, err := io.ReadAll(wire.Fork(b)); err != nil || string(got) != "0123" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A server that refuses before it has read the body leaves the old attempt's write loop running while the next one starts. With a shared seeker a part of such
 // uploads arrives torn; see "early 401" in the doc of Body.
 func TestBodyEarlyRefusal(t *testing.T) {

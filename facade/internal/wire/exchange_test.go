@@ -46,11 +46,11 @@ func TestStalledReply(t *testing.T) {
 		status int
 		want   time.Duration
 	}{
-		{"list", wire.CallAPI, 200, time.Minute},
-		{"token", wire.CallToken, 200, time.Minute},
+		{"list", wire.CallAPI, 200, 30 * time.Second},
+		{"token", wire.CallToken, 200, 30 * time.Second},
 		{"refusal", wire.CallAPI, 503, 10 * time.Second},
 		{"refusal of a blob", wire.CallBlob, 503, 10 * time.Second},
-		{"redirect of a blob", wire.CallBlob, 307, time.Minute},
+		{"redirect of a blob", wire.CallBlob, 307, 30 * time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -94,6 +94,23 @@ func TestStalledReply(t *testing.T) {
 		})
 	})
 }
+
+// A reply that drips is not waited for before the next try.
+func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		wire.Drain(&http.Response{Body: io.NopCloser(dripping{})})
+		if took := time.Since(start); took > 2*time.Second {
+			t.Error(took)
+		}
+	})
+}
+
+// dripping gives a byte a second, without end.
+type dripping struct{}
+
+func (dripping) Read(p []byte) (int, error) { time.Sleep(time.Second); return copy(p, "x"), nil }
 
 // The Timeout of the caller's client holds for all of an exchange.
 func TestClientTimeout(t *testing.T) {

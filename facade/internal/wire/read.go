@@ -25,13 +25,22 @@ func ReadAll(r io.Reader, limit int64) ([]byte, error) {
 	return b, err
 }
 
+// drainTime is how long what is left of a reply is worth reading: a new connection costs less.
+const drainTime = time.Second
+
 // Drain reads what little is left of a reply so that its connection can be used again, and closes it.
 func Drain(resp *http.Response) {
 	if resp == nil || resp.Body == nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
-	_ = resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
+	buf := make([]byte, 4<<10)
+	for n, start := 0, time.Now(); n < maxErrorBody && time.Since(start) < drainTime; {
+		m, err := resp.Body.Read(buf)
+		if n += m; err != nil {
+			return
+		}
+	}
 }
 
 // cutBody is a body that ends after limit bytes.

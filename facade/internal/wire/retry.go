@@ -26,7 +26,7 @@ const (
 // {MaxRetries: -1} and NewGuard in the same pipeline.
 //
 // o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and statuses 408, 429, 500, 502, 503, 504. A
-// MaxRetryDelay bounds both waits. A reply that asks for a longer wait comes back at once, as does the last one; PATCH and PUT of a CallUpload are
+// MaxRetryDelay bounds both waits. A reply that asks for a longer wait, or one beyond the context's deadline, comes back at once, as does the last one; PATCH and PUT of a CallUpload are
 // sent once. Every wait ends with the context. A try's TryTimeout includes reading its body.
 func NewRetryPolicy(o policy.RetryOptions) policy.Policy { return NewSharedRetryPolicy(o, NewBudget()) }
 
@@ -114,8 +114,8 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 			wait, asked = RetryAfter(resp.Header, time.Now())
 		}
 		switch {
-		case asked && wait > r.retryAfter:
-			return resp, err
+		case asked && (wait > r.retryAfter || endsBefore(ctx, wait)):
+			return resp, err // an answer now, rather than the context's end later
 		case asked && wait > 0:
 			wait += spread(wait) // those who were told the same do not all come back at once
 		case !p.budget.spend():
@@ -128,6 +128,12 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// endsBefore says whether the context ends within the wait, as far as it knows.
+func endsBefore(ctx context.Context, wait time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= wait
 }
 
 // spread is up to a tenth of the wait, and up to a second.

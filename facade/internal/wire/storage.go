@@ -12,6 +12,7 @@ import (
 type Link struct {
 	method string
 	url    *url.URL
+	agent  string // the redirected request's User-Agent
 	// authorization goes along while the chain has stayed on the login origin.
 	authorization string
 	hops          int
@@ -37,7 +38,9 @@ func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
 	if !IsRedirect(resp.StatusCode) || resp.Request == nil {
 		return nil, refuse(ErrRedirect, "not a redirect: "+resp.Status)
 	}
-	return t.link(resp, &Link{method: resp.Request.Method, authorization: resp.Request.Header.Get("Authorization")})
+	return t.link(resp, &Link{
+		method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),
+	})
 }
 
 // link returns where resp, which answered from, goes on.
@@ -53,7 +56,7 @@ func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{method: from.method, url: to, hops: from.hops + 1, left: from.left || OriginOf(to) != t.login}
+	l := &Link{method: from.method, agent: from.agent, url: to, hops: from.hops + 1, left: from.left || OriginOf(to) != t.login}
 	if verdict.Credential {
 		l.authorization = from.authorization
 	}
@@ -63,8 +66,8 @@ func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
 // fetchHeader are the request headers that go to storage.
 var fetchHeader = []string{"Range", "If-Range", "If-Match", "Accept", "Accept-Encoding", "User-Agent"}
 
-// Fetch sends the GET (or HEAD, as the redirected request was) to the link, with Range, If-Range, If-Match, Accept, Accept-Encoding (default: identity) and User-Agent of header
-// and nothing else, over the storage connections. What is left of three hops is followed. Every other status comes back as it is, a 401 too; the caller closes the body.
+// Fetch sends the GET (or HEAD, as the redirected request was) to the link, with Range, If-Range, If-Match, Accept, Accept-Encoding (default: identity) and User-Agent (default: the
+// redirected request's) of header and nothing else, over the storage connections. What is left of three hops is followed. Every other status comes back as it is, a 401 too; the caller closes the body.
 // A link may be fetched many times, also at the same time, until storage says it has expired.
 // Errors: *Refusal, *url.Error (without query).
 func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (*http.Response, error) {
@@ -76,7 +79,7 @@ func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (
 		u := *link.url
 		req.URL, req.Host = &u, u.Host // as the server wrote it: the signature covers the path, double slashes included
 		req.Header.Set("Accept-Encoding", "identity")
-		req.Header.Set("User-Agent", "acrkit")
+		req.Header.Set("User-Agent", link.agent)
 		for _, k := range fetchHeader {
 			if v := header.Get(k); v != "" {
 				req.Header.Set(k, v)

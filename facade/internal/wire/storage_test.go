@@ -71,13 +71,24 @@ func TestFetchKeepsMethod(t *testing.T) {
 	t.Parallel()
 	storage, seen := serve(t, func(http.ResponseWriter, *http.Request) {})
 	home, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { redirectTo(w, storage.URL) })
-	resp, err := fetch(t, transportOf(t, home, nil), http.MethodHead, home.URL, nil)
+	tr := transportOf(t, home, nil)
+	req := request(t, wire.CallBlob, http.MethodHead, home.URL, nil)
+	req.Header.Set("User-Agent", "their-app")
+	resp, err := tr.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := tr.BlobLink(resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err = tr.Fetch(t.Context(), link, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wire.Drain(resp)
-	if got := seen.requests()[0].Method; got != http.MethodHead {
-		t.Error(got)
+	if r := seen.requests()[0]; r.Method != http.MethodHead || r.Header.Get("User-Agent") != "their-app" {
+		t.Error(r.Method, r.Header)
 	}
 }
 
