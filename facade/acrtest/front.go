@@ -48,6 +48,9 @@ func (s *Server) front(origin Origin, serve func(http.ResponseWriter, *http.Requ
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x, own := s.enter(origin, w, r)
 		defer s.tellOfPanic(own)
+		if s.cfg.latency > 0 && !x.wait(s.cfg.latency) {
+			panic(http.ErrAbortHandler)
+		}
 		serve(x.reply, own, x)
 		x.reply.finish()
 	})
@@ -169,11 +172,8 @@ func (x *visit) linger(w http.ResponseWriter) {
 	_, _ = io.Copy(io.Discard, x.body.body)
 }
 
-// answer does the operation, with what latency and script make of it.
+// answer does the operation, with what the script makes of it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, x *visit, handle http.HandlerFunc) {
-	if s.cfg.latency > 0 && !x.wait(s.cfg.latency) {
-		panic(http.ErrAbortHandler)
-	}
 	p := s.script.match(x.op(), r)
 	if p == nil {
 		handle(w, r)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -104,4 +105,44 @@ func BenchmarkLists(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkUploadAgainstBare sends the same chunks in turn to a handler that only hashes them and to the emulator, and gives both
+// rates and their ratio, which is not to fall below a half.
+func BenchmarkUploadAgainstBare(b *testing.B) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), benchBlob/16)
+	d := digest.FromBytes(content)
+	bare := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.CopyBuffer(struct{ io.Writer }{sha256.New()}, r.Body, make([]byte, 256<<10)); err != nil {
+			b.Error(err)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer bare.Close()
+	r := newRegistry(b)
+	var bareTime, ownTime time.Duration
+	for b.Loop() {
+		began := time.Now()
+		for off := 0; off < benchBlob; off += benchChunk {
+			resp, err := bare.Client().Post(bare.URL, "application/octet-stream", bytes.NewReader(content[off:off+benchChunk]))
+			if err != nil {
+				b.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		}
+		half := time.Now()
+		location, _ := r.start("r")
+		for off := 0; off < benchBlob; off += benchChunk {
+			location = r.chunkBytes(location, content[off:off+benchChunk])
+		}
+		r.want(r.complete(location, d, ""), http.StatusCreated)
+		bareTime += half.Sub(began)
+		ownTime += time.Since(half)
+		r.want(r.send("DELETE", "/v2/r/blobs/"+d.String(), ""), http.StatusAccepted)
+	}
+	sent := float64(b.N) * benchBlob / 1e6
+	b.ReportMetric(sent/bareTime.Seconds(), "bare-MB/s")
+	b.ReportMetric(sent/ownTime.Seconds(), "emulator-MB/s")
+	b.ReportMetric(bareTime.Seconds()/ownTime.Seconds(), "of-bare")
+	b.ReportMetric(0, "ns/op")
 }

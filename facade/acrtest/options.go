@@ -86,7 +86,8 @@ func WithTrailingEmptyPage() Option { return func(c *config) { c.trailingEmptyPa
 // WithMaxBody refuses a request body of more than n bytes, save those of token requests, with a 413 in plain text, as has been seen of Basic registries.
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = n } }
 
-// WithReplicaLag shows every write to reads only after d, on the registry's clock, as a geo-replica does.
+// WithReplicaLag shows every write to reads only after d, on the registry's clock, as a geo-replica does. What is seeded is
+// written in that moment: [Server.Advance] by d shows it.
 func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replicaLag = d } }
 
 // WithoutBlobCheck accepts manifests that name blobs the repository does not hold.

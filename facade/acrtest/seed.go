@@ -25,9 +25,9 @@ func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) dig
 	helper(t)
 	name, tag, err := splitReference(reference)
 	if err == nil {
-		var d digest.Digest
-		if d, err = s.seedImage(name, tag, "amd64", reference, layers); err == nil {
-			return d
+		var m store.Manifest
+		if m, err = s.seedImage(name, []string{tag}, "amd64", reference, layers); err == nil {
+			return m.Digest
 		}
 	}
 	s.failSeed(t, "SeedImage", reference, err)
@@ -86,11 +86,11 @@ func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.
 	return digests
 }
 
-func (s *Server) seedImage(name, tag, architecture, text string, layers [][]byte) (digest.Digest, error) {
+func (s *Server) seedImage(name string, tags []string, architecture, text string, layers [][]byte) (store.Manifest, error) {
 	if len(layers) == 0 {
 		layer, err := smallLayer(text)
 		if err != nil {
-			return "", err
+			return store.Manifest{}, err
 		}
 		layers = [][]byte{layer}
 	}
@@ -101,7 +101,7 @@ func (s *Server) seedImage(name, tag, architecture, text string, layers [][]byte
 	for _, layer := range layers {
 		d, err := s.seedBlob(name, layer)
 		if err != nil {
-			return "", err
+			return store.Manifest{}, err
 		}
 		d.MediaType = ocispec.MediaTypeImageLayerGzip
 		m.Layers = append(m.Layers, d)
@@ -109,13 +109,13 @@ func (s *Server) seedImage(name, tag, architecture, text string, layers [][]byte
 	}
 	raw, err := json.Marshal(config)
 	if err != nil {
-		return "", fmt.Errorf("the config: %w", err)
+		return store.Manifest{}, fmt.Errorf("the config: %w", err)
 	}
 	if m.Config, err = s.seedBlob(name, raw); err != nil {
-		return "", err
+		return store.Manifest{}, err
 	}
 	m.Config.MediaType = ocispec.MediaTypeImageConfig
-	return s.seedManifest(name, m.MediaType, m, tag)
+	return s.seedManifest(name, m.MediaType, m, tags...)
 }
 
 func (s *Server) seedIndex(reference string, architectures []string) (digest.Digest, error) {
@@ -125,19 +125,16 @@ func (s *Server) seedIndex(reference string, architectures []string) (digest.Dig
 	}
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	for _, architecture := range architectures {
-		d, err := s.seedImage(name, "", architecture, reference+" for "+architecture, nil)
-		if err != nil {
-			return "", err
-		}
-		m, err := s.store.Manifest(name, d)
+		m, err := s.seedImage(name, nil, architecture, reference+" for "+architecture, nil)
 		if err != nil {
 			return "", err
 		}
 		index.Manifests = append(index.Manifests, ocispec.Descriptor{
-			MediaType: m.MediaType, Digest: d, Size: int64(len(m.Content)), Platform: &ocispec.Platform{Architecture: architecture, OS: "linux"},
+			MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Content)), Platform: &ocispec.Platform{Architecture: architecture, OS: "linux"},
 		})
 	}
-	return s.seedManifest(name, index.MediaType, index, tag)
+	m, err := s.seedManifest(name, index.MediaType, index, tag)
+	return m.Digest, err
 }
 
 func (s *Server) seedReferrer(name string, subject digest.Digest, artifactType string) (digest.Digest, error) {
@@ -154,24 +151,17 @@ func (s *Server) seedReferrer(name string, subject digest.Digest, artifactType s
 	if err := s.makeEmpty(name, &m); err != nil {
 		return "", err
 	}
-	return s.seedManifest(name, m.MediaType, m, "")
+	referrer, err := s.seedManifest(name, m.MediaType, m)
+	return referrer.Digest, err
 }
 
 func (s *Server) seedTags(name string, n int) (digest.Digest, error) {
-	d, err := s.seedImage(name, "", "amd64", name, nil)
-	if err != nil || n <= 0 {
-		return d, err
-	}
-	m, err := s.store.Manifest(name, d)
-	if err != nil {
-		return "", err
-	}
-	tags := make([]string, n)
+	tags := make([]string, max(n, 0))
 	for i := range tags {
 		tags[i] = fmt.Sprintf("t%06d", i)
 	}
-	_, err = s.store.PutManifest(name, store.Push{MediaType: m.MediaType, Content: m.Content, Tags: tags})
-	return d, err
+	m, err := s.seedImage(name, tags, "amd64", name, nil)
+	return m.Digest, err
 }
 
 func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
@@ -182,11 +172,11 @@ func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
 	digests := make([]digest.Digest, n)
 	for i := range digests {
 		m.Annotations = map[string]string{"seed": strconv.Itoa(i)}
-		d, err := s.seedManifest(name, m.MediaType, m, "")
+		seeded, err := s.seedManifest(name, m.MediaType, m)
 		if err != nil {
 			return nil, err
 		}
-		digests[i] = d
+		digests[i] = seeded.Digest
 	}
 	return digests, nil
 }
@@ -201,17 +191,12 @@ func (s *Server) makeEmpty(name string, m *ocispec.Manifest) error {
 	return nil
 }
 
-func (s *Server) seedManifest(name, mediaType string, manifest any, tag string) (digest.Digest, error) {
+func (s *Server) seedManifest(name, mediaType string, manifest any, tags ...string) (store.Manifest, error) {
 	raw, err := json.Marshal(manifest)
 	if err != nil {
-		return "", fmt.Errorf("the manifest: %w", err)
+		return store.Manifest{}, fmt.Errorf("the manifest: %w", err)
 	}
-	push := store.Push{MediaType: mediaType, Content: raw, AllowMissing: s.cfg.skipBlobCheck}
-	if tag != "" {
-		push.Tags = []string{tag}
-	}
-	m, err := s.store.PutManifest(name, push)
-	return m.Digest, err
+	return s.store.PutManifest(name, store.Push{MediaType: mediaType, Content: raw, Tags: tags, AllowMissing: s.cfg.skipBlobCheck})
 }
 
 func (s *Server) seedBlob(name string, content []byte) (ocispec.Descriptor, error) {
