@@ -3,6 +3,8 @@ package acr
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +15,13 @@ import (
 func advise(op *operation, e *Error) string {
 	switch {
 	case e.has(ErrDisallowed):
-		return "it is locked (UpdateAttributes with WriteEnabled and DeleteEnabled true unlocks it), quarantined, or the registry's storage is full"
+		return "it is locked (an update of its attributes with WriteEnabled and DeleteEnabled true unlocks it), quarantined, or the registry's storage is full"
 	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown):
 		return "the upload session is lost: start the blob again from its first byte"
 	case e.has(ErrManifestBlobUnknown):
 		return "upload the blobs and manifests it names first; right after an upload another replica of the registry may not have them yet, so wait and try again (PutManifestOptions.BlobWait)"
+	case e.StatusCode == http.StatusNotFound && namesRegistry(e.URL):
+		return "the repository's name goes without the registry's"
 	case e.StatusCode == http.StatusRequestEntityTooLarge:
 		return "the registry takes no body of this size: upload in smaller chunks"
 	case e.StatusCode == http.StatusTooManyRequests:
@@ -32,25 +36,29 @@ func advise(op *operation, e *Error) string {
 	return ""
 }
 
+// namesRegistry tells whether the repository of a request begins with the registry's host, as image names do.
+func namesRegistry(request string) bool {
+	u, err := url.Parse(request)
+	return err == nil && u.Host != "" && (strings.HasPrefix(u.Path, "/v2/"+u.Host+"/") || strings.HasPrefix(u.Path, "/acr/v1/"+u.Host+"/"))
+}
+
 // explain adds to a refusal what the sign-in knows of its cause: the missing right, the firewall, a disabled audience.
 func (e *Error) explain(cause *auth.Error) {
 	if cause == nil {
 		return
 	}
 	e.causes = append(e.causes, cause)
-	var parts []string
+	why := cause.Message
 	if cause.Cause != nil {
-		parts = append(parts, cause.Cause.Error())
+		why = joined(cause.Cause.Error(), why)
 	}
-	if cause.Message != "" {
-		parts = append(parts, cause.Message)
+	if e.Message == "" {
+		e.Message, why = why, ""
 	}
-	why := strings.Join(parts, ": ")
+	skew := ""
 	if cause.ClockSkew != 0 && !errors.Is(cause.Cause, ErrClockSkew) {
-		why += "; the local clock is off by " + cause.ClockSkew.Round(time.Second).String()
+		skew = "the local clock is off by " + cause.ClockSkew.Round(time.Second).String()
 	}
-	if cause.Advice != "" {
-		why += "; " + cause.Advice
-	}
-	e.advice = strings.TrimPrefix(why, "; ")
+	parts := slices.DeleteFunc([]string{why, skew, cause.Advice}, func(s string) bool { return s == "" })
+	e.advice = strings.Join(parts, "; ")
 }

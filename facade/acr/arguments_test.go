@@ -180,7 +180,7 @@ func TestEndpoints(t *testing.T) {
 func oneLine(t *testing.T, err error) {
 	t.Helper()
 	text := err.Error()
-	if !strings.HasPrefix(text, "acr: ") || strings.Count(text, "acr: ") > 1 || len(text) > 5<<10 {
+	if !strings.HasPrefix(text, "acr: ") || strings.Count(text, "acr: ") > 1 || len(text) > 4<<10 {
 		t.Errorf("%q", text)
 	}
 	for _, r := range text {

@@ -39,13 +39,12 @@ func (op *operation) check(resp *http.Response, err error) (*http.Response, erro
 	return nil, op.refused(resp)
 }
 
-// fail says of an error that is no answer of the registry which operation it ended. A refused sign-in is an answer.
+// fail says of an error that is no answer of the registry which operation it ended. A refused sign-in is an answer. What lies beneath, be it
+// an answer, can still be found.
 func (op *operation) fail(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*callError](err); ok {
-		return e
+	switch err.(type) { //nolint:errorlint // only the outermost one says which operation it ended
+	case *Error, *callError:
+		return err
 	}
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.StatusCode != 0 {
 		return signInRefused(e)
@@ -148,26 +147,36 @@ func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 	return runtime.NewResponseErrorWithErrorCode(&kept, string(code))
 }
 
-// signInRefused is the *Error of a token request that the registry refused.
+// tokenCalls are where the token operations are sent.
+var tokenCalls = map[string][2]string{
+	"ExchangeEntraToken":      {http.MethodPost, "/oauth2/exchange"},
+	"GetAccessToken":          {http.MethodPost, "/oauth2/token"},
+	"GetAccessTokenWithBasic": {http.MethodGet, "/oauth2/token"},
+}
+
+// signInRefused is the *Error of a token request that the registry refused. Its words are ours: the registry's might repeat the token.
 func signInRefused(cause *auth.Error) *Error {
+	call := tokenCalls[cause.Operation]
 	e := &Error{
 		Operation:     cause.Operation,
-		Method:        http.MethodPost,
-		URL:           "/oauth2/token",
+		Method:        call[0],
+		URL:           call[1],
 		StatusCode:    cause.StatusCode,
 		Code:          ErrorCode(cause.Code),
 		CorrelationID: cause.CorrelationID,
 		RetryAfter:    cause.RetryAfter,
 		err:           &azcore.ResponseError{ErrorCode: cause.Code, StatusCode: cause.StatusCode},
 	}
-	switch cause.Operation {
-	case "ExchangeEntraToken":
-		e.URL = "/oauth2/exchange"
-	case "GetAccessTokenWithBasic":
-		e.Method = http.MethodGet
-	}
 	e.explain(cause)
 	return e
+}
+
+// located completes the URL of a refused sign-in, which does not know where it was sent.
+func (c *Client) located(err error) error {
+	if e, ok := err.(*Error); ok && strings.HasPrefix(e.URL, "/") { //nolint:errorlint // as fail gave it
+		e.URL = c.login.String() + e.URL
+	}
+	return err
 }
 
 // contradicts is the error of a reply that cannot be what it says it is.

@@ -145,6 +145,7 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	defer func() { end(err) }()
 	answer, err := send(ctx)
 	resp, err = op.check(answer, err)
+	err = c.located(err)
 	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
 		refusal.explain(c.auth.Explain(answer, refusal.body, scopes...))
 		refusal.body = nil

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -21,7 +22,7 @@ type Error struct {
 	URL           string        // without its query
 	StatusCode    int           // HTTP status
 	Code          ErrorCode     // of the first entry; empty where the body has none, as in every answer to a HEAD
-	Message       string        // of the first entry, or the start of a body that is no error document
+	Message       string        // of the first entry, or the start of a body that is no error document; in our words where sign-in was refused
 	Details       []ErrorDetail // every entry of the body
 	CorrelationID string        // X-Ms-Correlation-Request-Id: what Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 where it does not say
@@ -40,30 +41,33 @@ type ErrorDetail struct {
 	Detail  json.RawMessage // any JSON value, nil when absent
 }
 
-// Error is one line of at most some 4 KiB: operation, request, status, code, message, what to do where the cause is known, and the
+// Error is one line of at most 4 KiB: operation, request, status, code, message, what to do where the cause is known, and the
 // correlation id. It holds no token, no signature of a URL, and no control character.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "acr: %s: %s %s: %d", e.Operation, e.Method, wire.OneLine(e.URL), e.StatusCode)
-	switch {
-	case e.Code != "":
-		fmt.Fprintf(&b, " %s", wire.OneLine(string(e.Code)))
-	default:
-		fmt.Fprintf(&b, " %s", http.StatusText(e.StatusCode))
-	}
+	fmt.Fprintf(&b, "acr: %s: %s %s: %d %s", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode, shown(cmp.Or(string(e.Code), http.StatusText(e.StatusCode)), 128))
 	if e.Message != "" {
-		fmt.Fprintf(&b, ": %s", wire.OneLine(e.Message))
+		fmt.Fprintf(&b, ": %s", strings.TrimSuffix(shown(e.Message, 1536), "."))
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, "; retry after %s", e.RetryAfter)
 	}
 	if e.advice != "" {
-		fmt.Fprintf(&b, "; %s", wire.OneLine(e.advice))
+		fmt.Fprintf(&b, "; %s", shown(e.advice, 768))
 	}
 	if e.CorrelationID != "" {
-		fmt.Fprintf(&b, " (correlation id %s)", wire.OneLine(e.CorrelationID))
+		fmt.Fprintf(&b, " (correlation id %s)", shown(e.CorrelationID, 128))
 	}
 	return b.String()
+}
+
+// shown is a text as one line of at most so many bytes.
+func shown(s string, limit int) string {
+	const more = " [...]"
+	if s = wire.OneLine(s); len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit-len(more)], "") + more
+	}
+	return s
 }
 
 // Unwrap gives the *azcore.ResponseError.

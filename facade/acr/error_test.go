@@ -81,6 +81,14 @@ func TestErrors(t *testing.T) {
 			want: acr.Error{StatusCode: 429, RetryAfter: 24 * time.Hour}, is: []error{acr.ErrThrottled}, text: []string{"429 Too Many Requests", "retry after 24h0m0s", "budget"},
 		},
 		{
+			name: "the registry in the name", call: func(ctx context.Context, c *acr.Client) error {
+				_, err := c.Repository("registry.azurecr.io/library/hello").Properties(ctx)
+				return err
+			},
+			answer: func() *http.Response { return refusal(404, "NAME_UNKNOWN", "not found") },
+			want:   acr.Error{StatusCode: 404, Code: acr.ErrNameUnknown}, text: []string{"goes without the registry's"},
+		},
+		{
 			name: "plain text of the router", call: get, answer: func() *http.Response { return answer(404, "404 page not found\n", "Content-Type", "text/plain") },
 			want: acr.Error{StatusCode: 404, Message: "404 page not found"}, text: []string{"may not be an Azure Container Registry"},
 		},
@@ -93,9 +101,9 @@ func TestErrors(t *testing.T) {
 		{
 			name: "A57 control characters", call: get,
 			answer: func() *http.Response {
-				return answer(400, `{"errors":[{"code":"X\u001b[31m","message":"a\nb\u202ec\u0000`+strings.Repeat("x", 1<<15)+`"}]}`)
+				return answer(400, `{"errors":[{"code":"X\u001b[31m","message":"a\nb\u202ec\u0000`+strings.Repeat("x", 1<<15)+`"}]}`, "X-Ms-Correlation-Request-Id", id)
 			},
-			want: acr.Error{StatusCode: 400},
+			want: acr.Error{StatusCode: 400}, text: []string{"[...] (correlation id " + id + ")"},
 		},
 		{
 			name: "A28 an endless body", call: get, answer: func() *http.Response {
@@ -220,5 +228,24 @@ func TestErrorRepeatsNoSecret(t *testing.T) {
 	behind, _ := errors.AsType[*azcore.ResponseError](err)
 	if text := fmt.Sprint(e, e.Message, e.Details, behind); strings.Contains(text, password) {
 		t.Error(text)
+	}
+}
+
+// TestRefusedSignIn: a refused token request looks like every other no.
+func TestRefusedSignIn(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	c, err := acr.NewClientWithPassword(srv.Endpoint(), "nobody", "nothing", clientOptions(srv, checked(t, srv)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Ping(t.Context())
+	oneLine(t, err)
+	e, ok := errors.AsType[*acr.Error](err)
+	if !ok || !errors.Is(err, acr.ErrWrongPassword) {
+		t.Fatal(err)
+	}
+	if e.Message == "" || e.Method != "GET" || e.URL != srv.Endpoint()+"/oauth2/token" || e.StatusCode != 401 || e.Code != acr.ErrUnauthorized || e.CorrelationID == "" {
+		t.Errorf("%+v", e)
 	}
 }

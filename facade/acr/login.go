@@ -39,7 +39,7 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	l, err := c.auth.Login(ctx)
 	if err != nil {
-		return Login{}, opLogin.fail(err)
+		return Login{}, c.located(opLogin.fail(err))
 	}
 	return Login{Server: c.login.Host, Username: l.Username, Password: l.RefreshToken, Expires: l.Expires}, nil
 }

@@ -53,6 +53,8 @@ func checkName(name string) error {
 		reason = "it is empty"
 	case len(name) > maxNameLength:
 		reason = fmt.Sprintf("it has %d characters, the limit is %d", len(name), maxNameLength)
+	case strings.ContainsAny(name, ":@") && !strings.Contains(name, "://"):
+		reason = "a tag or digest is not part of the name: give it to Artifact, GetManifest and the like"
 	case !nameGrammar.MatchString(name):
 		reason = "it must be lower-case letters and digits, joined by '.', '_', '__' or dashes, in elements separated by '/'"
 	default:
@@ -85,6 +87,8 @@ func checkDigest(d digest.Digest) error {
 	switch {
 	case d == "":
 		reason = "it is empty"
+	case strings.ContainsAny(algorithm, "/@"):
+		reason = "it must be a tag or a digest alone, without the repository, and not both"
 	case !ok:
 		reason = "it must be an algorithm, ':' and hexadecimal digits"
 	case algorithm == "sha256":
