@@ -20,14 +20,16 @@ type ClientOptions struct {
 	// Cloud, Retry, Telemetry, TracingProvider, Transport, Logging and policies, as in every Azure client. Of Cloud only the Audience of
 	// Services[ServiceName] is used. Transport may be any *http.Client: it is never let follow a redirect or keep a cookie. Retry governs
 	// requests that can be sent again (by default 4 times, waiting 250 ms and then twice as long each time, up to 30 s, and what Retry-After
-	// asks for up to a minute); upload bodies are resent by the upload alone, after it asked what arrived.
+	// asks for up to a minute); upload bodies are resent by the upload alone, after it asked what arrived. Telemetry and policies hold for
+	// token requests too, whose bodies are credentials: a policy that records bodies should leave out paths under /oauth2/, as Logging
+	// does. Blobs come from storage without them.
 	azcore.ClientOptions
 
 	// AllowedHosts names the registries outside the ACR domains ("localhost:5000", "registry.example.com") to which this client may send
 	// its credential. Empty: ACR domains only.
 	AllowedHosts []string
 
-	// Logger receives one debug record for each HTTP exchange, redacted: no header, no query, no body. Nil: nothing.
+	// Logger receives one debug record for each HTTP exchange with the registry, redacted: no header, no query, no body. Nil: nothing.
 	Logger *slog.Logger
 
 	// ARMAudience is asked for where the credential cannot get a token for the registry's own audience, as "https://management.azure.com".

@@ -17,9 +17,12 @@ const (
 	tlsTimeout  = 10 * time.Second
 	// maxConns is how many connections to the registry serve any number of calls: a thousand calls at once need no thousand handshakes.
 	maxConns = 64
-	// writeBuffer takes a request's header and a small blob whole. Larger bodies pass it by.
+	// writeBuffer takes a request's header and a small blob whole; larger bodies pass it by after its first filling. Measured with chunks of 16 MiB: 4 to 256 KiB are the same
+	// within noise; with blobs of 64 KiB the smaller ones are some per cent slower.
 	writeBuffer = 64 << 10
-	// readBuffer is one TLS record. A larger one would not be filled by a read, and would stand between the network and readers with larger buffers of their own.
+	// readBuffer is one TLS record, which is what a read of the connection gives at most. Measured with 64 MiB: 4 KiB is some per cent slower, 64 and 256 KiB are no faster, and
+	// they stand between the network and readers with larger buffers of their own. Neither is a buffer below TLS, nor one write for several records (10 % at best, on
+	// loopback), worth a dialer that takes TLS out of net/http's hands.
 	readBuffer = 16 << 10
 )
 

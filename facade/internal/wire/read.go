@@ -34,7 +34,7 @@ func Drain(resp *http.Response) {
 		return
 	}
 	defer func() { _ = resp.Body.Close() }()
-	buf := make([]byte, 4<<10)
+	buf := make([]byte, 512)
 	for n, start := 0, time.Now(); n < maxErrorBody && time.Since(start) < drainTime; {
 		m, err := resp.Body.Read(buf)
 		if n += m; err != nil {

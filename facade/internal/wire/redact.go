@@ -23,6 +23,8 @@ var (
 	userinfo = regexp.MustCompile(`(?i)(https?://)[^\s"'<>/?#]*@`)
 	// signature finds a signature outside a whole URL.
 	signature = regexp.MustCompile(`(?i)\b(sig|_state|access_token|refresh_token|password|client_secret|client_assertion)=[^&\s"'<>]+`)
+	// member finds a secret as a member of a JSON object, within a JSON string too.
+	member = regexp.MustCompile(`(?i)(\\?"(?:access_token|refresh_token|password|client_secret|client_assertion)\\?"\s*:\s*\\?")[^"\\]*`)
 	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
 	// scheme finds the value of an Authorization header; shorter words are words ("basic authentication").
@@ -41,6 +43,7 @@ func OneLine(s string) string {
 		s = query.ReplaceAllString(s, "${1}")
 		s = jwt.ReplaceAllString(s, removed)
 		s = signature.ReplaceAllString(s, "${1}="+removed)
+		s = member.ReplaceAllString(s, "${1}"+removed)
 		s = scheme.ReplaceAllString(s, "${1} "+removed)
 	}
 	var b strings.Builder

@@ -25,6 +25,9 @@ func TestOneLine(t *testing.T) {
 		{"A56 token", "bad token eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln here", "bad token REDACTED here"},
 		{"A56 header", "Authorization: Bearer abcdefgh12345678901234", "Authorization: Bearer REDACTED"},
 		{"words stay", "basic authentication is required, bearer unauthorized", "basic authentication is required, bearer unauthorized"},
+		{"A56 JSON", `{"refresh_token" : "abc.def","scope":"x"}`, `{"refresh_token" : "REDACTED","scope":"x"}`},
+		{"A56 JSON within JSON", `{"message":"bad {\"password\":\"abc\"}"}`, `{"message":"bad {\"password\":\"REDACTED\"}"}`},
+		{"claims stay", `{"access_token":{"nbf":1}}`, `{"access_token":{"nbf":1}}`},
 		{"A56 form", "grant_type=x&refresh_token=abc.def", "grant_type=x&refresh_token=REDACTED"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -113,10 +113,10 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if call == CallBlob && req.Method == http.MethodGet && resp.StatusCode < 300 {
+			t.inline.Store(true)
+		}
 		if !IsRedirect(resp.StatusCode) || call == CallBlob && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
-			if call == CallBlob && req.Method == http.MethodGet && resp.StatusCode < 300 {
-				t.inline.Store(true)
-			}
 			return resp, nil
 		}
 		next, err := redirectTarget(resp)
