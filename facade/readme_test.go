@@ -27,6 +27,29 @@ func TestReadmeProgramsRun(t *testing.T) {
 	}
 }
 
+// The tutorial in the documentation of the emulator is the test that stands in testdata/readme, and fits on a page.
+func TestTutorialRuns(t *testing.T) {
+	t.Parallel()
+	_, built, ok := strings.Cut(read(t, "../testdata/readme/retention_test.go"), "\nfunc TestRetention(")
+	if !ok {
+		t.Fatal("testdata/readme/retention_test.go holds no TestRetention")
+	}
+	built = "func TestRetention(" + built
+	var told strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(built, "\n"), "\n") {
+		if line != "" {
+			line = "\t" + line
+		}
+		told.WriteString("//" + line + "\n")
+	}
+	if !strings.Contains(read(t, "acrtest/doc.go"), told.String()) {
+		t.Errorf("facade/acrtest/doc.go does not hold\n%s", told.String())
+	}
+	if n := strings.Count(built, "\n"); n >= 40 {
+		t.Errorf("the tutorial has %d lines", n)
+	}
+}
+
 // What the README tells a reader to run exists.
 func TestReadmeNamesRealTargets(t *testing.T) {
 	t.Parallel()

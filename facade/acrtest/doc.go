@@ -1,6 +1,6 @@
 // Package acrtest is an Azure Container Registry inside the test process.
 //
-// [New] starts one in less than a millisecond and closes it with the test. It speaks the service's protocol down to the header
+// [New] starts one in about a millisecond and closes it with the test. It speaks the service's protocol down to the header
 // lines: the challenge and the three tokens, uploads whose location changes with every chunk, blobs that come from a second
 // origin, the /acr/v1 API with its pages and locks. Any client in any language can use it; nothing in it knows of the client
 // library of this module. For other languages there is the program facade/cmd/acrtest.
@@ -41,7 +41,7 @@
 // # Tutorial: test your retention job
 //
 // A job deletes what is older than thirty days and not tagged "release". The test seeds a registry, lets ninety days pass,
-// seeds what is new, runs the job and looks at what is left:
+// seeds what is new, runs the job and looks at what is left and at what it cost:
 //
 //	func TestRetention(t *testing.T) {
 //		registry := acrtest.New(t)
@@ -50,8 +50,14 @@
 //		registry.Advance(90 * 24 * time.Hour)
 //		registry.SeedImage(t, "shop/web:build-2")
 //
-//		err := retention.Run(t.Context(), registry.Endpoint(), registry.Credential(), registry.ClientOptions())
+//		client, err := acr.NewClient(registry.Endpoint(), registry.Credential(), &acr.ClientOptions{
+//			ClientOptions: registry.ClientOptions(), AllowedHosts: []string{registry.Host()},
+//		})
 //		if err != nil {
+//			t.Fatal(err)
+//		}
+//		monthAgo := registry.Now().AddDate(0, 0, -30)
+//		if err := retain(t.Context(), client.Repository("shop/web"), monthAgo); err != nil {
 //			t.Fatal(err)
 //		}
 //
@@ -61,8 +67,25 @@
 //		registry.Ledger().AtMost(t, 1, "DeleteManifest")
 //	}
 //
-// The job must take the age of things from the registry's clock, which the Date header shows, not from its own. The whole of it runs
-// as the package's example.
+//	// The job: it deletes what was last changed before the limit and is not tagged "release".
+//	func retain(ctx context.Context, r *acr.Repository, limit time.Time) error {
+//		for m, err := range r.Manifests(ctx, nil) {
+//			if err != nil {
+//				return err
+//			}
+//			if m.LastUpdateTime.After(limit) || slices.Contains(m.Tags, "release") {
+//				continue
+//			}
+//			if err := r.DeleteManifest(ctx, m.Digest); err != nil {
+//				return err
+//			}
+//		}
+//		return nil
+//	}
+//
+// The clock of the registry has moved and that of the test has not, so the job is told how late it is: the registry's time is in
+// [Server.Now], and in the Date header of every reply. Any other client does as well; the package's examples do the same with
+// net/http alone.
 //
 // # What it is not
 //
