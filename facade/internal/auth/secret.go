@@ -48,8 +48,11 @@ func (v *vault) keep(username, s string) {
 	if len(s) < minSecret {
 		return
 	}
-	inJSON, _ := json.Marshal(s)
-	for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), string(inJSON[1 : len(inJSON)-1]), base64.StdEncoding.EncodeToString([]byte(username + ":" + s))} {
+	forms := []string{s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(username + ":" + s))}
+	if quoted, err := json.Marshal(s); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	for _, form := range forms {
 		v.forever = append(v.forever, newSecret(form))
 	}
 }

@@ -43,12 +43,6 @@ func Drain(resp *http.Response) {
 	}
 }
 
-// cutBody is a body that ends after limit bytes.
-type cutBody struct {
-	io.Reader
-	io.Closer
-}
-
 // headerSize is the size of a header as sent, roughly.
 func headerSize(h http.Header) int {
 	n := 0

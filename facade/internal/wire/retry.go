@@ -83,7 +83,7 @@ func (r rules) backoff(n int32) time.Duration {
 	if d = min(d, r.MaxRetryDelay); d <= 0 {
 		return 0
 	}
-	return rand.N(d) + 1 //nolint:gosec // jitter is no secret
+	return rand.N(d) + 1
 }
 
 func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
@@ -139,7 +139,7 @@ func endsBefore(ctx context.Context, wait time.Duration) bool {
 // spread is up to a tenth of the wait, and up to a second.
 func spread(wait time.Duration) time.Duration {
 	if most := min(wait/10, time.Second); most > 0 {
-		return rand.N(most) //nolint:gosec // jitter is no secret
+		return rand.N(most)
 	}
 	return 0
 }
