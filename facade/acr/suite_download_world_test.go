@@ -393,12 +393,7 @@ func (d *delivery) requests() string {
 // settled demands that nothing runs any more: neither the library nor a connection whose answer nobody reads.
 func (d *delivery) settled() {
 	d.t.Helper()
-	d.client.CloseIdleConnections()
-	d.transport.CloseIdleConnections()
-	synctest.Wait()
-	if left := stragglers("facade/internal/transfer.", "facade/internal/wire.", "facade/internal/auth.", "facade/acr.", "net/http.(*persistConn)"); len(left) > 0 {
-		d.errorf("%d goroutines are left, such as\n%s", len(left), left[0])
-	}
+	d.nothingRuns(nil)
 }
 
 var bubbleNumber = regexp.MustCompile(`synctest bubble \d+`)

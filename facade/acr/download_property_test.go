@@ -1,0 +1,294 @@
+package acr_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// How TestDownloadProperty goes about it. It prints the seed; a case that failed runs again by its number alone:
+//
+//	go test ./facade/acr -run '^TestDownloadProperty$' -download.seed=7 -download.case=42
+var (
+	downloadCases = flag.Int("download.cases", 300, "random cases of TestDownloadProperty")
+	downloadSeed  = flag.Uint64("download.seed", 0, "seed of TestDownloadProperty; 0: another one each time")
+	downloadCase  = flag.Int("download.case", -1, "the one case of TestDownloadProperty to run; -1: all")
+	downloadAlone = flag.Bool("download.alone", false, "hold the memory of TestDownloadProperty against its bound, which takes a process without other tests")
+)
+
+// downloadTrick is something that an answer with a part of a blob can do.
+type downloadTrick struct {
+	name string
+	soft bool // three of them in any order are survived, whatever the form
+	play func(f *acrtest.Fault, at int64, rng *rand.Rand)
+}
+
+var downloadTricks = []downloadTrick{
+	{"reset", true, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.ResetAfter(at) }},
+	{"FIN", true, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.Truncate(at) }},
+	{"clean end", true, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.TruncateClean(at) }},
+	{"stall", true, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.StallAfter(at) }},
+	{"no header", true, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Stall() }},
+	{"no reply", true, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.DropReply() }},
+	{"busy", true, func(f *acrtest.Fault, _ int64, rng *rand.Rand) {
+		f.Status([]int{408, 429, 500, 502, 503, 504}[rng.IntN(6)], time.Duration(rng.IntN(5))*time.Second)
+	}},
+	{"range ignored", true, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.IgnoreRange() }},
+	{"no length", true, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.WithoutHeader("Content-Length") }},
+	{"slow", true, func(f *acrtest.Fault, _ int64, rng *rand.Rand) { f.Slow(int64(20_000 + rng.IntN(1_000_000))) }},
+	{"closed behind it", true, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.CloseIdle() }},
+	{"flipped byte", false, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.FlipByte(at) }},
+	{"another range", false, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.RewriteHeader("Content-Range", shifted(at-1000)) }},
+	{"another length", false, func(f *acrtest.Fault, at int64, _ *rand.Rand) { f.ContentLength(at) }},
+	{"expired", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Status(http.StatusForbidden) }},
+	{"gone", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Status(http.StatusNotFound) }},
+	{"416", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Status(http.StatusRequestedRangeNotSatisfiable) }},
+	{"compressed", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Header("Content-Encoding", "gzip") }},
+	{"endless", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Endless() }},
+	{"garbage", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Raw("HTTP/1.1 206 \r\n" + acrtest.FaultHeader + ": raw\r\nContent-Range: x\r\n\r\n????") }},
+}
+
+// downloadTry is one case: a download of random size by a random form, in which random things go wrong.
+type downloadTry struct {
+	*delivery
+
+	rng    *rand.Rand
+	played []string
+	soft   bool
+	leave  time.Duration // when the caller leaves; 0: it does not
+	left   time.Time
+	memory bool
+}
+
+// TestDownloadProperty: whatever happens, the blob is there, byte for byte, or it is not there and an error says why; what is left of a
+// file is of use to the next call. No goroutine stays, a call that is left returns at once, and the memory is bounded.
+func TestDownloadProperty(t *testing.T) {
+	if !*downloadAlone {
+		t.Parallel()
+	}
+	seed := *downloadSeed
+	if seed == 0 {
+		seed = rand.Uint64N(1 << 32)
+	}
+	ended := map[string]int{}
+	for n := range *downloadCases {
+		if *downloadCase >= 0 && n != *downloadCase {
+			continue
+		}
+		ok := t.Run(fmt.Sprintf("seed %d case %d", seed, n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { ended[tryDownload(t, seed, n)]++ })
+		})
+		if !ok {
+			t.Errorf("again: go test ./facade/acr -run '^TestDownloadProperty$' -download.seed=%d -download.case=%d", seed, n)
+			break
+		}
+	}
+	t.Logf("seed %d: %v", seed, ended)
+}
+
+// TestDownloadPropertyAlone runs some cases in a process of their own, so that their memory can be told from that of other tests.
+func TestDownloadPropertyAlone(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), exe, "-test.run=^TestDownloadProperty$", "-test.v", "-download.alone", "-download.cases=60", "-download.seed="+fmt.Sprint(*downloadSeed)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !bytes.Contains(out, []byte("whole:")) {
+		t.Errorf("no case went well:\n%s", out)
+	}
+}
+
+// tryDownload makes case n of a seed. It gives how it ended.
+func tryDownload(t *testing.T, seed uint64, n int) string {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, uint64(n)))
+	opts := []acrtest.Option{acrtest.WithBandwidth([]int64{0, 1 << 20, 4 << 20, 30 << 20}[rng.IntN(4)])}
+	if rng.IntN(6) == 0 {
+		opts = append(opts, acrtest.WithInlineBlobs())
+	}
+	p := &downloadTry{delivery: newDelivery(t, everyForm[rng.IntN(len(everyForm))], opts...), rng: rng, memory: *downloadAlone && n%4 == 0}
+	p.choose()
+	base := p.held()
+	p.watch(base)
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	if p.leave > 0 {
+		timer := time.AfterFunc(p.leave, func() {
+			p.left = time.Now()
+			cancel()
+		})
+		defer timer.Stop()
+	}
+	err := p.fetchWith(ctx)
+	if !p.left.IsZero() && time.Since(p.left) > promptly {
+		p.errorf("returned %v after it was left", time.Since(p.left))
+	}
+	if p.took > time.Hour {
+		p.errorf("it took %v", p.took)
+	}
+	end := p.verdict(err)
+	p.settled()
+	if p.tt.Failed() {
+		p.tt.Logf("%s, %d bytes, %+v, left after %v, played %q: %v%s", p.form.name, len(p.want), p.opts, p.leave, p.played, err, p.requests())
+	}
+	return end
+}
+
+// choose draws the size, the options and what goes wrong.
+func (p *downloadTry) choose() {
+	part := int64(1<<10 + p.rng.IntN(1<<(10+p.rng.IntN(10))))
+	size := []int{p.rng.IntN(300), p.rng.IntN(70_000), p.rng.IntN(3 << 20), p.rng.IntN(3 << 20), int(part) * p.rng.IntN(20)}[p.rng.IntN(5)]
+	p.fill(size)
+	p.opts.Concurrency, p.opts.PartSize, p.opts.NoResume = 1, part, p.rng.IntN(5) == 0
+	if p.form.ranges {
+		p.opts.Concurrency = 2 + p.rng.IntN(7)
+	}
+	if p.rng.IntN(2) == 0 {
+		p.opts.Size = int64(size)
+	}
+	if p.rng.IntN(4) == 0 {
+		p.leave = time.Duration(1 + p.rng.Int64N(int64(2*time.Second)))
+	}
+	p.sink = &sink{b: make([]byte, 0, size)}
+	p.soft = true
+	for range p.rng.IntN(9) {
+		of := downloadTricks
+		if p.rng.IntN(3) > 0 {
+			of = of[:11] // soft ones
+		}
+		c := of[p.rng.IntN(len(of))]
+		at, nth := p.rng.Int64N(int64(size)/(1+p.rng.Int64N(20))+1), 1+p.rng.IntN(1+p.rng.IntN(6))
+		op := "GetBlobContent"
+		if p.rng.IntN(6) == 0 {
+			op = "GetBlob"
+		}
+		c.play(p.srv.On(op).Nth(nth), at, p.rng)
+		p.soft = p.soft && c.soft
+		p.played = append(p.played, fmt.Sprintf("%s of %s %d at %d", c.name, op, nth, at))
+	}
+}
+
+// verdict judges the outcome.
+func (p *downloadTry) verdict(err error) string {
+	switch {
+	case err == nil:
+		p.arrived()
+		return "whole"
+	case errors.Is(err, context.Canceled) && !p.left.IsZero():
+	case p.soft && len(p.played) <= 3:
+		p.errorf("this can be survived: %v", err)
+	case !typed(err) && !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "connection reset") && !strings.Contains(err.Error(), "malformed") && !errors.Is(err, io.EOF):
+		p.errorf("an error that cannot be told from others: %T %v", err, err)
+	}
+	if p.form.file {
+		p.again(err)
+	}
+	if !p.left.IsZero() {
+		return "left"
+	}
+	return "error"
+}
+
+// again demands that the next call, with which nothing goes wrong, brings the file.
+func (p *downloadTry) again(err error) {
+	if _, there := os.Lstat(p.path); !errors.Is(there, os.ErrNotExist) {
+		p.errorf("there is a file under the final name after %v", err)
+	}
+	if left := p.partial(); p.opts.NoResume && len(left) > 0 {
+		p.errorf("%q is left, though it was not to be", left)
+	}
+	p.srv.ClearFaults()
+	if err := p.fetch(); err != nil {
+		p.errorf("the next call: %v", err)
+		return
+	}
+	p.arrived()
+}
+
+// held is how much memory is in use, where that is looked at.
+func (p *downloadTry) held() uint64 {
+	if !p.memory {
+		return 0
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// watch looks at the memory now and then while the download is under way.
+func (p *downloadTry) watch(base uint64) {
+	if !p.memory {
+		return
+	}
+	bound := base + uint64(p.opts.PartSize)*uint64(p.opts.Concurrency) + 32<<20
+	look := func() {
+		if now := p.held(); now > bound {
+			p.errorf("%d bytes are held beyond those before, want at most %d", now-base, bound-base)
+		}
+	}
+	looks := []int{1, 3, 10, 40, 150}
+	writes := 0
+	p.sink.hook = locked(func(int64, int64) {
+		if writes++; slices.Contains(looks, writes) {
+			look()
+		}
+	})
+	p.opts.Progress = func(q acr.Progress) { // for files, too
+		p.progress = q
+		if p.form.file {
+			look()
+		}
+	}
+}
+
+// TestDownloadIsLeftAtOnce measures by the clock on the wall, over sockets. The machine may be busy with other things: that a few take
+// longer proves nothing.
+func TestDownloadIsLeftAtOnce(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, acrtest.WithBandwidth(2<<20))
+	r := newClient(t, srv).Repository("a/b")
+	want := content(4 << 20)
+	dgst := srv.SeedBlob(t, "a/b", want)
+	var took []time.Duration
+	for range 12 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var left time.Time
+		o := &acr.DownloadOptions{Concurrency: 4, PartSize: 256 << 10, Progress: func(p acr.Progress) {
+			if p.Offset > 0 && left.IsZero() {
+				left = time.Now()
+				cancel()
+			}
+		}}
+		_, err := r.DownloadBlob(ctx, dgst, &sink{}, o)
+		took = append(took, time.Since(left))
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	}
+	slices.Sort(took)
+	if took[len(took)/2] > promptly {
+		t.Errorf("returned after %v", took)
+	}
+}

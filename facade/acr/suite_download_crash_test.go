@@ -1,0 +1,379 @@
+package acr_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+var _ = expect("F17", "A53")
+
+// childDownload downloads to a file.
+func childDownload(c *childTask) (r childReport) {
+	client, err := c.client()
+	if err == nil {
+		if c.Limit > 0 {
+			err = limitFiles(c.Limit)
+		}
+	}
+	if err == nil {
+		o := &acr.DownloadOptions{Size: c.Options.Size, PartSize: c.Options.PartSize, Concurrency: c.Options.Concurrency, NoSync: true, Progress: func(p acr.Progress) { r.Progress = p }}
+		_, err = client.Repository(c.Name).DownloadBlobFile(context.Background(), c.Digest, c.Path, o)
+	}
+	if err != nil {
+		r.Error = err.Error()
+		_, r.Path = errors.AsType[*fs.PathError](err)
+	}
+	return r
+}
+
+// remote is a registry that children can reach, with a blob.
+type remote struct {
+	srv  *acrtest.Server
+	want []byte
+	task childTask
+}
+
+func newRemote(t *testing.T, size int, opts ...acrtest.Option) *remote {
+	t.Helper()
+	const password = "a password of the test's own"
+	r := &remote{srv: acrtest.New(t, append([]acrtest.Option{acrtest.WithAdmin("admin", password)}, opts...)...), want: content(size)}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, r.srv.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.task = childTask{
+		Task: "download", Endpoint: r.srv.Endpoint(), Password: password, CA: ca, Name: "crash/blobs", Digest: r.srv.SeedBlob(t, "crash/blobs", r.want),
+		Path: filepath.Join(t.TempDir(), "layer.tar"),
+	}
+	return r
+}
+
+// sent is how many bytes of blobs left the registry since the ledger was reset.
+func (r *remote) sent() (n int64) {
+	for _, q := range r.srv.Ledger().Requests("GetBlobContent") {
+		n += q.BytesOut
+	}
+	return n
+}
+
+// files are the names in the directory of the download.
+func (r *remote) files(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(r.task.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || e.Name() != filepath.Base(r.task.Path) && info.Mode() != 0o600 {
+			t.Errorf("%s: %v %v", e.Name(), info, err)
+		}
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// complete demands that the download is there, and nothing else.
+func (r *remote) complete(t *testing.T) {
+	t.Helper()
+	if got, err := os.ReadFile(r.task.Path); err != nil || !bytes.Equal(got, r.want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	alone(t, filepath.Dir(r.task.Path), filepath.Base(r.task.Path))
+}
+
+// TestSuiteCrashes: processes that end in the middle of a download, and places with no room for it.
+func TestSuiteCrashes(t *testing.T) {
+	t.Parallel()
+	row(t, "F17 disk full", cleanError, func(t *testing.T) {
+		deliveries(t, []form{byWriteTo, toWriter, toWriterInN}, func(d *delivery) {
+			for _, full := range []int64{1, rangeStream + 1, 700_000, rangeSize - 1} {
+				d.note = "no room for byte " + strconv.FormatInt(full, 10)
+				d.sink = &sink{full: full}
+				d.fails(errFull)
+				if d.took > time.Second {
+					d.errorf("it took %v", d.took)
+				}
+			}
+		})
+		for _, workers := range []int{1, 4} {
+			for _, noLength := range []bool{false, true} {
+				r := newRemote(t, 1<<20, acrtest.WithBandwidth(40<<20), acrtest.WithInlineBlobs())
+				if noLength { // the file grows until it may not
+					r.srv.On("GetBlob", "GetBlobContent").Always().WithoutHeader("Content-Length")
+					r.srv.On("HeadBlob").Always().Status(404)
+				}
+				r.task.Limit, r.task.Options = 500_000, childOptions{Concurrency: workers, PartSize: 64 << 10}
+				report := runChild(t, &r.task)
+				if !report.Path || !strings.Contains(report.Error, "file too large") {
+					t.Errorf("%d workers: %+v", workers, report)
+				}
+				if _, err := os.Lstat(r.task.Path); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("there is a file under the final name: %v", err)
+				}
+				// What is there is of use to the next call, which has room.
+				r.files(t)
+				r.srv.ClearFaults()
+				r.task.Limit = 0
+				if report := runChild(t, &r.task); report.Error != "" {
+					t.Errorf("with room: %s", report.Error)
+				}
+				r.complete(t)
+			}
+		}
+	})
+	row(t, "A53 killed in the middle", refused, func(t *testing.T) {
+		t.Run("one stream", func(t *testing.T) { killed(t, 1, false) })
+		t.Run("ranges", func(t *testing.T) { killed(t, 4, false) })
+		t.Run("and tampered with", func(t *testing.T) { killed(t, 4, true) })
+	})
+}
+
+// TestDownloadPartial: what a broken-off download leaves is used as far as it is good, whatever somebody does to it.
+func TestDownloadPartial(t *testing.T) {
+	t.Parallel()
+	for _, tamper := range []string{"", "content", "state", "shorter", "longer", "link", "directory", "readable", "other digest", "no state"} {
+		t.Run("tamper "+tamper, func(t *testing.T) {
+			t.Parallel()
+			deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
+				d.note = tamper
+				d.srv.On("GetBlobContent").When(func(r *http.Request) bool {
+					from, to, _ := askedRange(r)
+					return d.form.ranges && to > 600_000 || !d.form.ranges && from == 0
+				}).Nth(1).Truncate(500_000)
+				d.srv.On("GetBlobContent").When(func(r *http.Request) bool {
+					from, to, _ := askedRange(r)
+					return from >= 400_000 || to > 700_000
+				}).Always().Status(http.StatusNotFound)
+				d.failed(d.fetch(), acr.ErrNotFound)
+				if left := d.partial(); len(left) != 2 {
+					d.t.Fatalf("%q is left", left)
+				}
+				offset := d.progress.Offset
+				if offset < 200_000 {
+					d.errorf("only %d bytes are kept", offset)
+				}
+				tamperWith(d.tt, d.dir, tamper)
+				d.srv.ClearFaults()
+				d.srv.Ledger().Reset()
+				if err := d.fetch(); err != nil {
+					d.errorf("%v", err)
+					return
+				}
+				d.kept(tamper, offset)
+			})
+		})
+	}
+}
+
+// kept demands that the continued download is whole, and that no more was fetched than what somebody did asks for.
+func (d *delivery) kept(tamper string, offset int64) {
+	d.t.Helper()
+	if !bytes.Equal(d.got, d.want) {
+		d.errorf("got %d bytes that are not the %d of the blob", len(d.got), len(d.want))
+	}
+	restarts := 0
+	switch tamper {
+	case "", "longer":
+		if missing := int64(len(d.want)) - offset; d.progress.Sent > missing+rangePart {
+			d.errorf("%d bytes came where %d were missing", d.progress.Sent, missing)
+		}
+	case "content", "state":
+		restarts = 1
+	case "no state", "other digest", "shorter", "readable", "link", "directory": // begins anew
+		d.wastedAtMost(connectionSlack)
+	}
+	if d.progress.Restarts != restarts {
+		d.errorf("%+v", d.progress)
+	}
+	if slices.Contains([]string{"", "content", "state", "longer", "shorter", "no state", "other digest"}, tamper) {
+		alone(d.tt, d.dir, filepath.Base(d.path))
+	}
+}
+
+// killed lets a child download, kills it, and has the next call go on.
+func killed(t *testing.T, workers int, tamper bool) {
+	const size, until = 84 << 20, 70 << 20 // a killed process may lose 64 MiB
+	r := newRemote(t, size)
+	r.task.Options = childOptions{Concurrency: workers, PartSize: 1 << 20}
+	silence := r.silentBehind(until)
+	cmd := child(t, &r.task)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	silence.await(t)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for len(r.state()) == 0 {
+		select {
+		case <-tick.C: // the child is busy writing it
+		case <-t.Context().Done():
+			t.Fatal("the child writes no state")
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the child was not killed")
+	}
+	silence.end()
+	left := r.files(t)
+	if _, err := os.Lstat(r.task.Path); !errors.Is(err, fs.ErrNotExist) || len(left) != 2 {
+		t.Fatalf("after the kill there are %q: %v", left, err)
+	}
+	var state struct{ Offset int64 }
+	if err := json.Unmarshal(r.state(), &state); err != nil || state.Offset < 64<<20 {
+		t.Fatalf("the state is %s: %v", r.state(), err)
+	}
+	if tamper {
+		tamperWith(t, filepath.Dir(r.task.Path), "content")
+	}
+	r.srv.ClearFaults()
+	r.srv.Ledger().Reset()
+	report := runChild(t, &r.task)
+	if report.Error != "" {
+		t.Fatal(report.Error)
+	}
+	r.complete(t)
+	const slack = 8 << 20 // of a stream that was given up for ranges
+	missing := size - state.Offset
+	switch sent := r.sent(); {
+	case tamper: // found when all was hashed: then it begins anew
+		if report.Progress.Restarts != 1 || sent < size {
+			t.Errorf("%d bytes were sent, %+v", sent, report.Progress)
+		}
+	case sent < missing, sent > missing+slack, report.Progress.Sent > missing+slack, report.Progress.Restarts > 0:
+		t.Errorf("%d bytes were sent where %d were missing: %+v", sent, missing, report.Progress)
+	}
+}
+
+// silence is storage that says nothing more.
+type silence struct {
+	sent    atomic.Int64
+	limit   int64
+	reached chan struct{}
+	over    chan struct{}
+	once    sync.Once
+}
+
+// silentBehind lets storage fall silent when it has sent so many bytes.
+func (r *remote) silentBehind(limit int64) *silence {
+	s := &silence{limit: limit, reached: make(chan struct{}), over: make(chan struct{})}
+	r.srv.On("GetBlobContent").Always().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(&silentWriter{w, r.Context(), s}, r)
+	})
+	return s
+}
+
+func (s *silence) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.reached:
+	case <-t.Context().Done():
+		t.Fatal("storage was not asked for so much")
+	}
+}
+
+func (s *silence) end() { close(s.over) }
+
+// silentWriter is an answer of such storage.
+type silentWriter struct {
+	http.ResponseWriter
+
+	ctx context.Context
+	s   *silence
+}
+
+// Write implements io.Writer.
+func (w *silentWriter) Write(p []byte) (int, error) {
+	if w.s.sent.Add(int64(len(p))) > w.s.limit {
+		_ = http.NewResponseController(w.ResponseWriter).Flush() // the caller may be gone
+		w.s.once.Do(func() { close(w.s.reached) })
+		select {
+		case <-w.s.over:
+		case <-w.ctx.Done():
+		}
+		return 0, errors.New("silence")
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// state is the file that says how far a download has got.
+func (r *remote) state() []byte {
+	names, _ := filepath.Glob(filepath.Join(filepath.Dir(r.task.Path), ".*.json")) // the pattern is good
+	if len(names) != 1 {
+		return nil
+	}
+	b, _ := os.ReadFile(names[0]) // it may be replaced at this moment
+	return b
+}
+
+// tamperWith does to the partial file in the directory what somebody else might.
+func tamperWith(t testing.TB, dir, how string) {
+	t.Helper()
+	partials, err := filepath.Glob(filepath.Join(dir, ".*.partial"))
+	if err != nil || len(partials) != 1 {
+		t.Fatalf("%q %v", partials, err)
+	}
+	partial := partials[0]
+	state, err := os.ReadFile(partial + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite := func(pattern, by string) error {
+		return os.WriteFile(partial+".json", regexp.MustCompile(pattern).ReplaceAll(state, []byte(by)), 0o600)
+	}
+	switch how {
+	case "content":
+		var f *os.File
+		if f, err = os.OpenFile(partial, os.O_WRONLY, 0); err == nil {
+			_, err = f.WriteAt([]byte("tampered"), 1000)
+			err = errors.Join(err, f.Close())
+		}
+	case "state": // claims more than there is
+		err = rewrite(`"offset":\d+`, `"offset":1000000`)
+	case "no state":
+		err = os.Remove(partial + ".json")
+	case "other digest":
+		err = rewrite(`sha256:....`, `sha256:0000`)
+	case "shorter":
+		err = os.Truncate(partial, 1000)
+	case "longer":
+		err = os.Truncate(partial, 200<<20)
+	case "readable": // for all the world
+		err = os.Chmod(partial, 0o644)
+	case "directory":
+		err = errors.Join(os.Remove(partial), os.Mkdir(partial, 0o700))
+	case "link": // to a file that is not to be written to
+		other := filepath.Join(t.TempDir(), "other")
+		if err = os.WriteFile(other, []byte("precious"), 0o600); err == nil {
+			err = errors.Join(os.Remove(partial), os.Symlink(other, partial))
+		}
+		t.Cleanup(func() {
+			if got, err := os.ReadFile(other); err != nil || string(got) != "precious" {
+				t.Errorf("what the link led to is now %q: %v", got, err)
+			}
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package acr_test
+
+import "errors"
+
+func limitFiles(uint64) error { return errors.ErrUnsupported }
