@@ -13,7 +13,10 @@ MODULES       := . $(patsubst %/go.mod,%,$(wildcard testdata/*/go.mod))
 # The race detector links with a C compiler. Without one the tests run all the same, and say so.
 RACE          := $(shell printf 'int main(void){return 0;}' | $$($(GO) env CC) -x c -o /dev/null - 2>/dev/null \
                    && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
-# What a test run prints: packages, failures, skips with their reasons, and the contract's report; not each test that passed.
+# How often the emulator is killed, and how many random cases each property is tried with, in the long tests.
+KILLS         ?= 1000
+CASES         ?= 5000
+# What a test run prints: packages, failures, skips with their reasons, and what tests report; not each test that passed.
 QUIET         := awk -f $(CURDIR)/.ci/quiet.awk
 
 .PHONY: help
@@ -42,6 +45,23 @@ test: ## every test under the race detector, and the official Azure client again
 	$(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
 	cd testdata/interop && $(GO) test $(RACE) -v -timeout 5m ./azure/... | $(QUIET)
 
+.PHONY: test-long
+test-long: ## the tests that have a long form, in it (KILLS=1000 CASES=5000)
+	$(GO) test -v -timeout 15m -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
+	$(GO) test -v -timeout 15m -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
+	$(GO) test -v -timeout 15m -run 'Property$$' ./facade/acr -args -upload.cases=$(CASES) -download.cases=$(CASES) | $(QUIET)
+	$(GO) test -v -timeout 15m -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=300 -download.alone | $(QUIET)
+	$(GO) test -v -timeout 15m ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
+
+.PHONY: bench-emulator
+bench-emulator: ## the emulator's figures: start, upload against a bare handler, seeding and listing
+	$(GO) test -run '^$$' -bench '^(BenchmarkStart|BenchmarkUploadAgainstBare|BenchmarkLists)$$' ./facade/acrtest
+
+.PHONY: cross
+cross: ## vet for the systems that this one is not
+	@for system in windows/amd64 darwin/arm64 linux/386; do \
+		echo "== $$system"; GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+
 .PHONY: demo
 demo: ## the tour: an artifact there and back (DIR=path to pack, REGISTRY_ENDPOINT=url to go to)
 	@echo 'building the tour (about a minute the first time)' >&2
@@ -64,8 +84,8 @@ conformance: ## the OCI distribution spec's conformance program against the emul
 	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz test in turn (FUZZTIME=1m each)
-	@.ci/fuzz $(or $(FUZZTIME),10s)
+fuzz: ## every fuzz test in turn (FUZZTIME=1m each, FUZZ=regexp of names)
+	@.ci/fuzz $(or $(FUZZTIME),10s) '$(or $(FUZZ),.)'
 
 .PHONY: spec-diff
 spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes first (SWAGGER=file)

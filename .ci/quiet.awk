@@ -1,5 +1,5 @@
-# Reads `go test -v` and prints what a reader wants: the verdict of each package, skips with their reasons and the
-# contract's report; of a package that failed everything but what the passing tests said.
+# Reads `go test -v` and prints what a reader wants: the verdict of each package, skips with their reasons and what the
+# suites report; of a package that failed everything but what the passing tests said.
 function flush_package(failed_package,    i) {
 	if (failed_package) {
 		for (i = 1; i <= lines; i++)
@@ -17,6 +17,7 @@ function flush_package(failed_package,    i) {
 /\[no test files\]/          { next }
 /^[[:space:]]*--- PASS/      { passed++; good[$3]; next }
 /contract: .*exchanges held/ { note[++notes] = substr($0, index($0, "contract:")) }
+/^(attacks refused|faults survived|secrets|registries:|emulator:)/ { note[++notes] = $0; next }
 /^[[:space:]]*--- FAIL/      { failed++ }
 /^[[:space:]]*--- SKIP/      { skipped++; note[++notes] = $0; if (said[$3] != "") note[++notes] = said[$3] }
 /^[[:space:]]+[A-Za-z0-9_]+\.go:[0-9]+: /  { said[current] = $0 }

@@ -8,6 +8,9 @@
 //	internal/contract   holds each exchange of a test against api/openapi.yaml
 //	cmd/tour            the demonstration
 //	cmd/acrtest         the emulated registry as a program
+//	cmd/doctor          says why a registry cannot be used
+//	cmd/docker-credential-acrkit  signs docker and its kin in
+//	cmd/internal/azure  the credential of these programs
 //
 // The rules, each of which is a test in this folder:
 //
