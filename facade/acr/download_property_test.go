@@ -61,7 +61,9 @@ var downloadTricks = []downloadTrick{
 	{"416", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Status(http.StatusRequestedRangeNotSatisfiable) }},
 	{"compressed", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Header("Content-Encoding", "gzip") }},
 	{"endless", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Endless() }},
-	{"garbage", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) { f.Raw("HTTP/1.1 206 \r\n" + acrtest.FaultHeader + ": raw\r\nContent-Range: x\r\n\r\n????") }},
+	{"garbage", false, func(f *acrtest.Fault, _ int64, _ *rand.Rand) {
+		f.Raw("HTTP/1.1 206 \r\n" + acrtest.FaultHeader + ": raw\r\nContent-Range: x\r\n\r\n????")
+	}},
 }
 
 // downloadTry is one case: a download of random size by a random form, in which random things go wrong.

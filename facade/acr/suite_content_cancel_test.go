@@ -46,7 +46,10 @@ func cancelled(f *fixture, run func(ctx context.Context) error) {
 			want = []error{context.DeadlineExceeded}
 		}
 		err := run(ctx)
-		if took := time.Since(left); stop() || ctx.Err() == nil {
+		e, refused := errors.AsType[*acr.Error](err)
+		if took := time.Since(left); refused && e.RetryAfter > time.Second && took < 0 {
+			stop() // there is no time for the wait that was asked for: the caller is told so at once
+		} else if stop() || ctx.Err() == nil {
 			f.errorf("ended before it was left: %v", err)
 		} else {
 			f.leftIn(took, err, want...)

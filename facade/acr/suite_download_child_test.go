@@ -70,8 +70,8 @@ func beChild() bool {
 	return true
 }
 
-// child makes the command that does the task in a process of its own.
-func child(t *testing.T, task *childTask) *exec.Cmd {
+// childCommand makes the command that does the task in a process of its own.
+func childCommand(t *testing.T, task *childTask) *exec.Cmd {
 	t.Helper()
 	raw, err := json.Marshal(task)
 	if err != nil {
@@ -89,7 +89,7 @@ func child(t *testing.T, task *childTask) *exec.Cmd {
 // runChild does the task in a process of its own and gives its report.
 func runChild(t *testing.T, task *childTask) (r childReport) {
 	t.Helper()
-	cmd := child(t, task)
+	cmd := childCommand(t, task)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

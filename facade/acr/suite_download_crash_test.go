@@ -140,9 +140,9 @@ func TestSuiteCrashes(t *testing.T) {
 		}
 	})
 	row(t, "A53 killed in the middle", refused, func(t *testing.T) {
-		t.Run("one stream", func(t *testing.T) { killed(t, 1, false) })
-		t.Run("ranges", func(t *testing.T) { killed(t, 4, false) })
-		t.Run("and tampered with", func(t *testing.T) { killed(t, 4, true) })
+		t.Run("one stream", func(t *testing.T) { killDownload(t, 1, false) })
+		t.Run("ranges", func(t *testing.T) { killDownload(t, 4, false) })
+		t.Run("and tampered with", func(t *testing.T) { killDownload(t, 4, true) })
 	})
 }
 
@@ -208,13 +208,13 @@ func (d *delivery) kept(tamper string, offset int64) {
 	}
 }
 
-// killed lets a child download, kills it, and has the next call go on.
-func killed(t *testing.T, workers int, tamper bool) {
+// killDownload lets a child download, kills it, and has the next call go on.
+func killDownload(t *testing.T, workers int, tamper bool) {
 	const size, until = 84 << 20, 70 << 20 // a killed process may lose 64 MiB
 	r := newRemote(t, size)
 	r.task.Options = childOptions{Concurrency: workers, PartSize: 1 << 20}
 	silence := r.silentBehind(until)
-	cmd := child(t, &r.task)
+	cmd := childCommand(t, &r.task)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
