@@ -131,6 +131,9 @@ func guardDial(tr *http.Transport, loopback bool) {
 			return checked.DialContext(ctx, network, addr)
 		}
 	}
+	if old := tr.DialTLS; old != nil && tr.DialTLSContext == nil { //nolint:staticcheck // as above
+		tr.DialTLSContext = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
+	}
 	if tr.DialTLSContext != nil {
 		tr.DialTLSContext = after(tr.DialTLSContext)
 	}

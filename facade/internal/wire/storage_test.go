@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -203,6 +204,16 @@ func TestDialHook(t *testing.T) {
 	_, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/")
 	if !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("caller's dialer:", err)
+	}
+
+	home, _ := serve(t, func(http.ResponseWriter, *http.Request) {})
+	toHome := func(string, string) (net.Conn, error) {
+		return tls.Dial("tcp", home.Listener.Addr().String(), home.Client().Transport.(*http.Transport).TLSClientConfig)
+	}
+	guarded = wire.StorageClone(&http.Transport{DialTLS: toHome}) //nolint:staticcheck // a caller may still use it
+	wire.GuardDial(guarded, false)
+	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
+		t.Error("caller's TLS dialer of old:", err)
 	}
 }
 
