@@ -161,34 +161,28 @@ func redirectedSignIn(t *testing.T, signs []signIn, operations ...string) {
 	for _, by := range bothWays {
 		w := newWorldBy(t, by)
 		a := w.attacker(nil)
-		targets := map[string]int{a.url + "/oauth2/token": 307, a.url + "/oauth2/exchange": 308}
+		status := inTurn(307, 308)
 		w.over(callsOf(), func(f *fixture) {
-			for target, status := range targets {
-				f.srv.ClearFaults()
-				f.srv.Ledger().Reset()
-				f.srv.On(operations...).Always().Redirect(status, target)
-				f.client = f.newClient()
-				if err := f.run(); f.call.op == "ExchangeEntraToken" && operations[0] == "GetAccessToken" {
-					f.mustWork(err) // it needs no access token
-				} else {
-					f.mustFail(err, acr.ErrRedirect)
-				}
-				f.untouched(a)
-				if f.call.kind != examineCall {
-					f.atMost(1, operations...)
-				}
+			f.srv.On(operations...).Always().Redirect(status(), a.url+"/oauth2/token")
+			if err := f.run(); f.call.op == "ExchangeEntraToken" && operations[0] == "GetAccessToken" {
+				f.mustWork(err) // it needs no access token
+			} else {
+				f.mustFail(err, acr.ErrRedirect)
+			}
+			f.untouched(a)
+			if f.call.kind != examineCall {
+				f.atMost(1, operations...)
 			}
 		})
+		any30x := inTurn(307, 301, 308, 302, 307, 303, 308)
 		for _, w.sign = range signs {
 			for _, target := range []string{a.url + "/", plain.url + "/", "/oauth2/token?again=1", "//" + a.host() + "/x", "http://" + w.srv.Host() + "/oauth2/token"} {
-				for _, status := range []int{301, 302, 303, 307, 308} {
-					f := w.fixture(callNamed(t, "Repository.GetManifest"))
-					f.note = string(w.sign) + " " + target
-					f.srv.On(operations...).Always().Redirect(status, target)
-					f.mustFail(f.run(), acr.ErrRedirect)
-					f.atMost(1, operations...)
-					f.untouched(a, plain)
-				}
+				f := w.fixture(callNamed(t, "Repository.GetManifest"))
+				f.note = string(w.sign) + " " + target
+				f.srv.On(operations...).Always().Redirect(any30x(), target)
+				f.mustFail(f.run(), acr.ErrRedirect)
+				f.atMost(1, operations...)
+				f.untouched(a, plain)
 			}
 		}
 		w.sign = byEntra

@@ -19,35 +19,37 @@ var _ = expect("A33", "A36")
 func TestAttacksOnPatience(t *testing.T) {
 	t.Parallel()
 	row(t, "A33 token endpoint that hardly moves", refused, func(t *testing.T) {
-		for name, script := range map[string]func(*acrtest.Fault){
-			"a byte a second": func(f *acrtest.Fault) { f.Slow(1) },
-			"no header":       func(f *acrtest.Fault) { f.Stall() },
-			"half a body":     func(f *acrtest.Fault) { f.StallAfter(20) },
-		} {
-			synctest.Test(t, func(t *testing.T) {
-				newWorld(t, acrtest.WithMemoryNetwork()).over(callsOf(), func(f *fixture) {
-					f.note = name
-					script(f.srv.On(tokenOperations...).Always())
-					ctx, cancel := context.WithTimeout(f.ctx, 7*time.Second)
-					defer cancel()
-					began := time.Now()
-					err := f.runWith(ctx)
-					if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 7*time.Second+100*time.Millisecond {
-						f.errorf("with 7 s: %v after %v", err, time.Since(began))
-					}
-					f.client = f.newClient()
-					f.srv.Ledger().Reset()
-					began = time.Now()
-					// Five tries of 30 s, and the waits between them.
-					if err := f.run(); err == nil || time.Since(began) > 160*time.Second {
-						f.errorf("without a limit: %v after %v", err, time.Since(began))
-					}
-					if f.call.kind != examineCall {
-						f.atMost(5, tokenOperations...)
-					}
-				})
+		synctest.Test(t, func(t *testing.T) {
+			script := inTurn(
+				func(f *acrtest.Fault) { f.Slow(1) }, // a byte a second
+				func(f *acrtest.Fault) { f.Stall() },
+				func(f *acrtest.Fault) { f.StallAfter(20) },
+			)
+			newWorld(t, acrtest.WithMemoryNetwork()).over(callsOf(), func(f *fixture) {
+				script()(f.srv.On(tokenOperations...).Always())
+				ctx, cancel := context.WithTimeout(f.ctx, 7*time.Second)
+				defer cancel()
+				began := time.Now()
+				err := f.runWith(ctx)
+				if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 7*time.Second+100*time.Millisecond {
+					f.errorf("with 7 s: %v after %v", err, time.Since(began))
+				}
+				f.client = f.newClient()
+				f.srv.Ledger().Reset()
+				began = time.Now()
+				// Five tries of 30 s, and the waits between them; what moves content loses its patience (90 s, 2 min) five times.
+				limit, content := 160*time.Second, f.call.kind == downloadCall || f.call.kind == uploadCall
+				if content {
+					limit = 11 * time.Minute
+				}
+				if err := f.run(); err == nil || time.Since(began) > limit {
+					f.errorf("without a limit: %v after %v", err, time.Since(began))
+				}
+				if !content && f.call.kind != examineCall {
+					f.atMost(5, tokenOperations...)
+				}
 			})
-		}
+		})
 	})
 	row(t, "A36 refusals without end", refused, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -69,19 +71,18 @@ func TestAttacksOnPatience(t *testing.T) {
 				})
 				bounded(f, f.run(), 2, 2)
 			})
-			for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-				for _, after := range [][]time.Duration{nil, {time.Second}} {
-					w.over(callsOf(), func(f *fixture) {
-						f.note = fmt.Sprint(status, " for ever, Retry-After ", after)
-						f.srv.On(f.call.op).Always().Status(status, after...)
-						began := time.Now()
-						bounded(f, f.run(), 5, 1)
-						if took := time.Since(began); took > 3*time.Minute {
-							f.errorf("took %v", took)
-						}
-					})
+			status := inTurn(http.StatusTooManyRequests, http.StatusServiceUnavailable)
+			after := inTurn[[]time.Duration](nil, nil, []time.Duration{time.Second})
+			w.over(callsOf(), func(f *fixture) {
+				status, after := status(), after()
+				f.note = fmt.Sprint(status, " for ever, Retry-After ", after)
+				f.srv.On(f.call.op).Always().Status(status, after...)
+				began := time.Now()
+				bounded(f, f.run(), 5, 1)
+				if took := time.Since(began); took > 3*time.Minute {
+					f.errorf("took %v", took)
 				}
-			}
+			})
 			a := w.attacker(func(rw http.ResponseWriter, r *http.Request) {
 				http.Redirect(rw, r, "/again", http.StatusTemporaryRedirect)
 			})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,9 +17,6 @@ import (
 )
 
 var _ = expect("F57", "F58", "F59", "F60", "F61", "F62")
-
-// resent are the calls whose own request is sent again after a status that asks for it.
-func resent() []call { return steadyCalls() }
 
 // TestFaultsOfLimits: refusals for good, for a while, and servers that are down.
 func TestFaultsOfLimits(t *testing.T) {
@@ -93,22 +91,28 @@ func TestFaultsOfLimits(t *testing.T) {
 			"ms":   func(*fixture) (string, string) { return "Retry-After-Ms", "7000" },
 			"x-ms": func(*fixture) (string, string) { return "X-Ms-Retry-After-Ms", "7000" },
 		}
-		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-			for name, form := range forms {
-				inBubble(t, func(_ *testing.T, w *world) {
-					w.over(resent(), func(f *fixture) {
-						f.note = fmt.Sprint(status, " ", name)
-						key, value := form(f)
-						f.srv.On(f.call.op).Status(status).Header(key, value)
-						began := time.Now()
-						f.mustWork(f.run())
-						if took := time.Since(began); f.call.op != "CancelUpload" && (took < asked || took > 3*asked) {
-							f.errorf("waited %v, asked %v", took, asked)
-						}
-					})
-				})
+		wait := func(f *fixture, status int, name string) {
+			f.note = fmt.Sprint(status, " ", name)
+			key, value := forms[name](f)
+			f.srv.On(f.call.op).Status(status).Header(key, value)
+			began := time.Now()
+			f.mustWork(f.run())
+			if took := time.Since(began); f.call.op != "CancelUpload" && (took < asked || took > 3*asked) {
+				f.errorf("waited %v, asked %v", took, asked)
 			}
 		}
+		inBubble(t, func(t *testing.T, w *world) {
+			for status, form := range map[int]func() string{
+				http.StatusTooManyRequests: inTurn("seconds", "date", "ms", "x-ms"), http.StatusServiceUnavailable: inTurn("ms", "x-ms", "seconds", "date"),
+			} {
+				w.over(steadyCalls(), func(f *fixture) { wait(f, status, form()) })
+				for _, method := range []string{"Client.Login", "Repository.GetManifest", "BlobWriter.Write", "BlobWriter.Commit"} { // each in all its forms
+					for name := range forms {
+						wait(w.fixture(callNamed(t, method)), status, name)
+					}
+				}
+			}
+		})
 	})
 	row(t, "F59 Retry-After of a day", cleanError, func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *world) {
@@ -138,38 +142,40 @@ func TestFaultsOfLimits(t *testing.T) {
 	})
 	row(t, "F60 a hundred workers and a server that is down", cleanError, func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *world) {
-			w.over(append(callsOf(readCall), callNamed(t, "Repository.Tags")), func(f *fixture) {
-				f.mustWork(f.run()) // tokens are at hand
-				f.srv.Ledger().Reset()
-				for _, script := range []func(*acrtest.Fault){func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, func(f *acrtest.Fault) { f.DropReply() }} {
-					f.srv.ClearFaults()
-					f.srv.Ledger().Reset()
-					f.transport.CloseIdleConnections() // net/http itself sends again what a kept connection has lost, once
-					script(f.srv.On().Always())
-					var workers sync.WaitGroup
-					for range 100 {
-						workers.Go(func() {
-							if err := f.run(); err == nil {
-								f.errorf("succeeded")
-							}
-						})
+			for _, script := range []func(*acrtest.Fault){func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, func(f *acrtest.Fault) { f.DropReply() }} {
+				var all []*fixture // one client for all of them
+				w.over(slices.DeleteFunc(callsOf(readCall, listCall, downloadCall), func(c call) bool { return c.prepare != nil || len(c.also) > 0 }), func(f *fixture) {
+					if len(all) > 0 {
+						f.client = all[0].client
 					}
-					workers.Wait()
-					f.atMost(110, f.call.op)
+					f.mustWork(f.run()) // tokens are at hand
+					all = append(all, f)
+				})
+				w.srv.Ledger().Reset()
+				w.transport.CloseIdleConnections() // net/http itself sends again what a kept connection has lost, once
+				script(w.srv.On().Always())
+				var workers sync.WaitGroup
+				for i := range 100 {
+					f := all[i%len(all)]
+					workers.Go(func() {
+						if err := f.run(); err == nil {
+							f.errorf("succeeded")
+						}
+					})
 				}
-			})
+				workers.Wait()
+				all[0].atMost(110)
+			}
 		})
 	})
 	row(t, "F61 servers in the way that speak HTML", survived, func(t *testing.T) {
 		const page = "<html><head><title>502 Bad Gateway</title></head><body>\n<h1>nginx\x1b[31m</h1></body></html>"
 		inBubble(t, func(_ *testing.T, w *world) {
-			for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout} {
-				w.over(steadyCalls(), func(f *fixture) {
-					f.note = fmt.Sprint(status)
-					f.srv.On(f.call.op).Status(status).Body("text/html", page)
-					f.mustWork(f.run())
-				})
-			}
+			status := inTurn(http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout)
+			w.over(steadyCalls(), func(f *fixture) {
+				f.srv.On(f.call.op).Status(status()).Body("text/html", page)
+				f.mustWork(f.run())
+			})
 			w.over(callsOf(), func(f *fixture) {
 				f.note = "for ever"
 				f.srv.On(f.call.op).Always().Status(http.StatusBadGateway).Body("text/html", page)

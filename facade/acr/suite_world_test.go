@@ -136,6 +136,15 @@ func (w *world) over(calls []call, test func(f *fixture)) {
 	}
 }
 
+// inTurn gives each call of over another one of the values.
+func inTurn[T any](values ...T) func() T {
+	i := -1
+	return func() T {
+		i++
+		return values[i%len(values)]
+	}
+}
+
 // fixture prepares the registry for one call.
 func (w *world) fixture(c call) *fixture {
 	w.t.Helper()
