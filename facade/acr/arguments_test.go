@@ -38,6 +38,7 @@ func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, manifests := acr.Collect(r.Manifests(ctx, nil))
 	_, get := r.GetManifest(ctx, "v1")
 	_, head := r.HeadManifest(ctx, "v1")
+	_, wait := r.WaitForTag(ctx, "v1", "")
 	_, put := r.PutManifest(ctx, "v1", []byte(imageManifest), nil)
 	_, tag := r.Tag(ctx, "v1", "v2", nil)
 	_, referrers := acr.Collect(r.Referrers(ctx, goodDigest, nil))
@@ -48,7 +49,7 @@ func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, artifactTags := acr.Collect(r.Artifact("v1").Tags(ctx))
 	return map[string]error{
 		"Properties": properties, "UpdateAttributes": update, "Delete": remove, "Tags": tags, "TagNames": tagNames, "Manifests": manifests,
-		"GetManifest": get, "HeadManifest": head, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, goodDigest),
+		"GetManifest": get, "HeadManifest": head, "WaitForTag": wait, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, goodDigest),
 		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, goodDigest, nil),
 		"Artifact.Digest": artifact, "Artifact.ManifestProperties": byDigest, "Artifact.Tags": artifactTags, "Artifact.DeleteTag": r.Artifact("v1").DeleteTag(ctx),
 		"Artifact.Delete": r.Artifact("v1").Delete(ctx),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -235,4 +236,21 @@ func ExampleRepository_Referrers() {
 		fmt.Println(referrer.ArtifactType)
 	}
 	// Output: application/vnd.example.sbom
+}
+
+// Wait until a tag that was pushed a moment ago, perhaps to another replica, is there.
+func ExampleRepository_WaitForTag() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	repository := client.Repository("library/hello-world")
+	pushed, err := repository.Tag(context.Background(), "v1", "stable", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	there, err := repository.WaitForTag(ctx, "stable", pushed.Digest)
+	fmt.Println(there.Digest == pushed.Digest, err)
+	// Output: true <nil>
 }

@@ -15,7 +15,8 @@ type ListManifestsOptions struct {
 	Order    Order  // empty: by digest
 }
 
-// Manifests lists the repository's manifests with their properties, tagged or not. Requests and errors are those of Tags.
+// Manifests lists the repository's manifests with their properties, tagged or not. Requests and errors are those of Tags. To delete what is
+// listed, collect it first or list by digest: the registry finds its place in an order by time by what it gave last, which had better be there.
 func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[ManifestProperties, error] {
 	if opts == nil {
 		opts = &ListManifestsOptions{}

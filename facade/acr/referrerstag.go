@@ -87,7 +87,7 @@ func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, re
 	case state.noting <- struct{}{}:
 		defer func() { <-state.noting }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return endOf(ctx)
 	}
 	entry := describeReferrer(referrer, content)
 	for tries := 0; ; tries++ {

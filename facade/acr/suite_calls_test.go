@@ -215,6 +215,10 @@ var calls = []call{
 		_, err := f.repository().HeadManifest(ctx, f.tag)
 		return err
 	}},
+	{method: "Repository.WaitForTag", kind: readCall, op: "HeadManifest", takes: "name tag", run: func(ctx context.Context, f *fixture) error {
+		_, err := f.repository().WaitForTag(ctx, f.tag, "")
+		return err
+	}},
 	{method: "Repository.GetManifest", kind: readCall, op: "GetManifest", takes: "name tag", run: func(ctx context.Context, f *fixture) error {
 		_, err := f.repository().GetManifest(ctx, f.tag)
 		return err

@@ -1,0 +1,65 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// TestWaitForTag: F67, a tag that replicas do not show yet, or show where it was.
+func TestWaitForTag(t *testing.T) {
+	t.Parallel()
+	want := digest.FromString("new")
+	on := func(d digest.Digest) *http.Response {
+		r := answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", string(d))
+		r.ContentLength = 7
+		return r
+	}
+	for name, test := range map[string]struct {
+		answers []func() *http.Response // the last one repeats
+		digest  digest.Digest
+		want    error
+		text    string
+		took    time.Duration
+	}{
+		"there":         {answers: []func() *http.Response{func() *http.Response { return on(want) }}},
+		"comes":         {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }, func() *http.Response { return on(goodDigest) }, func() *http.Response { return on(want) }}, digest: want, took: 750 * time.Millisecond},
+		"never comes":   {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
+		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(goodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(goodDigest), took: time.Minute},
+		"not permitted": {answers: []func() *http.Response{func() *http.Response { return answer(403, "") }}, want: acr.ErrorCode("")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				s := &scripted{}
+				s.answer = func(*http.Request) *http.Response { return test.answers[min(len(s.sent), len(test.answers))-1]() }
+				start := time.Now()
+				d, err := s.client(t).Repository("a/b").WaitForTag(ctx, "v1", test.digest)
+				if refused := test.want == acr.ErrorCode(""); refused {
+					if _, ok := errors.AsType[*acr.Error](err); !ok {
+						t.Error(err)
+					}
+				} else if !errors.Is(err, test.want) || (err == nil) != (d.Digest == want && d.Size == 7) {
+					t.Errorf("%+v %v", d, err)
+				}
+				if err != nil {
+					oneLine(t, err)
+				}
+				if took := time.Since(start); took != test.took || err != nil && !strings.Contains(err.Error(), test.text) {
+					t.Errorf("%v after %s", err, took)
+				}
+			})
+		})
+	}
+}
