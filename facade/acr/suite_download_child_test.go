@@ -105,3 +105,15 @@ func runChild(t *testing.T, task *childTask) (r childReport) {
 func (c *childTask) client() (*acr.Client, error) {
 	return acr.NewClientWithPassword(c.Endpoint, "admin", c.Password, &acr.ClientOptions{AllowedHosts: []string{strings.TrimPrefix(c.Endpoint, "https://")}})
 }
+
+// mostMemory is the most memory that this process has had, as far as the system tells.
+func mostMemory() uint64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var n uint64
+	_, _ = fmt.Sscanf(rest, "%d kB", &n) // stays 0
+	return n << 10
+}

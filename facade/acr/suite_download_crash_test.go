@@ -40,6 +40,7 @@ func childDownload(c *childTask) (r childReport) {
 		r.Error = err.Error()
 		_, r.Path = errors.AsType[*fs.PathError](err)
 	}
+	r.Held = append(r.Held, mostMemory())
 	return r
 }
 
