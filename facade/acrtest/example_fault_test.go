@@ -79,6 +79,12 @@ func ExampleFault_ResetAfter() {
 	// no HTTP: broken
 }
 
+// The names that a script may use.
+func ExampleOperations() {
+	fmt.Println(len(acrtest.Operations()), acrtest.Operations()[:3])
+	// Output: 38 [Canary CancelUpload CheckSupport]
+}
+
 // Replies that are late.
 func ExampleFault_Delay() {
 	s := start()

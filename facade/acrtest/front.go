@@ -19,13 +19,21 @@ const (
 	opCanary      = "Canary"
 )
 
+// otherOperations are those that no table of the router has.
+var otherOperations = []string{
+	"ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary,
+}
+
+// Operations lists the names of operations that [Server.On] and [Ledger] know.
+func Operations() []string {
+	all := slices.Concat(operationNames, otherOperations)
+	slices.Sort(all)
+	return all
+}
+
 // isOperation tells whether the ledger knows the name.
 func isOperation(op string) bool {
-	switch op {
-	case "ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary:
-		return true
-	}
-	return slices.Contains(operationNames, op)
+	return slices.Contains(operationNames, op) || slices.Contains(otherOperations, op)
 }
 
 // operationNames are the operations of the login origin, from the router's tables.

@@ -14,6 +14,7 @@ import (
 // settings is what the command line says.
 type settings struct {
 	caFile    string
+	control   string
 	anonymous bool
 	options   []acrtest.Option
 }
@@ -43,6 +44,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		})
 	}
 	f.StringVar(&s.caFile, "ca-file", "", "write the certificate of the CA to this `file`; a temporary one by default")
+	f.StringVar(&s.control, "control", "127.0.0.1:0", "loopback `address` to seed, script and look into the registry by; empty for none")
 	f.BoolVar(&s.anonymous, "anonymous", true, "allow anonymous pull")
 	text("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", acrtest.WithListen)
 	on("allow-remote", "let -listen name an address that other machines reach; anybody there may then use the registry", acrtest.WithRemoteAccess)

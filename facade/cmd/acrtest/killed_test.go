@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,8 +18,9 @@ import (
 var kills = flag.Int("kills", 10, "how often TestKilled kills the program")
 
 const (
-	asProgram = "ACRTEST_AS_PROGRAM" // in the environment: the test binary is the program
-	writers   = 4
+	asProgram    = "ACRTEST_AS_PROGRAM" // in the environment: the test binary is the program
+	writers      = 4
+	perDirectory = 200 // kills, so that what is looked through each time stays small
 )
 
 // process is the program as a process of its own, so that it can be killed.
@@ -63,14 +65,23 @@ func (p *process) kill() {
 // have been made or not, but not by halves. Run it with -kills=1000.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	var sum counts
+	for killed := 0; killed < *kills && !t.Failed(); killed += perDirectory {
+		killedOften(t, rand.New(rand.NewPCG(8, uint64(killed))), min(*kills-killed, perDirectory), &sum)
+	}
+	fmt.Fprintf(os.Stdout, "emulator: killed %d times: %d writes acknowledged, %d under way when killed (%d of them were made), %d uploads went on after it; "+
+		"%d blobs, %d manifests and %d tags are all there\n", *kills, sum.acknowledged, sum.doubtful, sum.made, sum.resumed, sum.blobs, sum.manifests, sum.tags)
+}
+
+func killedOften(t *testing.T, random *rand.Rand, times int, sum *counts) {
+	t.Helper()
 	dir := t.TempDir()
 	args := []string{"-dir", filepath.Join(dir, "data"), "-ca-file", filepath.Join(dir, "ca.pem"), "-admin", "me:secret"}
-	random := rand.New(rand.NewPCG(8, 15))
 	var all [writers]*writer
 	for i := range all {
 		all[i] = newWriter(i)
 	}
-	for range *kills {
+	for range times {
 		p := startProcess(t, args...)
 		c := clientOf(t, p.started)
 		for _, w := range all {
@@ -95,13 +106,10 @@ func TestKilled(t *testing.T) {
 	p := startProcess(t, args...)
 	defer p.kill()
 	c := clientOf(t, p.started)
-	var sum counts
 	for _, w := range all {
 		w.api = api{t, c, p.Endpoint}
 		w.check()
 		w.checkBlobs(w.blobs)
 		sum.add(w)
 	}
-	t.Logf("%d kills: %d writes acknowledged, %d under way when killed (%d of them were made), %d uploads went on after it; "+
-		"%d blobs, %d manifests and %d tags are there", *kills, sum.acknowledged, sum.doubtful, sum.made, sum.resumed, sum.blobs, sum.manifests, sum.tags)
 }

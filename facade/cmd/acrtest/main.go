@@ -1,9 +1,3 @@
-// Command acrtest runs an emulated Azure Container Registry until it is interrupted.
-//
-//	acrtest -listen 127.0.0.1:0 -ca-file ca.pem
-//
-// prints one line of JSON with everything a client in any language needs (endpoint, ca_file, username, password, entra_token and
-// more), then serves. -h lists the options; each is an option of package facade/acrtest, where it is described.
 package main
 
 import (
@@ -47,6 +41,7 @@ type started struct {
 	ClientID        string `json:"client_id"`
 	ClientSecret    string `json:"client_secret"`
 	Anonymous       bool   `json:"anonymous"`
+	Control         string `json:"control_endpoint"` // "" with -control ""
 	PID             int    `json:"pid"`
 }
 
@@ -69,7 +64,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if settings.caFile == "" {
 		defer func() { _ = os.Remove(caFile) }() // a file of our own in the temporary directory
 	}
-	if err := json.NewEncoder(stdout).Encode(describe(s, caFile)); err != nil {
+	where := describe(s, caFile)
+	if settings.control != "" {
+		control, err := startControl(s, settings.control)
+		if err != nil {
+			return err
+		}
+		defer control.close()
+		where.Control = control.endpoint()
+	}
+	if err := json.NewEncoder(stdout).Encode(where); err != nil {
 		return fmt.Errorf("acrtest: printing where the registry is: %w", err)
 	}
 	<-ctx.Done()
