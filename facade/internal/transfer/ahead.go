@@ -157,13 +157,6 @@ func (a *ahead) wait() error {
 	return a.err
 }
 
-// failed returns what reading the source failed with.
-func (a *ahead) failed() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.err
-}
-
 // mark returns the state of the hash at the greatest marked offset that is not past off, and forgets those before it.
 func (a *ahead) mark(off int64) (mark, bool) {
 	a.mu.Lock()

@@ -80,6 +80,8 @@ func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 	u := &uploader{Session: s, UploadOptions: o, chunk: o.ChunkSize, tune: o.Tune.defaults()}
 	if u.chunk <= 0 {
 		u.chunk, u.grow = defaultChunk, true
+	} else {
+		u.tune.Whole = min(u.tune.Whole, u.chunk) // the caller's size holds for the request of a small blob too
 	}
 	return u
 }
