@@ -111,8 +111,9 @@ func WithBandwidth(bytesPerSecond int64) Option {
 // Header("Connection", "close") sends a GOAWAY, and [Fault.Raw] does not work.
 func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 
-// WithDirectory keeps everything the registry stores in dir, which is made if need be and survives a restart. Without it
-// all is in memory.
+// WithDirectory keeps everything the registry stores in dir, which is made if need be and survives a restart, with the passwords that
+// the registry makes up. What was acknowledged survives a process that is killed; the loss of power may cost the last writes, for
+// the disk is not waited for. Without the option all is in memory.
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
 // WithMemoryNetwork replaces the sockets by connections in memory, so that the registry and its clients can live inside a

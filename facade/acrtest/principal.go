@@ -72,12 +72,12 @@ func parseRights(lines []string) ([]access, error) {
 	return rights, nil
 }
 
-func (s *Server) addPrincipals() error {
+func (s *Server) addPrincipals(self identity) error {
 	s.admin = principal{id: adminID, user: s.cfg.adminUser, password: s.cfg.adminPassword, rights: everything()}
 	if s.admin.password == "" {
-		s.admin.password = randomSecret()
+		s.admin.password = self.AdminPassword
 	}
-	s.client = principal{id: newGUID(), user: newGUID(), password: randomSecret(), rights: everything(), entra: true}
+	s.client = principal{id: self.Subject, user: self.ClientID, password: self.ClientSecret, rights: everything(), entra: true}
 	if s.cfg.entraActions != nil {
 		rights, err := parseRights(s.cfg.entraActions)
 		if err != nil {

@@ -77,7 +77,7 @@ func New(t testing.TB, opts ...Option) *Server {
 // directory that cannot be used.
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{
-		cfg: defaultConfig(), tenant: newGUID(), rid: newGUID(), closing: make(chan struct{}),
+		cfg: defaultConfig(), closing: make(chan struct{}),
 		entraTokens: newJWTSigner(), refreshTokens: newJWTSigner(), accessTokens: newJWTSigner(),
 	}
 	for _, o := range opts {
@@ -85,10 +85,14 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	s.ledger.limit = s.cfg.ledgerSize
 	s.limiter = newLimiter(s.cfg)
-	if err := s.addPrincipals(); err != nil {
+	self, err := loadIdentity(s.cfg.dir)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	s.tenant, s.rid = self.Tenant, self.RegistryID
+	if err := s.addPrincipals(self); err != nil {
+		return nil, err
+	}
 	if s.ca, err = processAuthority(); err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func TestKilled(t *testing.T) {
 func killedOften(t *testing.T, random *rand.Rand, times int, sum *counts) {
 	t.Helper()
 	dir := t.TempDir()
-	args := []string{"-dir", filepath.Join(dir, "data"), "-ca-file", filepath.Join(dir, "ca.pem"), "-admin", "me:secret"}
+	args := []string{"-dir", filepath.Join(dir, "data"), "-ca-file", filepath.Join(dir, "ca.pem")}
 	var all [writers]*writer
 	for i := range all {
 		all[i] = newWriter(i)
@@ -85,7 +85,7 @@ func killedOften(t *testing.T, random *rand.Rand, times int, sum *counts) {
 		p := startProcess(t, args...)
 		c := clientOf(t, p.started)
 		for _, w := range all {
-			w.api = api{t, c, p.Endpoint}
+			w.api = api{t, c, p.Endpoint, p.Username, p.Password}
 			w.check()
 		}
 		if t.Failed() {
@@ -107,7 +107,7 @@ func killedOften(t *testing.T, random *rand.Rand, times int, sum *counts) {
 	defer p.kill()
 	c := clientOf(t, p.started)
 	for _, w := range all {
-		w.api = api{t, c, p.Endpoint}
+		w.api = api{t, c, p.Endpoint, p.Username, p.Password}
 		w.check()
 		w.checkBlobs(w.blobs)
 		sum.add(w)

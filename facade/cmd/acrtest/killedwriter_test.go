@@ -287,6 +287,8 @@ type api struct {
 	t        *testing.T
 	client   *http.Client
 	endpoint string
+	user     string
+	password string
 }
 
 type answer struct {
@@ -299,8 +301,9 @@ func (c api) send(method, path string, body []byte) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	req.SetBasicAuth("me", "secret")
+	req.SetBasicAuth(c.user, c.password)
 	req.GetBody = nil // a write is sent once
+	req.Header.Set("Accept", "*/*")
 	if strings.Contains(path, "/manifests/") {
 		req.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 	}
