@@ -66,6 +66,9 @@ func TestAttacksByError(t *testing.T) {
 				f.srv.On(op).Always().Do(echo)
 				f.mustFail(f.run())
 				shown(f, f.log.String())
+				if secrets.lookHard("the log of "+f.call.method, f.log.String()) {
+					f.errorf("the log shows a secret")
+				}
 			})
 		}
 		w := newWorld(t)

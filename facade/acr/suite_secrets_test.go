@@ -101,8 +101,8 @@ func (b *secretBook) learn(kind secretKind, value, origin string) {
 	}
 }
 
-// look searches a text and notes what it finds, unless allowed says that it belongs there.
-func (b *secretBook) look(where, text string, allowed ...func(kind secretKind, origin string) bool) {
+// look searches a text, and notes and returns whether there is a secret in it, unless allowed says that it belongs there.
+func (b *secretBook) look(where, text string, allowed ...func(kind secretKind, origin string) bool) bool {
 	b.looked.Add(1)
 	b.mu.RLock()
 	var bad secretKind
@@ -122,6 +122,7 @@ func (b *secretBook) look(where, text string, allowed ...func(kind secretKind, o
 	if bad != "" {
 		b.report1(where, string(bad))
 	}
+	return bad != ""
 }
 
 // report1 notes a finding, without showing it.
@@ -160,34 +161,37 @@ func suspicious(text string) bool {
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_%"
 
 // lookHard is look, for texts in which nothing of the kind has any business.
-func (b *secretBook) lookHard(where, text string) {
-	b.look(where, text)
+func (b *secretBook) lookHard(where, text string) bool {
+	found := b.look(where, text)
 	if suspicious(text) && suspicious(harmless.ReplaceAllString(text, "")) {
 		b.report1(where, "what looks like a token or signature")
+		found = true
 	}
+	return found
 }
 
 // lookError looks through everything an error can be made to say.
-func (b *secretBook) lookError(where string, err error) {
+func (b *secretBook) lookError(where string, err error) (found bool) {
 	for range 20 {
 		if err == nil {
-			return
+			break
 		}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
-			b.lookHard(where+" printed "+verb, fmt.Sprintf(verb, err))
+			found = b.lookHard(where+" printed "+verb, fmt.Sprintf(verb, err)) || found
 		}
 		if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
-			b.lookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request))
-			b.lookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header))
+			found = b.lookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request)) || found
+			found = b.lookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header)) || found
 		}
 		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree itself is walked
 			for _, e := range many.Unwrap() {
-				b.lookError(where+", behind it", e)
+				found = b.lookError(where+", behind it", e) || found
 			}
-			return
+			break
 		}
 		err = errors.Unwrap(err)
 	}
+	return found
 }
 
 // lookValue looks through everything a value prints as.

@@ -247,8 +247,8 @@ func (f *fixture) run() error { return f.runWith(f.ctx) }
 // runWith makes the call with a context, and looks for secrets in what it fails with.
 func (f *fixture) runWith(ctx context.Context) error {
 	err := f.call.run(ctx, f)
-	if err != nil {
-		secrets.lookError("the error of "+f.call.method, err)
+	if err != nil && secrets.lookError("the error of "+f.call.method, err) {
+		f.errorf("the error shows a secret")
 	}
 	return err
 }
