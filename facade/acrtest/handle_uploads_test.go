@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -153,8 +154,14 @@ func TestBrokenConnection(t *testing.T) {
 			r := newRegistry(t, opts...)
 			location, _ := r.start("r")
 			location = r.chunk(location, "abc")
+			// The line goes dead once the registry is at it: a request that it has not seen could come behind the next one.
+			seen := make(chan struct{})
+			r.s.On("UploadChunk").Do(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+				req.Body = &firstRead{ReadCloser: req.Body, seen: seen}
+				next.ServeHTTP(w, req)
+			})
 			req, err := http.NewRequestWithContext(t.Context(), "PATCH", r.s.Endpoint()+location,
-				io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(errors.New("the line went dead"))))
+				io.MultiReader(bytes.NewReader(make([]byte, 100_000)), after{seen}, iotest.ErrReader(errors.New("the line went dead"))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,6 +181,27 @@ func TestBrokenConnection(t *testing.T) {
 			r.want(r.complete(location, digest.FromString(whole), ""), http.StatusCreated)
 		})
 	}
+}
+
+// firstRead tells when it is first read.
+type firstRead struct {
+	io.ReadCloser
+
+	once sync.Once
+	seen chan<- struct{}
+}
+
+func (f *firstRead) Read(p []byte) (int, error) {
+	f.once.Do(func() { close(f.seen) })
+	return f.ReadCloser.Read(p)
+}
+
+// after is an empty reader that waits.
+type after struct{ c <-chan struct{} }
+
+func (a after) Read([]byte) (int, error) {
+	<-a.c
+	return 0, io.EOF
 }
 
 // After a break, the old location goes on only for a chunk that says where it belongs.

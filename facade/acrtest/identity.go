@@ -47,7 +47,7 @@ func loadIdentity(dir string) (identity, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return identity{}, fmt.Errorf("acrtest: making the directory: %w", err)
 	}
-	if raw, err = json.Marshal(fresh); err != nil {
+	if raw, err = json.Marshal(fresh); err != nil { //nolint:gosec // the secrets of an emulator, in a file that is its owner's
 		return identity{}, fmt.Errorf("acrtest: the identity: %w", err)
 	}
 	// Whole or not at all, also where the process is killed here: a name of its own first.

@@ -193,7 +193,7 @@ func deleteNothing(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := e.repository.DeleteManifest(ctx, digest.FromString("nothing")); !errors.Is(err, acr.ErrNotFound) {
-		return fmt.Errorf("manifest: got %v, want ErrNotFound", err)
+		return fmt.Errorf("manifest: got %w, want ErrNotFound", err)
 	}
 	return want(e.repository.DeleteBlob(ctx, digest.FromString("nothing")), acr.ErrNotFound)
 }
@@ -211,7 +211,7 @@ func secondTag(ctx context.Context, e *env) error {
 		return err
 	}
 	if _, err := e.repository.Tag(ctx, other.Digest.String(), "v2", &acr.PutManifestOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
-		return fmt.Errorf("a tag that is taken: got %v", err)
+		return fmt.Errorf("a tag that is taken: got %w", err)
 	}
 	return e.served(ctx, "v2", d, raw)
 }

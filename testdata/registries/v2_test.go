@@ -450,5 +450,5 @@ func want(err, target error) error {
 	if errors.Is(err, target) {
 		return nil
 	}
-	return fmt.Errorf("got %v, want %v", err, target)
+	return fmt.Errorf("got %w, want %w", err, target)
 }

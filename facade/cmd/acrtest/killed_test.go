@@ -98,7 +98,7 @@ func killedOften(t *testing.T, random *rand.Rand, times int, sum *counts) {
 			group.Go(func() { w.write(wrote) })
 		}
 		<-wrote // a slow start is not what is tested
-		time.Sleep(time.Duration(random.IntN(25_000)) * time.Microsecond)
+		<-time.After(time.Duration(random.IntN(25_000)) * time.Microsecond)
 		p.kill()
 		group.Wait()
 		c.CloseIdleConnections()
