@@ -21,7 +21,8 @@ import (
 
 var bigUpload = flag.Int64("upload.big", 0, "MiB of the sparse source of TestUploadBig; 0 leaves it out")
 
-// TestUploadBig uploads a sparse file, and the same as a stream, from a process of its own, whose memory must stay under 64 MiB.
+// TestUploadBig uploads a sparse file, and the same as a stream, from a process of its own. Its memory must stay under 64 MiB for the file;
+// for the stream, of which three chunks are held, what the upload adds to it must.
 func TestUploadBig(t *testing.T) {
 	if *bigUpload == 0 {
 		t.Skip("takes long: -upload.big=6144 uploads 6 GiB")
@@ -51,8 +52,12 @@ func TestUploadBig(t *testing.T) {
 			if n != size || registry.size != size || dgst != registry.stored || dgst == "" {
 				t.Errorf("%s of %d bytes, the registry has %s of %d", dgst, n, registry.stored, registry.size)
 			}
-			if peak > most {
-				t.Errorf("%d KiB of memory at most, want %d", peak, most)
+			counted := peak
+			if asStream {
+				counted -= before
+			}
+			if counted > most {
+				t.Errorf("%d KiB of memory at most, want %d", counted, most)
 			}
 			fmt.Printf("upload: %d MiB, stream %v: %.1f s, %d requests, memory at most %.1f MiB (%.1f MiB before the upload)\n",
 				size>>20, asStream, took.Seconds(), srv.Ledger().Count(), float64(peak)/1024, float64(before)/1024)
