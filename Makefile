@@ -49,9 +49,15 @@ test: ## every test under the race detector, and the official Azure client again
 test-long: ## the tests that have a long form, in it (KILLS=1000 CASES=5000)
 	$(GO) test -v -timeout 15m -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -v -timeout 15m -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
-	$(GO) test -v -timeout 15m -run 'Property$$' ./facade/acr -args -upload.cases=$(CASES) -download.cases=$(CASES) | $(QUIET)
+	@$(MAKE) test-upload
+	$(GO) test -v -timeout 30m -run '^TestUploadBig$$' ./facade/acr -args -upload.big=6144 | $(QUIET)
+	$(GO) test -v -timeout 15m -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=$(CASES) | $(QUIET)
 	$(GO) test -v -timeout 15m -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=300 -download.alone | $(QUIET)
 	$(GO) test -v -timeout 15m ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
+
+.PHONY: test-upload
+test-upload: ## random uploads with faults (CASES=5000 SEED=n)
+	$(GO) test -v -timeout 30m -run '^TestUploadProperty$$' ./facade/acr -args -upload.cases=$(CASES) $(if $(SEED),-upload.seed=$(SEED)) | $(QUIET)
 
 .PHONY: bench-emulator
 bench-emulator: ## the emulator's figures: start, upload against a bare handler, seeding and listing

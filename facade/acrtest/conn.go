@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,18 @@ type conn struct {
 	stop <-chan struct{} // ends all waiting
 	up   pace
 	down pace
+
+	closeIdle atomic.Bool // when the reply is out
+}
+
+// connState is told by net/http how a connection fares.
+func connState(c net.Conn, state http.ConnState) {
+	if state != http.StateIdle {
+		return
+	}
+	if own := ownConn(c); own != nil && own.closeIdle.Load() {
+		_ = own.Close() // unannounced, as a proxy that has lost patience
+	}
 }
 
 // connListener numbers the connections of a listener.
@@ -114,13 +127,18 @@ type connKey struct{}
 
 // withConn is the ConnContext of the servers.
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	if own, ok := c.(*conn); ok {
+	if own := ownConn(c); own != nil {
 		return context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx
+}
+
+func ownConn(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	own, _ := c.(*conn)
+	return own
 }
 
 func connOf(ctx context.Context) *conn {

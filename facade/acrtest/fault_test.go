@@ -321,6 +321,16 @@ func TestCloseIdle(t *testing.T) {
 	}
 }
 
+// A reply whose length is not stated beforehand arrives whole too.
+func TestCloseIdleAfterChunks(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	fault := c.s.On("GetAccessToken").CloseIdle()
+	if c.token("repository:a:pull"); fault.Hits() != 1 {
+		t.Error("the fault met nothing")
+	}
+}
+
 func TestWhichRequestsAFaultMeets(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -213,8 +213,7 @@ func (w *reply) finish() {
 		panic(http.ErrAbortHandler)
 	}
 	if p.closeIdle && w.x.conn != nil {
-		w.Flush()
-		_ = w.x.conn.Close() // unannounced, as a proxy that has lost patience
+		w.x.conn.closeIdle.Store(true) // once net/http has sent the last of the reply
 	}
 }
 

@@ -195,7 +195,9 @@ func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Hand
 	protocols.SetHTTP2(s.cfg.http2)
 	o.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !o.inside.enter() {
+			// What had been read ahead of a connection that was then closed has not come.
+			closed := connOf(r.Context())
+			if closed != nil && closed.closeIdle.Load() || !o.inside.enter() {
 				panic(http.ErrAbortHandler)
 			}
 			defer o.inside.leave()
@@ -204,6 +206,7 @@ func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Hand
 		Protocols:         protocols,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		ConnContext:       withConn,
+		ConnState:         connState,
 		ErrorLog:          log.New(discard{}, "", 0), // handshakes that fail are the client's to report
 		ReadHeaderTimeout: time.Minute,
 		MaxHeaderBytes:    1 << 20,
