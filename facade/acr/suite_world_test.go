@@ -3,7 +3,6 @@ package acr_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"log"
@@ -337,9 +336,4 @@ func prepareSuites() (stop func(), err error) {
 		log.SetOutput(os.Stderr)
 		_ = os.Remove(file.Name())
 	}, nil
-}
-
-// hexDigest is the digest of a text.
-func hexDigest(text string) digest.Digest {
-	return digest.NewDigestFromBytes(digest.SHA256, func() []byte { s := sha256.Sum256([]byte(text)); return s[:] }())
 }
