@@ -14,7 +14,7 @@ var (
 	ErrUploadLost = transfer.ErrLost
 	// ErrSourceChanged: the source of an upload was changed while it was being read.
 	ErrSourceChanged = transfer.ErrChanged
-	// ErrStalled: the other side sent nothing for 30 seconds, again and again.
+	// ErrStalled: the other side sent nothing of a blob for 30 seconds, or did not begin an answer for a minute, again and again.
 	ErrStalled = transfer.ErrStalled
 	// ErrNotMounted: the registry did not mount the blob; it has to be uploaded.
 	ErrNotMounted = errors.New("not mounted")

@@ -71,6 +71,11 @@ func plain(err error) string {
 // Unwrap gives the cause.
 func (e *callError) Unwrap() error { return e.err }
 
+// Is matches the name that a verdict of wire has in this package.
+func (e *callError) Is(target error) bool {
+	return target == ErrStalled && errors.Is(e.err, wire.ErrHeaderTimeout) //nolint:errorlint // the sentinel itself is meant
+}
+
 // refused makes the *Error of an answer that is no success.
 func (op *operation) refused(resp *http.Response) *Error {
 	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // what could be read is as much as there is to show

@@ -69,7 +69,7 @@ type partial struct {
 }
 
 // saveEvery is how many bytes may be lost to a killed process.
-const saveEvery = 64 << 20
+const saveEvery = 16 << 20
 
 // openPartial opens the partial file of an earlier call, or a new one. It never has more than one user.
 func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error) {

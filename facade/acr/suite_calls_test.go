@@ -387,6 +387,7 @@ var silent = []string{
 	"Client.CloseIdleConnections", "Client.Endpoint", "Client.GoString", "Client.LogValue", "Client.String", "Client.Repository",
 	"Repository.Name", "Repository.Artifact", "Artifact.Reference",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
+	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
 }
 
 // within lists the methods whose requests a call of another name makes.

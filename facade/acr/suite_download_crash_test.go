@@ -211,7 +211,7 @@ func (d *delivery) kept(tamper string, offset int64) {
 
 // killDownload lets a child download, kills it, and has the next call go on.
 func killDownload(t *testing.T, workers int, tamper bool) {
-	const size, until = 84 << 20, 70 << 20 // a killed process may lose 64 MiB
+	const size, until = 28 << 20, 21 << 20 // a killed process may lose 16 MiB
 	r := newRemote(t, size)
 	r.task.Options = childOptions{Concurrency: workers, PartSize: 1 << 20}
 	silence := r.silentBehind(until)
@@ -241,7 +241,7 @@ func killDownload(t *testing.T, workers int, tamper bool) {
 		t.Fatalf("after the kill there are %q: %v", left, err)
 	}
 	var state struct{ Offset int64 }
-	if err := json.Unmarshal(r.state(), &state); err != nil || state.Offset < 64<<20 {
+	if err := json.Unmarshal(r.state(), &state); err != nil || state.Offset < 16<<20 {
 		t.Fatalf("the state is %s: %v", r.state(), err)
 	}
 	if tamper {
@@ -254,7 +254,7 @@ func killDownload(t *testing.T, workers int, tamper bool) {
 		t.Fatal(report.Error)
 	}
 	r.complete(t)
-	const slack = 8 << 20 // of a stream that was given up for ranges
+	const slack = 4 << 20 // of a stream that was given up for ranges
 	missing := size - state.Offset
 	switch sent := r.sent(); {
 	case tamper: // found when all was hashed: then it begins anew

@@ -3,7 +3,6 @@ package acr_test
 import (
 	"context"
 	"flag"
-	"fmt"
 	"testing"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -47,7 +46,7 @@ func TestSuiteLongLists(t *testing.T) {
 		for _, n := range report.Held {
 			most = max(most, n)
 		}
-		t.Log(fmt.Sprintf("%d tags: %d KiB held after the first 500, %d KiB at most", report.Count, first>>10, most>>10))
+		t.Logf("%d tags: %d KiB held after the first 500, %d KiB at most", report.Count, first>>10, most>>10)
 		if most > first+1<<20 {
 			t.Errorf("%v bytes were held on the way", report.Held)
 		}
