@@ -211,7 +211,7 @@ func (d *delivery) kept(tamper string, offset int64) {
 
 // killDownload lets a child download, kills it, and has the next call go on.
 func killDownload(t *testing.T, workers int, tamper bool) {
-	const size, until = 28 << 20, 21 << 20 // a killed process may lose 16 MiB
+	const size, until = 36 << 20, 28 << 20 // a killed process may lose 16 MiB
 	r := newRemote(t, size)
 	r.task.Options = childOptions{Concurrency: workers, PartSize: 1 << 20}
 	silence := r.silentBehind(until)
