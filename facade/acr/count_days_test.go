@@ -44,7 +44,7 @@ func TestThreeDays(t *testing.T) {
 						_, err := acr.Collect(f.repository().TagNames(f.ctx, nil)) // of the same scope
 						f.mustWork(err)
 					}
-					time.Sleep(pauses[n%len(pauses)]) //nolint:forbidigo // of the bubble
+					time.Sleep(pauses[n%len(pauses)]) // of the bubble
 				}
 				l := f.srv.Ledger()
 				switch sign {

@@ -149,7 +149,7 @@ func hostileProxy(t *testing.T) {
 	t.Cleanup(server.Close)
 	token := w.srv.EntraToken()
 	secrets.learn(entraSecret, token, "")
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestThroughProxy$") //nolint:gosec // ourselves
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestThroughProxy$") // ourselves
 	child.Env = append(os.Environ(), "HTTPS_PROXY="+server.URL, "HTTP_PROXY="+server.URL, "NO_PROXY=", proxyVariable+"="+token)
 	out, err := child.CombinedOutput()
 	if err != nil {
@@ -286,7 +286,7 @@ func smuggledReply(t *testing.T) {
 		_ = l.Close()
 		serving.Wait()
 	})
-	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // a certificate of another test's
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // a certificate of another test's
 	t.Cleanup(tr.CloseIdleConnections)
 	o := &acr.ClientOptions{AllowedHosts: []string{l.Addr().String()}}
 	o.Transport = &http.Client{Transport: tr}

@@ -60,13 +60,13 @@ func (a *attacker) watch(handler http.HandlerFunc) http.HandlerFunc {
 		bad := err != nil
 		for _, key := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Referer"} {
 			if r.Header.Get(key) != "" {
-				secrets.report1("a request at an attacker's listener", "header "+key)
+				secrets.note("a request at an attacker's listener", "header "+key)
 				bad = true
 			}
 		}
 		for _, key := range []string{"access_token", "refresh_token", "password", "client_secret"} {
 			if form.Get(key) != "" {
-				secrets.report1("a request at an attacker's listener", "form field "+key)
+				secrets.note("a request at an attacker's listener", "form field "+key)
 				bad = true
 			}
 		}

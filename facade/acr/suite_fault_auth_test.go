@@ -210,7 +210,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
 				for range 60 {
 					f.mustWork(f.run())
-					time.Sleep(4 * time.Minute) //nolint:forbidigo // of the bubble
+					time.Sleep(4 * time.Minute) // of the bubble
 				}
 				f.atMost(5, "GetAccessToken") // 4 h in lives of 48 min
 				f.srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
@@ -235,7 +235,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
 				for range 60 {
 					f.mustWork(f.run())
-					time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+					time.Sleep(time.Minute) // of the bubble
 				}
 				// An hour in lives of five minutes, renewed at 80 %.
 				f.atMost(16, "GetAccessToken")
@@ -287,6 +287,6 @@ type slowReader struct {
 
 // Read implements io.Reader.
 func (s *slowReader) Read(p []byte) (int, error) {
-	time.Sleep(s.wait) //nolint:forbidigo // of the bubble
+	time.Sleep(s.wait) // of the bubble
 	return s.r.Read(p[:min(len(p), s.most)])
 }

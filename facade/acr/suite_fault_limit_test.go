@@ -39,7 +39,7 @@ func TestFaultsOfLimits(t *testing.T) {
 					switch {
 					case head:
 						f.mustFail(err, acr.ErrMissingAction)
-					case want == acr.ErrDenied:
+					case errors.Is(want, acr.ErrDenied):
 						f.mustFail(err, acr.ErrMissingAction, acr.ErrCatalogRole, acr.ErrNoRole, acr.ErrNotMounted)
 						if f.call.op != "ExchangeEntraToken" && f.call.kind != examineCall {
 							f.mustFail(err, acr.ErrDenied)
@@ -53,7 +53,7 @@ func TestFaultsOfLimits(t *testing.T) {
 					if time.Since(began) > 0 {
 						f.errorf("waited %v", time.Since(began))
 					}
-					if !head && want == acr.ErrFirewall && !strings.Contains(err.Error(), "203.0.113.7") {
+					if !head && errors.Is(want, acr.ErrFirewall) && !strings.Contains(err.Error(), "203.0.113.7") {
 						f.errorf("the address is not in %q", err)
 					}
 				})
@@ -200,7 +200,7 @@ func TestFaultsOfLimits(t *testing.T) {
 				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no answer", Name: addr, IsTimeout: true}}
 			}}
 			t.Cleanup(func() {
-				time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+				time.Sleep(time.Minute) // of the bubble
 				tr.CloseIdleConnections()
 			})
 			for _, base := range []http.RoundTripper{tr, &spy{base: tr, login: w.srv.Host()}} {

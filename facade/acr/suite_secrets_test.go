@@ -120,13 +120,13 @@ func (b *secretBook) look(where, text string, allowed ...func(kind secretKind, o
 	})
 	b.mu.RUnlock()
 	if bad != "" {
-		b.report1(where, string(bad))
+		b.note(where, string(bad))
 	}
 	return bad != ""
 }
 
-// report1 notes a finding, without showing it.
-func (b *secretBook) report1(where, what string) {
+// note keeps a finding, without showing it.
+func (b *secretBook) note(where, what string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.found = append(b.found, what+" in "+where)
@@ -164,7 +164,7 @@ const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-
 func (b *secretBook) lookHard(where, text string) bool {
 	found := b.look(where, text)
 	if suspicious(text) && suspicious(harmless.ReplaceAllString(text, "")) {
-		b.report1(where, "what looks like a token or signature")
+		b.note(where, "what looks like a token or signature")
 		found = true
 	}
 	return found
@@ -183,7 +183,7 @@ func (b *secretBook) lookError(where string, err error) (found bool) {
 			found = b.lookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request)) || found
 			found = b.lookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header)) || found
 		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree itself is walked
+		if many, ok := err.(interface{ Unwrap() []error }); ok { // the tree itself is walked
 			for _, e := range many.Unwrap() {
 				found = b.lookError(where+", behind it", e) || found
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -78,12 +79,7 @@ func (s *spy) judge(req *http.Request, body []byte) {
 	where := "a request to " + req.URL.Host + " (" + req.Method + " " + req.URL.Path + "), "
 	belongs := func(kinds ...secretKind) func(secretKind, string) bool {
 		return func(kind secretKind, origin string) bool {
-			for _, k := range kinds {
-				if kind == k {
-					return kind != linkSecret || origin == req.URL.Host
-				}
-			}
-			return false
+			return slices.Contains(kinds, kind) && (kind != linkSecret || origin == req.URL.Host)
 		}
 	}
 	secrets.look(where+"its URL", req.URL.String(), belongs(linkSecret))
@@ -99,7 +95,7 @@ func (s *spy) judge(req *http.Request, body []byte) {
 	}
 	for _, key := range []string{"Cookie", "Referer"} {
 		if req.Header.Get(key) != "" {
-			secrets.report1(where+"header "+key, "a "+key)
+			secrets.note(where+"header "+key, "a "+key)
 		}
 	}
 	var may []secretKind
