@@ -126,7 +126,7 @@ func (e *Error) readBody(body []byte) {
 		e.Code, e.Message = e.Details[0].Code, e.Details[0].Message
 		return
 	}
-	text := strings.TrimSpace(string(body[:min(len(body), maxPlainText)]))
+	text := strings.TrimSpace(strings.TrimPrefix(string(body[:min(len(body), maxPlainText)]), "\ufeff"))
 	if strings.HasPrefix(text, "<") { // a page of a proxy, or storage's XML: nothing to read in one line
 		text = ""
 	}

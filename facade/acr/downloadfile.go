@@ -109,6 +109,7 @@ func (p *partial) sized(size int64) error {
 // written notes how far the file is written without a gap.
 func (p *partial) written(off int64) {
 	p.state.Offset = off
+	p.saved = min(p.saved, off) // it began anew
 	if off >= p.saved+saveEvery {
 		p.save()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -180,6 +181,47 @@ func TestDownloadPartial(t *testing.T) {
 				}
 				d.kept(tamper, offset)
 			})
+		})
+	}
+}
+
+// TestDownloadPartialOfWrongBytes: what turned out to be wrong is not kept, though the second try failed for another reason.
+func TestDownloadPartialOfWrongBytes(t *testing.T) {
+	t.Parallel()
+	deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
+		for _, size := range []int{247, rangeSize} {
+			d.fill(size)
+			first := d.srv.On("GetBlobContent").Nth(1).FlipByte(7)
+			d.srv.On("GetBlob").Nth(2).Status(http.StatusNotFound)
+			d.failed(d.fetch(), acr.ErrNotFound)
+			if left := d.partial(); first.Hits() != 1 || len(left) > 0 {
+				d.errorf("%q is kept", left)
+			}
+			d.srv.ClearFaults()
+			d.arrives()
+			if err := os.Remove(d.path); err != nil {
+				d.errorf("%v", err)
+			}
+		}
+	})
+}
+
+// TestDownloadPartialIsWhole: a process that was killed before it gave the file its name leaves nothing to fetch.
+func TestDownloadPartialIsWhole(t *testing.T) {
+	t.Parallel()
+	for _, more := range []int{0, 1, 70_000} {
+		deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
+			partial := filepath.Join(d.dir, ".layer."+d.dgst.Encoded()[:12]+".partial")
+			state := fmt.Sprintf(`{"digest":%q,"size":%d,"offset":%d}`, d.dgst, len(d.want)+more, len(d.want)+more)
+			if err := errors.Join(os.WriteFile(partial, append(bytes.Clone(d.want), make([]byte, more)...), 0o600), os.WriteFile(partial+".json", []byte(state), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			d.arrives()
+			if more == 0 {
+				d.atMost(0)
+			} else if d.progress.Restarts != 1 { // what is there is no beginning of the blob
+				d.errorf("%+v", d.progress)
+			}
 		})
 	}
 }

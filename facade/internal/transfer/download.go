@@ -71,10 +71,14 @@ func Download(ctx context.Context, blob Blob, dst io.WriterAt, o *DownloadOption
 			o.Meter.SetDone()
 			return d.size, nil
 		}
-		if try > 0 || !errors.Is(err, ErrDigest) {
+		// A blob without the byte at which an earlier attempt left off is not the one that attempt began.
+		if wrong := errors.Is(err, ErrDigest) || errors.Is(err, ErrSize) && o.PrefixSize > 0; try > 0 || !wrong {
 			return 0, ended(ctx, err)
 		}
 		o.Prefix, o.PrefixSize = nil, 0
+		if o.Written != nil {
+			o.Written(0) // what was written is worth nothing, whatever comes of the second try
+		}
 		o.Meter.restarts.Add(1)
 	}
 }
@@ -94,6 +98,10 @@ func (d *download) run() error {
 	}
 	if err := d.prefix(); err != nil {
 		return err
+	}
+	if d.whole() {
+		d.size = h.n
+		return d.sized()
 	}
 	b := newBody(d.ctx, d.blob, d.Meter, d.size, h.n, Unknown)
 	b.fresh = d.fresh
@@ -188,6 +196,11 @@ func (d *download) slow(b *body) func(int64, time.Duration) bool {
 		n0, t0, window, rate = n, busy, 8*d.Part, slowRate
 		return false
 	}
+}
+
+// whole tells whether an earlier attempt has left all of the blob.
+func (d *download) whole() bool {
+	return d.h.n > 0 && (d.size == Unknown || d.size == d.h.n) && d.h.digest() == d.Digest
 }
 
 // prefix hashes what an earlier attempt has left.
