@@ -73,7 +73,7 @@ func (e *callError) Unwrap() error { return e.err }
 
 // Is matches the name that a verdict of wire has in this package.
 func (e *callError) Is(target error) bool {
-	return target == ErrStalled && errors.Is(e.err, wire.ErrHeaderTimeout) //nolint:errorlint // the sentinel itself is meant
+	return target == ErrStalled && errors.Is(e.err, wire.ErrHeaderTimeout)
 }
 
 // refused makes the *Error of an answer that is no success.

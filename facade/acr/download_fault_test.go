@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,7 +151,7 @@ func TestLinkIsSecret(t *testing.T) {
 		f := fault()
 		r := newClient(t, srv, func(o *acr.ClientOptions) { o.Retry.MaxRetries = -1 }).Repository("a/b")
 		_, err := r.DownloadBlob(t.Context(), dgst, &memory{make([]byte, 1000)}, nil)
-		if err == nil || bytes.Contains([]byte(err.Error()), []byte("sig=")) {
+		if err == nil || strings.Contains(err.Error(), "sig=") {
 			t.Error(strconv.Itoa(i), err)
 		}
 		f.Remove()

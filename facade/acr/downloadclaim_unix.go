@@ -23,7 +23,7 @@ func claim(name string) (*os.File, error) {
 			_ = f.Close()
 			return nil, err //nolint:nilnil // as above
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		if free := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil; !free {
 			_ = f.Close()
 			return nil, nil //nolint:nilnil // as above
 		}

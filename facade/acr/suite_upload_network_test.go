@@ -105,7 +105,7 @@ func testGoAway(t *testing.T) {
 		certified := httptest.NewTLSServer(nil)
 		certified.Close()
 		g := &goAway{certificate: certified.TLS.Certificates[0]}
-		base := w.srv.HTTPClient().Transport.(*http.Transport) //nolint:errcheck // it is one
+		base := w.srv.HTTPClient().Transport.(*http.Transport)
 		base.TLSClientConfig.RootCAs = base.TLSClientConfig.RootCAs.Clone()
 		base.TLSClientConfig.RootCAs.AddCert(certified.Certificate())
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -160,8 +160,8 @@ func testMovingName(t *testing.T) {
 			u.fixture = &fixture{world: &world{t: t, srv: first, way: "moving name"}, ctx: t.Context(), name: "push/here", call: call{method: "UploadBlob of a " + how}}
 			u.fill(rowSize)
 
-			base := first.HTTPClient().Transport.(*http.Transport) //nolint:errcheck // it is one
-			base.DisableKeepAlives = true                          // each request asks for the address anew
+			base := first.HTTPClient().Transport.(*http.Transport)
+			base.DisableKeepAlives = true // each request asks for the address anew
 			direct := base.DialContext
 			var uploading, dialled atomic.Int64
 			base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -241,14 +241,14 @@ func testOtherSource(t *testing.T) {
 		uploads(t, []string{asFile}, func(u *upload) {
 			u.note = name
 			during(u, func() {
-				if err := change(u.source.(*os.File)); err != nil { //nolint:errcheck // it is one
+				if err := change(u.source.(*os.File)); err != nil {
 					u.errorf("%v", err)
 				}
 			})
 		})
 	}
 	uploads(t, []string{asReader}, func(u *upload) { // between two attempts: the digest is of what was read first
-		r := u.open().(*closableAt) //nolint:errcheck // it is one
+		r := u.open().(*closableAt)
 		source := &turncoat{ReadSeeker: r, ReaderAt: r}
 		u.source = source
 		u.srv.On("UploadChunk").Nth(3).Do(func(http.ResponseWriter, *http.Request, http.Handler) {
@@ -284,10 +284,10 @@ func failing(u *upload, n int64, err error) io.Reader {
 	whole := u.open()
 	switch u.how {
 	case asReader:
-		r := whole.(*closableAt) //nolint:errcheck // it is one
+		r := whole.(*closableAt)
 		return &failingAt{ReadSeeker: r, at: r, end: rowLead + n, err: err}
 	case asSeeker:
-		s := whole.(*closableSeeker) //nolint:errcheck // it is one
+		s := whole.(*closableSeeker)
 		return &failingSeeker{Seeker: s.Seeker, r: s.Reader, end: rowLead + n, err: err}
 	}
 	return io.MultiReader(io.LimitReader(whole, n), iotest.ErrReader(err))

@@ -35,7 +35,6 @@ const (
 var (
 	everySource    = []string{asFile, asReader, asSeeker, asStream, asSpool, asWriter}
 	readAgain      = []string{asFile, asReader, asSeeker, asSpool} // survive the loss of a session
-	readOnce       = []string{asStream, asWriter}
 	readerSources  = []string{asFile, asReader, asSeeker, asStream, asSpool}
 	onePerKind     = []string{asFile, asStream, asSpool}
 	uploadRequests = []string{"StartUpload", "UploadChunk", "CompleteUpload", "GetUploadStatus", "CancelUpload", "HeadBlob"}

@@ -23,7 +23,7 @@ var bigUpload = flag.Int64("upload.big", 0, "MiB of the sparse source of TestUpl
 
 // TestUploadBig uploads a sparse file, and the same as a stream, from a process of its own. Its memory must stay under 64 MiB for the file;
 // for the stream, of which three chunks are held, what the upload adds to it must.
-func TestUploadBig(t *testing.T) {
+func TestUploadBig(t *testing.T) { //nolint:paralleltest // it measures memory
 	if *bigUpload == 0 {
 		t.Skip("takes long: -upload.big=6144 uploads 6 GiB")
 	}

@@ -36,7 +36,7 @@ type childOrder struct {
 }
 
 // TestUploadChild is the process of its own; in a common run it is nothing.
-func TestUploadChild(t *testing.T) {
+func TestUploadChild(t *testing.T) { //nolint:paralleltest // it is alone in its process
 	text := os.Getenv(childVariable)
 	if text == "" {
 		return

@@ -1,7 +1,7 @@
 package acr
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 
@@ -64,7 +64,7 @@ func (o *UploadOptions) check() error {
 		}
 	}
 	if o.Size < 0 || o.ChunkSize < 0 {
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: fmt.Sprint(min(o.Size, o.ChunkSize)), Reason: "a size must not be negative"}
+		return &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.FormatInt(min(o.Size, o.ChunkSize), 10), Reason: "a size must not be negative"}
 	}
 	for _, from := range o.MountFrom {
 		if err := checkName(from); err != nil {

@@ -248,7 +248,7 @@ const anyUpload = "-"
 
 // contentRange is the chunk in ACR's form: no unit, no size.
 func contentRange(c transfer.Chunk) *gen.ChunkRange {
-	return new(gen.ChunkRange(fmt.Sprintf("%d-%d", c.Offset, c.Offset+c.Size-1)))
+	return new(fmt.Sprintf("%d-%d", c.Offset, c.Offset+c.Size-1))
 }
 
 // noContentType takes the header off a request without a body.

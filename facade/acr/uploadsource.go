@@ -115,7 +115,7 @@ func (a *seekAt) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	n, err := io.ReadFull(a.r, p)
-	if err == io.ErrUnexpectedEOF { //nolint:errorlint // of io.ReadFull itself
+	if err == io.ErrUnexpectedEOF {
 		err = io.EOF
 	}
 	return n, err

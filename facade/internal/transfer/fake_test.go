@@ -58,7 +58,6 @@ type registry struct {
 	blobs    map[digest.Digest][]byte
 	next     int
 	got      int64 // bytes that came in bodies
-	reading  int   // bodies being read
 }
 
 type upload struct {
