@@ -1,14 +1,19 @@
 package acr_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -23,6 +28,7 @@ func TestSuiteUploadReply(t *testing.T) {
 		for _, how := range onePerKind {
 			synctest.Test(t, func(t *testing.T) { testEarlyReplies(t, how) })
 		}
+		uploads(t, everySource, testLateReader)
 	})
 	row(t, "F30 every form of Location", survived, testLocationForms)
 	row(t, "F31 no Location", cleanError, func(t *testing.T) {
@@ -109,7 +115,7 @@ func testEarlyReplies(t *testing.T, how string) {
 		var fault *acrtest.Fault
 		switch script := u.srv.On("UploadChunk").First(1 + n%2); n % 8 {
 		case 0:
-			fault = script.Status(401).Header("WWW-Authenticate", `Bearer realm="`+u.srv.Endpoint()+`/oauth2/token",service="`+u.srv.Host()+`",error="invalid_token"`).Early()
+			fault = u.srv.On("UploadChunk").Do(u.refuseAndReadOn)
 		case 1:
 			fault = u.srv.On("UploadChunk").Status(413).Early()
 			u.client = u.newClient() // it learns
@@ -133,6 +139,85 @@ func testEarlyReplies(t *testing.T, how string) {
 	u.nothingOpen()
 	if early < times {
 		u.errorf("only %d early replies", early)
+	}
+}
+
+// refuseAndReadOn refuses a credential before it has read the body, and reads the rest of that a little later, when the repetition and the
+// chunks after it have been sent over other connections.
+func (u *upload) refuseAndReadOn(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	rc := http.NewResponseController(w)
+	if err := rc.EnableFullDuplex(); err != nil {
+		u.errorf("%v", err)
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="`+u.srv.Endpoint()+`/oauth2/token",service="`+u.srv.Host()+`",error="invalid_token"`)
+	const refusal = `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(refusal))) // without a body net/http would wait for the request to be written
+	w.WriteHeader(http.StatusUnauthorized)
+	_, _ = io.WriteString(w, refusal) // the client may be gone
+	_ = rc.Flush()
+	time.Sleep(20 * time.Millisecond) // of the bubble's time
+	_, _ = io.Copy(io.Discard, r.Body)
+}
+
+// lateReader is a transport that, as http.RoundTripper allows, gives the reply while it still reads the request's body. It refuses the
+// credential of some chunks, so that the next ones are sent at once, and looks whether what it goes on to read is what was to be sent.
+type lateReader struct {
+	base http.RoundTripper
+	want []byte
+	n    atomic.Int64
+	late atomic.Int64 // bodies that were closed before they were read
+	torn atomic.Int64 // pieces that were other bytes
+	all  sync.WaitGroup
+}
+
+func (l *lateReader) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPatch || l.n.Add(1)%2 == 0 {
+		return l.base.RoundTrip(r)
+	}
+	var first int64
+	if _, err := fmt.Sscanf(r.Header.Get("Content-Range"), "%d-", &first); err != nil {
+		return nil, err
+	}
+	body, piece := r.Body, make([]byte, 1000)
+	n, err := body.Read(piece)
+	l.all.Go(func() {
+		defer body.Close()
+		for at := first; ; n, err = body.Read(piece) {
+			time.Sleep(time.Millisecond) // of the bubble's time
+			if !bytes.Equal(piece[:n], l.want[at:at+int64(n)]) {
+				l.torn.Add(1)
+			}
+			if at += int64(n); err != nil {
+				if at < first+r.ContentLength {
+					l.late.Add(1)
+				}
+				return
+			}
+		}
+	})
+	resp := refusal(http.StatusUnauthorized, "UNAUTHORIZED", "authentication required", "X-Acrtest-Fault", "late reader",
+		"WWW-Authenticate", `Bearer realm="https://`+r.URL.Host+`/oauth2/token",service="`+r.URL.Host+`",error="invalid_token"`)
+	resp.Request = r
+	return resp, nil
+}
+
+// CloseIdleConnections closes those of the base.
+func (l *lateReader) CloseIdleConnections() {
+	if base, ok := l.base.(*http.Transport); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+func testLateReader(u *upload) {
+	u.fill(9*rowChunk + 5)
+	l := &lateReader{base: u.srv.HTTPClient().Transport, want: u.want}
+	u.use(l)
+	u.client = u.newClient()
+	u.arrives()
+	l.all.Wait()
+	if l.torn.Load() > 0 || l.n.Load() < 10 {
+		u.errorf("of %d bodies pieces were torn %d times, %d were closed early", l.n.Load(), l.torn.Load(), l.late.Load())
 	}
 }
 
