@@ -46,11 +46,7 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 	}
 	l := list[DeletedManifest]{client: r.client, op: opListDeletedManifests, name: r.name, decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListDeletedManifestsParams{}
-	params.N, params.Last, l.refuse = listQuery(opts.PageSize, opts.After)
-	var err error
-	if params.Orderby, err = opts.Order.query(); err != nil {
-		l.refuse = err
-	}
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if r.err != nil {
 		l.refuse = r.err
 	}

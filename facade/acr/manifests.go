@@ -23,11 +23,7 @@ func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) 
 	}
 	l := list[ManifestProperties]{client: r.client, op: opListManifests, name: r.name, decode: decodeManifests, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListManifestsParams{APIVersion: apiVersion()}
-	params.N, params.Last, l.refuse = listQuery(opts.PageSize, opts.After)
-	var err error
-	if params.Orderby, err = opts.Order.query(); err != nil {
-		l.refuse = err
-	}
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if r.err != nil {
 		l.refuse = r.err
 	}

@@ -24,6 +24,16 @@ func (o Order) query() (*gen.OrderBy, error) {
 	}
 }
 
+// orderedQuery is what the options of a list that has an order say in a request; of two bad ones the order is named.
+func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.LastItem, by *gen.OrderBy, err error) {
+	n, last, err = listQuery(size, key)
+	by, bad := o.query()
+	if bad != nil {
+		err = bad
+	}
+	return n, last, by, err
+}
+
 // keep is the query that links have to hold for a list to stay in order.
 func (o Order) keep(values map[string][]string) map[string][]string {
 	if o != OrderByDefault {

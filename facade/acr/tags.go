@@ -28,11 +28,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 	}
 	l := list[TagProperties]{client: r.client, op: opListTags, name: r.name, decode: decodeTags, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListTagsParams{APIVersion: apiVersion()}
-	params.N, params.Last, l.refuse = listQuery(opts.PageSize, opts.After)
-	var err error
-	if params.Orderby, err = opts.Order.query(); err != nil {
-		l.refuse = err
-	}
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if opts.Digest != "" {
 		if err := checkDigest(opts.Digest); err != nil {
 			l.refuse = err
