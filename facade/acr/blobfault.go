@@ -10,7 +10,8 @@ import (
 
 // Verdicts on transfers of blobs.
 var (
-	// ErrUploadLost: the registry no longer knows the upload, and what was sent cannot be sent again. The text says how far it had got.
+	// ErrUploadLost: the registry no longer knows the upload, and what was sent cannot be sent again; or five requests in a row brought
+	// no byte further. The text says how far it had got; the error unwraps to what the last request failed with.
 	ErrUploadLost = transfer.ErrLost
 	// ErrSourceChanged: the source of an upload was changed while it was being read.
 	ErrSourceChanged = transfer.ErrChanged

@@ -19,8 +19,8 @@ const cheapUpload = 1 << 20
 // is sent from where it lies and survives the loss of an upload session; it is left at its end on success and where it was otherwise.
 // Any other reader is read ahead into three buffers of a chunk. A small blob costs one request, a large one two and one for each chunk.
 //
-// Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), ErrDigestMismatch,
-// ErrSizeMismatch, ErrSourceChanged, *Error. When it fails, the upload is cancelled at the registry, unless Checkpoint is set.
+// Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), or when five requests
+// in a row brought no byte further; ErrDigestMismatch, ErrSizeMismatch, ErrSourceChanged, *Error. When it fails, the upload is cancelled at the registry, unless Checkpoint is set.
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
 	var o UploadOptions
 	if opts != nil {
@@ -133,21 +133,11 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 	if err != nil {
 		return res, err
 	}
-	defer func() { w.Abort(ctx, err != nil && o.Checkpoint != nil && resumable(err)) }()
+	defer func() { w.Abort(ctx, err != nil && o.Checkpoint != nil && transfer.Resumable(err)) }()
 	if err = w.ReadStream(r); err != nil {
 		return res, err
 	}
 	return w.Commit()
-}
-
-// resumable tells whether a checkpoint may be of use after the error.
-func resumable(err error) bool {
-	for _, final := range []error{transfer.ErrDigest, transfer.ErrSize, transfer.ErrChanged, transfer.ErrLost} {
-		if errors.Is(err, final) {
-			return false
-		}
-	}
-	return true
 }
 
 // checkpoint is the public form.

@@ -35,7 +35,7 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 // The verdicts of this package.
 var (
-	// ErrLost: the upload session is lost, and with it what was sent.
+	// ErrLost: the upload session is lost, and with it what was sent, or nothing gets through to it any more.
 	ErrLost = errors.New("upload lost")
 	// ErrDigest: content is not what its digest says.
 	ErrDigest = errors.New("digest mismatch")
@@ -57,6 +57,7 @@ type LostError struct {
 	Restarts int   // how many times it was begun again before
 	Reason   string
 	Err      error // what the last request failed with; may be nil
+	Open     bool  // the registry may know the session still: a checkpoint can be gone on with
 }
 
 func (e *LostError) Error() string {
@@ -73,6 +74,14 @@ func (e *LostError) Unwrap() []error {
 		return []error{ErrLost}
 	}
 	return []error{ErrLost, e.Err}
+}
+
+// Resumable tells whether an upload that failed with err can be gone on with from a checkpoint.
+func Resumable(err error) bool {
+	if lost, ok := errors.AsType[*LostError](err); ok {
+		return lost.Open
+	}
+	return !errors.Is(err, ErrDigest) && !errors.Is(err, ErrSize) && !errors.Is(err, ErrChanged) && !errors.Is(err, ErrLost)
 }
 
 // classify returns the fault in err. The end of ctx is final whatever it made the request fail with.

@@ -29,7 +29,7 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	src = guarded
 	u := newUploader(s, o, DefaultChunk)
 	defer func() {
-		if err != nil && !(o.Acked != nil && resumable(err)) {
+		if err != nil && !(o.Acked != nil && Resumable(err)) {
 			u.cancel(ctx)
 		}
 		err = ended(ctx, err)
@@ -57,11 +57,6 @@ func (g *guardedSource) ReadAt(p []byte, off int64) (n int, err error) {
 		return 0, crashed
 	}
 	return n, err
-}
-
-// resumable tells whether a failed upload can be gone on with from a checkpoint.
-func resumable(err error) bool {
-	return !errors.Is(err, ErrDigest) && !errors.Is(err, ErrSize) && !errors.Is(err, ErrChanged) && !errors.Is(err, ErrLost)
 }
 
 // fileUpload uploads a source that can be read again.

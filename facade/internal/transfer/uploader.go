@@ -208,7 +208,7 @@ func (u *uploader) recover(ctx context.Context, err error, n, low int64) error {
 				return errGone // its counting and ours do not agree
 			}
 			if err := u.patience.wait(ctx, f); err != nil {
-				return err
+				return u.givenUp(ctx, err, f)
 			}
 			if u.grow = false; u.patience.tries > 1 && u.chunk > patientChunk && u.chunk/2 >= u.least {
 				u.chunk /= 2
@@ -247,6 +247,14 @@ func (u *uploader) settle(s State, low int64) error {
 // lost describes a session that is gone and cannot be begun again.
 func (u *uploader) lost(reason string) error {
 	return &LostError{Offset: u.acked, Restarts: u.restarts, Reason: reason, Err: u.last}
+}
+
+// givenUp describes an upload that gets no further although its session may be there still. err is what waiting to repeat f came to.
+func (u *uploader) givenUp(ctx context.Context, err error, f *Fault) error {
+	if ctx.Err() != nil || f.After > maxAfter {
+		return err
+	}
+	return &LostError{Offset: u.acked, Restarts: u.restarts, Reason: fmt.Sprintf("no progress in %d tries", u.patience.tries), Err: f.Err, Open: true}
 }
 
 // restart counts a new beginning, or says why there is none.
