@@ -79,10 +79,10 @@ func (r *Repository) checkBlob(dgst digest.Digest) error {
 }
 
 // headBlob returns the size of a blob.
-func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest) (int64, error) {
+func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...string) (int64, error) {
 	resp, err := r.do(ctx, opHeadBlob, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.HeadBlob(ctx, r.name, dgst)
-	})
+	}, extra...)
 	if err != nil {
 		return 0, err
 	}

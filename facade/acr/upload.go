@@ -89,7 +89,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	}
 	if mounted {
 		if size == transfer.Unknown {
-			if size, err = s.r.headBlob(s.pin.with(ctx), o.Digest); err != nil {
+			if size, err = s.head(ctx, o.Digest); err != nil {
 				return transfer.Unknown, err
 			}
 		}
@@ -100,7 +100,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	if size != transfer.Unknown && size <= cheapUpload {
 		return transfer.Unknown, nil
 	}
-	there, err := s.r.headBlob(s.pin.with(ctx), o.Digest)
+	there, err := s.head(ctx, o.Digest)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return transfer.Unknown, nil

@@ -236,11 +236,16 @@ func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from stri
 
 // stat returns the size of a blob.
 func (s *uploadSession) stat(ctx context.Context, dgst digest.Digest) (int64, error) {
-	size, err := s.r.headBlob(s.pin.with(ctx), dgst)
+	size, err := s.head(ctx, dgst)
 	if err != nil {
 		return 0, uploadFault(err, true)
 	}
 	return size, nil
+}
+
+// head asks for the size of a blob with the token that the upload has or is going to need, so that the question costs no token of its own.
+func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, error) {
+	return s.r.headBlob(s.pin.with(ctx), dgst, scopePullPush(s.r.name)...)
 }
 
 // anyUpload stands in the place of an upload's id where the location replaces the whole URL.

@@ -7,12 +7,12 @@ import (
 )
 
 // ahead reads a source a little ahead of the requests that send it, hashes what it reads, and gives it to them from memory: time is
-// that of hashing or of sending, whichever is longer, and each byte is read from the source once. What is sent once more, or by several
-// at once, is read from the source again. It is an io.ReaderAt.
+// that of reading and hashing or of sending, whichever is longer, and each byte is read from the source once. What is sent once more, or
+// by several at once, is read from the source again. It is an io.ReaderAt.
 type ahead struct {
 	src  io.ReaderAt
 	size int64
-	h    *hasher
+	h    *hasher // nil: nothing is hashed
 
 	mu    sync.Mutex
 	moved sync.Cond // any of the fields below has changed
@@ -37,11 +37,11 @@ type mark struct {
 	state []byte
 }
 
-// newAhead starts to read src; h may have hashed a part of it before, which is left out. close must be called.
-func newAhead(src io.ReaderAt, size int64, h *hasher, t Tuning, marking bool) *ahead {
-	n := min(t.Ahead, max((size-h.n)/t.Piece+1, 1)*t.Piece)
-	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: h.n, next: h.n, want: h.n, piece: t.Piece}
-	if marking {
+// newAhead starts to read src from the given offset on, which is how much of it h has hashed where there is one. close must be called.
+func newAhead(src io.ReaderAt, from, size int64, h *hasher, t Tuning, marking bool) *ahead {
+	n := min(t.Ahead, max((size-from)/t.Piece+1, 1)*t.Piece)
+	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: from, next: from, want: from, piece: t.Piece}
+	if marking && h != nil {
 		a.markDist = t.Mark
 	}
 	a.moved.L = &a.mu
@@ -67,7 +67,9 @@ func (a *ahead) run() {
 			break
 		}
 		err = nil
-		_, _ = a.h.Write(b) // a hash never fails
+		if a.h != nil {
+			_, _ = a.h.Write(b) // a hash never fails
+		}
 		at += n
 		a.mu.Lock()
 		a.next = at

@@ -65,7 +65,8 @@ type fileUpload struct {
 	src    io.ReaderAt
 	size   int64
 	digest digest.Digest // once it is known
-	ahead  *ahead        // nil where nothing is hashed
+	ahead  *ahead
+	hashed bool // by ahead; otherwise the registry is left to check the digest
 }
 
 // small hashes first, so that the blob can go with the request that opens or the one that commits the upload.
@@ -158,16 +159,21 @@ func (u *uploader) again(ctx context.Context, err error) error {
 	return err
 }
 
-// large sends chunk after chunk, hashing beside it.
+// large sends chunk after chunk, reading and hashing beside it.
 func (f *fileUpload) large(ctx context.Context) (Result, error) {
-	if !f.Trust || f.digest == "" {
-		h, err := newHasher(f.hashing(), f.Meter, f.Resume)
-		if err != nil {
+	var h *hasher
+	from := int64(0)
+	if f.hashed = !f.Trust || f.digest == ""; f.hashed {
+		var err error
+		if h, err = newHasher(f.hashing(), f.Meter, f.Resume); err != nil {
 			return Result{}, err
 		}
-		f.ahead = newAhead(f.src, f.size, h, f.tune, f.Acked != nil)
-		defer f.ahead.close()
+		from = h.n
+	} else if f.Resume != nil {
+		from = f.Resume.Offset
 	}
+	f.ahead = newAhead(f.src, from, f.size, h, f.tune, f.Acked != nil)
+	defer f.ahead.close()
 	f.acks = f.acknowledged
 	for first := true; ; first = false {
 		if err := f.enterOrBegin(ctx, first); err != nil {
@@ -200,17 +206,13 @@ func (f *fileUpload) enterOrBegin(ctx context.Context, first bool) error {
 
 // session uploads everything in one session.
 func (f *fileUpload) session(ctx context.Context) error {
-	data := f.src
-	if f.ahead != nil {
-		data = f.ahead
-	}
 	for f.size-f.acked > 0 && !f.tail() {
 		n := min(f.uploader.size(), f.size-f.acked)
-		if err := f.send(ctx, data, 0, f.acked+n); err != nil {
+		if err := f.send(ctx, f.ahead, 0, f.acked+n); err != nil {
 			return err
 		}
 	}
-	if f.ahead != nil {
+	if f.hashed {
 		if err := f.ahead.wait(); err != nil {
 			return sourceError(err)
 		}
@@ -223,7 +225,7 @@ func (f *fileUpload) session(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.commit(ctx, f.digest, data, 0, f.size, !f.Limits.noTail.Load())
+	return f.commit(ctx, f.digest, f.ahead, 0, f.size, !f.Limits.noTail.Load())
 }
 
 // tail tells whether the rest can go with the commit at once: it fits one request, and its hash is there or about to be.
@@ -232,10 +234,7 @@ func (f *fileUpload) tail() bool {
 	if f.Limits.noTail.Load() || rest > f.uploader.size() {
 		return false
 	}
-	if f.ahead == nil {
-		return true
-	}
-	return rest <= f.tune.Ahead // so far the hash is ahead of the sending
+	return !f.hashed || rest <= f.tune.Ahead // so far the hash is ahead of the sending
 }
 
 // hashing is the algorithm to hash with.
@@ -261,7 +260,7 @@ func (f *fileUpload) acknowledged() {
 		return
 	}
 	cp := Checkpoint{Location: f.location, Offset: f.acked}
-	if f.ahead != nil {
+	if f.hashed {
 		m, ok := f.ahead.mark(f.acked)
 		if !ok {
 			return
