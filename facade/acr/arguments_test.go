@@ -38,7 +38,7 @@ func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, manifests := acr.Collect(r.Manifests(ctx, nil))
 	_, get := r.GetManifest(ctx, "v1")
 	_, head := r.HeadManifest(ctx, "v1")
-	_, wait := r.WaitForTag(ctx, "v1", "")
+	_, wait := r.WaitForTag(ctx, "v1", "", nil)
 	_, put := r.PutManifest(ctx, "v1", []byte(imageManifest), nil)
 	_, tag := r.Tag(ctx, "v1", "v2", nil)
 	_, referrers := acr.Collect(r.Referrers(ctx, goodDigest, nil))

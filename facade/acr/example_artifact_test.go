@@ -250,7 +250,7 @@ func ExampleRepository_WaitForTag() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	there, err := repository.WaitForTag(ctx, "stable", pushed.Digest)
+	there, err := repository.WaitForTag(ctx, "stable", pushed.Digest, nil)
 	fmt.Println(there.Digest == pushed.Digest, err)
 	// Output: true <nil>
 }

@@ -36,6 +36,8 @@ var (
 	ErrManifestMalformed = errors.New("malformed manifest")
 	// ErrTagExists: PutManifestOptions.IfAbsent found the tag taken by another manifest.
 	ErrTagExists = errors.New("tag exists")
+	// ErrWaitTimeout: what WaitForTag waited for did not come in time.
+	ErrWaitTimeout = errors.New("given up")
 	// ErrMalformedReply: a reply is not the document it has to be, or not an answer to what was asked.
 	ErrMalformedReply = errors.New("malformed reply")
 	// ErrListEndless: a list went in circles or passed its limit of pages.

@@ -24,6 +24,7 @@ func TestWaitForTag(t *testing.T) {
 		r.ContentLength = 7
 		return r
 	}
+	hangs := func() *http.Response { return nil }
 	for name, test := range map[string]struct {
 		answers []func() *http.Response // the last one repeats
 		digest  digest.Digest
@@ -31,22 +32,43 @@ func TestWaitForTag(t *testing.T) {
 		refused bool // with an *acr.Error
 		text    string
 		took    time.Duration
+		patient bool          // no deadline in the context
+		timeout time.Duration // WaitForTagOptions
 	}{
 		"there":         {answers: []func() *http.Response{func() *http.Response { return on(want) }}},
 		"comes":         {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }, func() *http.Response { return on(goodDigest) }, func() *http.Response { return on(want) }}, digest: want, took: 750 * time.Millisecond},
 		"never comes":   {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
 		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(goodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(goodDigest), took: time.Minute},
 		"not permitted": {answers: []func() *http.Response{func() *http.Response { return answer(403, "") }}, refused: true},
+		"no time":       {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "given up after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
+		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(goodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is on " + string(goodDigest), took: time.Second},
+		"longer time":   {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
+		"hangs":         {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is not there", took: time.Second},
+		"negative":      {answers: []func() *http.Response{func() *http.Response { return on(want) }}, timeout: -time.Second, want: acr.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
+				ctx := t.Context()
+				if !test.patient {
+					minute, cancel := context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+					ctx = minute
+				}
+				var opts *acr.WaitForTagOptions
+				if test.timeout != 0 {
+					opts = &acr.WaitForTagOptions{Timeout: test.timeout}
+				}
 				s := &scripted{}
-				s.answer = func(*http.Request) *http.Response { return test.answers[min(len(s.sent), len(test.answers))-1]() }
+				s.answer = func(r *http.Request) *http.Response {
+					resp := test.answers[min(len(s.sent), len(test.answers))-1]()
+					if resp == nil {
+						<-r.Context().Done()
+					}
+					return resp
+				}
 				start := time.Now()
-				d, err := s.client(t).Repository("a/b").WaitForTag(ctx, "v1", test.digest)
+				d, err := s.client(t).Repository("a/b").WaitForTag(ctx, "v1", test.digest, opts)
 				if test.refused {
 					if _, ok := errors.AsType[*acr.Error](err); !ok {
 						t.Error(err)
