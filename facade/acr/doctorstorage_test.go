@@ -1,0 +1,46 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// sickStorage is what may be wrong with the way to the blobs.
+var sickStorage = []sick{
+	{
+		id: "storage cannot be reached", options: onApp, step: acr.DoctorStorage, says: []string{"localhost:", "no route to host", "firewall"},
+		want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
+		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
+			hc := srv.HTTPClient()
+			tr, _ := hc.Transport.(*http.Transport)
+			next := tr.DialContext
+			tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if address == srv.StorageHost() {
+					return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("no route to host")}
+				}
+				return next(ctx, network, address)
+			}
+			return newClientVia(t, srv, hc)
+		},
+	},
+	{
+		id: "storage refuses the link", options: onApp, script: func(s *acrtest.Server) { s.On("GetBlobContent").Always().Status(http.StatusForbidden) },
+		step: acr.DoctorStorage, says: []string{"answers 403"}, want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
+	},
+	{
+		id: "the registry serves blobs itself", server: []acrtest.Option{acrtest.WithInlineBlobs()}, options: onApp, step: acr.DoctorStorage, says: []string{"from the registry itself"},
+	},
+	{
+		id: "an index", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "index"}, step: acr.DoctorStorage, says: []string{"blobs come from localhost:"},
+	},
+	{
+		id: "no such tag", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "missing"}, step: acr.DoctorStorage, cause: acr.ErrManifestUnknown,
+		want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
+	},
+}
