@@ -62,13 +62,14 @@ var (
 	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
 	broadcast   = netip.MustParseAddr("255.255.255.255")
 	nat64       = netip.MustParsePrefix("64:ff9b::/96")
+	compatible  = netip.MustParsePrefix("::/96")
 	sixToFour   = netip.MustParsePrefix("2002::/16")
 )
 
 // forbidden says whether no blob is ever to be fetched from the address. Private addresses are not forbidden: Private Link uses them.
 func forbidden(addr netip.Addr, loopback bool) bool {
 	addr = addr.WithZone("").Unmap()
-	if b := addr.As16(); nat64.Contains(addr) {
+	if b := addr.As16(); nat64.Contains(addr) || compatible.Contains(addr) && addr != netip.IPv6Loopback() {
 		addr = netip.AddrFrom4([4]byte(b[12:16])) // an IPv4 address in disguise
 	} else if sixToFour.Contains(addr) {
 		addr = netip.AddrFrom4([4]byte(b[2:6]))

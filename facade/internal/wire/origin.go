@@ -16,7 +16,7 @@ type Origin struct{ Scheme, Host, Port string }
 
 // OriginOf returns the origin of an absolute URL.
 func OriginOf(u *url.URL) Origin {
-	o := Origin{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Hostname()), Port: u.Port()}
+	o := Origin{Scheme: strings.ToLower(u.Scheme), Host: lowerASCII(u.Hostname()), Port: u.Port()}
 	if n, err := strconv.ParseUint(o.Port, 10, 16); err == nil {
 		o.Port = strconv.FormatUint(n, 10) // "0443" dials 443
 	}
@@ -29,6 +29,16 @@ func OriginOf(u *url.URL) Origin {
 		}
 	}
 	return o
+}
+
+// lowerASCII lowers A to Z alone. strings.ToLower makes an "i" of U+0130 and a "k" of U+212A, and the names of two hosts equal that DNS tells apart.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // String returns the origin as a URL, without the default port.
@@ -79,7 +89,7 @@ type Verdict struct {
 	Credential bool
 }
 
-// Decide is the one origin rule. It returns how the move may be made, or a [*Refusal].
+// Decide is the one origin rule. It returns how the move may be made, or a [*Refusal]. Hosts are addresses or names in ASCII: no registry and no storage has another.
 //
 //	call    | own request, Location, Link | redirect
 //	token   | login origin only           | never
@@ -98,6 +108,10 @@ func Decide(m Move) (Verdict, error) {
 		return Verdict{}, refuse(ErrForeignOrigin, "URL with user information to "+to.Host)
 	}
 	origin := OriginOf(to)
+	if !validHost(strings.TrimSuffix(origin.Host, ".")) {
+		// Empty (a dialer takes it for this machine), or with characters that a resolver makes others of (url.Parse has undone their percent-encoding).
+		return Verdict{}, refuse(kindOf(m.Step), "URL without a proper host name")
+	}
 	if m.Step != StepRedirect {
 		if origin != m.Login {
 			return Verdict{}, refuse(ErrForeignOrigin, origin.String()+" is not "+m.Login.String())

@@ -90,6 +90,10 @@ func TestDecide(t *testing.T) {
 		{"A08 blob to loopback, mapped", blob, redir, get, 0, false, false, "https://[::ffff:127.0.0.1]/", address},
 		{"A08 blob to metadata, NAT64", blob, redir, get, 0, false, false, "https://[64:ff9b::a9fe:a9fe]/", address},
 		{"A08 blob to metadata, 6to4", blob, redir, get, 0, false, false, "https://[2002:a83f:8110::1]/", address},
+		{"A08 blob to metadata, compatible", blob, redir, get, 0, false, false, "https://[::169.254.169.254]/", address},
+		{"A08 blob to loopback, zone", blob, redir, get, 0, false, false, "https://[::1%25lo]/", redirect},
+		{"A08 blob to loopback, full-width", blob, redir, get, 0, false, false, "https://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.%EF%BC%91/", redirect},
+		{"A08 blob to this machine, no host", blob, redir, get, 0, false, false, "https://:443/", redirect},
 		{"A08 blob to unspecified", blob, redir, get, 0, false, false, "https://0.0.0.0/", address},
 		{"A08 blob to this network", blob, redir, get, 0, false, false, "https://0.1.2.3/", address},
 		{"A08 blob to multicast", blob, redir, get, 0, false, false, "https://224.0.0.1/", address},
@@ -112,6 +116,10 @@ func TestDecide(t *testing.T) {
 		{"Link at home", api, follow, get, 0, false, false, same, signed},
 		{"A17 user information, own host", api, follow, get, 0, false, false, "https://evil@reg.azurecr.io/x", foreign},
 		{"A17 user information, other host", blob, redir, get, 0, false, false, "https://reg.azurecr.io@evil.com/x", foreign},
+		{"A11 Location to a name that folds to our own", upload, follow, patch, 0, false, false, "https://reg.azurecr.%C4%B0o/x", foreign},
+		{"A15 Link to a name that folds to our own", api, follow, get, 0, false, false, "https://reg.azurecr.%C4%B0o/x", foreign},
+		{"a trailing dot is another host", api, follow, get, 0, false, false, "https://reg.azurecr.io./x", foreign},
+		{"blob to storage, trailing dot", blob, redir, get, 0, false, false, "https://acct.blob.core.windows.net./x", bare},
 		{"no host", api, follow, get, 0, false, false, "https:///x", foreign},
 		{"no host in a redirect", blob, redir, get, 0, false, false, "/x", redirect},
 	} {
@@ -157,6 +165,26 @@ func TestLoopbackStorageNeedsLoopbackLogin(t *testing.T) {
 		m.To = parse(t, "https://169.254.169.254/")
 		if _, err := wire.Decide(m); !errors.Is(err, wire.ErrForbiddenAddress) {
 			t.Errorf("metadata address: %v", err)
+		}
+	}
+}
+
+// Two names that Unicode's case folding makes one are two hosts for DNS: "i" and U+0130, "k" and U+212A.
+func TestOriginsFoldASCIIAlone(t *testing.T) {
+	t.Parallel()
+	for own, other := range map[string]string{
+		"https://registry.example.com": "https://reg%C4%B0stry.example.com",
+		"https://k.example.com":        "https://%E2%84%AA.example.com",
+	} {
+		login := parse(t, own)
+		if wire.OriginOf(login) == wire.OriginOf(parse(t, other)) {
+			t.Errorf("%s has the origin of %s", other, own)
+		}
+		if u, err := wire.CheckUploadURL(other+"/v2/a/blobs/uploads/u?_state=s", login, "a"); !errors.Is(err, wire.ErrForeignOrigin) {
+			t.Errorf("an upload at %v, %v", u, err)
+		}
+		if u, err := wire.CheckEndpoint(other, []string{own[len("https://"):]}); !errors.Is(err, wire.ErrEndpoint) {
+			t.Errorf("an endpoint %v, %v", u, err)
 		}
 	}
 }
