@@ -21,14 +21,14 @@ var (
 	query = regexp.MustCompile(`(?i)(https?://[^\s"'<>?#]*)[?#][^\s"'<>]*`)
 	// userinfo finds the user information of a URL in running text.
 	userinfo = regexp.MustCompile(`(?i)(https?://)[^\s"'<>/?#]*@`)
-	// signature finds a signature outside a whole URL.
-	signature = regexp.MustCompile(`(?i)\b(sig|_state|access_token|refresh_token|password|client_secret|client_assertion)=[^&\s"'<>]+`)
+	// signature finds a signature outside a whole URL; "u0026" is how JSON writes its "&".
+	signature = regexp.MustCompile(`(?i)((?:\b|u0026|%26|%3f)(?:sig|_state|access_token|refresh_token|password|client_secret|client_assertion)(?:=|%3d|\\u003d))[^&\s"'<>]+`)
 	// member finds a secret as a member of a JSON object, within a JSON string too.
 	member = regexp.MustCompile(`(?i)(\\?"(?:access_token|refresh_token|password|client_secret|client_assertion)\\?"\s*:\s*\\?")[^"\\]*`)
 	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
-	// scheme finds the value of an Authorization header; shorter words are words ("basic authentication").
-	scheme = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{20,}`)
+	// scheme finds the value of an Authorization header; shorter words are words ("basic authentication"), unless the header's name goes before.
+	scheme = regexp.MustCompile(`(?i)\b(?:(authorization: *(?:bearer|basic)) +[A-Za-z0-9._~+/=-]+|(bearer|basic) +[A-Za-z0-9._~+/=-]{20,})`)
 )
 
 // OneLine returns s as one printable line of at most 4 KiB: control, bidi and other invisible characters escaped, URLs without query and user information, things that look like
@@ -38,13 +38,13 @@ func OneLine(s string) string {
 	if len(s) > slack {
 		s = s[:slack]
 	}
-	if strings.ContainsAny(s, ":=") || strings.Contains(s, "eyJ") || strings.Contains(s, " ") {
+	if strings.ContainsAny(s, ":=%") || strings.Contains(s, "eyJ") || strings.Contains(s, " ") {
 		s = userinfo.ReplaceAllString(s, "${1}"+removed+"@")
 		s = query.ReplaceAllString(s, "${1}")
 		s = jwt.ReplaceAllString(s, removed)
-		s = signature.ReplaceAllString(s, "${1}="+removed)
+		s = signature.ReplaceAllString(s, "${1}"+removed)
 		s = member.ReplaceAllString(s, "${1}"+removed)
-		s = scheme.ReplaceAllString(s, "${1} "+removed)
+		s = scheme.ReplaceAllString(s, "${1}${2} "+removed)
 	}
 	var b strings.Builder
 	for _, r := range s {
