@@ -20,7 +20,7 @@ var kills = flag.Int("kills", 10, "how often TestKilled kills the program")
 const (
 	asProgram    = "ACRTEST_AS_PROGRAM" // in the environment: the test binary is the program
 	writers      = 4
-	perDirectory = 200 // kills, so that what is looked through each time stays small
+	perDirectory = 50 // kills: each looks through all that the earlier ones left, which at 200 took half as long again
 )
 
 // process is the program as a process of its own, so that it can be killed.
