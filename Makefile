@@ -13,6 +13,13 @@ MODULES       := . $(patsubst %/go.mod,%,$(wildcard testdata/*/go.mod))
 # The race detector links with a C compiler. Without one the tests run all the same, and say so.
 RACE          := $(shell printf 'int main(void){return 0;}' | $$($(GO) env CC) -x c -o /dev/null - 2>/dev/null \
                    && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
+# Where random tests begin: a number of the commit's, so that a run that failed fails again. SEED=n begins elsewhere.
+ifndef SEED
+SEED          := $(shell printf %d 0x1$$(git rev-parse HEAD 2>/dev/null | cut -c 1-7))
+endif
+export SEED
+# When a test run counts as hung: far above what a slow machine needs.
+TIMEOUT       := -timeout 40m
 # How often the emulator is killed, and how many random cases each property is tried with, in the long tests.
 KILLS         ?= 1000
 CASES         ?= 5000
@@ -31,45 +38,53 @@ generate: ## regenerate gen/ from api/openapi.yaml and its overlay
 verify: ## fail unless gen/, go.mod and formatting are what the sources say
 	@.ci/verify
 
+.PHONY: modules
+modules: ## fetch what the other targets need from the network
+	@for m in $(MODULES); do (cd $$m && $(GO) mod download); done
+	@$(GO) run $(GOLANGCI_LINT) version
+	@$(GO) run $(GOVULNCHECK) -version
+
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck
 	@echo '== gofmt'; bad="$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)"; if [ -n "$$bad" ]; then echo "not formatted:"; echo "$$bad"; exit 1; fi
 	@echo '== go vet'; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
 	@echo '== golangci-lint'; for m in $(MODULES); do (cd $$m && $(GO) run $(GOLANGCI_LINT) run ./...); done
-	@echo '== govulncheck'; if curl -fsS -m 15 -o /dev/null $(VULN_DB)/index/db.json 2>/dev/null; then $(GO) run $(GOVULNCHECK) ./...; \
+	@echo '== govulncheck'; if curl -fsS -m 15 --retry 2 -o /dev/null $(VULN_DB)/index/db.json 2>/dev/null; then $(GO) run $(GOVULNCHECK) ./...; \
 	else echo 'skipped: the vulnerability database $(VULN_DB) cannot be reached from here'; fi
 
 .PHONY: test
-test: ## every test under the race detector, and the official Azure client against the emulator
+test: ## every test under the race detector, and the official Azure client against the emulator (SEED=n)
 	@[ -n '$(RACE)' ] || echo 'no C compiler: the tests run WITHOUT the race detector'
-	$(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
-	cd testdata/interop && $(GO) test $(RACE) -v -timeout 5m ./azure/... | $(QUIET)
+	@echo 'random tests begin at SEED=$(SEED)'
+	$(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET)
+	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
 
 .PHONY: test-long
-test-long: ## the tests that have a long form, in it (KILLS=1000 CASES=5000)
-	$(GO) test -v -timeout 15m -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
-	$(GO) test -v -timeout 15m -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
+test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=5000 SEED=n)
+	@echo 'random tests begin at SEED=$(SEED)'
+	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
 	@$(MAKE) test-upload
-	$(GO) test -v -timeout 30m -run '^TestUploadBig$$' ./facade/acr -args -upload.big=6144 | $(QUIET)
-	$(GO) test -v -timeout 15m -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=$(CASES) | $(QUIET)
-	$(GO) test -v -timeout 15m -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=300 -download.alone | $(QUIET)
-	$(GO) test -v -timeout 15m ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/acr -args -upload.big=6144 | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=$(CASES) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=300 -download.alone | $(QUIET)
+	$(GO) test -v $(TIMEOUT) ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
 
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)
-	$(GO) test -v -timeout 30m -run '^TestUploadProperty$$' ./facade/acr -args -upload.cases=$(CASES) $(if $(SEED),-upload.seed=$(SEED)) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestUploadProperty$$' ./facade/acr -args -upload.cases=$(CASES) | $(QUIET)
 
 .PHONY: bench-emulator
-bench-emulator: ## the emulator's figures: start, upload against a bare handler, seeding and listing
+bench-emulator: ## the emulator's figures: start, upload beside a bare handler, seeding and listing
 	$(GO) test -run '^$$' -bench '^(BenchmarkStart|BenchmarkUploadAgainstBare|BenchmarkLists)$$' ./facade/acrtest
 
 .PHONY: cross
-cross: ## vet for the systems that this one is not
+cross: ## go vet as for Windows, macOS and 32-bit Linux
 	@for system in windows/amd64 darwin/arm64 linux/386; do \
 		echo "== $$system"; GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
 
 .PHONY: demo
-demo: ## the tour: an artifact there and back (DIR=path to pack, REGISTRY_ENDPOINT=url to go to)
+demo: ## the tour: an artifact to a registry and back (DIR=path to pack, REGISTRY_ENDPOINT=url of a real registry)
 	@echo 'building the tour (about a minute the first time)' >&2
 	@$(GO) run ./facade/cmd/tour $(if $(DIR),-dir '$(DIR)')
 
@@ -78,16 +93,16 @@ bench: ## every benchmark (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
 
 .PHONY: emulator
-emulator: ## the emulator as a program (ARGS=flags)
+emulator: ## run the emulator as a program until interrupted (ARGS=flags)
 	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)
 
 .PHONY: interop
-interop: ## Azure SDK, azidentity, oras-go, go-containerregistry, regclient against the emulator
-	cd testdata/interop && $(GO) test $(RACE) -v -timeout 10m ./... | $(QUIET)
+interop: ## the clients of others against the emulator: Azure SDK, azidentity, oras-go, go-containerregistry, regclient
+	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET)
 
 .PHONY: conformance
 conformance: ## the OCI distribution spec's conformance program against the emulator
-	cd testdata/conformance && $(GO) test $(RACE) -v -timeout 10m ./...
+	cd testdata/conformance && $(GO) test $(RACE) -v $(TIMEOUT) ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz test in turn (FUZZTIME=1m each, FUZZ=regexp of names)
@@ -99,5 +114,5 @@ spec-diff: ## what a new Swagger 2.0 of the service changes, breaking changes fi
 	@$(GO) test -count=1 -v -run '^TestSpecDiff$$' ./api -args -swagger='$(abspath $(SWAGGER))'
 
 .PHONY: test-registries
-test-registries: ## the /v2 side against distribution v3 and Debian's docker-registry
-	cd testdata/registries && DOCKER_REGISTRY="$$($(CURDIR)/.ci/docker-registry)" $(GO) test -v -timeout 15m ./... | $(QUIET)
+test-registries: ## the library against other registries: distribution v3 and Debian's docker-registry
+	cd testdata/registries && DOCKER_REGISTRY="$$($(CURDIR)/.ci/docker-registry)" $(GO) test -v $(TIMEOUT) ./... | $(QUIET)

@@ -28,7 +28,7 @@ import (
 //	go test ./facade/acr -run '^TestDownloadProperty$' -download.seed=7 -download.case=42
 var (
 	downloadCases = flag.Int("download.cases", 200, "random cases of TestDownloadProperty")
-	downloadSeed  = flag.Uint64("download.seed", 0, "seed of TestDownloadProperty; 0: another one each time")
+	downloadSeed  = flag.Uint64("download.seed", 0, "seed of TestDownloadProperty; 0: SEED of the environment, else another one each time")
 	downloadCase  = flag.Int("download.case", -1, "the one case of TestDownloadProperty to run; -1: all")
 	downloadAlone = flag.Bool("download.alone", false, "hold the memory of TestDownloadProperty against its bound, which takes a process without other tests")
 )
@@ -85,10 +85,7 @@ func TestDownloadProperty(t *testing.T) { //nolint:paralleltest // alone when th
 	if !*downloadAlone {
 		t.Parallel()
 	}
-	seed := *downloadSeed
-	if seed == 0 {
-		seed = rand.Uint64N(1 << 32)
-	}
+	seed := seedOr(t, *downloadSeed)
 	ended := map[string]int{}
 	for n := range *downloadCases {
 		if *downloadCase >= 0 && n != *downloadCase {

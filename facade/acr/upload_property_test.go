@@ -27,7 +27,7 @@ import (
 
 var (
 	uploadCases = flag.Int("upload.cases", 600, "random cases of TestUploadProperty")
-	uploadSeed  = flag.Uint64("upload.seed", 0, "seed of TestUploadProperty; 0: another one each time")
+	uploadSeed  = flag.Uint64("upload.seed", 0, "seed of TestUploadProperty; 0: SEED of the environment, else another one each time")
 	uploadCase  = flag.Int("upload.case", -1, "the one case of TestUploadProperty to run, with -upload.seed")
 )
 
@@ -36,10 +36,7 @@ var (
 // costs two chunks at most. A failed case says how to run it again.
 func TestUploadProperty(t *testing.T) {
 	t.Parallel()
-	seed := *uploadSeed
-	if seed == 0 {
-		seed = rand.Uint64()>>32 + 1
-	}
+	seed := seedOr(t, *uploadSeed)
 	t.Logf("-upload.seed=%d -upload.cases=%d", seed, *uploadCases)
 	const batch = 250 // to a registry
 	first, end := 0, *uploadCases
