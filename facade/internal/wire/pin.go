@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -34,10 +35,11 @@ func (t *Transport) NewPin() *Pin {
 	}
 	home := net.JoinHostPort(t.login.Host, t.login.Port)
 	p.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr != home {
+		if !strings.EqualFold(addr, home) { // a location may write the host in capitals
 			return dial(ctx, network, addr) // a proxy
 		}
-		if pinned := p.Address(); pinned != "" {
+		pinned := p.Address()
+		if pinned != "" {
 			if conn, err := dial(ctx, network, pinned); err == nil || ctx.Err() != nil {
 				return conn, err
 			}
@@ -47,16 +49,31 @@ func (t *Transport) NewPin() *Pin {
 		if err != nil {
 			return nil, err
 		}
-		if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-			p.mu.Lock()
-			p.addr = tcp.String()
-			p.mu.Unlock()
+		tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+		if !ok {
+			return conn, nil
+		}
+		if first := p.pin(pinned, tcp.String()); first != tcp.String() {
+			if other, err := dial(ctx, network, first); err == nil {
+				_ = conn.Close()
+				return other, nil
+			}
 		}
 		return conn, nil
 	}
 	p.via = t.registry
 	p.via.do = p.own.RoundTrip
 	return p
+}
+
+// pin moves the pin from one address to another and returns where it is then: elsewhere, if another dial was faster.
+func (p *Pin) pin(from, to string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.addr == from {
+		p.addr = to
+	}
+	return p.addr
 }
 
 // Address is the "ip:port" in use, "" before the first connection and where nothing is pinned.

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -68,6 +70,49 @@ func TestPin(t *testing.T) {
 	want := []string{"example.com:443", one.Listener.Addr().String(), "example.com:443", one.Listener.Addr().String(), "example.com:443"}
 	if !slices.Equal(dialled, want) {
 		t.Error(dialled)
+	}
+}
+
+// Two requests that dial at the same time get two addresses from the name, and go on at one.
+func TestPinRace(t *testing.T) {
+	t.Parallel()
+	one, seenOne := serve(t, func(http.ResponseWriter, *http.Request) {})
+	two, seenTwo := serve(t, func(http.ResponseWriter, *http.Request) {})
+	base := one.Client().Transport.(*http.Transport).Clone()
+	var dials atomic.Int32
+	began, done := make(chan struct{}), make(chan struct{})
+	base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.EqualFold(addr, "example.com:443") {
+			addr = two.Listener.Addr().String()
+			if dials.Add(1) == 1 { // the first to begin is the last to get there
+				close(began)
+				<-done
+				addr = one.Listener.Addr().String()
+			}
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	tr := wire.NewTransport(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
+	defer tr.CloseIdleConnections()
+	pin := tr.NewPin()
+	defer pin.Close()
+	send := func(target string) {
+		r := request(t, wire.CallAPI, http.MethodGet, target, nil)
+		resp, err := tr.Do(r.WithContext(wire.WithPin(t.Context(), pin)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		wire.Drain(resp)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { send("https://example.com/") })
+	<-began
+	send("https://EXAMPLE.com/") // does not wait for the other's connection
+	close(done)
+	wg.Wait()
+	if a, b := len(seenOne.requests()), len(seenTwo.requests()); a != 0 || b != 2 || pin.Address() != two.Listener.Addr().String() {
+		t.Errorf("%d and %d requests, pinned to %s", a, b, pin.Address())
 	}
 }
 
