@@ -231,7 +231,7 @@ func TestRetryEndsWithContext(t *testing.T) {
 
 func TestRetryPermanentErrors(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}} {
+	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}, http.ErrSchemeMismatch} {
 		var n atomic.Int32
 		_, err := call(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
 		if !errors.Is(err, cause) || n.Load() != 1 {
