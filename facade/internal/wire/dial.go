@@ -15,8 +15,9 @@ import (
 const (
 	dialTimeout = 10 * time.Second
 	tlsTimeout  = 10 * time.Second
-	// maxConns is how many connections to the registry serve any number of calls: a thousand calls at once need no thousand handshakes.
-	maxConns = 64
+	// maxConns is how many connections to the registry serve any number of calls: a thousand calls at once need no thousand handshakes. Measured with a thousand small calls at
+	// once and 20 ms of latency: 64 take 0.50 s; 100 take 0.39 s, for 12 ms more of CPU time and 3.5 MB more; 128 and 256 are no more than 4 % faster, for 8 and 20 MB more.
+	maxConns = 100
 	// writeBuffer takes a request's header and a small blob whole; larger bodies pass it by after its first filling. Measured with chunks of 16 MiB: 4 to 256 KiB are the same
 	// within noise; with blobs of 64 KiB the smaller ones are some per cent slower.
 	writeBuffer = 64 << 10
