@@ -171,7 +171,7 @@ func TestOwnTransportConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := conns.Load(); n > 64 {
+	if n := conns.Load(); n > 100 {
 		t.Errorf("%d connections", n)
 	}
 }
