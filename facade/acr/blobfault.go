@@ -60,6 +60,12 @@ func transferred(doing string, err error) error {
 	return &transferError{doing, err}
 }
 
+// unsent is an error of a request that wire refused, or that there is no token for. Sign-in has been repeated already.
+type unsent interface {
+	error
+	NonRetriable()
+}
+
 // uploadFault classifies what a request of an upload session failed with. settled tells that the retry policy has repeated the request
 // already as far as that makes sense.
 func uploadFault(err error, settled bool) error {
@@ -70,7 +76,7 @@ func uploadFault(err error, settled bool) error {
 	e, ok := errors.AsType[*Error](err)
 	switch {
 	case !ok:
-		if _, refused := errors.AsType[*wire.Refusal](err); refused {
+		if _, never := errors.AsType[unsent](err); never {
 			f.Kind = transfer.Final
 		}
 	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown), e.StatusCode == http.StatusNotFound, e.StatusCode == http.StatusGone:

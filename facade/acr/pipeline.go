@@ -15,9 +15,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the tally of what was sent,
-// the caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a shared seeker, and knows
-// neither uploads nor a budget.
+// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the clock of uploads, the
+// tally of what was sent, the caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a
+// shared seeker, and knows neither uploads nor a budget.
 func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
 	options := c.options.ClientOptions
 	retry := options.Retry
@@ -27,7 +27,7 @@ func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{wire.NewGuard(), sourceClient(c.options.SourceClient)},
-		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), c.auth.Policy(), tally{}, journal{c.options.Logger}},
+		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
@@ -122,6 +123,15 @@ func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.
 		return nil, op.fail(&wire.Refusal{Err: errBodyHeld, Detail: "the transport still reads a body that was answered"})
 	}
 	return resp, err
+}
+
+// uploading tells the loop when the request that carries a chunk goes out, once there is a token for it.
+type uploading struct{}
+
+// Do implements policy.Policy.
+func (uploading) Do(req *policy.Request) (*http.Response, error) {
+	defer transfer.Sending(req.Raw().Context())()
+	return req.Next()
 }
 
 // hurryTime is how long a call goes on after its context has ended.

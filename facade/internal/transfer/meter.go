@@ -1,9 +1,6 @@
 package transfer
 
 import (
-	"context"
-	"errors"
-	"io"
 	"sync/atomic"
 	"time"
 )
@@ -72,65 +69,6 @@ func (m *Meter) moved(off, n int64) {
 			return
 		}
 	}
-}
-
-// metered counts what is read from a source, and keeps the error that reading it gave: what is wrong with the source shows only as a
-// broken request otherwise.
-type metered struct {
-	io.ReaderAt
-	m     *Meter
-	err   atomic.Pointer[error]
-	timer atomic.Pointer[time.Timer]
-}
-
-// sendStall is how long the connection may take no byte of a body and give no answer. It is longer than that of a download, as the last
-// megabytes lie in buffers of the system where nobody sees them move.
-const sendStall = 2 * time.Minute
-
-// watch returns the context of a request that is given up when it stalls, and what turns the request's error into the reason.
-func (r *metered) watch(ctx context.Context) (context.Context, func(error) error) {
-	inner, cancel := context.WithCancelCause(ctx)
-	t := time.AfterFunc(sendStall, func() { cancel(ErrStalled) })
-	r.timer.Store(t)
-	return inner, func(err error) error {
-		r.timer.Store(nil)
-		t.Stop()
-		defer cancel(nil)
-		if err != nil && ctx.Err() == nil && inner.Err() != nil {
-			return ErrStalled
-		}
-		return err
-	}
-}
-
-func (r *metered) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.ReaderAt.ReadAt(p, off)
-	if n > 0 {
-		r.m.moved(off, int64(n))
-		if t := r.timer.Load(); t != nil {
-			t.Reset(sendStall)
-		}
-	}
-	if err != nil && n < len(p) {
-		return n, r.fail(err)
-	}
-	return n, err
-}
-
-// fail keeps the error.
-func (r *metered) fail(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // nobody asks for more than the source is to have
-	}
-	r.err.CompareAndSwap(nil, &err)
-	return err
-}
-
-func (r *metered) failed() error {
-	if e := r.err.Load(); e != nil {
-		return *e
-	}
-	return nil
 }
 
 // reportEvery is how often a callback is told of progress.

@@ -195,24 +195,6 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// TestSlowRange: a range that everything else waits for is asked for anew over another connection.
-func TestSlowRange(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(1, 1))
-		s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond, slowAt: 3}
-		began := time.Now()
-		b := &buffer{}
-		o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: 4, Part: 100, Meter: &transfer.Meter{}}
-		if _, err := transfer.Download(t.Context(), s, b, o); err != nil || !bytes.Equal(b.b, s.content) {
-			t.Fatal(err)
-		}
-		if d := time.Since(began); d > 10*time.Second {
-			t.Errorf("took %s", d)
-		}
-	})
-}
-
 // TestWriterFails: what the destination fails with is the error, and nothing is left open.
 func TestWriterFails(t *testing.T) {
 	t.Parallel()
@@ -279,33 +261,3 @@ func TestPanics(t *testing.T) {
 type panickyReader struct{}
 
 func (panickyReader) Read([]byte) (int, error) { panic("source") }
-
-// stuckSession takes no byte of its first chunk.
-type stuckSession struct {
-	*registry
-	once bool
-}
-
-func (s *stuckSession) Chunk(ctx context.Context, location string, c transfer.Chunk) (transfer.State, error) {
-	if !s.once {
-		s.once = true
-		<-ctx.Done()
-		return transfer.State{}, ctx.Err()
-	}
-	return s.registry.Chunk(ctx, location, c)
-}
-
-// TestSendStall: a connection that takes no byte is given up, and the upload goes on over another one.
-func TestSendStall(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry()
-		began := time.Now()
-		if _, err := transfer.Upload(t.Context(), &stuckSession{registry: r}, bytes.NewReader(make([]byte, 300)), 300, r.options()); err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(began); d < 2*time.Minute || d > 3*time.Minute {
-			t.Errorf("took %s", d)
-		}
-	})
-}
