@@ -22,7 +22,7 @@ type GetBlobOptions struct {
 }
 
 // BlobReader reads a blob and verifies it: Read returns io.EOF only after size and digest agree, so what io.Copy or io.ReadAll returned
-// without an error is the blob. It goes on by itself, where it was, after a lost or stalled connection and an expired link. It cannot
+// without an error is the blob. It continues by itself, where it was, after a lost or stalled connection and an expired link. It cannot
 // seek: bytes that were left out could not be verified. See BlobReaderAt and GetBlobRange.
 type BlobReader struct {
 	r    *transfer.Reader
@@ -31,8 +31,8 @@ type BlobReader struct {
 }
 
 // GetBlob opens a blob for reading. ctx governs the reader too. The caller must close it. It costs two requests, the second one to the
-// storage that the registry points to, and a third one where that does not say how long its answer is; the empty blob costs none.
-// Errors: ErrBlobUnknown, ErrInvalidDigest, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
+// storage that the registry points to, and a third one where storage does not say how long its answer is; the empty blob costs none.
+// Errors: ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	var o GetBlobOptions
 	if opts != nil {
@@ -68,12 +68,13 @@ func expectedSize(size int64) (int64, error) {
 	return size, nil
 }
 
-// Descriptor of the blob: its Size is -1 until the end where the registry did not tell it.
+// Descriptor is that of the blob; its Size is -1 until the end where the registry did not tell it.
 func (b *BlobReader) Descriptor() ocispec.Descriptor {
 	return blobDescriptor("", b.dgst, b.r.Size())
 }
 
-// Read reads the next bytes of the blob.
+// Read reads the next bytes of the blob. Bytes that came before an error, io.EOF aside, are not verified. Errors: ErrDigestMismatch,
+// ErrSizeMismatch, ErrStalled, ErrClosed.
 func (b *BlobReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
@@ -82,7 +83,8 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	return n, transferred("GetBlob", err)
 }
 
-// WriteTo writes the rest of the blob to w; the connection is read while that goes on. nil means that size and digest agree.
+// WriteTo writes the rest of the blob to w, which io.Copy uses: the connection is read while w is written to. A nil error means that size
+// and digest agree.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	n, err := b.r.WriteTo(w)
 	return n, transferred("GetBlob", err)

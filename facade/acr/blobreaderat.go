@@ -10,8 +10,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// GetBlobRange reads n bytes of a blob from offset on; a negative n reads to its end. It costs two requests, and goes on by itself after a
-// lost connection. What it returns cannot be verified: the digest speaks of the whole blob. The caller must close it.
+// GetBlobRange reads n bytes of a blob, beginning at offset; a negative n reads to its end. ctx governs the reader too, which the caller
+// must close. It costs two requests, and continues by itself after a lost connection. What it returns cannot be verified: the digest is that
+// of the whole blob.
 // Errors: ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, ErrSizeMismatch (the blob ends before).
 func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
 	if err := r.checkBlob(dgst); err != nil {
@@ -51,8 +52,8 @@ const (
 	viewBlocks = 16        // how many of them are kept
 )
 
-// BlobReaderAt reads at any offset of a blob, such as a file in a large layer. It is safe for concurrent use and holds at most 4 MiB of
-// what was read last. What it returns is not verified: the digest speaks of the whole blob.
+// BlobReaderAt reads at any offset of a blob, such as a file in a large layer. It is safe for concurrent use and holds at most 4 MiB of what
+// was read last. What it returns is not verified: the digest is that of the whole blob. There is nothing to close.
 type BlobReaderAt struct {
 	ctx    context.Context
 	source *blobSource
@@ -68,8 +69,9 @@ type block struct {
 	data []byte
 }
 
-// BlobReaderAt returns a view of a blob; ctx governs its reading too. It costs one HEAD request. Then a ReadAt costs one request (the
-// first one two), unless the bytes are among the last ones read; short ones read 256 KiB. Errors: ErrBlobUnknown, ErrInvalidDigest.
+// BlobReaderAt returns a view of a blob; ctx governs its reading too. It costs one HEAD request. Then a ReadAt costs one request (the first
+// one two), and none where the bytes are among those read last: a short one reads 256 KiB.
+// Errors: ErrBlobUnknown, ErrInvalidDigest.
 func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
 	desc, err := r.StatBlob(ctx, dgst)
 	if err != nil {
@@ -78,10 +80,11 @@ func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*Blo
 	return &BlobReaderAt{ctx: ctx, source: &blobSource{r: r, dgst: dgst}, size: desc.Size}, nil
 }
 
-// Size of the blob.
+// Size is the size of the blob in bytes.
 func (b *BlobReaderAt) Size() int64 { return b.size }
 
-// ReadAt reads len(p) bytes from offset off on; fewer only with an error, io.EOF at the end of the blob.
+// ReadAt reads len(p) bytes from offset off; fewer only with an error, which is io.EOF at the end of the blob. Errors: ErrInvalidArgument
+// for a negative offset, ErrBlobUnknown, ErrStalled, *Error.
 func (b *BlobReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, &ArgumentError{Kind: ErrInvalidArgument, Reason: "negative offset"}

@@ -24,7 +24,7 @@ type Checkpoint struct {
 }
 
 // BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit, Cancel or Close. Its
-// methods may not be called at the same time, except Checkpoint. Three chunks are held in memory.
+// methods must not be called concurrently, except Checkpoint. Three chunks are held in memory.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions
@@ -36,8 +36,10 @@ type BlobWriter struct {
 	end     sync.Once
 }
 
-// StartUpload opens an upload. ctx governs all that the writer does until it is ended. It costs one request. Of the options Resume,
-// MountFrom and TrustDigest have no effect.
+// StartUpload opens an upload, for content that is written bit by bit; UploadBlob is for what can be read. ctx governs all that the writer
+// does until it is ended. It costs one request, then one for each chunk and one for Commit. Of the options Resume, MountFrom and TrustDigest
+// have no effect.
+// Errors: ErrInvalidName, ErrInvalidArgument, ErrInvalidDigest, *Error.
 func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
 	b, err := r.newBlobWriter(ctx, opts)
 	if err != nil {
@@ -61,9 +63,10 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 	return b, nil
 }
 
-// ResumeUpload goes on with an upload that another writer, perhaps of another process, has begun. The registry is asked how far it got.
-// Offset tells from where on the content is to be written; what the registry has of that already is not sent again. It costs one request.
-// Errors: ErrUploadLost when the registry no longer knows the upload, or has less of it than the checkpoint says.
+// ResumeUpload goes on with an upload that another writer, perhaps of another process, has begun. The registry is asked how far it got,
+// which costs one request. BlobWriter.Offset says from where on the content is to be written; what the registry has of that already is not
+// sent again.
+// Errors: ErrUploadLost when the registry no longer knows the upload, or has less of it than the checkpoint says; ErrInvalidArgument.
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
 	if r.err == nil && cp.Repository != r.name {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
@@ -113,16 +116,16 @@ func (b *BlobWriter) finish() {
 	})
 }
 
-// Offset is how much content the writer has taken, what it was resumed at included.
+// Offset is how many bytes of the content the writer has taken, those before the point of resumption included.
 func (b *BlobWriter) Offset() int64 { return b.w.Offset() }
 
-// Write takes p; it is sent, once a chunk is full, while the next one is being written.
+// Write takes p. A chunk is sent once it is full, while the next one is being written; so an error may be that of an earlier Write.
 func (b *BlobWriter) Write(p []byte) (int, error) {
 	n, err := b.w.Write(p)
 	return n, transferred("UploadChunk", err)
 }
 
-// ReadFrom writes all of src, without copying it once more.
+// ReadFrom writes all of src, which io.Copy uses: it reads straight into the chunks.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	n, err := b.w.ReadFrom(src)
 	return n, transferred("UploadChunk", err)
@@ -150,7 +153,7 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
 }
 
-// Cancel ends the writer and the upload at the registry. After Commit it does nothing, so it can be deferred.
+// Cancel ends the writer and the upload at the registry, with one request. After Commit it does nothing, so it can be deferred.
 func (b *BlobWriter) Cancel() error {
 	b.w.Abort(b.ctx, false)
 	b.finish()

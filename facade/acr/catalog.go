@@ -15,7 +15,7 @@ type ListOptions struct {
 }
 
 // Repositories lists the names of the registry's repositories, in order. Nothing is asked before it is ranged over, then one request per
-// page; a list can be gone on with by After. Repositories with ListEnabled false are not in it, nor those that the identity may not see.
+// page; ListOptions.After continues a list. Repositories with ListEnabled false are not in it, nor those that the identity may not see.
 // Errors: ErrCatalogRole, ErrInvalidArgument, ErrBadLink, ErrListEndless, ErrMalformedReply; an error ends the list.
 func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
@@ -28,7 +28,8 @@ func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[
 	}.all(ctx)
 }
 
-// RepositoryNames is Repositories by the catalog of the OCI distribution API, which registries of other makers offer too.
+// RepositoryNames is Repositories by the catalog of the OCI distribution API, which registries of other makers offer too. Requests and
+// errors are those of Repositories.
 func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	params := &gen.ListRepositoryNamesParams{N: n, Last: last}

@@ -56,8 +56,9 @@ func NewClientWithPassword(endpoint, username, password string, opts *ClientOpti
 	return newClient(endpoint, auth.Password(username, password), opts)
 }
 
-// NewClientWithRefreshToken is NewClient with an ACR refresh token, such as Login, `az acr login --expose-token` or a docker
-// configuration holds. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+// NewClientWithRefreshToken is NewClient with an ACR refresh token, such as Client.Login gives, `az acr login --expose-token` prints and a
+// docker configuration holds. It lasts about three hours, and the client cannot renew it.
+// Errors: ErrInvalidEndpoint, ErrInvalidArgument.
 func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOptions) (*Client, error) {
 	if refreshToken == "" {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "the refresh token is empty"}
@@ -77,20 +78,20 @@ func badEndpoint(endpoint string, err error) error {
 	return &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: reason}
 }
 
-// Endpoint is the registry's URL.
+// Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
 func (c *Client) Endpoint() string { return c.login.String() }
 
-// String is the registry's URL: no credential is shown, however a client is printed.
+// String names the registry by its URL; however a client is printed, no credential is shown.
 func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
 
 // GoString is String.
 func (c *Client) GoString() string { return c.String() }
 
-// LogValue is String.
+// LogValue is String, for log/slog.
 func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// CloseIdleConnections closes the connections that no call is using. The client can be used on; those of a Transport that was given to it
-// stay the caller's.
+// CloseIdleConnections closes the connections that no call is using. The client can be used afterwards. The connections of a Transport that
+// it was given are the caller's to close.
 func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
 // newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of

@@ -40,14 +40,15 @@
 // # Lists
 //
 // Lists are sequences: nothing is asked before they are ranged over, then one request per page of up to 1000 entries, in constant memory.
-// They end where the registry gives no link to a next page. An error comes as the last pair. Leave with break at any time; go on later
+// They end where the registry gives no link to a next page. An error comes as the last pair. Break off at any time, and continue later
 // with After. Collect gathers a list into a slice.
 //
 // # Manifests and blobs
 //
 // Descriptors, manifests and indexes are the types of github.com/opencontainers/image-spec, digests those of
-// github.com/opencontainers/go-digest. The digest of everything that comes in is computed and compared; nothing is handed out as good
-// before that, and nothing that two readers could take for different things.
+// github.com/opencontainers/go-digest. The digest of every manifest and blob that comes in is computed and compared, and nothing is
+// reported as complete before that. Only parts of a blob (GetBlobRange, BlobReaderAt) cannot be verified. A manifest that two readers
+// could understand differently is refused.
 //
 // # Errors
 //
@@ -55,17 +56,19 @@
 // known, and the correlation id. errors.Is finds its wire code (ErrManifestUnknown), its kind (ErrNotFound, ErrLocked, ErrThrottled) or
 // the cause of a refused sign-in (ErrFirewall, ErrNoRole); errors.As finds the *azcore.ResponseError behind it. What cannot be right is
 // refused before anything is sent, as an *ArgumentError. To delete what is not there is an error too; errors.Is(err, acr.ErrNotFound)
-// tells it apart. Client.Doctor finds out why a registry cannot be used at all.
+// tells it apart. The end of a context, and what the network or a file says, are found by errors.Is and errors.As as well. Client.Doctor
+// finds out why a registry cannot be used at all.
 //
 // # Credentials
 //
-// A credential leaves to one place: the https origin that the client was made with, which must be an ACR host or be named in
-// ClientOptions.AllowedHosts. What the server says of realms, redirects, links and locations is not believed beyond that. Tokens are
-// kept in memory by scope, fetched once for any number of waiting calls, and renewed before they end.
+// A credential is sent to one place only: the https origin that the client was made with, which must be an ACR host or be named in
+// ClientOptions.AllowedHosts. The realms, links and locations that the server names are followed there alone; the redirect of a blob is
+// followed to storage, without the credential. Tokens are kept in memory by scope, fetched once for any number of waiting calls, and
+// renewed before they expire.
 //
 // # Retries
 //
-// Requests that can be sent again are, as azcore.ClientOptions.Retry says: up to 4 times, with growing waits and what Retry-After asks
-// for up to a minute, within a budget that keeps a failing registry from being flooded. Uploads go on from what the registry says has
-// arrived.
+// A request that fails in passing (408, 429, 500, 502, 503, 504, a lost connection) is sent again where that is safe, up to 4 times and
+// with growing waits, or the wait that Retry-After asks for up to a minute, within a budget that keeps a failing registry from being
+// flooded; azcore.ClientOptions.Retry changes that. Uploads and downloads go on from what has arrived.
 package acr

@@ -16,11 +16,11 @@ type DownloadOptions struct {
 	// 0: whatever the registry says.
 	Size int64
 
-	// Concurrency is how many ranges are in flight at most, each on a connection of its own. 0: 10. A connection that is fast enough by
-	// itself gets no company. 1: one after the other.
+	// Concurrency is how many ranges are in flight at most, each on a connection of its own; where the first connection proves fast enough
+	// (about 250 MB/s) it stays the only one. 0: 10. 1: one stream.
 	Concurrency int
 
-	// PartSize is the size of a range; Concurrency+2 of them are held in memory at most. 0: 4 MiB.
+	// PartSize is the size of a range in bytes; Concurrency+2 of them are held in memory at most. 0: 4 MiB.
 	PartSize int64
 
 	// Progress, where given, is told how the download goes: a few times a second and at its end, always from one goroutine. What it
@@ -46,9 +46,10 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
 }
 
-// DownloadBlob writes a blob to dst, at the offsets it has in the blob, and returns its descriptor once size and digest agree. What has
-// been written when it fails is not to be used. The registry is asked once for a link to the content; the ranges share it.
-// Errors: ErrDigestMismatch, ErrSizeMismatch, ErrBlobUnknown, ErrInvalidDigest, what dst returns.
+// DownloadBlob writes a blob to dst, at the offsets it has in the blob, and returns its descriptor once size and digest agree. What has been
+// written when it fails is not to be used. The registry is asked once for a link to the content, and storage once for each range; by default
+// up to 48 MiB are held in memory.
+// Errors: ErrDigestMismatch, ErrSizeMismatch, ErrStalled, ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, what dst returns.
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
 	var o DownloadOptions
 	if opts != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// DownloadBlobFile is DownloadBlob to a file, which appears under its name only when it is complete, verified and flushed. Until then it
-// is a hidden file in the same directory, readable to its owner alone. A broken-off download is continued by the next call: what is there
-// is hashed again first, so that only what is right counts. Two calls for the same path at once do not share what they get.
-// Errors: those of DownloadBlob, *os.PathError.
+// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of one that was there, only when it is complete,
+// verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and stays so. A
+// download that broke off is continued by the next call: what is there is hashed again first, so that only what is right counts. Two calls
+// for the same path at once share nothing.
+// Errors: those of DownloadBlob, *os.PathError, *os.LinkError.
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	var o DownloadOptions
 	if opts != nil {

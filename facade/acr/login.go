@@ -30,7 +30,7 @@ func (l Login) String() string {
 // GoString is String.
 func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
 
-// LogValue is String.
+// LogValue is String, for log/slog.
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // Login gives a user name and password for other registry clients: with an Entra credential the ACR refresh token it is exchanged for,

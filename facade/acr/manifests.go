@@ -15,8 +15,9 @@ type ListManifestsOptions struct {
 	Order    Order  // empty: by digest
 }
 
-// Manifests lists the repository's manifests with their properties, tagged or not. Requests and errors are those of Tags. To delete what is
-// listed, collect it first or list by digest: the registry finds its place in an order by time by what it gave last, which had better be there.
+// Manifests lists the repository's manifests with their properties, tagged or not. Requests and errors are those of Tags. Manifests may be
+// deleted while they are listed by digest; a list by time has to be collected first, for the registry continues it from the last manifest
+// that it gave, which must still be there.
 func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[ManifestProperties, error] {
 	if opts == nil {
 		opts = &ListManifestsOptions{}

@@ -8,8 +8,8 @@ type Order string
 // The orders. Without one, tags come by name and manifests by digest.
 const (
 	OrderByDefault          Order = ""
-	OrderByUpdateAscending  Order = "timeasc"  // the longest untouched first
-	OrderByUpdateDescending Order = "timedesc" // the newest first
+	OrderByUpdateAscending  Order = "timeasc"  // the least recently updated first
+	OrderByUpdateDescending Order = "timedesc" // the most recently updated first
 )
 
 // query checks the order and gives it as a query parameter.
