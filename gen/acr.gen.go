@@ -4482,7 +4482,7 @@ func ParseGetUploadStatus204Headers(header http.Header) (GetUploadStatus204Heade
 		}
 	}
 	if value := header.Get("Location"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
 			return GetUploadStatus204Headers{}, err
 		}
 	}
@@ -4622,7 +4622,7 @@ func ParseGetBlob206Headers(header http.Header) (GetBlob206Headers, error) {
 		}
 	}
 	if value := header.Get("Content-Range"); value != "" {
-		if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", value, &headers.ContentRange, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", value, &headers.ContentRange, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: true, Type: "string", Format: ""}); err != nil {
 			return GetBlob206Headers{}, err
 		}
 	}
