@@ -5,15 +5,19 @@
 //	client.Transport = contract.New(t, client.Transport)
 //
 // What counts as a violation: a path or method the document does not have; a path, query or header parameter that breaks its
-// schema; a query key it does not know; a form or JSON body that breaks its schema; a status, a response header or a content
-// type that the response does not declare; a declared header or JSON body that breaks its schema; a body where none is
-// declared; a challenge for another scope than x-acr-scopes; a credential sent to storage. Bodies are looked at while the caller reads them: nothing is read ahead or held
-// back, and octet streams pass untouched, so that gigabytes, stalls and resets reach the caller as they came.
+// schema; a query, form or JSON key it does not know; a form or JSON body that breaks its schema; a Content-Range that is not
+// that of the chunk; a kind of credential that is not for the call; a status, a response header or a content type that the
+// response does not declare; a required header that is missing or empty, and one given twice; a declared header or JSON body
+// that breaks its schema; a body where none is declared, and a part where the whole was asked for; a challenge for another
+// scope than x-acr-scopes, or for none; a credential, cookie or Referer sent to storage.
+//
+// Bodies are looked at while the caller reads them: nothing is read ahead or held back, and octet streams pass untouched, so
+// that gigabytes, stalls and resets reach the caller as they came. What the caller does not read to its end is not judged,
+// nor is JSON of more than 8 MiB.
 package contract
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -185,5 +189,3 @@ func (c *Checker) report(req *http.Request, id string, status int, errs []error)
 		c.mu.Unlock()
 	}
 }
-
-var errForeign = errors.New("credential sent to storage")

@@ -2,12 +2,14 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +57,9 @@ func (r *rules) checkRequest(req *http.Request, route *route) (*http.Request, []
 	if err := checkCredential(req, route.op); err != nil {
 		errs = append(errs, err)
 	}
+	if err := checkChunk(req); err != nil {
+		errs = append(errs, err)
+	}
 	sent, err := checkRequestBody(req, route.op)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("request body: %w", err))
@@ -76,15 +81,22 @@ func checkParameter(p *openapi3.Parameter, values []string) error {
 	return checkText(p.Schema.Value, values[0])
 }
 
+var digits = regexp.MustCompile(`^-?[0-9]+$`)
+
 // checkText holds a value of a path, a query or a header against its schema.
 func checkText(schema *openapi3.Schema, text string) error {
 	var value any = text
 	var err error
 	switch {
+	case schema.Type.Is(openapi3.TypeInteger) && !digits.MatchString(text):
+		err = strconv.ErrSyntax // 1e3 is a number, and not how one is written
 	case schema.Type.Is(openapi3.TypeInteger), schema.Type.Is(openapi3.TypeNumber):
 		value, err = strconv.ParseFloat(text, 64)
 	case schema.Type.Is(openapi3.TypeBoolean):
-		value, err = strconv.ParseBool(text)
+		value = text == "true"
+		if value == false && text != "false" {
+			err = strconv.ErrSyntax
+		}
 	}
 	if err != nil {
 		return errors.New("not of its type")
@@ -92,12 +104,15 @@ func checkText(schema *openapi3.Schema, text string) error {
 	return oneLine(schema.VisitJSON(value))
 }
 
-// checkCredential sees that token calls carry no more credentials than they should.
+// checkCredential sees that calls carry the kind of credential that is for them, and token calls no more than they should.
 func checkCredential(req *http.Request, op *openapi3.Operation) error {
-	if op.Security == nil {
-		return nil // the document's default: an access token, or nothing
-	}
 	header := req.Header.Get("Authorization")
+	if op.Security == nil { // the document's default: an access token or Basic in its place; or nothing
+		if header != "" && !strings.HasPrefix(header, "Bearer ") && !strings.HasPrefix(header, "Basic ") {
+			return errors.New("carries an Authorization header that is neither Bearer nor Basic")
+		}
+		return nil
+	}
 	if len(*op.Security) == 0 && header != "" {
 		return errors.New("carries an Authorization header, though its form is the credential")
 	}
@@ -128,7 +143,7 @@ func checkRequestBody(req *http.Request, op *openapi3.Operation) (*http.Request,
 	}
 	contentType := req.Header.Get("Content-Type")
 	media := body.Content.Get(contentType)
-	if media == nil {
+	if media == nil || contentType == "" { // any type is a type
 		return req, fmt.Errorf("content type %q is not declared", contentType)
 	}
 	kind, _, _ := mime.ParseMediaType(contentType)
@@ -140,9 +155,37 @@ func checkRequestBody(req *http.Request, op *openapi3.Operation) (*http.Request,
 		return sent, err
 	}
 	if kind == "application/json" {
-		return sent, checkJSON(media.Schema.Value, data)
+		return sent, errors.Join(checkKeys(media.Schema.Value, data), checkJSON(media.Schema.Value, data))
 	}
 	return sent, checkForm(media.Schema.Value, data)
+}
+
+// checkKeys reports keys that a JSON object should not have: the registry would pass over them, and the caller thinks they did something.
+func checkKeys(schema *openapi3.Schema, data []byte) error {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return nil // for the schema to judge
+	}
+	for key := range object {
+		if schema.Properties[key] == nil {
+			return fmt.Errorf("key %q is not declared", key)
+		}
+	}
+	return nil
+}
+
+// checkChunk compares the registry's form of Content-Range with the bytes that are sent.
+func checkChunk(req *http.Request) error {
+	first, last, ok := strings.Cut(req.Header.Get("Content-Range"), "-")
+	if !ok || req.ContentLength < 0 || req.Body == nil || req.Body == http.NoBody {
+		return nil
+	}
+	from, err1 := strconv.ParseInt(first, 10, 64)
+	to, err2 := strconv.ParseInt(last, 10, 64)
+	if err1 == nil && err2 == nil && to-from+1 != req.ContentLength {
+		return fmt.Errorf("Content-Range %s-%s is not of %d bytes", first, last, req.ContentLength)
+	}
+	return nil
 }
 
 // peek returns the bytes of a small body, and a request with the same body.

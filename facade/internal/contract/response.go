@@ -31,17 +31,23 @@ func (r *rules) checkResponse(req *http.Request, resp *http.Response, route *rou
 	}
 	for name, header := range declared {
 		values := resp.Header.Values(name)
-		if len(values) == 0 {
+		if len(values) == 0 || values[0] == "" {
 			if header.Required {
 				errs = append(errs, fmt.Errorf("header %s is missing", name))
 			}
 			continue
+		}
+		if len(values) > 1 && name != "Link" && name != "Www-Authenticate" { // these are lists
+			errs = append(errs, fmt.Errorf("header %s is given more than once", name))
 		}
 		for _, value := range values {
 			if err := checkText(header.Schema.Value, value); err != nil {
 				errs = append(errs, fmt.Errorf("header %s: %w", name, err))
 			}
 		}
+	}
+	if resp.StatusCode == http.StatusPartialContent && req.Header.Get("Range") == "" {
+		errs = append(errs, errors.New("no range was asked for"))
 	}
 	if err := checkChallenge(req, resp, route); err != nil {
 		errs = append(errs, err)

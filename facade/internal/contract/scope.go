@@ -17,9 +17,13 @@ func checkChallenge(req *http.Request, resp *http.Response, route *route) error 
 	if !ok || resp.StatusCode != http.StatusUnauthorized {
 		return nil
 	}
-	found := challengedScope.FindStringSubmatch(resp.Header.Get("WWW-Authenticate"))
+	challenge := resp.Header.Get("WWW-Authenticate")
+	if challenge == "" {
+		return nil // that it is missing is said of the header
+	}
+	found := challengedScope.FindStringSubmatch(challenge)
 	if found == nil {
-		return nil // the challenge as such is for its header's schema to judge
+		found = []string{"", ""}
 	}
 	asked := map[string]bool{}
 	for scope := range strings.FieldsSeq(found[1]) {

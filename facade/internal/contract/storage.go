@@ -33,8 +33,10 @@ func (c *Checker) isStorage(req *http.Request) bool {
 
 func (c *Checker) storageTrip(req *http.Request) (*http.Response, error) {
 	var errs []error
-	if req.Header.Get("Authorization") != "" {
-		errs = append(errs, errForeign)
+	for _, name := range []string{"Authorization", "Cookie", "Referer"} {
+		if req.Header.Get(name) != "" {
+			errs = append(errs, fmt.Errorf("%s sent to storage", name))
+		}
 	}
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		errs = append(errs, fmt.Errorf("method %s is not for storage", req.Method))
