@@ -39,7 +39,7 @@ var _ policy.Transporter = (*Transport)(nil)
 
 // NewTransport returns the transport of the registry at login.
 //
-// base nil: connections of its own, HTTP/1.1, at most 64 to the registry, proxies from the environment. Of an *http.Client the Transport and the Timeout are
+// base nil: connections of its own, HTTP/1.1, at most 100 to the registry, proxies from the environment. Of an *http.Client the Transport and the Timeout are
 // used, neither cookie jar nor redirect rule; its RoundTripper serves storage too, in an HTTP/1.1 copy where it is an *http.Transport, so that parallel ranges get connections of their own. Any
 // other Transporter is used as it is, and a redirect it follows by itself is an error.
 func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOptions) *Transport {
