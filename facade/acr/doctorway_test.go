@@ -27,13 +27,13 @@ func newTunnel(t *testing.T, srv *acrtest.Server) *url.URL {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-		here, _, err := http.NewResponseController(w).Hijack()
+		here, early, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			_ = there.Close()
 			return
 		}
 		go func() {
-			_, _ = io.Copy(there, here)
+			_, _ = io.Copy(there, early) // which holds what came before the hijacking, too
 			_ = there.Close()
 		}()
 		_, _ = io.Copy(here, there)
