@@ -100,9 +100,10 @@ func New(c Config) (*Authenticator, error) {
 		a.wide = parseScopeSet("registry:catalog:*", "repository:*:*")
 	}
 	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
-	a.refresh.fetch = a.fetchRefresh
+	a.refresh.fetch, a.refresh.limit = a.fetchRefresh, refreshLimit
 	a.access = newCache(func(set *scopeSet) *slot {
 		s := &slot{set: set}
+		s.limit = accessLimit
 		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
 		return s
 	})

@@ -70,13 +70,22 @@ func TestTokenErrorsExplained(t *testing.T) {
 		{"given refresh token expired", auth.RefreshToken(jwt(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})), nil, "GetAccessToken", 401, auth.ErrExpired, "az acr login"},
 		{"wrong password", auth.Password("admin", "canary-wrong-password"), nil, "GetAccessTokenWithBasic", 401, auth.ErrPassword, "enabled"},
 		{"anonymous pull is off", auth.Anonymous(), nil, "GetAccessToken", 401, auth.ErrAnonymous, "sign in"},
-		{"throttled", entraCred, on(exchange, func() *http.Response { return problem(429, "TOOMANYREQUESTS", "slow down", "Retry-After", "300") }), "ExchangeEntraToken", 429, nil, ""},
+		{"throttled", entraCred, on(exchange, func() *http.Response { return problem(429, "TOOMANYREQUESTS", "slow down", "Retry-After", "300") }), "ExchangeEntraToken", 429, nil, "share one client"},
+		{"down", entraCred, on(exchange, func() *http.Response { return problem(503, "UNAVAILABLE", "no") }), "ExchangeEntraToken", 503, nil, "again in a while"},
+		{"no registry", entraCred, on(exchange, func() *http.Response { return answer(404, "404 page not found") }), "ExchangeEntraToken", 404, auth.ErrNoBearer, "endpoint"},
+		{"a proxy's 403 is no missing role", entraCred, on(exchange, func() *http.Response { return answer(403, "<html>blocked</html>") }), "ExchangeEntraToken", 403, auth.ErrNoBearer, "proxy"},
+		{"a proxy's 403 is no wrong password", auth.Password("admin", "canary-password"), on(token, func() *http.Response { return answer(403, "<html>blocked</html>") }), "GetAccessTokenWithBasic", 403, auth.ErrNoBearer, "proxy"},
+		{"a portal's 200 is no token", entraCred, on(exchange, func() *http.Response { return answer(200, "<html>sign in</html>") }), "ExchangeEntraToken", 200, auth.ErrBadReply, "portal"},
+		{"password expired", auth.Password("admin", "canary-password"), on(token, func() *http.Response { return problem(401, "UNAUTHORIZED", "the password has expired") }), "GetAccessTokenWithBasic", 401, auth.ErrExpired, "password"},
 		{"A26 endless", entraCred, on(exchange, func() *http.Response { return answer(200, strings.Repeat("x", 1<<20)) }), "ExchangeEntraToken", 200, auth.ErrBadReply, ""},
 		{"clock off, token refused", entraCred, func(g *registry) {
 			g.skew = 10 * time.Minute
 			on(exchange, func() *http.Response { return problem(401, "UNAUTHORIZED", "no") })(g)
 		}, "ExchangeEntraToken", 401, auth.ErrClockSkew, "clock"},
-		{"AADSTS clock", auth.Entra(&entra{get: fail("AADSTS700024: Client assertion is not within its valid time range")}), nil, "GetEntraToken", 0, auth.ErrClockSkew, "clock"},
+		{"AADSTS clock", auth.Entra(&entra{get: fail("AADSTS700024: Client assertion is not within its valid time range. Current time: 2001-02-03T04:05:06.7890123Z, assertion valid from")}), nil, "GetEntraToken", 0, auth.ErrClockSkew, "set the local clock"},
+		{"AADSTS assertion expired", auth.Entra(&entra{get: fail("AADSTS700024: Client assertion is not within its valid time range. Current time: " + time.Now().UTC().Format(time.RFC3339Nano) + ", assertion valid from")}), nil, "GetEntraToken", 0, auth.ErrExpired, "pipeline"},
+		{"AADSTS assertion not valid", auth.Entra(&entra{get: fail("AADSTS50013: Assertion failed signature validation.")}), nil, "GetEntraToken", 0, auth.ErrRevoked, "client id"},
+		{"AADSTS second factor", auth.Entra(&entra{get: fail("AADSTS50076: you must use multi-factor authentication")}), nil, "GetEntraToken", 0, nil, "az login --scope"},
 		{"AADSTS secret expired", auth.Entra(&entra{get: fail("AADSTS7000222: expired")}), nil, "GetEntraToken", 0, auth.ErrExpired, "secret"},
 		{"AADSTS secret wrong", auth.Entra(&entra{get: fail("AADSTS7000215: invalid")}), nil, "GetEntraToken", 0, auth.ErrRevoked, "client id"},
 		{"AADSTS resource", auth.Entra(&entra{get: fail("AADSTS500011: no such resource")}), nil, "GetEntraToken", 0, auth.ErrWrongAudience, "audience"},
@@ -307,6 +316,7 @@ func TestExplain(t *testing.T) {
 		{"denied", auth.Entra(&entra{}), false, nil, "repository:a:delete", 403, "denied", nil, auth.ErrMissingAction, "AcrDelete"},
 		{"token refused", auth.Entra(&entra{}), false, nil, "repository:a:pull", 401, "no", []string{"Www-Authenticate", `Bearer error="invalid_token"`}, auth.ErrRevoked, "sign in again"},
 		{"A19 Basic only", auth.Entra(&entra{}), false, nil, "repository:a:pull", 401, "no", []string{"Www-Authenticate", `Basic realm="x"`}, auth.ErrNoBearer, "endpoint"},
+		{"a proxy's 403", auth.Entra(&entra{}), false, nil, "repository:a:pull", 403, "<html>", nil, auth.ErrNoBearer, "proxy"},
 		{"not a sign-in matter", auth.Entra(&entra{}), false, nil, "repository:a:pull", 404, "no", nil, nil, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -318,6 +328,9 @@ func TestExplain(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, _ := json.Marshal(map[string]any{"errors": []any{map[string]any{"code": "DENIED", "message": row.text}}})
+			if strings.HasPrefix(row.text, "<") {
+				body = []byte(row.text)
+			}
 			e := c.Explain(answer(row.status, "", row.header...), body, row.scope)
 			if row.cause == nil {
 				if e != nil {

@@ -1,11 +1,13 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +19,7 @@ import (
 // What to do, by cause.
 const (
 	adviseFirewall = "add it to the registry's firewall rules (az acr network-rule add), or come from an allowed network or by private link"
-	adviseARM      = "use the audience " + DefaultAudience + " (the default), or let the registry take ARM tokens again (az acr config authentication-as-arm update --status enabled)"
+	adviseARM      = "use a credential that gives tokens for " + DefaultAudience + " (the default audience), or let the registry take ARM tokens again (az acr config authentication-as-arm update --status enabled)"
 	adviseAudience = "check that the credential is of the registry's tenant and cloud, and that the audience is " + DefaultAudience
 	adviseRole     = "give the identity a role on the registry (AcrPull, AcrPush; with ABAC Container Registry Repository Reader, Writer, Contributor); it takes minutes to show"
 	adviseABAC     = "the registry grants by repository: give the identity Container Registry Repository Reader, Writer or Contributor, with a condition that covers the repository"
@@ -26,15 +28,25 @@ const (
 	adviseName     = "check the registry's name, its cloud (azurecr.io, azurecr.cn, azurecr.us), and with private link the DNS zone"
 	advisePassword = "check both, that the admin user or token is enabled, and that the token's password has not expired"
 	adviseClock    = "set the local clock"
-	adviseRevoked  = "sign in again"
+	adviseRevoked  = "sign in again (az login), and check that the identity is enabled and of the registry's tenant and cloud"
+	adviseRefresh  = "get a new refresh token (Login, or az acr login --expose-token)"
 	adviseBearer   = "check that the endpoint is an Azure Container Registry"
+	adviseStranger = "what answers is not a registry: check the endpoint, and look for a proxy or portal in between"
+	adviseSilence  = "look for a firewall or proxy on the way that drops packets"
+	adviseThrottle = "wait, and let all calls share one client: its tokens serve them all"
+	adviseLater    = "try again in a while; where it stays, give the correlation id to Azure support"
+	advisePerson   = "look at what the credential waits for; one that asks a person is best signed in beforehand (its method Authenticate)"
+
+	adviseAssertion   = "the federated, workload or pipeline token that the credential signs in with is outside its time: have a new one issued, and check the local clock"
+	adviseInteractive = "sign in with a person at hand (az login --scope " + DefaultAudience + "/.default), or use an identity that needs none"
 )
 
-// envelope reads the code and the messages of an error document.
-func envelope(body []byte) (code, message string) {
+// envelope reads the code and the messages of an error document. strange is true for a body that is no JSON at all, as a proxy's: a registry's refusals have none, or an error
+// document.
+func envelope(body []byte) (code, message string, strange bool) {
 	var doc gen.ErrorBody
 	if json.Unmarshal(body, &doc) != nil {
-		return "", ""
+		return "", "", len(bytes.TrimSpace(body)) > 0 && !json.Valid(body)
 	}
 	var texts []string
 	for _, e := range doc.Errors {
@@ -43,20 +55,22 @@ func envelope(body []byte) (code, message string) {
 		}
 		texts = append(texts, e.Message)
 	}
-	return code, strings.Join(texts, " ")
+	return code, strings.Join(texts, " "), false
 }
 
 // refused explains a token request that was answered, but not with a token. The reply's text is looked at and thrown away: it may repeat the token that was sent.
 func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now time.Time) *Error {
 	e := (&Error{Operation: op}).fill(resp, now)
-	var message string
-	e.Code, message = envelope(body)
+	code, message, strange := envelope(body)
+	e.Code = code
 	if a.firewall(e, message) {
 		return e
 	}
 	status, exchange := resp.StatusCode, op == opExchange
 	refused := status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusBadRequest
 	switch lower := strings.ToLower(message); {
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, refused && strange:
+		e.Cause, e.Advice = ErrNoBearer, adviseStranger
 	case strings.Contains(lower, "arm aad token disallowed"):
 		e.Cause, e.Advice = ErrARMAudienceDisabled, adviseARM
 	case exchange && status == http.StatusForbidden:
@@ -64,20 +78,38 @@ func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now
 	case exchange && status == http.StatusUnauthorized && strings.Contains(lower, "retrieving permissions failed"):
 		e.Cause, e.Advice = ErrWrongAudience, adviseAudience
 	case refused && strings.Contains(lower, "expired"):
-		e.Cause, e.Advice = ErrExpired, adviseRevoked
-	case refused && op == opBasic:
-		e.Cause, e.Advice = ErrPassword, advisePassword
+		e.Cause, e.Advice = ErrExpired, a.adviseAgain()
 	case refused && a.credential.kind == kindAnonymous:
 		e.Cause, e.Advice = ErrAnonymous, adviseAnon
 	case status == http.StatusForbidden:
 		e.Cause, e.Advice = ErrNoRole, adviseRole
+	case refused && op == opBasic:
+		e.Cause, e.Advice = ErrPassword, advisePassword
 	case refused:
-		e.Cause, e.Advice = ErrRevoked, adviseRevoked
+		e.Cause, e.Advice = ErrRevoked, a.adviseAgain()
+	case status == http.StatusTooManyRequests:
+		e.Advice = adviseThrottle
+	case status >= http.StatusInternalServerError:
+		e.Advice = adviseLater
 	}
 	if e.ClockSkew != 0 && (errors.Is(e.Cause, ErrExpired) || errors.Is(e.Cause, ErrRevoked)) {
 		e.Advice = adviseClock
 	}
 	return e
+}
+
+// adviseAgain says how an identity of this kind signs in anew.
+func (a *Authenticator) adviseAgain() string {
+	switch a.credential.kind {
+	case kindPassword:
+		return advisePassword
+	case kindRefreshToken:
+		return adviseRefresh
+	case kindAnonymous:
+		return adviseAnon
+	default:
+		return adviseRevoked
+	}
 }
 
 // firewall recognises the firewall's refusal, which any endpoint may give.
@@ -92,38 +124,66 @@ func (a *Authenticator) firewall(e *Error, message string) bool {
 	return true
 }
 
-// unreachable explains a token request that got no usable answer.
-func (a *Authenticator) unreachable(op string, err error) *Error {
+// unreachable explains a token request that got no usable answer in the time it took.
+func (a *Authenticator) unreachable(op string, err error, took time.Duration) *Error {
 	e := &Error{Operation: op, Err: err, text: wire.OneLine(a.vault.scrub(err.Error()))}
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		e.Cause, e.Advice = ErrRegistryNotFound, adviseName
 	case errors.Is(err, wire.ErrTooLarge):
-		e.Cause = ErrBadReply
+		e.Cause, e.Advice = ErrBadReply, adviseStranger
+	case errors.Is(err, wire.ErrRedirect):
+		e.Advice = adviseStranger
+	case errors.Is(err, context.DeadlineExceeded): // ours, not the caller's
+		e.Message, e.Advice, e.text = a.login.Host+" did not answer within "+took.Round(time.Second).String(), adviseSilence, ""
 	}
 	return e
 }
 
+// silent says that nothing came.
+func silent(limit time.Duration) string { return "no token came within " + limit.String() }
+
+// numberedError finds Entra's error numbers, and entraTime its clock in those about time.
+var (
+	numberedError = regexp.MustCompile(`AADSTS([0-9]+)`)
+	entraTime     = regexp.MustCompile(`Current time: ([0-9TZ:.+-]+)`)
+)
+
 // credentialFailed explains why the credential gave no Entra token. Entra's error numbers tell the common cases apart.
 func (a *Authenticator) credentialFailed(err error) *Error {
-	e := &Error{Operation: opEntra, Err: err, text: wire.OneLine(a.vault.scrub(err.Error()))}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	text := err.Error()
+	e := &Error{Operation: opEntra, Err: err, text: wire.OneLine(a.vault.scrub(text))}
+	switch err { //nolint:errorlint // ours, not what a credential says of its own time
+	case context.Canceled:
+		return e
+	case context.DeadlineExceeded:
+		e.Message, e.Advice, e.text = silent(refreshLimit), advisePerson, ""
 		return e
 	}
-	text := err.Error()
-	has := func(numbers ...string) bool {
-		return slices.ContainsFunc(numbers, func(n string) bool { return strings.Contains(text, "AADSTS"+n) })
+	var numbers []string
+	for _, m := range numberedError.FindAllStringSubmatch(text, -1) {
+		numbers = append(numbers, m[1])
+	}
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(any, func(n string) bool { return slices.Contains(numbers, n) })
 	}
 	switch {
-	case has("700024", "50013"): // client assertion not within its valid time range
-		e.Cause, e.Advice = ErrClockSkew, adviseClock
+	case has("700024", "500133"): // assertion not within its valid time range: which of the two is wrong, Entra's clock tells
+		e.Cause, e.Advice = ErrExpired, adviseAssertion
+		if m := entraTime.FindStringSubmatch(text); m != nil {
+			if theirs, err := time.Parse(time.RFC3339, strings.TrimRight(m[1], ".")); err == nil && time.Since(theirs).Abs() > maxSkew {
+				e.Cause, e.Advice, e.ClockSkew = ErrClockSkew, adviseClock, time.Since(theirs)
+			}
+		}
 	case has("7000222", "700082", "50173", "70043"): // secret or refresh token expired
 		e.Cause, e.Advice = ErrExpired, "renew the credential's secret, or sign in again"
-	case has("7000215", "50057", "700016", "50126"): // wrong secret, disabled or unknown identity
+	case has("7000215", "50057", "700016", "50126", "90002", "50013"): // wrong secret or assertion, disabled or unknown identity or tenant
 		e.Cause, e.Advice = ErrRevoked, "check the credential's tenant, client id and secret"
 	case has("500011", "650057", "70011", "500013", "90009"): // resource unknown or not allowed
 		e.Cause, e.Advice = ErrWrongAudience, adviseAudience
+	case has("50076", "50079", "50158", "53003"): // a second factor, or conditional access
+		e.Advice = adviseInteractive
 	}
 	return e
 }
@@ -135,8 +195,8 @@ func (a *Authenticator) Explain(resp *http.Response, body []byte, scopes ...stri
 		return nil
 	}
 	e := (&Error{}).fill(resp, time.Now())
-	var message string
-	e.Code, message = envelope(body)
+	code, message, strange := envelope(body)
+	e.Code = code
 	if a.firewall(e, message) {
 		return e
 	}
@@ -145,8 +205,10 @@ func (a *Authenticator) Explain(resp *http.Response, body []byte, scopes ...stri
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized && !ok:
 		e.Cause, e.Advice = ErrNoBearer, adviseBearer
+	case resp.StatusCode == http.StatusForbidden && strange:
+		e.Cause, e.Advice = ErrNoBearer, adviseStranger
 	case resp.StatusCode == http.StatusUnauthorized && c.params["error"] == "invalid_token":
-		e.Cause, e.Advice = ErrRevoked, adviseRevoked
+		e.Cause, e.Advice = ErrRevoked, a.adviseAgain()
 		if e.ClockSkew != 0 {
 			e.Advice = adviseClock
 		}

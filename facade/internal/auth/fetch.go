@@ -18,7 +18,7 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, soft boo
 	case kindPassword:
 		return a.basic(ctx, set, soft).result()
 	}
-	refresh, err := a.refresh.get(ctx)
+	refresh, err := a.refreshToken(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +42,22 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, soft boo
 		if !refresh.claims.exp.IsZero() && !time.Now().Before(refresh.end) {
 			r.err.Cause = ErrExpired
 		}
-		r.err.Advice = "get a new refresh token (Login, or az acr login --expose-token)"
+		r.err.Advice = adviseRefresh
 		return r.result()
 	}
-	if refresh, err = a.refresh.get(ctx); err != nil {
+	if refresh, err = a.refreshToken(ctx); err != nil {
 		return nil, err
 	}
 	return a.redeem(ctx, set, refresh.value.reveal(), soft).result()
+}
+
+// refreshToken returns a refresh token within the fetch of an access token.
+func (a *Authenticator) refreshToken(ctx context.Context) (*token, error) {
+	t, err := a.refresh.get(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) && ctx.Err() == err { //nolint:errorlint // the very same: it was not the fetch that failed
+		return nil, &Error{Operation: opToken, Message: silent(accessLimit), Err: context.DeadlineExceeded}
+	}
+	return t, err
 }
 
 func (r reply) result() (*token, error) {
@@ -64,11 +73,13 @@ func (a *Authenticator) fetchRefresh(ctx context.Context, soft bool) (*token, er
 		return a.given(time.Now())
 	}
 	wanted := ""
-	if c := a.claims.Swap(nil); c != nil {
-		wanted = *c
+	claims := a.claims.Swap(nil)
+	if claims != nil {
+		wanted = *claims
 	}
 	entra, err := a.entraToken(ctx, wanted)
 	if err != nil {
+		a.claims.CompareAndSwap(nil, claims) // asked for still
 		return nil, err
 	}
 	r := a.exchange(ctx, entra, soft)
@@ -118,7 +129,7 @@ func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, 
 			return t.Token, nil
 		}
 		if ctx.Err() != nil {
-			return "", a.credentialFailed(ctx.Err())
+			return "", a.credentialFailed(context.Cause(ctx))
 		}
 		if first == nil {
 			first = err

@@ -252,31 +252,6 @@ func TestCallersLeave(t *testing.T) {
 	})
 }
 
-// A33: a token endpoint that says nothing, or a byte per second, ends by the caller's context and by our own limit.
-func TestSilentTokenEndpoint(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newRegistry()
-		g.delay = time.Hour
-		c := newClient(t, g, auth.Anonymous())
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		if _, err := c.AccessToken(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
-			t.Error(err, time.Since(start))
-		}
-		start = time.Now()
-		_, err := c.AccessToken(t.Context())
-		if took := time.Since(start); err == nil || took > 5*30*time.Second+4*time.Second {
-			t.Error(err, took)
-		}
-		var e *auth.Error
-		if !errors.As(err, &e) || e.Operation != "GetAccessToken" {
-			t.Errorf("%v", err)
-		}
-	})
-}
-
 // F47: the token endpoint fails once.
 func TestTokenEndpointRecovers(t *testing.T) {
 	t.Parallel()

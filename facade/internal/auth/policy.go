@@ -78,10 +78,12 @@ func (a *Authenticator) renew(ctx context.Context, resp *http.Response, method s
 	a.note(ctx, c)
 	get := func(s *slot) func() (*token, error) { return func() (*token, error) { return s.get(ctx) } }
 	if claims := c.claims(); claims != "" && a.credential.kind == kindEntra {
-		// Refusals of a token that another call has replaced meanwhile say nothing of the new one.
+		// Refusals of a token that another call has replaced meanwhile say nothing of the new one, nor do those of a token from before the refresh token was renewed.
 		if from.drop(tok) {
-			a.claims.Store(&claims)
-			a.refresh.cur.Store(nil)
+			if r := a.refresh.cur.Load(); r != nil && !r.issued.After(tok.issued) {
+				a.claims.Store(&claims)
+				a.refresh.drop(r)
+			}
 		}
 		return get(from)
 	}

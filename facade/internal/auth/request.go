@@ -19,6 +19,7 @@ import (
 const (
 	maxReply     = 64 << 10
 	tokenTimeout = 30 * time.Second // of one try, its body included
+	askTimeout   = 90 * time.Second // of one token request, with all its tries and the waits between them
 )
 
 // The operations of the token endpoints, as errors name them.
@@ -92,13 +93,18 @@ type reply struct {
 
 // ask sends one token request and reads its reply, from which field takes the token.
 func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func(context.Context) (*http.Response, error), field func([]byte) (string, error)) reply {
-	ctx = wire.WithCall(ctx, wire.CallToken)
+	ctx, cancel := context.WithTimeout(wire.WithCall(ctx, wire.CallToken), askTimeout)
+	defer cancel()
 	if soft {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tokenTimeout})
 	}
+	began := time.Now()
 	resp, err := send(ctx)
 	if err != nil {
-		return reply{err: a.unreachable(op, err)}
+		if end := context.Cause(ctx); end != nil {
+			err = end
+		}
+		return reply{err: a.unreachable(op, err, time.Since(began))}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	now := time.Now()
@@ -108,11 +114,11 @@ func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func
 		return reply{err: a.refused(op, resp, body, now), claims: c.claims()}
 	}
 	if err != nil {
-		return reply{err: a.unreachable(op, err).fill(resp, now)}
+		return reply{err: a.unreachable(op, err, 0).fill(resp, now)}
 	}
 	value, err := field(body)
 	if err != nil || !validToken(value) {
-		return reply{err: (&Error{Operation: op, Cause: ErrBadReply, Message: "no token in it"}).fill(resp, now)}
+		return reply{err: (&Error{Operation: op, Cause: ErrBadReply, Message: "no token in it", Advice: adviseStranger}).fill(resp, now)}
 	}
 	a.vault.remember(value)
 	return reply{token: newToken(value, dateOf(resp), now)}
