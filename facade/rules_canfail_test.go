@@ -5,6 +5,8 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ func TestRulesCanFail(t *testing.T) {
 		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),
 		"images and retention use acr's exported API alone":                       edges(retentPkg, wirePkg),
 		"contract and kin-openapi are reached from tests alone":                   edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
+		"the document is for contract and tests":                                  edges(imagesPkg, apiPkg),
 		"azidentity belongs to programs and tests":                                edges(imagesPkg, azident),
 		"the emulator is used by programs and tests":                              edges(retentPkg, acrtestPkg),
 	}
@@ -40,12 +43,15 @@ func TestRulesCanFail(t *testing.T) {
 		})
 	}
 	bad := map[string]map[string]string{
-		"wire knows no tokens":                       {"facade/internal/wire/a.go": "package wire\nvar a = \"Bearer \"\n"},
-		"auth knows no blobs":                        {"facade/internal/auth/a.go": "package auth\nvar a = \"/v2/x/blobs/y\"\n"},
-		"nothing else at the top":                    {"pkg/a.go": "package pkg\n"},
-		"a file holds one noun: at most 400 lines":   {"facade/acr/a.go": "package acr\n" + strings.Repeat("\n", 400)},
-		"every exported identifier is documented":    {"facade/acr/a.go": "package acr\nfunc A() {}\n"},
-		"every package has a package comment":        {"facade/acr/a.go": "package acr\n"},
+		"wire knows no tokens":                     {"facade/internal/wire/a.go": "package wire\nvar a = \"Bearer \"\n"},
+		"auth knows no blobs":                      {"facade/internal/auth/a.go": "package auth\nvar a = \"/v2/x/blobs/y\"\n"},
+		"nothing else at the top":                  {"pkg/a.go": "package pkg\n"},
+		"a file holds one noun: at most 400 lines": {"facade/acr/a.go": "package acr\n" + strings.Repeat("\n", 400)},
+		"every exported identifier is documented":  {"facade/acr/a.go": "package acr\nfunc A() {}\n"},
+		"every package has a package comment":      {"facade/acr/a.go": "package acr\n"},
+		"every exported function and method is shown by an example": {
+			"facade/acr/a.go": "package acr\nfunc A() {}\n", "facade/acr/a_test.go": "package acr_test\nfunc ExampleB() { acr.B() }\n",
+		},
 		"a skipped test says why":                    {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { t.Skip() }\n"},
 		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n"},
 		"every TestMain looks for leaked goroutines": {"facade/acr/a_test.go": "package acr\n"},
@@ -66,6 +72,23 @@ func TestRulesCanFail(t *testing.T) {
 				t.Error("the rule found nothing wrong")
 			}
 		})
+	}
+}
+
+// TestRulesSeeOtherSystems puts an import into a source that this system leaves out.
+func TestRulesSeeOtherSystems(t *testing.T) {
+	t.Parallel()
+	p := &listed{ImportPath: acrPkg, Dir: t.TempDir(), IgnoredGoFiles: []string{"a_plan9.go", "b_plan9_test.go"}}
+	for _, name := range p.IgnoredGoFiles {
+		if err := os.WriteFile(filepath.Join(p.Dir, name), []byte("package acr\n\nimport _ \""+azident+name[:1]+"\"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.addIgnored(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{azident + "a"}; !slices.Equal(p.Imports, want) || !slices.Equal(p.Deps, want) {
+		t.Errorf("%q and %q, want %q", p.Imports, p.Deps, want)
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	oapiRun   = "github.com/oapi-codegen/runtime"
 	orasGo    = "oras.land/oras-go"
 
+	apiPkg      = module + "/api"
 	genPkg      = module + "/gen"
 	acrPkg      = module + "/facade/acr"
 	acrtestPkg  = module + "/facade/acrtest"
@@ -53,7 +54,7 @@ var importRules = []struct {
 	{"only acr and auth import gen", func(g graph) []string {
 		return append(
 			g.importers(false, genPkg, acrPkg, authPkg, genPkg),
-			g.importers(true, genPkg, acrPkg, authPkg, genPkg, module+"/api")...)
+			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
 		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg)
@@ -85,6 +86,9 @@ var importRules = []struct {
 	}},
 	{"contract and kin-openapi are reached from tests alone", func(g graph) []string {
 		return g.reachedOnlyBy(contractPkg, contractPkg, kin)
+	}},
+	{"the document is for contract and tests", func(g graph) []string {
+		return g.importers(false, apiPkg, contractPkg)
 	}},
 	{"azidentity belongs to programs and tests", func(g graph) []string {
 		return g.importers(false, azident, cmdPkg)
@@ -140,6 +144,7 @@ var sourceRules = []struct {
 	{"a file holds one noun: at most 400 lines", func(tr tree) []string { return tr.longFiles(400) }},
 	{"every exported identifier is documented", tree.undocumented},
 	{"every package has a package comment", tree.packagesWithoutComment},
+	{"every exported function and method is shown by an example", tree.unshown},
 	{"a skipped test says why", tree.silentSkips},
 	{"tests do not sleep", tree.sleepingTests},
 	{"every TestMain looks for leaked goroutines", tree.testsWithoutLeakCheck},

@@ -183,12 +183,12 @@ func ExampleRepository_PutManifest() {
 	repository := client.Repository("samples/app")
 
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
-	for tag, architecture := range map[string]string{"v1": "amd64", "v2": "arm64"} {
-		image, err := repository.HeadManifest(ctx, tag)
+	for _, of := range []struct{ tag, architecture string }{{"v1", "amd64"}, {"v2", "arm64"}} {
+		image, err := repository.HeadManifest(ctx, of.tag)
 		if err != nil {
 			log.Fatal(err)
 		}
-		image.Platform = &ocispec.Platform{OS: "linux", Architecture: architecture}
+		image.Platform = &ocispec.Platform{OS: "linux", Architecture: of.architecture}
 		index.Manifests = append(index.Manifests, image)
 	}
 	content, err := json.Marshal(index)
@@ -198,6 +198,31 @@ func ExampleRepository_PutManifest() {
 	descriptor, err := repository.PutManifest(ctx, "multi", content, nil)
 	fmt.Println(descriptor.MediaType, err)
 	// Output: application/vnd.oci.image.index.v1+json <nil>
+}
+
+// Find the image for a platform in an index.
+func ExampleManifest_Index() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	srv.SeedIndex(nil, "samples/app:multi", "amd64", "arm64")
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+
+	manifest, err := repository.GetManifest(ctx, "multi")
+	if err != nil {
+		log.Fatal(err)
+	}
+	index, err := manifest.Index()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, of := range index.Manifests {
+		if of.Platform.Architecture == "arm64" {
+			image, err := repository.GetManifest(ctx, of.Digest.String())
+			fmt.Println(image.Descriptor.Digest == of.Digest, err)
+		}
+	}
+	// Output: true <nil>
 }
 
 // Put a tag on an image that is there, unless the tag is taken.
@@ -242,15 +267,14 @@ func ExampleRepository_Referrers() {
 func ExampleRepository_WaitForTag() {
 	_, client, done := exampleRegistry()
 	defer done()
-
+	ctx := context.Background()
 	repository := client.Repository("library/hello-world")
-	pushed, err := repository.Tag(context.Background(), "v1", "stable", nil)
+
+	pushed, err := repository.Tag(ctx, "v1", "stable", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	there, err := repository.WaitForTag(ctx, "stable", pushed.Digest, nil)
+	there, err := repository.WaitForTag(ctx, "stable", pushed.Digest, &acr.WaitForTagOptions{Timeout: time.Minute})
 	fmt.Println(there.Digest == pushed.Digest, err)
 	// Output: true <nil>
 }

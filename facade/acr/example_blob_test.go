@@ -2,8 +2,10 @@ package acr_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -90,6 +92,30 @@ func ExampleRepository_UploadBlob_mount() {
 	// Output: mounted: true bytes sent: 0
 }
 
+// Upload what is being made, such as an archive that is compressed on the way.
+func ExampleRepository_StartUpload() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	w, err := client.Repository("samples/app").StartUpload(context.Background(), &acr.UploadOptions{MediaType: "application/gzip"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Cancel() // does nothing after Commit
+	archive := gzip.NewWriter(w)
+	for i := range 1000 {
+		if _, err := fmt.Fprintln(archive, "line", i); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		log.Fatal(err)
+	}
+	desc, err := w.Commit()
+	fmt.Println(desc.MediaType, desc.Size == w.Offset(), err)
+	// Output: application/gzip true <nil>
+}
+
 // Go on with an upload in another process: the checkpoint of the first one can be kept as JSON.
 func ExampleRepository_ResumeUpload() {
 	_, client, done := exampleRegistry()
@@ -163,6 +189,31 @@ func ExampleRepository_DownloadBlobFile() {
 	// Output: 7 a layer <nil>
 }
 
+// Download a blob to where it has a place in a larger file, four ranges at a time.
+func ExampleRepository_DownloadBlob() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	layer := srv.SeedBlob(nil, "samples/app", []byte("a layer"))
+	image, err := os.CreateTemp("", "image")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(image.Name())
+	defer image.Close()
+
+	to := io.NewOffsetWriter(image, 512)
+	desc, err := client.Repository("samples/app").DownloadBlob(context.Background(), layer, to, &acr.DownloadOptions{
+		Size:        7, // as the manifest says
+		Concurrency: 4,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	content, err := io.ReadAll(io.NewSectionReader(image, 512, desc.Size))
+	fmt.Println(string(content), err)
+	// Output: a layer <nil>
+}
+
 // Read a blob. An io.EOF, and so the end of io.Copy or io.ReadAll without an error, means that its digest is right.
 func ExampleRepository_GetBlob() {
 	srv, client, done := exampleRegistry()
@@ -232,7 +283,7 @@ func ExampleRepository_DeleteBlob() {
 
 	fmt.Println(repository.DeleteBlob(ctx, layer))
 	_, err := repository.StatBlob(ctx, layer)
-	fmt.Println(err != nil)
+	fmt.Println(errors.Is(err, acr.ErrBlobUnknown))
 	// Output:
 	// <nil>
 	// true

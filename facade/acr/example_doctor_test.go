@@ -2,6 +2,7 @@ package acr_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -38,4 +39,25 @@ func ExampleClient_Doctor() {
 	// anonymous   ok
 	// storage     ok
 	// warn - not granted on samples/app
+}
+
+// Act on what is wrong: the first step that failed is an error.
+func ExampleDoctorReport_Err() {
+	srv, _, done := exampleRegistry()
+	defer done()
+	client, err := acr.NewClientWithPassword(srv.Endpoint(), "ci", "not-the-password", exampleOptions(srv))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	report, err := client.Doctor(context.Background(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(errors.Is(report.Err(), acr.ErrWrongPassword))
+	fmt.Println(report.Step(acr.DoctorToken).Advice)
+	// Output:
+	// true
+	// check both, that the admin user or token is enabled, and that the token's password has not expired
 }

@@ -156,14 +156,12 @@ func Example_keepThreeNewest() {
 			log.Fatal(err)
 		}
 		repository := client.Repository(name)
-		newest := 0
-		for manifest, err := range repository.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending}) {
-			if err != nil {
-				log.Fatal(err)
-			}
-			if newest++; newest <= 3 {
-				continue
-			}
+		// A list by time is gathered before anything of it is deleted: the registry continues it from the last manifest it gave.
+		manifests, err := acr.Collect(repository.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending}))
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, manifest := range manifests[min(3, len(manifests)):] {
 			if err := repository.DeleteManifest(ctx, manifest.Digest); err != nil && !errors.Is(err, acr.ErrLocked) {
 				log.Fatal(err)
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
+	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -36,6 +38,30 @@ func exampleRegistry(opts ...acrtest.Option) (srv *acrtest.Server, client *acr.C
 // exampleOptions are those that reach the emulator; a registry in Azure needs none.
 func exampleOptions(srv *acrtest.Server) *acr.ClientOptions {
 	return &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}}
+}
+
+// Look around in a registry.
+func Example() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+
+	for name, err := range client.Repositories(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for tag, err := range client.Repository(name).Tags(ctx, nil) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(name, tag.Name)
+		}
+	}
+	// Output:
+	// library/hello-world latest
+	// library/hello-world v1
+	// samples/app v1
+	// samples/app v2
 }
 
 // Sign in with an Entra credential. For a registry in Azure:
@@ -172,6 +198,35 @@ func ExampleClient_Ping() {
 
 	fmt.Println(client.Ping(context.Background()))
 	// Output: <nil>
+}
+
+// See each exchange with the registry in a log, which holds no secret: here two for the tokens, and the deletion.
+func ExampleClientOptions() {
+	srv, _, done := exampleRegistry()
+	defer done()
+	options := exampleOptions(srv)
+	options.Logger = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { // what does not differ from one run to the next
+			if a.Key == "method" || a.Key == "status" {
+				return a
+			}
+			return slog.Attr{}
+		},
+	}))
+	client, err := acr.NewClient(srv.Endpoint(), srv.Credential(), options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	if err := client.Repository("samples/app").Artifact("v1").DeleteTag(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// method=POST status=200
+	// method=POST status=200
+	// method=DELETE status=202
 }
 
 // Tell apart what the registry may say.
