@@ -11,7 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown, ErrInvalidDigest.
+// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown (ErrNotFound),
+// ErrInvalidName, ErrInvalidDigest.
 func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -23,7 +24,8 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 	return blobDescriptor("", dgst, size), nil
 }
 
-// MountBlob makes a blob of another repository of the registry one of this repository, without moving a byte. It costs two requests. Errors: ErrNotMounted, ErrInvalidDigest, ErrInvalidName.
+// MountBlob makes a blob of another repository of the same registry a blob of this one, without moving a byte. It costs two requests. The
+// identity needs the right to pull there. Errors: ErrNotMounted, ErrInvalidDigest, ErrInvalidName.
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -51,23 +53,15 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	return ocispec.Descriptor{}, &transferError{"MountBlob", errors.Join(ErrNotMounted, err)}
 }
 
-// DeleteBlob deletes a blob from the repository. It costs one request. Errors: ErrBlobUnknown, ErrInvalidDigest.
+// DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),
+// ErrInvalidName, ErrInvalidDigest.
 func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	if err := r.checkBlob(dgst); err != nil {
 		return err
 	}
-	ctx, tries := withAttempts(ctx)
-	resp, err := r.do(ctx, opDeleteBlob, func(ctx context.Context) (*http.Response, error) {
+	return r.take(ctx, opDeleteBlob, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.DeleteBlob(ctx, r.name, dgst)
 	})
-	if err != nil {
-		if tries.doubtful && errors.Is(err, ErrNotFound) {
-			return nil // the try before was carried out
-		}
-		return err
-	}
-	wire.Drain(resp)
-	return nil
 }
 
 // checkBlob refuses what is wrong with the handle or the digest.

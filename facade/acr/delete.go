@@ -9,11 +9,12 @@ import (
 )
 
 // takeOnce runs a call that takes something away: a deletion, or a restore out of the recycle bin. What is not there when it is sent again
-// after a try whose answer was lost was taken by that try; what was not there in the first place is the caller's ErrNotFound.
+// after a try whose answer was lost was taken by that try; what was not there in the first place is the caller's ErrNotFound. A 404 without
+// a code is not the registry's word on the matter: a proxy or gateway in trouble says that too.
 func takeOnce(ctx context.Context, send func(context.Context) error) error {
 	ctx, tries := withAttempts(ctx)
 	err := send(ctx)
-	if tries.doubtful && errors.Is(err, ErrNotFound) {
+	if refusal, ok := errors.AsType[*Error](err); ok && tries.doubtful && refusal.Code != "" && refusal.Is(ErrNotFound) {
 		return nil
 	}
 	return err

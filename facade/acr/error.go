@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +78,8 @@ func (e *Error) Unwrap() []error { return append([]error{e.err}, e.causes...) }
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound
+		_, signIn := tokenCalls[e.Operation]
+		return e.StatusCode == http.StatusNotFound && !signIn
 	case ErrThrottled:
 		return e.StatusCode == http.StatusTooManyRequests
 	case ErrLocked:
@@ -89,13 +91,12 @@ func (e *Error) Is(target error) bool {
 
 // has tells whether any entry carries the code.
 func (e *Error) has(code ErrorCode) bool {
-	if e.Code == code && code != "" {
+	switch {
+	case code == "":
+		return false
+	case e.Code == code, slices.ContainsFunc(e.Details, func(d ErrorDetail) bool { return d.Code == code }):
 		return true
+	default:
+		return e.StatusCode == http.StatusNotFound && e.Code == "" && e.missing == code
 	}
-	for _, d := range e.Details {
-		if d.Code == code {
-			return true
-		}
-	}
-	return e.StatusCode == http.StatusNotFound && e.Code == "" && e.missing == code && code != ""
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,10 @@ func TestErrors(t *testing.T) {
 				return answer(400, `{"errors":[{"code":"A","message":"one"},{"code":"B","message":"two","detail":[1]}]}`)
 			},
 			want: acr.Error{StatusCode: 400, Code: "A", Message: "one"}, is: []error{acr.ErrorCode("A"), acr.ErrorCode("B")},
+		},
+		{
+			name: "an entry without a code", call: get, answer: func() *http.Response { return answer(400, `{"errors":[{"message":"one"}]}`) },
+			want: acr.Error{StatusCode: 400, Message: "one"}, isNot: []error{acr.ErrorCode("")},
 		},
 		{
 			name: "HEAD has no body", call: head, answer: func() *http.Response { return answer(404, "") },
@@ -247,5 +252,53 @@ func TestRefusedSignIn(t *testing.T) {
 	}
 	if e.Message == "" || e.Method != "GET" || e.URL != srv.Endpoint()+"/oauth2/token" || e.StatusCode != 401 || e.Code != acr.ErrUnauthorized || e.CorrelationID == "" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// noTokens is a registry that gives its first tokens, and from then on answers 404 where they are asked for.
+type noTokens struct {
+	*scripted
+	left atomic.Int32
+}
+
+// Do implements policy.Transporter.
+func (n *noTokens) Do(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, "/oauth2/") && n.left.Add(-1) < 0 {
+		return n.complete(r, refusal(404, "NOPE", "no")), nil
+	}
+	return n.scripted.Do(r)
+}
+
+// TestRefusedSignInIsNotNotFound: where a token request is answered by a 404 nobody has looked, so that nothing is taken for absent: no list of
+// referrers for empty, no tag for free, nothing for deleted.
+func TestRefusedSignInIsNotNotFound(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, *acr.Repository) error{
+		"referrers": func(ctx context.Context, r *acr.Repository) error {
+			_, err := acr.Collect(r.Referrers(ctx, goodDigest, nil))
+			return err
+		},
+		"wait": func(ctx context.Context, r *acr.Repository) error {
+			_, err := r.WaitForTag(ctx, "v1", "", nil)
+			return err
+		},
+		"free": func(ctx context.Context, r *acr.Repository) error {
+			_, err := r.PutManifest(ctx, "v1", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true})
+			return err
+		},
+		"deleted": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, goodDigest) },
+	} {
+		for tokens := range int32(2) {
+			s := &noTokens{scripted: &scripted{answer: func(*http.Request) *http.Response {
+				return answer(401, "", "Www-Authenticate", `Bearer realm="https://registry.azurecr.io/oauth2/token",service="registry.azurecr.io",error="invalid_token"`)
+			}}}
+			s.left.Store(tokens)
+			c := s.client(t, func(o *acr.ClientOptions) { o.Transport = s })
+			err := call(t.Context(), c.Repository("a"))
+			e, ok := errors.AsType[*acr.Error](err)
+			if !ok || errors.Is(err, acr.ErrNotFound) || e.Operation != "GetAccessToken" || e.StatusCode != 404 || len(s.requests()) != int(tokens) {
+				t.Errorf("%s: %v after %q", name, err, s.requests())
+			}
+		}
 	}
 }

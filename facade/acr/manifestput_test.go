@@ -185,13 +185,17 @@ func TestDeleteLostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		first func() *http.Response
+		then  func() *http.Response // nil: gone
 		want  error
 	}{
-		"F69 answer lost":                {first: func() *http.Response { return nil }},
-		"F69 gateway gave up":            {first: func() *http.Response { return answer(504, "") }},
-		"F68 throttled, then not there":  {first: func() *http.Response { return answer(429, "", "Retry-After", "0") }, want: acr.ErrNotFound},
-		"F68 not there":                  {first: func() *http.Response { return refusal(404, "MANIFEST_UNKNOWN", "not here") }, want: acr.ErrNotFound},
-		"F70 locked":                     {first: func() *http.Response { return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "no") }, want: acr.ErrLocked},
+		"F69 answer lost":               {first: func() *http.Response { return nil }},
+		"F69 gateway gave up":           {first: func() *http.Response { return answer(504, "") }},
+		"F68 throttled, then not there": {first: func() *http.Response { return answer(429, "", "Retry-After", "0") }, want: acr.ErrNotFound},
+		"F68 not there":                 {first: func() *http.Response { return refusal(404, "MANIFEST_UNKNOWN", "not here") }, want: acr.ErrNotFound},
+		"F70 locked":                    {first: func() *http.Response { return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "no") }, want: acr.ErrLocked},
+		"a gateway gave up, and says 404": {first: func() *http.Response { return answer(502, "") }, want: acr.ErrNotFound, then: func() *http.Response {
+			return answer(404, "<html>nothing here</html>", "Content-Type", "text/html")
+		}},
 		"service unavailable, not begun": {first: func() *http.Response { return answer(503, "") }, want: acr.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,14 +204,19 @@ func TestDeleteLostAnswer(t *testing.T) {
 				"manifest":   func(r *acr.Repository) error { return r.DeleteManifest(t.Context(), goodDigest) },
 				"tag":        func(r *acr.Repository) error { return r.Artifact("v1").DeleteTag(t.Context()) },
 				"repository": func(r *acr.Repository) error { _, err := r.Delete(t.Context()); return err },
+				"blob":       func(r *acr.Repository) error { return r.DeleteBlob(t.Context(), goodDigest) },
 				"restore":    func(r *acr.Repository) error { return r.RestoreManifest(t.Context(), goodDigest, nil) },
 			} {
 				s := &scripted{}
 				s.answer = func(*http.Request) *http.Response {
-					if len(s.sent) > 1 {
+					switch {
+					case len(s.sent) == 1:
+						return test.first()
+					case test.then != nil:
+						return test.then()
+					default:
 						return refusal(404, "NAME_UNKNOWN", "gone")
 					}
-					return test.first()
 				}
 				if err := call(s.client(t).Repository("a/b")); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
 					t.Errorf("%s: got %v, want %v", what, err, test.want)

@@ -9,7 +9,7 @@ import (
 
 // What an answer of the registry amounts to, whatever its wire code: errors.Is finds these in an *Error by its status.
 var (
-	// ErrNotFound matches any 404.
+	// ErrNotFound matches any 404, but that of a token request: then nobody has looked.
 	ErrNotFound = errors.New("not found")
 	// ErrLocked matches the refusal of a locked (or quarantined) repository, tag or manifest.
 	ErrLocked = errors.New("locked")
@@ -32,7 +32,7 @@ var (
 	ErrDigestMismatch = errors.New("digest mismatch")
 	// ErrSizeMismatch: content is longer or shorter than stated.
 	ErrSizeMismatch = errors.New("size mismatch")
-	// ErrManifestMalformed: a manifest contradicts itself or its media type, so that two readers could take it for different things.
+	// ErrManifestMalformed: a manifest contradicts itself or its media type, so that two readers could understand it differently.
 	ErrManifestMalformed = errors.New("malformed manifest")
 	// ErrTagExists: PutManifestOptions.IfAbsent found the tag taken by another manifest.
 	ErrTagExists = errors.New("tag exists")
@@ -40,7 +40,7 @@ var (
 	ErrWaitTimeout = errors.New("given up")
 	// ErrMalformedReply: a reply is not the document it has to be, or not an answer to what was asked.
 	ErrMalformedReply = errors.New("malformed reply")
-	// ErrListEndless: a list went in circles or passed its limit of pages.
+	// ErrListEndless: a list went in circles, or has more pages than ClientOptions.MaxPages.
 	ErrListEndless = errors.New("endless list")
 )
 
@@ -58,7 +58,8 @@ var (
 	ErrBadLink = wire.ErrBadLink
 	// ErrBadRange: a Range or Content-Range header is unusable.
 	ErrBadRange = wire.ErrBadRange
-	// ErrTooLarge: a reply is larger than what is held in memory: 4 MiB for a manifest, 8 MiB for a page of a list.
+	// ErrTooLarge: a reply is larger than what is held in memory: 4 MiB for a manifest or its properties, 8 MiB for a page
+	// of a list, which can be asked for in smaller pages.
 	ErrTooLarge = wire.ErrTooLarge
 )
 
