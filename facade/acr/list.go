@@ -5,8 +5,10 @@ import (
 	"errors"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,12 +115,7 @@ func (w *walk[T]) follow(next *url.URL) error {
 	if next == nil {
 		return nil
 	}
-	query := next.Query()
-	for key, values := range w.keep {
-		if !query.Has(key) {
-			next.RawQuery = strings.TrimPrefix(next.RawQuery+"&"+url.Values{key: values}.Encode(), "&")
-		}
-	}
+	next.RawQuery = keepQuery(next.RawQuery, w.keep)
 	if w.pages >= w.client.options.maxPages() {
 		return w.op.fail(contradicts(ErrListEndless, "it goes on after %d pages (ClientOptions.MaxPages)", w.pages))
 	}
@@ -128,6 +125,19 @@ func (w *walk[T]) follow(next *url.URL) error {
 	}
 	w.seen[mark] = struct{}{}
 	return nil
+}
+
+// keepQuery puts back what a link has lost of the query, or left without a value: links of ACR have an orderby whatever the order. All else
+// stays as it is.
+func keepQuery(query string, keep url.Values) string {
+	pairs := strings.Split(query, "&")
+	for _, key := range slices.Sorted(maps.Keys(keep)) {
+		pairs = slices.DeleteFunc(pairs, func(pair string) bool { return pair == "" || pair == key || pair == key+"=" })
+		if has, _ := url.ParseQuery(strings.Join(pairs, "&")); !has.Has(key) {
+			pairs = append(pairs, url.Values{key: keep[key]}.Encode())
+		}
+	}
+	return strings.Join(pairs, "&")
 }
 
 // pageSize checks the wished size of a page and gives it as a query parameter.

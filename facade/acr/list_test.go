@@ -283,9 +283,19 @@ func TestListFaults(t *testing.T) {
 	}
 }
 
-// TestListKeepsFilter: a filter and an order that a link has lost are put back.
+// TestListKeepsFilter: a filter and an order that a link has lost, or names without a value, are put back.
 func TestListKeepsFilter(t *testing.T) {
 	t.Parallel()
+	for _, link := range []string{"last=a&n=1", "last=a&n=1&orderby=", "orderby&last=a&n=1&digest=", "last=a&n=1&orderby=timedesc"} {
+		t.Run(link, func(t *testing.T) {
+			t.Parallel()
+			keepsFilter(t, link)
+		})
+	}
+}
+
+func keepsFilter(t *testing.T, link string) {
+	t.Helper()
 	s := &scripted{}
 	s.answer = func(r *http.Request) *http.Response {
 		q := r.URL.Query()
@@ -295,7 +305,7 @@ func TestListKeepsFilter(t *testing.T) {
 		if len(s.sent) > 1 {
 			return answer(200, `{"tags":[{"name":"b"}]}`)
 		}
-		return answer(200, `{"tags":[{"name":"a"}]}`, "Link", `</acr/v1/x/_tags?last=a&n=1>; rel="next"`)
+		return answer(200, `{"tags":[{"name":"a"}]}`, "Link", "</acr/v1/x/_tags?"+link+`>; rel="next"`)
 	}
 	opts := &acr.ListTagsOptions{Digest: goodDigest, Order: acr.OrderByUpdateDescending, PageSize: 1}
 	if tags, err := acr.Collect(s.client(t).Repository("x").Tags(t.Context(), opts)); err != nil || len(tags) != 2 {
@@ -303,7 +313,7 @@ func TestListKeepsFilter(t *testing.T) {
 	}
 	for _, sent := range s.requests() {
 		u, err := url.Parse(strings.TrimPrefix(sent, "GET "))
-		if err != nil || len(u.Query()["digest"]) != 1 {
+		if err != nil || len(u.Query()["digest"]) != 1 || len(u.Query()["orderby"]) != 1 {
 			t.Error(sent)
 		}
 	}
