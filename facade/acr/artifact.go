@@ -35,9 +35,9 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 	}
 	r := a.repository
 	params := &gen.GetManifestPropertiesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opGetManifestProperties, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opGetManifestProperties, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.GetManifestProperties(ctx, r.name, d, params)
-	}, decodeManifest)
+	}, decodeManifest(d))
 }
 
 // UpdateManifestAttributes changes what may be done with the manifest, and reports on it; its tags keep attributes of their own. One
@@ -56,13 +56,13 @@ func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes Chan
 	}
 	r := a.repository
 	params := &gen.UpdateManifestAttributesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opUpdateManifestAttributes, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opUpdateManifestAttributes, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.UpdateManifestAttributes(ctx, r.name, d, params, body)
-	}, decodeManifest)
+	}, decodeManifest(d))
 }
 
-// Tags lists every tag of the manifest: for an artifact made with a tag, those beside it too. Its requests are those of Repository.Tags,
-// and one more where the reference is a tag.
+// Tags lists every tag of the manifest: for an artifact made with a tag, those beside it too. Requests and errors are those of
+// Repository.Tags; where the reference is a tag, those of Digest too.
 func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 	return func(yield func(TagProperties, error) bool) {
 		d, err := a.Digest(ctx)
@@ -90,9 +90,9 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	}
 	r := a.repository
 	params := &gen.GetTagPropertiesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opGetTagProperties, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opGetTagProperties, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.GetTagProperties(ctx, r.name, a.tag, params)
-	}, decodeTag)
+	}, a.decodeTag)
 }
 
 // UpdateTagAttributes changes what may be done with the tag, and reports on it; the manifest keeps attributes of its own. One request.
@@ -107,9 +107,9 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 	}
 	r := a.repository
 	params := &gen.UpdateTagAttributesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opUpdateTagAttributes, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opUpdateTagAttributes, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.UpdateTagAttributes(ctx, r.name, a.tag, params, body)
-	}, decodeTag)
+	}, a.decodeTag)
 }
 
 // DeleteTag removes the tag and leaves the manifest. One request. Errors: ErrTagUnknown (ErrNotFound), ErrLocked; ErrInvalidReference when

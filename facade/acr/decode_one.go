@@ -26,42 +26,55 @@ func decodeOne[T any](document []byte, key string, entry func(*scanner, *T, *T))
 	return v, h, err
 }
 
-func decodeTag(document []byte) (TagProperties, error) {
+// about refuses a reply that is about something else than what was asked for, or about nothing.
+func about(got, want string, err error) error {
+	if err == nil && got != want {
+		return contradicts(ErrMalformedReply, "it is about %s instead of %s", quote(got), want)
+	}
+	return err
+}
+
+// decodeTag reads the properties of the tag with this name.
+func (a *Artifact) decodeTag(document []byte) (TagProperties, error) {
 	t, h, err := decodeOne(document, "tag", scanTag)
 	t.Registry, t.Repository = h.registry, h.repository
-	return t, err
+	return t, about(t.Name, a.tag, err)
 }
 
-func decodeManifest(document []byte) (ManifestProperties, error) {
-	m, h, err := decodeOne(document, "manifest", scanManifest)
-	m.Registry, m.Repository = h.registry, h.repository
-	return m, err
+// decodeManifest reads the properties of the manifest with this digest.
+func decodeManifest(d digest.Digest) func([]byte) (ManifestProperties, error) {
+	return func(document []byte) (ManifestProperties, error) {
+		m, h, err := decodeOne(document, "manifest", scanManifest)
+		m.Registry, m.Repository = h.registry, h.repository
+		return m, about(string(m.Digest), string(d), err)
+	}
 }
 
-func decodeRepository(document []byte) (RepositoryProperties, error) {
+// decodeProperties reads the properties of this repository.
+func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, error) {
 	s := &scanner{data: document}
-	r := RepositoryProperties{Attributes: allEnabled}
+	p := RepositoryProperties{Attributes: allEnabled}
 	err := s.document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			r.Registry = string(s.text())
+			p.Registry = string(s.text())
 		case "imageName":
-			r.Name = string(s.text())
+			p.Name = string(s.text())
 		case "createdTime":
-			r.CreatedTime = s.time()
+			p.CreatedTime = s.time()
 		case "lastUpdateTime":
-			r.LastUpdateTime = s.time()
+			p.LastUpdateTime = s.time()
 		case "manifestCount":
-			r.ManifestCount = int(s.int())
+			p.ManifestCount = int(s.int())
 		case "tagCount":
-			r.TagCount = int(s.int())
+			p.TagCount = int(s.int())
 		case "changeableAttributes":
-			scanAttributes(s, &r.Attributes, nil)
+			scanAttributes(s, &p.Attributes, nil)
 		default:
 			s.skip()
 		}
 	})
-	return r, err
+	return p, about(p.Name, r.name, err)
 }
 
 func decodeDeletion(document []byte) (DeletedRepository, error) {

@@ -56,7 +56,7 @@ type ClientOptions struct {
 const (
 	maxManifestSize = 4 << 20
 	maxPageSize     = 8 << 20
-	maxPropertySize = 1 << 20
+	maxPropertySize = 4 << 20 // of a manifest with a hundred thousand tags
 	defaultMaxPages = 10_000
 	defaultPageSize = 1000      // the most that a registry gives
 	maxPageEntries  = 1_000_000 // what a page size is cut to: the registry cuts it further

@@ -80,9 +80,9 @@ func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 }
 
 // readDocument is read for a JSON document; one that ends in the middle is asked for once more.
-func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, limit int64, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
+func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
 	for again := false; ; again = true {
-		r, err := c.read(ctx, op, name, limit, nil, send, nil)
+		r, err := c.read(ctx, op, name, maxPropertySize, nil, send, nil)
 		if err != nil {
 			var none T
 			return none, err
@@ -92,7 +92,8 @@ func readDocument[T any](ctx context.Context, c *Client, op *operation, name str
 		case err == nil:
 			return v, nil
 		case again || !errors.Is(err, errCutShort):
-			return v, op.malformed(err)
+			var none T
+			return none, op.malformed(err)
 		}
 	}
 }

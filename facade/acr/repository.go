@@ -7,15 +7,15 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Properties reports on the repository. One request. Errors: ErrNameUnknown, ErrInvalidName.
+// Properties reports on the repository. One request. Errors: ErrNameUnknown (ErrNotFound), ErrInvalidName.
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {
 	if r.err != nil {
 		return RepositoryProperties{}, r.err
 	}
 	params := &gen.GetRepositoryPropertiesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opGetRepositoryProperties, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opGetRepositoryProperties, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.GetRepositoryProperties(ctx, r.name, params)
-	}, decodeRepository)
+	}, r.decodeProperties)
 }
 
 // UpdateAttributes changes what may be done with the repository, and reports on it. One request. WriteEnabled false locks every image
@@ -29,13 +29,13 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 		return RepositoryProperties{}, err
 	}
 	params := &gen.UpdateRepositoryAttributesParams{APIVersion: apiVersion()}
-	return readDocument(ctx, r.client, opUpdateRepositoryAttributes, r.name, maxPropertySize, func(ctx context.Context) (*http.Response, error) {
+	return readDocument(ctx, r.client, opUpdateRepositoryAttributes, r.name, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.UpdateRepositoryAttributes(ctx, r.name, params, body)
-	}, decodeRepository)
+	}, r.decodeProperties)
 }
 
-// Delete deletes the repository with all its manifests and tags, and reports what that were. One request. Where the answer to it was lost
-// and the repository is gone when it is sent again, the report is empty. Errors: ErrNameUnknown (ErrNotFound), ErrLocked, ErrInvalidName.
+// Delete deletes the repository with all its manifests and tags, and reports what they were. One request. Where its answer is lost and the
+// repository is gone when it is sent again, the report is empty. Errors: ErrNameUnknown (ErrNotFound), ErrLocked, ErrInvalidName.
 func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	if r.err != nil {
 		return DeletedRepository{}, r.err
