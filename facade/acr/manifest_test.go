@@ -172,3 +172,16 @@ func TestGetManifestAccepts(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestHeadManifestOtherAlgorithm: a digest that cannot be compared with the one asked for is no mismatch; then the content decides.
+func TestHeadManifestOtherAlgorithm(t *testing.T) {
+	t.Parallel()
+	want := digest.SHA512.FromString(imageManifest)
+	s := &scripted{answer: func(*http.Request) *http.Response {
+		return answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
+	}}
+	d, err := s.client(t).Repository("a").HeadManifest(t.Context(), want.String())
+	if err != nil || d.Digest != want || d.Size != int64(len(imageManifest)) || len(s.requests()) != 2 {
+		t.Errorf("%+v %v after %q", d, err, s.requests())
+	}
+}

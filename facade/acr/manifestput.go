@@ -31,10 +31,13 @@ type PutManifestOptions struct {
 
 const maxBlobWait = time.Minute
 
-// PutManifest stores a manifest, byte for byte, under a tag, its digest, or (reference "") its digest alone, and gives its descriptor.
-// The blobs and manifests it names must be there. Usually one request; more with options, and with a subject: where the registry does
-// not say that it noted it, the client asks once whether it has a referrers API, and where it has none adds the manifest to the subject's
-// referrers tag (three requests), as the OCI distribution spec asks of clients.
+// PutManifest stores a manifest, byte for byte, under a tag, under its digest, or, where the reference is empty, under whatever digest it
+// has, and gives its descriptor. The blobs and manifests that it names must be there.
+//
+// It usually costs one request. IfAbsent and BlobWait cost more, and so does a manifest with a subject on a registry that does not confirm
+// it: the client asks once whether the registry has a referrers API, and where it has none adds the manifest to the subject's referrers tag
+// (three requests), as the OCI distribution spec asks of clients.
+//
 // Errors: ErrManifestMalformed, ErrInvalidArgument (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
 // ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
@@ -45,15 +48,17 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	there := false // then only its subject's referrers may lack it
 	if opts.IfAbsent && p.tag != "" {
-		done, err := p.absent(ctx)
-		if done || err != nil {
-			return p.descriptor, err
+		if there, err = p.absent(ctx); err != nil {
+			return ocispec.Descriptor{}, err
 		}
 	}
-	header, err := p.send(ctx, min(opts.BlobWait, maxBlobWait))
-	if err != nil {
-		return ocispec.Descriptor{}, err
+	var header http.Header
+	if !there {
+		if header, err = p.send(ctx, min(opts.BlobWait, maxBlobWait)); err != nil {
+			return ocispec.Descriptor{}, err
+		}
 	}
 	if err := p.settle(ctx, header); err != nil {
 		return ocispec.Descriptor{}, err

@@ -196,3 +196,41 @@ func TestReferrersAtOnce(t *testing.T) {
 		oneLine(t, err)
 	})
 }
+
+// TestReferrersTagOfNoIndex: what is under a referrers tag and is no index is named.
+func TestReferrersTagOfNoIndex(t *testing.T) {
+	t.Parallel()
+	s := &scripted{answer: func(r *http.Request) *http.Response {
+		if strings.Contains(r.URL.Path, "/referrers/") {
+			return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+		}
+		return answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest)
+	}}
+	_, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil))
+	if !errors.Is(err, acr.ErrManifestMalformed) || !strings.HasPrefix(err.Error(), "acr: ListReferrers: the tag sha256-") {
+		t.Error(err)
+	}
+}
+
+// TestReferrersNotedLater: a manifest that is there already, left by a put that ended before its subject's referrers were noted, is noted.
+func TestReferrersNotedLater(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
+	srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+	r := newClient(t, srv).Repository("library/hello")
+	subject := putIndex(t, r, "v1", "x").Digest
+	content := referrer("application/vnd.example.sbom", subject, "x")
+	if _, err := r.PutManifest(t.Context(), "sbom", content, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Artifact(strings.Replace(string(subject), ":", "-", 1)).DeleteTag(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.PutManifest(t.Context(), "sbom", content, &acr.PutManifestOptions{IfAbsent: true}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := acr.Collect(r.Referrers(t.Context(), subject, nil)); err != nil || len(all) != 1 {
+		t.Errorf("%v %v", all, err)
+	}
+}

@@ -33,7 +33,11 @@ func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*ocis
 	if err != nil {
 		return nil, err
 	}
-	return m.Index()
+	index, err := m.Index()
+	if err != nil {
+		return nil, opListReferrers.fail(fmt.Errorf("the tag %s: %w", referrersTag(d), err))
+	}
+	return index, nil
 }
 
 // taggedReferrers lists the referrers under the tag.
