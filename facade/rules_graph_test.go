@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"go/importer"
+	"go/parser"
 	"go/token"
 	"go/types"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,13 +32,34 @@ type listed struct {
 	TestImports  []string
 	XTestImports []string
 	Deps         []string // of the package itself, its tests left out
+
+	Dir            string
+	IgnoredGoFiles []string // for other systems
+}
+
+// addIgnored adds what the sources for other systems import, so that the rules hold of them too.
+func (p *listed) addIgnored() error {
+	for _, name := range p.IgnoredGoFiles {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			imp := strings.Trim(spec.Path.Value, `"`)
+			p.Imports, p.Deps = append(p.Imports, imp), append(p.Deps, imp)
+		}
+	}
+	return nil
 }
 
 // std stands for the whole standard library in a list of allowed imports.
 const std = "std"
 
 var listModule = sync.OnceValues(func() (graph, error) {
-	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Name,Standard,Export,Imports,TestImports,XTestImports,Deps", module+"/...")
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Name,Standard,Export,Imports,TestImports,XTestImports,Deps,Dir,IgnoredGoFiles", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -51,6 +74,11 @@ var listModule = sync.OnceValues(func() (graph, error) {
 			return g, nil
 		} else if err != nil {
 			return nil, err
+		}
+		if under(p.ImportPath, module) {
+			if err := p.addIgnored(); err != nil {
+				return nil, err
+			}
 		}
 		g[p.ImportPath] = p
 	}
