@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// idleTimeout is how long a reply may say nothing in the middle of its body, for calls other than blobs: whoever reads those minds the time itself.
+	// idleTimeout is how long a reply may say nothing in the middle of its body, for calls other than blobs: whoever reads those minds the time itself. Redirects have drainTime.
 	idleTimeout = 30 * time.Second
 	// idleErrorTimeout is that for replies with a status of 400 and above. They are small and made at once.
 	idleErrorTimeout = 10 * time.Second

@@ -50,7 +50,7 @@ func TestStalledReply(t *testing.T) {
 		{"token", wire.CallToken, 200, 30 * time.Second},
 		{"refusal", wire.CallAPI, 503, 10 * time.Second},
 		{"refusal of a blob", wire.CallBlob, 503, 10 * time.Second},
-		{"redirect of a blob", wire.CallBlob, 307, 30 * time.Second},
+		{"redirect of a blob", wire.CallBlob, 307, time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -267,7 +267,7 @@ func TestOpenBlobsHoldNothingUp(t *testing.T) {
 	wire.TrustForTest(tr, home.Client())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for i := range 80 {
+	for i := range 120 { // more than there are connections to the registry
 		req := request(t, wire.CallBlob, http.MethodGet, home.URL+"/blob", nil)
 		resp, err := tr.Do(req.WithContext(wire.WithCall(ctx, wire.CallBlob)))
 		if err != nil {

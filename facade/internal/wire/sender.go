@@ -54,7 +54,9 @@ func (s sender) send(req *http.Request, call Call) (*http.Response, error) {
 		if resp.ContentLength > maxErrorBody {
 			resp.ContentLength = -1
 		}
-	case call != CallBlob || IsRedirect(resp.StatusCode):
+	case IsRedirect(resp.StatusCode):
+		body.idle = drainTime // nobody wants to know what it says
+	case call != CallBlob:
 		body.idle = idleTimeout
 	}
 	resp.Body = body
