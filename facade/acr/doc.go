@@ -1,6 +1,6 @@
 // Package acr works with the data plane of the Azure Container Registry: repositories, tags, manifests and blobs.
 //
-// A Client is one registry under one identity; a Repository and an Artifact are handles made from it that cost nothing:
+// A [Client] is one registry under one identity; a [Repository] and an [Artifact] are handles made from it that cost nothing:
 //
 //	cred, err := azidentity.NewDefaultAzureCredential(nil)
 //	...
@@ -41,30 +41,30 @@
 //
 // Lists are sequences: nothing is asked before they are ranged over, then one request per page of up to 1000 entries, in constant memory.
 // They end where the registry gives no link to a next page. An error comes as the last pair. Break off at any time, and continue later
-// with After. Collect gathers a list into a slice.
+// with After. [Collect] gathers a list into a slice.
 //
 // # Manifests and blobs
 //
 // Descriptors, manifests and indexes are the types of github.com/opencontainers/image-spec, digests those of
 // github.com/opencontainers/go-digest. The digest of every manifest and blob that comes in is computed and compared, and nothing is
-// reported as complete before that. Only parts of a blob (GetBlobRange, BlobReaderAt) cannot be verified. A manifest that two readers
-// could understand differently is refused.
+// reported as complete before that. Only parts of a blob ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified. A manifest that
+// two readers could understand differently is refused.
 //
 // # Errors
 //
-// What the registry refuses is an *Error: one line that names the operation, what the registry said, what to do about it where that is
-// known, and the correlation id. errors.Is finds its wire code (ErrManifestUnknown), its kind (ErrNotFound, ErrLocked, ErrThrottled) or
-// the cause of a refused sign-in (ErrFirewall, ErrNoRole); errors.As finds the *azcore.ResponseError behind it. What cannot be right is
-// refused before anything is sent, as an *ArgumentError. To delete what is not there is an error too; errors.Is(err, acr.ErrNotFound)
-// tells it apart. The end of a context, and what the network or a file says, are found by errors.Is and errors.As as well. Client.Doctor
-// finds out why a registry cannot be used at all.
+// What the registry refuses is an [*Error]: one line that names the operation, what the registry said, what to do about it where that is
+// known, and the correlation id. errors.Is finds its wire code ([ErrManifestUnknown]), its kind ([ErrNotFound], [ErrLocked],
+// [ErrThrottled]) or the cause of a refused sign-in ([ErrFirewall], [ErrNoRole]); errors.As finds the [*azcore.ResponseError] behind it.
+// What cannot be right is refused before anything is sent, as an [*ArgumentError]. To delete what is not there is an error too;
+// errors.Is(err, acr.ErrNotFound) tells it apart. The end of a context, and what the network or a file says, are found by errors.Is and
+// errors.As as well. [Client.Doctor] finds out why a registry cannot be used at all.
 //
 // # Credentials
 //
 // A credential is sent to one place only: the https origin that the client was made with, which must be an ACR host or be named in
-// ClientOptions.AllowedHosts. The realms, links and locations that the server names are followed there alone; the redirect of a blob is
-// followed to storage, without the credential. Tokens are kept in memory by scope, fetched once for any number of waiting calls, and
-// renewed before they expire.
+// [ClientOptions].AllowedHosts. The realm of a challenge is not obeyed, links and locations are followed there alone, and the redirect of
+// a blob is followed to storage without the credential. Tokens are kept in memory by scope, fetched once for any number of waiting calls,
+// and renewed before they expire.
 //
 // # Retries
 //
