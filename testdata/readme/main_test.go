@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 
 func TestDeleteOldTags(t *testing.T) {
 	registry := acrtest.New(t)
-	registry.SeedImage(t, "samples/app:v1")
+	registry.SeedImage(t, "samples/app:old")
 	registry.Advance(90 * 24 * time.Hour)
+	registry.SeedImage(t, "samples/app:new")
 
 	client, err := acr.NewClient(registry.Endpoint(), registry.Credential(), &acr.ClientOptions{
 		ClientOptions: registry.ClientOptions(),
@@ -21,20 +23,25 @@ func TestDeleteOldTags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := deleteOldTags(t.Context(), client); err != nil { // the code under test
+	monthAgo := registry.Now().AddDate(0, -1, 0)
+	if err := deleteOldTags(t.Context(), client, monthAgo); err != nil { // the code under test
 		t.Fatal(err)
+	}
+
+	if got := registry.Tags("samples/app"); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("left: %v", got)
 	}
 	registry.Ledger().AtMost(t, 1, "ListTags")
 }
 
-func deleteOldTags(ctx context.Context, client *acr.Client) error {
-	limit := time.Now()
-	for tag, err := range client.Repository("samples/app").Tags(ctx, nil) {
+func deleteOldTags(ctx context.Context, client *acr.Client, limit time.Time) error {
+	repository := client.Repository("samples/app")
+	for tag, err := range repository.Tags(ctx, nil) {
 		if err != nil {
 			return err
 		}
 		if tag.LastUpdateTime.Before(limit) {
-			if err := client.Repository("samples/app").Artifact(tag.Name).DeleteTag(ctx); err != nil {
+			if err := repository.Artifact(tag.Name).DeleteTag(ctx); err != nil {
 				return err
 			}
 		}
