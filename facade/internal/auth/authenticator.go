@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -30,10 +31,10 @@ type Config struct {
 	// Transport sends the token requests, through a pipeline of their own. It must follow no redirects: a *wire.Transport.
 	Transport policy.Transporter
 	// Pipeline are the caller's options for that pipeline. Telemetry and policies are used as for any request, as the Azure SDK's registry module does: a policy that a
-	// network needs, it needs for token requests too. Retry is used with at most 30 s per try. Of Logging all but IncludeBody is used: the bodies are tokens. The rest is not
-	// used.
+	// network needs, it needs for token requests too. Retry is used with at most 30 s per try and 90 s in all. TracingProvider gets a span of each. Of Logging all but IncludeBody
+	// is used: the bodies are tokens. The rest is not used.
 	Pipeline policy.ClientOptions
-	// Module and Version stand in the User-Agent. Default: "acrkit", "devel".
+	// Module and Version stand in the User-Agent. Default: "acrkit", "v0.0.0".
 	Module, Version string
 	// Audience of the Entra token. Default DefaultAudience.
 	Audience string
@@ -57,6 +58,7 @@ type Authenticator struct {
 	arm        string
 	log        *slog.Logger
 	client     *gen.Client
+	tracer     tracing.Tracer
 	vault      vault
 
 	refresh cell
@@ -107,8 +109,12 @@ func New(c Config) (*Authenticator, error) {
 		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
 		return s
 	})
-	var err error
-	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(tokenPipeline(c)))
+	road, err := tokenRoad(c)
+	if err != nil {
+		return nil, err
+	}
+	a.tracer = road.Tracer()
+	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(doer{road}))
 	return a, err
 }
 

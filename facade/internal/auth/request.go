@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
@@ -30,12 +31,8 @@ const (
 	opEntra    = "GetEntraToken"
 )
 
-type doer func(*http.Request) (*http.Response, error)
-
-func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
-
-// tokenPipeline is the road of token requests: the caller's policies and retries like any other request's, but no token.
-func tokenPipeline(c Config) doer {
+// tokenRoad is the road of token requests: the caller's policies, retries and spans like any other request's, but no token.
+func tokenRoad(c Config) (*azcore.Client, error) {
 	budget := c.Budget
 	if budget == nil {
 		budget = wire.NewBudget()
@@ -46,24 +43,34 @@ func tokenPipeline(c Config) doer {
 	}
 	logging := c.Pipeline.Logging
 	logging.IncludeBody = false
-	p := runtime.NewPipeline(cmp.Or(c.Module, "acrkit"), cmp.Or(c.Version, "devel"),
-		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), whole{}}},
+	return azcore.NewClient(cmp.Or(c.Module, "acrkit"), cmp.Or(c.Version, "v0.0.0"),
+		runtime.PipelineOptions{
+			PerCall:  []policy.Policy{wire.NewGuard()},
+			PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), whole{}},
+			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
+		},
 		&policy.ClientOptions{
 			Logging:          logging,
 			Retry:            policy.RetryOptions{MaxRetries: -1},
 			Telemetry:        c.Pipeline.Telemetry,
+			TracingProvider:  c.Pipeline.TracingProvider,
 			Transport:        c.Transport,
 			PerCallPolicies:  c.Pipeline.PerCallPolicies,
 			PerRetryPolicies: c.Pipeline.PerRetryPolicies,
 		})
-	return func(r *http.Request) (*http.Response, error) {
-		req, err := runtime.NewRequestFromRequest(r)
-		if err != nil {
-			return nil, err
-		}
-		runtime.SkipBodyDownload(req) // read here, and not further than maxReply
-		return p.Do(req)
+}
+
+// doer lets gen send by a road.
+type doer struct{ road *azcore.Client }
+
+// Do sends the request.
+func (d doer) Do(r *http.Request) (*http.Response, error) {
+	req, err := runtime.NewRequestFromRequest(r)
+	if err != nil {
+		return nil, err
 	}
+	runtime.SkipBodyDownload(req) // read here, and not further than maxReply
+	return d.road.Pipeline().Do(req)
 }
 
 // whole reads a reply within its try, so that one that breaks off is asked for again.
@@ -92,7 +99,12 @@ type reply struct {
 }
 
 // ask sends one token request and reads its reply, from which field takes the token.
-func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func(context.Context) (*http.Response, error), field func([]byte) (string, error)) reply {
+func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func(context.Context) (*http.Response, error), field func([]byte) (string, error)) (r reply) {
+	ctx, end := runtime.StartSpan(ctx, "acr."+op, a.tracer, nil)
+	defer func() {
+		_, err := r.result()
+		end(err)
+	}()
 	ctx, cancel := context.WithTimeout(wire.WithCall(ctx, wire.CallToken), askTimeout)
 	defer cancel()
 	if soft {
