@@ -21,6 +21,8 @@ var (
 	ErrConflict = errors.New("tag points at another manifest")
 	// ErrCorrupt means that a directory's journal cannot be read.
 	ErrCorrupt = errors.New("journal is corrupt")
+	// ErrForeign means that a directory holds files of somebody else under the names that a store would use.
+	ErrForeign = errors.New("directory holds a file that is not the emulator's")
 	// ErrInUse means that another process has the directory.
 	ErrInUse = errors.New("directory is in use by another process")
 )

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -57,7 +58,10 @@ func (f openFile) WriteRange(w io.Writer, off, n int64) error {
 type onlyWriter struct{ io.Writer }
 
 // tree is the layout of a directory.
-type tree struct{ root string }
+type tree struct {
+	root string
+	disk disk
+}
 
 func (t tree) journal() string         { return filepath.Join(t.root, "journal") }
 func (t tree) lock() string            { return filepath.Join(t.root, "lock") }
@@ -74,6 +78,27 @@ func (t tree) blob(d digest.Digest) string {
 	return filepath.Join(t.root, "blobs", d.Algorithm().String(), hex[:2], hex)
 }
 
+// claim makes sure that a directory without a journal, in which nothing is known and all of it would be swept away, holds nothing
+// under the names that are to be used.
+func (t tree) claim() error {
+	if _, err := os.Lstat(t.journal()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, dir := range []string{t.blobs(), t.uploads()} {
+		entries, err := os.ReadDir(dir)
+		if len(entries) > 0 {
+			return fmt.Errorf("%w: %s", ErrForeign, filepath.Join(dir, entries[0].Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if info, err := os.Lstat(t.key()); err == nil && info.Size() != keySize {
+		return fmt.Errorf("%w: %s", ErrForeign, t.key())
+	}
+	return nil
+}
+
 func (t tree) make() error {
 	for _, dir := range []string{t.blobs(), t.uploads()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -83,8 +108,9 @@ func (t tree) make() error {
 	return nil
 }
 
-// replace writes a file whole or not at all: into a temporary file beside it that then takes its name.
-func replace(path string, write func(io.Writer) error) (err error) {
+// replace writes a file whole or not at all: into a temporary file beside it that then takes its name. For that the disk is not
+// waited for.
+func replace(path string, d disk, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -98,8 +124,8 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	// Here alone the disk is waited for: the new file takes the place of one that holds everything.
-	if err := f.Sync(); err != nil {
+	// Here the disk is waited for in any case: the new file takes the place of one that holds everything.
+	if err := (disk{wait: true, waited: d.waited}).file(f); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
@@ -108,21 +134,27 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// sweep removes the blob files that known does not want.
-func (t tree) sweep(known func(digest.Digest) bool) error {
+// sweep removes the blob files that known does not want, and gives the sizes of the others.
+func (t tree) sweep(known func(digest.Digest) bool) (sizes map[digest.Digest]int64, err error) {
 	root, err := os.OpenRoot(t.blobs())
 	if err != nil {
-		return err
+		return nil, err
 	}
+	sizes = make(map[digest.Digest]int64)
 	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
 		algorithm, _, _ := strings.Cut(name, "/")
-		if known(digest.NewDigestFromEncoded(digest.Algorithm(algorithm), e.Name())) {
-			return nil
+		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), e.Name())
+		if !known(d) {
+			return root.Remove(name)
 		}
-		return root.Remove(name)
+		info, err := e.Info()
+		if err == nil {
+			sizes[d] = info.Size()
+		}
+		return err
 	})
-	return errors.Join(err, root.Close())
+	return sizes, errors.Join(err, root.Close())
 }

@@ -15,10 +15,11 @@ import (
 
 // journal is the metadata of a directory: one line for each change, "CHECKSUM JSON", appended by a single write before the change is
 // made and acknowledged. A process that is killed leaves at most a part of a last line, which was never acknowledged; the next
-// start cuts it off. The disk is not waited for, so the loss of power, other than the loss of the process, may cost the last
-// changes, though never the journal.
+// start cuts it off. The loss of power, other than the loss of the process, may cost the last changes and, where the file system
+// writes a later part of a file before an earlier one, the journal; unless the disk is waited for.
 type journal struct {
 	f      *os.File
+	disk   disk
 	size   int64 // up to the end of the last good line
 	lines  int
 	buf    bytes.Buffer
@@ -26,12 +27,12 @@ type journal struct {
 }
 
 // openJournal reads the journal at path, if there is one, through apply, and opens it for more.
-func openJournal(path string, apply func(*record)) (*journal, error) {
+func openJournal(path string, d disk, apply func(*record)) (*journal, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{f: f}
+	j := &journal{f: f, disk: d}
 	if err := j.replay(apply); err != nil {
 		_ = f.Close() // nothing was written to it
 		return nil, err
@@ -52,20 +53,35 @@ func (j *journal) replay(apply func(*record)) error {
 			line = append(long, line...)
 			long = nil
 		}
-		if errors.Is(err, io.EOF) {
-			return j.f.Truncate(j.size) // a part of a line that no one was told of
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if j.lines == 0 && !beginsLine(line) {
+			return fmt.Errorf("%w: %s", ErrForeign, j.f.Name())
 		}
 		if err != nil {
-			return err
+			return j.f.Truncate(j.size) // a part of a line that no one was told of
 		}
 		rec, err := parseLine(line)
 		if err != nil {
-			return fmt.Errorf("%w: line %d: %w", ErrCorrupt, j.lines+1, err)
+			return fmt.Errorf("%w: %s:%d: %w", ErrCorrupt, j.f.Name(), j.lines+1, err)
 		}
 		apply(rec)
 		j.size += int64(len(line))
 		j.lines++
 	}
+}
+
+// beginsLine says whether the bytes can be a line, or the first part of one, that the journal wrote. Zeros are what the loss of power
+// leaves of one.
+func beginsLine(line []byte) bool {
+	for i, b := range line[:min(len(line), 10)] {
+		hex := b >= '0' && b <= '9' || b >= 'a' && b <= 'f'
+		if ok := i < 8 && hex || i == 8 && b == ' ' || i == 9 && b == '{' || b == 0; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func parseLine(line []byte) (*record, error) {
@@ -109,6 +125,10 @@ func (j *journal) append(rec *record) error {
 		}
 		return fmt.Errorf("write journal: %w", err)
 	}
+	if err := j.disk.file(j.f); err != nil {
+		j.broken = fmt.Errorf("write journal: %w", err) // what of it is on the disk is not known
+		return j.broken
+	}
 	j.size += int64(j.buf.Len())
 	j.lines++
 	if j.buf.Cap() > 1<<20 {
@@ -120,8 +140,8 @@ func (j *journal) append(rec *record) error {
 func (j *journal) close() error { return j.f.Close() }
 
 // compact puts a journal that says the same in fewer lines in the place of the one at path.
-func compact(path string, s *state) error {
-	return replace(path, func(w io.Writer) error {
+func compact(path string, d disk, s *state) error {
+	return replace(path, d, func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 1<<20)
 		var line bytes.Buffer
 		for rec := range s.records() {
@@ -137,8 +157,11 @@ func compact(path string, s *state) error {
 	})
 }
 
+// keySize is the length of the signing key.
+const keySize = 32
+
 // loadKey returns the key in the file at path, made if need be.
-func loadKey(path string, fresh []byte) ([]byte, error) {
+func loadKey(path string, d disk, fresh []byte) ([]byte, error) {
 	key, err := os.ReadFile(path)
 	if err == nil && len(key) == len(fresh) {
 		return key, nil
@@ -146,5 +169,5 @@ func loadKey(path string, fresh []byte) ([]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return fresh, replace(path, func(w io.Writer) error { _, err := w.Write(fresh); return err })
+	return fresh, replace(path, d, func(w io.Writer) error { _, err := w.Write(fresh); return err })
 }

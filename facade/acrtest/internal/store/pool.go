@@ -94,6 +94,8 @@ type sink interface {
 	size() int64
 	// reader reads what was written.
 	reader() (ContentReader, error)
+	// settle waits for the disk to have the bytes, if it is waited for.
+	settle() error
 	// finish makes it content. The sink keeps its bytes, which it shares with the content, until it is discarded.
 	finish(d digest.Digest) (content, error)
 	discard()
@@ -108,6 +110,7 @@ func (m *memorySink) buffer() []byte                        { return m.s.tail() 
 func (m *memorySink) written(n int) error                   { m.s.grow(n); return nil }
 func (m *memorySink) size() int64                           { return m.s.size() }
 func (m *memorySink) reader() (ContentReader, error)        { return m.s.open() }
+func (m *memorySink) settle() error                         { return nil }
 func (m *memorySink) finish(digest.Digest) (content, error) { m.s.trim(); c := m.s; return &c, nil }
 func (m *memorySink) discard()                              { m.s = segments{} }
 func (m *memorySink) close()                                {}
@@ -144,6 +147,16 @@ func (s *fileSink) reader() (ContentReader, error) {
 		return &segments{}, nil
 	}
 	return file{s.path}.open()
+}
+
+func (s *fileSink) settle() error {
+	if !s.tree.disk.wait {
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.tree.disk.file(s.f)
 }
 
 func (s *fileSink) finish(d digest.Digest) (content, error) {

@@ -145,7 +145,7 @@ func TestTornJournal(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := tree{dir}.journal()
+	path := tree{root: dir}.journal()
 	journal := must[[]byte](t)(os.ReadFile(path))
 	for cut := whole; cut < int64(len(journal)); cut += 7 {
 		if err := os.WriteFile(path, journal[:cut], 0o600); err != nil {
@@ -203,7 +203,7 @@ func TestSessionSurvivesRestart(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	stray := filepath.Join(tree{opts.Dir}.uploads(), "stray")
+	stray := filepath.Join(tree{root: opts.Dir}.uploads(), "stray")
 	if err := os.WriteFile(stray, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestSessionSurvivesRestart(t *testing.T) {
 	if err := r.Close(); err != nil || string(got) != "hello, world" {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if left := must[[]os.DirEntry](t)(os.ReadDir(tree{opts.Dir}.uploads())); len(left) != 0 {
+	if left := must[[]os.DirEntry](t)(os.ReadDir(tree{root: opts.Dir}.uploads())); len(left) != 0 {
 		t.Errorf("left over: %v", left)
 	}
 }

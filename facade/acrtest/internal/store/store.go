@@ -8,6 +8,8 @@ package store
 import (
 	"crypto/rand"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -19,6 +21,8 @@ type Options struct {
 	// Dir keeps the content in this directory, made if need be, so that it survives a restart and the sudden end of the process.
 	// One process at a time.
 	Dir string
+	// Sync waits for the disk before a change is acknowledged, so that it survives the loss of power as well; upload sessions do not.
+	Sync bool
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// SoftDelete keeps deleted manifests and tags for that long; 0 deletes at once.
@@ -27,6 +31,9 @@ type Options struct {
 	ReplicaLag time.Duration
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
+
+	waited    func(path string) // told what the disk was waited for
+	compactAt int               // lines from which the journal is looked at for what no longer counts; 1000 when 0
 }
 
 // resolution is that of the service's time stamps.
@@ -50,11 +57,12 @@ type Store struct {
 	replica *replica // nil: reads see writes at once
 
 	sessions sessions
+	lost     []digest.Digest
 }
 
 // Open opens the store, with what an earlier run left in the directory.
 //
-// Errors: ErrInUse, ErrCorrupt, or what the file system says.
+// Errors: ErrInUse, ErrForeign, ErrCorrupt, or what the file system says.
 func Open(opts Options) (*Store, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -62,10 +70,13 @@ func Open(opts Options) (*Store, error) {
 	if opts.UploadTTL == 0 {
 		opts.UploadTTL = 24 * time.Hour
 	}
-	st := &Store{opts: opts, key: make([]byte, 32)}
+	if opts.compactAt == 0 {
+		opts.compactAt = 1000
+	}
+	st := &Store{opts: opts, key: make([]byte, keySize)}
 	_, _ = rand.Read(st.key) // never fails since Go 1.24
 	if opts.Dir != "" {
-		st.tree = &tree{opts.Dir}
+		st.tree = &tree{root: opts.Dir, disk: disk{wait: opts.Sync, waited: opts.waited}}
 	}
 	st.pool = newPool(st.tree)
 	st.primary = newState(st.pool)
@@ -83,21 +94,34 @@ func Open(opts Options) (*Store, error) {
 
 // load reads the directory.
 func (st *Store) load() (err error) {
-	if err := st.tree.make(); err != nil {
+	if err := os.MkdirAll(st.tree.root, 0o755); err != nil {
 		return err
 	}
 	if st.release, err = lockDir(st.tree.lock()); err != nil {
 		return err
 	}
-	if st.key, err = loadKey(st.tree.key(), st.key); err != nil {
+	if err := st.tree.claim(); err != nil {
+		return err
+	}
+	if err := st.tree.make(); err != nil {
 		return err
 	}
 	if err := st.openJournal(); err != nil {
 		return err
 	}
+	if st.key, err = loadKey(st.tree.key(), st.tree.disk, st.key); err != nil {
+		return err
+	}
 	// A blob comes before the record that links it and goes after the record that unlinks it, so what nothing links to is the
 	// rest of a change that never was, or of one that was made whole.
-	if err := st.tree.sweep(func(d digest.Digest) bool { return st.pool.get(d) != nil }); err != nil {
+	sizes, err := st.tree.sweep(func(d digest.Digest) bool { return st.pool.get(d) != nil })
+	if err != nil {
+		return err
+	}
+	if err := st.unlinkLost(sizes); err != nil {
+		return err
+	}
+	if err := st.tree.disk.directories(filepath.Dir(st.tree.root), st.tree.root); err != nil {
 		return err
 	}
 	return st.sessions.load()
@@ -105,31 +129,33 @@ func (st *Store) load() (err error) {
 
 // openJournal replays the journal, and writes it anew where it says much that no longer counts.
 func (st *Store) openJournal() error {
-	apply := func(rec *record) {
-		st.now = rec.Time
-		st.primary.apply(rec)
-		if st.replica != nil {
-			st.replica.state.apply(rec)
-		}
-	}
 	st.pool.replay = true
-	j, err := openJournal(st.tree.journal(), apply)
+	j, err := openJournal(st.tree.journal(), st.tree.disk, st.replay)
 	st.pool.replay = false
 	if err != nil {
 		return err
 	}
 	st.journal = j
-	if j.lines < 1000 || j.lines < 2*st.primary.size() {
+	if j.lines < st.opts.compactAt || j.lines < 2*st.primary.size() {
 		return nil
 	}
-	if err := compact(st.tree.journal(), st.primary); err != nil {
+	if err := compact(st.tree.journal(), st.tree.disk, st.primary); err != nil {
 		return err
 	}
 	if err := j.close(); err != nil {
 		return err
 	}
-	st.journal, err = openJournal(st.tree.journal(), func(*record) {})
+	st.journal, err = openJournal(st.tree.journal(), st.tree.disk, func(*record) {})
 	return err
+}
+
+// replay makes a change of the journal at the start, when every replica has heard of it.
+func (st *Store) replay(rec *record) {
+	st.now = rec.Time
+	st.primary.apply(rec)
+	if st.replica != nil {
+		st.replica.state.apply(rec)
+	}
 }
 
 // Close gives up the directory. No other method may be under way or called later.

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -190,11 +191,17 @@ func (u *Upload) Commit(want digest.Digest) (Blob, error) {
 		u.Cancel()
 		return Blob{}, ErrDigestMismatch
 	}
+	if err := u.sink.settle(); err != nil {
+		return Blob{}, err
+	}
 	b, err := u.store.pool.add(want, u.sink)
 	if err != nil {
 		return Blob{}, err
 	}
 	defer u.store.pool.release(b) // the link holds it then
+	if err := u.store.settle(want); err != nil {
+		return Blob{}, err
+	}
 	linked, err := u.store.link(u.Repository, b)
 	if err != nil {
 		return Blob{}, err
@@ -203,6 +210,15 @@ func (u *Upload) Commit(want digest.Digest) (Blob, error) {
 	u.end()
 	u.sink.discard()
 	return linked, nil
+}
+
+// settle waits for the disk to have the name of a blob's file, if it is waited for.
+func (st *Store) settle(d digest.Digest) error {
+	if st.tree == nil {
+		return nil
+	}
+	dir := filepath.Dir(st.tree.blob(d))
+	return st.tree.disk.directories(st.tree.blobs(), filepath.Dir(dir), dir)
 }
 
 // digest computes the digest by any algorithm. The session's own hash serves for SHA-256; for others the bytes are read again.
