@@ -1,7 +1,10 @@
 package acrtest
 
 import (
+	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
 	"time"
 )
 
@@ -40,6 +43,7 @@ type config struct {
 
 	// Where it lives.
 	dir           string // "" is memory
+	sync          bool   // wait for the disk
 	memoryNetwork bool
 	listen        string
 	allowRemote   bool
@@ -51,6 +55,53 @@ type config struct {
 type repositoryToken struct {
 	name, password string
 	actions        []string
+}
+
+// check refuses what makes no sense, by the name of the option that said it. The registry would serve with it, but not as was meant.
+func (c config) check() error {
+	bad := func(option string, value any, want string) error {
+		return fmt.Errorf("acrtest: %s(%v): want %s", option, value, want)
+	}
+	for budget, n := range c.budgets {
+		if quotas(Standard)[budget] == (quota{}) {
+			return bad("WithBudget", budget, "one of the five budgets")
+		}
+		if n < 1 {
+			return bad("WithBudget", fmt.Sprintf("%s, %d", budget, n), "at least one request a minute")
+		}
+	}
+	for _, number := range []struct {
+		option string
+		n      int64
+	}{{"WithMaxBody", c.maxBody}, {"WithBandwidth", c.bandwidth}, {"WithLedgerSize", int64(c.ledgerSize)}} {
+		if number.n < 0 {
+			return bad(number.option, number.n, "no less than 0, which is without limit")
+		}
+	}
+	for _, span := range []struct {
+		option string
+		d      time.Duration
+		least  time.Duration
+	}{
+		{"WithLatency", c.latency, 0}, {"WithReplicaLag", c.replicaLag, 0},
+		{"WithSessionLife", c.sessionLife, 1}, {"WithBlobLinkLife", c.blobLinkLife, 1},
+	} {
+		if span.d < span.least {
+			return bad(span.option, span.d, "a time that lies ahead")
+		}
+	}
+	u, err := url.Parse("https://" + c.loginServer)
+	switch {
+	case !slices.Contains([]SKU{Basic, Standard, Premium}, c.sku):
+		return bad("WithSKU", c.sku, "Basic, Standard or Premium")
+	case c.softDelete < 0 || c.softDelete > 90:
+		return bad("WithSoftDelete", c.softDelete, "1 to 90 days, or 0 for none")
+	case err != nil || u.Host != c.loginServer:
+		return bad("WithLoginServer", c.loginServer, "a host name, with a port perhaps")
+	case c.sync && c.dir == "":
+		return bad("WithSync", "", "WithDirectory as well")
+	}
+	return nil
 }
 
 func defaultConfig() config {

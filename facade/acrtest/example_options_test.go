@@ -174,7 +174,7 @@ func ExampleWithLatency() {
 	// Output: HTTP/2.0 true
 }
 
-// A registry whose content outlives it.
+// A registry whose content outlives it, and the loss of power.
 func ExampleWithDirectory() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {
@@ -186,7 +186,7 @@ func ExampleWithDirectory() {
 	call(first, "POST", "/v2/samples/app/blobs/uploads/", "")
 	first.Close()
 
-	second := start(acrtest.WithDirectory(dir), acrtest.WithSessionLife(time.Hour))
+	second := start(acrtest.WithDirectory(dir), acrtest.WithSessionLife(time.Hour), acrtest.WithSync())
 	defer second.Close()
 	fmt.Println(second.Repositories(), second.Tags("samples/app"), "uploads:", second.Uploads("samples/app"))
 	second.Advance(2 * time.Hour)

@@ -30,14 +30,18 @@ type Fault struct {
 	ops    []string
 	when   []func(*http.Request) bool
 	from   int
-	until  int // inclusive, 0 is for ever
+	until  int // inclusive, 0 is for ever, never is before the first
 	seen   int
 	hits   int
 	plan   plan
 }
 
+const never = -1
+
 // script is all the faults of an emulator, and the lock of all of them.
 type script struct {
+	complain func(string)
+
 	mu     sync.Mutex
 	faults []*Fault
 }
@@ -48,7 +52,7 @@ type script struct {
 func (s *Server) On(operations ...string) *Fault {
 	for _, op := range operations {
 		if !isOperation(op) {
-			s.complain(fmt.Sprintf("acrtest: On(%q): there is no such operation", op))
+			s.complain(unknownOperation("On", op))
 		}
 	}
 	f := &Fault{script: &s.script, ops: operations, from: 1, until: 1, plan: newPlan()}
@@ -130,13 +134,32 @@ func (f *Fault) act(altered bool, name string, change func(p *plan)) *Fault {
 }
 
 // Nth lets the fault happen to the nth matching request alone, counted from 1.
-func (f *Fault) Nth(n int) *Fault { return f.set(func() { f.from, f.until = n, n }) }
+func (f *Fault) Nth(n int) *Fault {
+	n = f.counted("Nth", n)
+	return f.set(func() { f.from, f.until = n, n })
+}
 
-// First lets the fault happen to the first n matching requests.
-func (f *Fault) First(n int) *Fault { return f.set(func() { f.from, f.until = 1, max(n, 1) }) }
+// First lets the fault happen to the first n matching requests, to none when n is 0.
+func (f *Fault) First(n int) *Fault {
+	if n <= 0 {
+		n = never
+	}
+	return f.set(func() { f.from, f.until = 1, n })
+}
 
-// From lets the fault happen to the nth matching request and all after it.
-func (f *Fault) From(n int) *Fault { return f.set(func() { f.from, f.until = n, 0 }) }
+// From lets the fault happen to the nth matching request, counted from 1, and all after it.
+func (f *Fault) From(n int) *Fault {
+	n = f.counted("From", n)
+	return f.set(func() { f.from, f.until = n, 0 })
+}
+
+// counted complains of a number that no request has: it fails the test of [New], and is logged for [Start].
+func (f *Fault) counted(method string, n int) int {
+	if n < 1 {
+		f.script.complain(fmt.Sprintf("acrtest: %s(%d): requests are counted from 1", method, n))
+	}
+	return max(n, 1)
+}
 
 // Always lets the fault happen to every matching request.
 func (f *Fault) Always() *Fault { return f.From(1) }

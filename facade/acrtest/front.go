@@ -24,7 +24,8 @@ var otherOperations = []string{
 	"ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary,
 }
 
-// Operations lists the names of operations that [Server.On] and [Ledger] know.
+// Operations lists the names of operations that [Server.On] and [Ledger] know: the operation ids of api/openapi.yaml,
+// "GetBlobContent" for blob bytes from the storage origin, "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary".
 func Operations() []string {
 	all := slices.Concat(operationNames, otherOperations)
 	slices.Sort(all)
@@ -34,6 +35,17 @@ func Operations() []string {
 // isOperation tells whether the ledger knows the name.
 func isOperation(op string) bool {
 	return slices.Contains(operationNames, op) || slices.Contains(otherOperations, op)
+}
+
+// unknownOperation is the complaint of a method that was given a name which is none; only the case may be wrong.
+func unknownOperation(method, op string) string {
+	text := fmt.Sprintf("acrtest: %s(%q): there is no such operation", method, op)
+	for _, known := range Operations() {
+		if strings.EqualFold(known, op) {
+			return text + fmt.Sprintf("; there is %q", known)
+		}
+	}
+	return text + "; Operations() lists them"
 }
 
 // operationNames are the operations of the login origin, from the router's tables.
@@ -201,6 +213,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, x *visit, handle
 }
 
 func (s *Server) play(p *plan, w http.ResponseWriter, r *http.Request, x *visit, handle http.HandlerFunc) {
+	if p.status == 0 && (p.contentType != "" || p.early) {
+		s.complain("acrtest: On(" + x.op() + "): Code, Body and Early say how Status answers, and the line has no Status")
+	}
 	if p.delay > 0 && !x.wait(p.delay) {
 		panic(http.ErrAbortHandler)
 	}

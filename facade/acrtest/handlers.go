@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -60,13 +61,17 @@ var handlers = map[string]func(*Server, http.ResponseWriter, *http.Request, rout
 func (s *Server) openBackend() (err error) {
 	s.store, err = store.Open(store.Options{
 		Dir:        s.cfg.dir,
+		Sync:       s.cfg.sync,
 		Now:        s.now,
 		SoftDelete: time.Duration(s.cfg.softDelete) * 24 * time.Hour,
 		ReplicaLag: s.cfg.replicaLag,
 		UploadTTL:  s.cfg.sessionLife,
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("acrtest: opening the directory %s: %w", s.cfg.dir, err)
+	}
+	if lost := s.store.Lost(); len(lost) > 0 {
+		s.cfg.logger.Warn("blobs whose files are missing or damaged were taken out of all repositories", "blobs", lost)
 	}
 	s.seals = newSealer(s.store.SigningKey())
 	return nil

@@ -75,6 +75,7 @@ type Request struct {
 	Fault string
 }
 
+// String is the request in one line, as the failures of [Ledger.AtMost] and its kin list it.
 func (r Request) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#%d %s %s %s", r.Number, r.Origin, r.Method, r.Path)
@@ -89,7 +90,12 @@ func (r Request) String() string {
 }
 
 // Ledger is the list of the requests that came to an emulator. An entry is complete as far as the caller can have seen its reply.
+//
+// A name of an operation that is none of [Operations] fails the test of [New], and is logged for [Start]: nothing would ever be found
+// under it.
 type Ledger struct {
+	complain func(string)
+
 	mu     sync.Mutex
 	limit  int
 	number int
@@ -98,6 +104,11 @@ type Ledger struct {
 
 // Requests returns a copy of the entries, oldest first, of the given operations; of all when none is given.
 func (l *Ledger) Requests(operations ...string) []Request {
+	l.check("Requests", operations)
+	return l.find(operations)
+}
+
+func (l *Ledger) find(operations []string) []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]Request, 0, len(l.visits))
@@ -111,6 +122,7 @@ func (l *Ledger) Requests(operations ...string) []Request {
 
 // Count returns how many requests there were of the given operations; of all when none is given.
 func (l *Ledger) Count(operations ...string) int {
+	l.check("Count", operations)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(operations) == 0 {
@@ -135,7 +147,12 @@ func (l *Ledger) Reset() {
 // AtMost fails the test, naming the requests, if there were more than n of the given operations; of all when none is given.
 func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	t.Helper()
-	if got := l.Requests(operations...); len(got) > n {
+	for _, op := range operations {
+		if !isOperation(op) {
+			t.Error(unknownOperation("AtMost", op))
+		}
+	}
+	if got := l.find(operations); len(got) > n {
 		t.Errorf("%d requests%s, want at most %d:%s", len(got), of(operations), n, list(got))
 	}
 }
@@ -143,7 +160,7 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 // None fails the test, naming them, if any request matches.
 func (l *Ledger) None(t testing.TB, match func(Request) bool) {
 	t.Helper()
-	got := slices.DeleteFunc(l.Requests(), func(r Request) bool { return !match(r) })
+	got := slices.DeleteFunc(l.find(nil), func(r Request) bool { return !match(r) })
 	if len(got) > 0 {
 		t.Errorf("%d requests that should not have been sent:%s", len(got), list(got))
 	}
@@ -156,6 +173,15 @@ func (l *Ledger) NoCredentialLeft(t testing.TB) {
 	l.None(t, func(r Request) bool {
 		return r.Credential != NoCredential && (r.Origin == StorageOrigin || r.Origin == CanaryOrigin)
 	})
+}
+
+// check complains of a name that no request is ever under.
+func (l *Ledger) check(method string, operations []string) {
+	for _, op := range operations {
+		if !isOperation(op) {
+			l.complain(unknownOperation(method, op))
+		}
+	}
 }
 
 func of(operations []string) string {

@@ -70,7 +70,7 @@ func WithRepositoryToken(name, password string, actions ...string) Option {
 	}
 }
 
-// WithSoftDelete keeps deleted manifests for the given number of days (1 to 90), listed under /acr/v1/_deleted and restorable.
+// WithSoftDelete keeps deleted manifests for the given number of days (1 to 90; 0 is the default: none), listed under /acr/v1/_deleted and restorable.
 func WithSoftDelete(days int) Option { return func(c *config) { c.softDelete = days } }
 
 // WithImmutableTags refuses to move a tag that exists.
@@ -112,9 +112,18 @@ func WithBandwidth(bytesPerSecond int64) Option {
 func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 
 // WithDirectory keeps everything the registry stores in dir, which is made if need be and survives a restart, with the passwords that
-// the registry makes up. What was acknowledged survives a process that is killed; the loss of power may cost the last writes, for
-// the disk is not waited for. Without the option all is in memory.
+// the registry makes up. What was acknowledged survives a process that is killed, but not the loss of power: see [WithSync]. One
+// registry at a time has the directory. A blob whose file is found missing or too short at the start is taken out of all
+// repositories, with a warning to [WithLogger], and can be pushed again. Without the option all is in memory.
+//
+// [Start] refuses a directory that another registry has, one with files of somebody else under the names that the registry uses,
+// such as an OCI image layout ([Server.SeedLayout] reads those), and one whose journal is damaged.
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
+
+// WithSync waits for the disk before a write to the directory of [WithDirectory] is acknowledged, so that it survives the loss of
+// power too. It costs a few milliseconds for each blob, manifest, tag and change of attributes. Upload sessions are not waited for:
+// one that was under way may be lost.
+func WithSync() Option { return func(c *config) { c.sync = true } }
 
 // WithMemoryNetwork replaces the sockets by connections in memory, so that the registry and its clients can live inside a
 // bubble of [testing/synctest]. Only clients of [Server.HTTPClient] and [Server.DialContext] reach it.
@@ -132,8 +141,15 @@ func WithListen(address string) Option { return func(c *config) { c.listen = add
 // as public.
 func WithRemoteAccess() Option { return func(c *config) { c.allowRemote = true } }
 
-// WithLedgerSize bounds the ledger to the last n requests; about a million by default.
+// WithLedgerSize bounds the ledger to the last n requests; about a million by default, all when n is 0.
 func WithLedgerSize(n int) Option { return func(c *config) { c.ledgerSize = n } }
 
 // WithLogger gets the warnings of the registry, such as one for a credential that looks real. There are none by default.
-func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		c.logger = l
+	}
+}

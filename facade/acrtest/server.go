@@ -83,36 +83,47 @@ func Start(opts ...Option) (*Server, error) {
 	for _, o := range opts {
 		o(&s.cfg)
 	}
-	s.ledger.limit = s.cfg.ledgerSize
+	if err := s.cfg.check(); err != nil {
+		return nil, err
+	}
+	s.ledger.limit, s.ledger.complain, s.script.complain = s.cfg.ledgerSize, s.complain, s.complain
 	s.limiter = newLimiter(s.cfg)
-	self, err := loadIdentity(s.cfg.dir)
-	if err != nil {
-		return nil, err
-	}
-	s.tenant, s.rid = self.Tenant, self.RegistryID
-	if err := s.addPrincipals(self); err != nil {
-		return nil, err
-	}
-	if s.ca, err = processAuthority(); err != nil {
-		return nil, err
-	}
-	if err := s.listen(); err != nil {
-		return nil, err
-	}
+	// First: what is kept in a directory is ours only when the lock on it is.
 	if err := s.openBackend(); err != nil {
-		s.closeListeners()
 		return nil, err
 	}
-	certificate, err := s.ca.issue(s.hostNames()...)
-	if err != nil {
+	if err := s.begin(); err != nil {
 		s.closeListeners()
 		s.closeBackend()
 		return nil, err
 	}
+	return s, nil
+}
+
+// begin makes the registry's principals and origins, and serves.
+func (s *Server) begin() error {
+	self, err := loadIdentity(s.cfg.dir)
+	if err != nil {
+		return err
+	}
+	s.tenant, s.rid = self.Tenant, self.RegistryID
+	if err := s.addPrincipals(self); err != nil {
+		return err
+	}
+	if s.ca, err = processAuthority(); err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	certificate, err := s.ca.issue(s.hostNames()...)
+	if err != nil {
+		return err
+	}
 	s.serve(s.login, certificate, s.front(LoginOrigin, s.serveLogin))
 	s.serve(s.storage, certificate, s.front(StorageOrigin, s.serveStorage))
 	s.serve(s.entra, certificate, s.front(AuthorityOrigin, s.serveAuthority))
-	return s, nil
+	return nil
 }
 
 // listen opens the listeners of the three origins.
@@ -138,7 +149,6 @@ func (s *Server) listen() error {
 		{&s.entra, net.JoinHostPort(host, "0"), other},
 	} {
 		if *o.origin, err = s.open(o.address, o.name); err != nil {
-			s.closeListeners()
 			return err
 		}
 	}

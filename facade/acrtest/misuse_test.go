@@ -1,0 +1,118 @@
+package acrtest_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+// An option that makes no sense is refused by its name, not served with.
+func TestOptionsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	for want, option := range map[string]acrtest.Option{
+		"WithSKU(premium)":                        acrtest.WithSKU("premium"),
+		"WithBudget(reads)":                       acrtest.WithBudget("reads", 5),
+		"WithBudget(read, 0)":                     acrtest.WithBudget(acrtest.ReadBudget, 0),
+		"WithSoftDelete(91)":                      acrtest.WithSoftDelete(91),
+		"WithSoftDelete(-1)":                      acrtest.WithSoftDelete(-1),
+		"WithMaxBody(-1)":                         acrtest.WithMaxBody(-1),
+		"WithBandwidth(-1)":                       acrtest.WithBandwidth(-1),
+		"WithLedgerSize(-1)":                      acrtest.WithLedgerSize(-1),
+		"WithLatency(-1s)":                        acrtest.WithLatency(-time.Second),
+		"WithReplicaLag(-1s)":                     acrtest.WithReplicaLag(-time.Second),
+		"WithSessionLife(0s)":                     acrtest.WithSessionLife(0),
+		"WithBlobLinkLife(0s)":                    acrtest.WithBlobLinkLife(0),
+		"WithLoginServer(https://one.azurecr.io)": acrtest.WithLoginServer("https://one.azurecr.io"),
+		"WithLoginServer(one.azurecr.io/two)":     acrtest.WithLoginServer("one.azurecr.io/two"),
+		"WithSync()":                              acrtest.WithSync(),
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			s, err := acrtest.Start(option)
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), "acrtest: "+want+": want ") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	s, err := acrtest.Start(acrtest.WithLogger(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.On("none of all") // a complaint that nobody hears
+}
+
+// What a script or a question to the ledger cannot mean is complained of, for it would be met by nothing, or by everything.
+func TestMisuseIsTold(t *testing.T) {
+	t.Parallel()
+	for want, misuse := range map[string]func(*acrtest.Server){
+		`On(\"GetBlobs\"): there is no such operation; Operations() lists them`:       func(s *acrtest.Server) { s.On("GetBlobs") },
+		`On(\"getblob\"): there is no such operation; there is \"GetBlob\"`:           func(s *acrtest.Server) { s.On("getblob") },
+		`Requests(\"GET\"): there is no such operation; Operations() lists them`:      func(s *acrtest.Server) { s.Ledger().Requests("GET") },
+		`Count(\"listTags\"): there is no such operation; there is \"ListTags\"`:      func(s *acrtest.Server) { s.Ledger().Count("listTags") },
+		`Nth(0): requests are counted from 1`:                                         func(s *acrtest.Server) { s.On().Nth(0).DropReply() },
+		`From(-1): requests are counted from 1`:                                       func(s *acrtest.Server) { s.On().From(-1).DropReply() },
+		`On(CheckSupport): Code, Body and Early say how Status answers, and the line`: func(s *acrtest.Server) { s.On().Code("DENIED", "no"); ask(s) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			var logged bytes.Buffer
+			s, err := acrtest.Start(acrtest.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			misuse(s)
+			s.Close()
+			if !strings.Contains(logged.String(), want) {
+				t.Errorf("logged: %s", &logged)
+			}
+		})
+	}
+	told := &toldTB{TB: t}
+	s := acrtest.New(t)
+	s.Ledger().AtMost(told, 1, "ListTag")
+	if !strings.Contains(told.errors, `AtMost("ListTag"): there is no such operation`) {
+		t.Errorf("AtMost of an operation that there is not: %q", told.errors)
+	}
+}
+
+// ask sends one request that the registry serves.
+func ask(s *acrtest.Server) {
+	req, err := http.NewRequest(http.MethodGet, s.Endpoint()+"/v2/", nil)
+	if err != nil {
+		panic(err)
+	}
+	req.SetBasicAuth(s.Admin())
+	if resp, err := s.HTTPClient().Do(req); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
+// toldTB keeps the errors it is told.
+type toldTB struct {
+	testing.TB
+
+	errors string
+}
+
+func (t *toldTB) Helper()           {}
+func (t *toldTB) Error(args ...any) { t.errors += args[0].(string) }
+
+// First(0) is a line of a table of tests in which nothing is to fail.
+func TestFirstNone(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	fault := c.s.On("CheckSupport").First(0).Status(500)
+	ask(c.s)
+	if fault.Hits() != 0 {
+		t.Errorf("%d requests met it", fault.Hits())
+	}
+}
