@@ -29,7 +29,7 @@ import (
 const (
 	rangePart    = 64 << 10
 	rangeWorkers = 4
-	rangeStream  = 128 << 10 // read in one stream before it turns out to be slow
+	rangeStream  = rangePart // read in one stream before it turns out to be slow
 	rangeSize    = 1<<20 + 37
 	rangeRate    = 4 << 20 // bytes per second of a connection
 )

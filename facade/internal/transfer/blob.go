@@ -9,7 +9,8 @@ import (
 type Blob interface {
 	// Open asks for the bytes from off on, up to end unless that is Unknown. A registry may ignore both and send the blob from its
 	// start; Part says what came. What fails is a Fault: NoRange where off lies outside of the blob. fresh asks for a new link to the
-	// content and a connection of its own, as the bytes that came before turned out to be wrong.
+	// content and a connection of its own, as the bytes that came before turned out to be wrong. Open sees to it that it returns: only it
+	// knows what it waits for, an answer or somebody's sign-in.
 	Open(ctx context.Context, off, end int64, fresh bool) (*Part, error)
 }
 

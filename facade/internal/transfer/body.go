@@ -9,11 +9,8 @@ import (
 	"time"
 )
 
-// How long nothing may come.
-const (
-	stallTime  = 30 * time.Second // between bytes
-	answerTime = 90 * time.Second // until an answer begins; the transport's own limit for headers is shorter
-)
+// stallTime is how long nothing may come of an answer that has begun.
+const stallTime = 30 * time.Second
 
 // plenty is how much has to come for the failures so far to be forgotten: a peer that breaks each connection after some bytes is
 // not followed for ever.
@@ -59,7 +56,7 @@ func (b *body) limit() int64 {
 	return b.size
 }
 
-// Read gives the next bytes.
+// Read gives the next bytes. Nothing but the end is io.EOF itself: what a request fails with may have that in it, when a peer hangs up.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -96,7 +93,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // of the answer itself
 			if limit == Unknown {
 				return 0, io.EOF // as far as anyone knows
 			}
@@ -116,7 +113,7 @@ func (b *body) read(p []byte) (int, error) {
 	n, err := b.cur.Read(p)
 	b.watch.Stop()
 	b.busy += time.Since(began)
-	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() == nil && b.conn.Err() != nil {
+	if err != nil && err != io.EOF && b.ctx.Err() == nil && b.conn.Err() != nil { //nolint:errorlint // of the answer itself
 		err = context.Cause(b.conn) // ours: not to be taken for the caller's
 	}
 	if n < 0 || n > len(p) {
@@ -128,18 +125,17 @@ func (b *body) read(p []byte) (int, error) {
 // connect asks for the bytes from off on.
 func (b *body) connect() error {
 	ctx, cancel := context.WithCancelCause(b.ctx)
-	watch := time.AfterFunc(answerTime, func() { cancel(ErrStalled) })
 	b.kicked.Store(&cancel)
 	part, err := b.blob.Open(ctx, b.off, b.open, b.fresh)
-	watch.Stop()
 	if err != nil {
-		stalled := errors.Is(context.Cause(ctx), ErrStalled)
-		cancel(err)
-		if stalled && b.ctx.Err() == nil {
-			return ErrStalled
+		if errors.Is(context.Cause(ctx), errSlow) {
+			err = errSlow // whatever being kicked looks like to Open
 		}
+		cancel(err)
 		return err
 	}
+	watch := time.AfterFunc(stallTime, func() { cancel(ErrStalled) })
+	watch.Stop() // until somebody reads
 	b.fresh = false
 	b.cur, b.conn, b.cancel, b.watch = part.Body, ctx, cancel, watch
 	if err := b.check(part); err != nil {
@@ -196,7 +192,7 @@ func (b *body) discard(n int64) error {
 		b.meter.moved(at, int64(m))
 		at, n = at+int64(m), n-int64(m)
 		if err != nil && n > 0 {
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { //nolint:errorlint // of the answer itself
 				err = io.ErrUnexpectedEOF
 			}
 			return err
@@ -207,6 +203,9 @@ func (b *body) discard(n int64) error {
 
 // failed waits until it makes sense to connect once more, or returns why it does not.
 func (b *body) failed(err error) error {
+	if errors.Is(err, errSlow) {
+		return cause(b.ctx) // no failure: it was kicked
+	}
 	f := classify(b.ctx, err)
 	b.since = 0
 	switch f.Kind {

@@ -133,26 +133,23 @@ func (d *download) sized() error {
 
 // transfer reads the rest: as one stream, and in parallel ranges as soon as that turns out to be slow.
 func (d *download) transfer(b *body) error {
-	err := pipe(b, d.take, d.slow(b))
+	err := pipe(b, d.Part, d.take, d.slow(b))
 	if errors.Is(err, errSlow) {
 		b.disconnect()
 		if err = d.parallel(); errors.Is(err, errNoRanges) {
 			one := newBody(d.ctx, d.blob, d.Meter, d.size, d.h.n, Unknown)
 			defer one.disconnect()
-			err = pipe(one, d.take, nil)
-			b = one
+			err = pipe(one, pipePiece, d.take, nil)
 		}
-		if err == nil {
-			return nil
-		}
+		return err
 	}
-	if !errors.Is(err, io.EOF) {
+	if err != nil {
 		return err
 	}
 	if d.size == Unknown && d.h.digest() != d.Digest {
 		// An answer without a length that was cut short looks just like its end.
 		b.disconnect()
-		if err := pipe(b, d.take, nil); !errors.Is(err, io.EOF) {
+		if err := pipe(b, pipePiece, d.take, nil); err != nil {
 			return err
 		}
 	}
@@ -162,7 +159,8 @@ func (d *download) transfer(b *body) error {
 
 // take writes and hashes the next bytes.
 func (d *download) take(p []byte, off int64) error {
-	if _, err := d.dst.WriteAt(p, off); err != nil {
+	n, err := d.dst.WriteAt(p, off)
+	if err := written(n, len(p), err); err != nil {
 		return err
 	}
 	_, _ = d.h.Write(p)

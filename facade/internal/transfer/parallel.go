@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -120,22 +119,23 @@ func (r *ranges) get(j *rangeJob) error {
 	b.skip = false
 	j.body.Store(b)
 	defer b.disconnect()
-	for written := 0; written < len(j.buf); {
-		n, want := written, min(written+2*pipePiece, len(j.buf))
+	for done := 0; done < len(j.buf); {
+		n, want := done, min(done+2*pipePiece, len(j.buf))
 		for n < want {
 			m, err := b.Read(j.buf[n:want])
 			if err != nil {
-				if errors.Is(err, io.EOF) {
+				if err == io.EOF { //nolint:errorlint // the body's own
 					err = io.ErrUnexpectedEOF
 				}
 				return err
 			}
 			n += m
 		}
-		if _, err := r.dst.WriteAt(j.buf[written:n], j.off+int64(written)); err != nil {
+		m, err := r.dst.WriteAt(j.buf[done:n], j.off+int64(done))
+		if err := written(m, n-done, err); err != nil {
 			return err
 		}
-		written = n
+		done = n
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (r *ranges) await(j *rangeJob) error {
 			return r.stopped()
 		case <-t.C:
 			// Only when the others are done with all they can do: this one is what everything waits for.
-			if b := j.body.Load(); b != nil && len(r.free) == 0 && kicks < 2 && r.idle(j) {
+			if b := j.body.Load(); b != nil && kicks < 2 && r.idle(j) {
 				b.kick()
 				kicks++
 			}
@@ -197,10 +197,13 @@ func (r *ranges) await(j *rangeJob) error {
 	}
 }
 
-// idle tells whether every range that was handed out behind j is done.
+// idle tells whether every range behind j that was handed out is done, and no other can be: there is no memory for it, or no more of the blob.
 func (r *ranges) idle(j *rangeJob) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.free) > 0 && r.open[len(r.open)-1].end < r.size {
+		return false
+	}
 	for _, q := range r.open {
 		if q.off <= j.off {
 			continue

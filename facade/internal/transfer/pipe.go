@@ -1,6 +1,10 @@
 package transfer
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"time"
+)
 
 const (
 	pipePiece  = 128 << 10 // what is handed on at once
@@ -14,10 +18,11 @@ type piece struct {
 }
 
 // pipe reads b to its end in this goroutine and has take called with piece after piece in another one, so that the connection is read
-// while the bytes before are hashed and written. It returns what ended it: io.EOF at the end, what take returned, or errSlow when slow
-// (which may be nil) said so of the bytes read so far and the time spent waiting for them. Everything read is taken before it returns.
-func pipe(b *body, take func(p []byte, off int64) error, slow func(n int64, busy time.Duration) bool) error {
-	t := &taker{take: take, free: make(chan []byte, pipePieces), full: make(chan piece, pipePieces), failed: make(chan struct{}), done: make(chan struct{})}
+// while the bytes before are hashed and written. It returns nil at the end of the bytes, else what take returned, what reading failed with, or
+// errSlow when slow (which may be nil) said so of the bytes read so far and the time spent waiting for them; it is asked after each size
+// bytes, or pipePiece where that is less. Everything read is taken before pipe returns.
+func pipe(b *body, size int64, take func(p []byte, off int64) error, slow func(n int64, busy time.Duration) bool) error {
+	t := &taker{take: take, size: min(size, pipePiece), free: make(chan []byte, pipePieces), full: make(chan piece, pipePieces), failed: make(chan struct{}), done: make(chan struct{})}
 	go t.run()
 	err := t.feed(b, slow)
 	close(t.full)
@@ -29,9 +34,24 @@ func pipe(b *body, take func(p []byte, off int64) error, slow func(n int64, busy
 	return err
 }
 
+// written is the error of a write to a caller's destination: one that is short is never without, and one that has ended (a closed SSH
+// channel says io.EOF) is not to be taken for the end of what is read.
+func written(n, want int, err error) error {
+	switch {
+	case err == nil && n < want:
+		return io.ErrShortWrite
+	case err == io.EOF: //nolint:errorlint // anything else is no end
+		return errEnded
+	}
+	return err
+}
+
+var errEnded = fmt.Errorf("the destination takes no more: %w", io.EOF)
+
 // taker is the taking half of a pipe.
 type taker struct {
 	take     func(p []byte, off int64) error
+	size     int64 // of a piece
 	free     chan []byte
 	full     chan piece // has room for every piece there is
 	made     int
@@ -64,7 +84,7 @@ func (t *taker) buffer(b *body) []byte {
 	}
 	if t.made < pipePieces {
 		t.made++
-		n := int64(pipePiece)
+		n := t.size
 		if limit := b.limit(); limit != Unknown {
 			n = max(min(n, limit-b.off), 1)
 		}
@@ -95,6 +115,9 @@ func (t *taker) feed(b *body, slow func(int64, time.Duration) bool) error {
 		}
 		if n > 0 {
 			t.full <- piece{buf[:n], off}
+		}
+		if err == io.EOF { //nolint:errorlint // the body's own
+			return nil
 		}
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"io"
 )
 
@@ -32,7 +31,7 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.b.Read(p)
 	if err != nil {
-		if r.err = err; !errors.Is(err, io.EOF) {
+		if r.err = err; err != io.EOF { //nolint:errorlint // the body's own
 			r.err = ended(r.b.ctx, err)
 		}
 	}

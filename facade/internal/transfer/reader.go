@@ -2,14 +2,13 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// Reader reads a blob and verifies it: io.EOF comes only after size and digest agree.
+// Reader reads a blob and verifies it: io.EOF comes only after size and digest agree, and so do the last bytes of a blob whose size is known.
 type Reader struct {
 	b    *body
 	want digest.Digest
@@ -55,20 +54,25 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if n > 0 {
 		_, _ = r.h.Write(p[:n])
 		r.b.meter.offset.Store(r.b.off)
-	}
-	if err != nil {
-		if r.err = r.verdict(err); r.err == nil {
-			return n, nil
+		if r.b.off == r.b.limit() && r.h.digest() != r.want {
+			// Whoever reads as much as the blob has need not come to io.EOF: the last bytes are not for him.
+			if err = r.b.finish(); err == io.EOF { //nolint:errorlint // the body's own
+				err = mismatch(r.want, r.h.digest())
+			}
+			n = 0
 		}
+	}
+	switch {
+	case err == io.EOF: //nolint:errorlint // the body's own
+		r.err = r.verdict()
+	case err != nil:
+		r.err = ended(r.b.ctx, err)
 	}
 	return n, r.err
 }
 
-// verdict turns the end of the bytes into the end of the blob or the reason why it is none; nil: go on.
-func (r *Reader) verdict(err error) error {
-	if !errors.Is(err, io.EOF) {
-		return ended(r.b.ctx, err)
-	}
+// verdict turns the end of the bytes into the end of the blob, which is io.EOF, or the reason why it is none; nil: go on.
+func (r *Reader) verdict() error {
 	got := r.h.digest()
 	switch {
 	case got == r.want:
@@ -87,29 +91,30 @@ func (r *Reader) verdict(err error) error {
 // WriteTo writes the rest to w; reading and hashing go on while w.Write is under way.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if r.err != nil {
-		if errors.Is(r.err, io.EOF) {
+		if r.err == io.EOF { //nolint:errorlint // the verdict itself
 			return 0, nil
 		}
 		return 0, r.err
 	}
-	written := int64(0)
-	for {
-		err := pipe(r.b, func(p []byte, off int64) error {
+	total := int64(0)
+	for r.err == nil {
+		err := pipe(r.b, pipePiece, func(p []byte, off int64) error {
 			_, _ = r.h.Write(p)
 			m, err := w.Write(p)
-			written += int64(m)
+			total += int64(m)
 			r.b.meter.offset.Store(off + int64(m))
-			if err == nil && m < len(p) {
-				err = io.ErrShortWrite
-			}
-			return err
+			return written(m, len(p), err)
 		}, nil)
-		if r.err = r.verdict(err); errors.Is(r.err, io.EOF) {
-			return written, nil
-		} else if r.err != nil {
-			return written, r.err
+		if err != nil {
+			r.err = ended(r.b.ctx, err)
+			return total, r.err
 		}
+		r.err = r.verdict()
 	}
+	if r.err == io.EOF { //nolint:errorlint // the verdict itself
+		return total, nil
+	}
+	return total, r.err
 }
 
 // Close ends the reading.
