@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,7 +32,7 @@ type BlobWriter struct {
 	ctx     context.Context
 	spool   *spoolFile
 	stop    func()
-	end     sync.Once
+	ended   bool
 }
 
 // StartUpload opens an upload, for content that is written bit by bit; UploadBlob is for what can be read. ctx governs all that the writer
@@ -68,10 +67,13 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 // sent again.
 // Errors: ErrUploadLost when the registry no longer knows the upload, or has less of it than the checkpoint says; ErrInvalidArgument.
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
-	if r.err == nil && cp.Repository != r.name {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+	if r.err != nil {
+		return nil, r.err
 	}
-	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil && r.err == nil {
+	if err := cp.check(r); err != nil {
+		return nil, err
+	}
+	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil {
 		return nil, transferred("ResumeUpload", err)
 	}
 	b, err := r.newBlobWriter(ctx, opts)
@@ -107,13 +109,12 @@ func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*B
 
 // finish lets go of everything but the session at the registry. It raises what a callback panicked with.
 func (b *BlobWriter) finish() {
-	b.end.Do(func() {
-		if b.spool != nil {
-			b.spool.remove()
-		}
-		b.session.pin.close()
-		b.stop()
-	})
+	b.ended = true
+	if b.spool != nil {
+		b.spool.remove()
+	}
+	b.session.pin.close()
+	b.stop()
 }
 
 // Offset is how many bytes of the content the writer has taken, those before the point of resumption included.
@@ -153,16 +154,22 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
 }
 
-// Cancel ends the writer and the upload at the registry, with one request. After Commit it does nothing, so it can be deferred.
+// Cancel ends the writer and the upload at the registry, with one request. After Commit or Close it does nothing, so it can be deferred.
 func (b *BlobWriter) Cancel() error {
+	if b.ended {
+		return nil
+	}
 	b.w.Abort(b.ctx, false)
 	b.finish()
 	return nil
 }
 
 // Close ends the writer, once the chunks that are full have been sent, and leaves the upload at the registry open: ResumeUpload goes on
-// with it from the last Checkpoint. After Commit or Cancel it does nothing.
+// with it from the last Checkpoint, also after an error, which is what a chunk failed with. After Commit or Cancel it does nothing.
 func (b *BlobWriter) Close() error {
+	if b.ended {
+		return nil
+	}
 	err := b.w.Close()
 	b.finish()
 	return transferred("UploadChunk", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -37,8 +38,10 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if err := o.check(); err != nil {
 		return desc, err
 	}
-	if cp := o.Resume; cp != nil && cp.Repository != r.name {
-		return desc, &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+	if o.Resume != nil {
+		if err := o.Resume.check(r); err != nil {
+			return desc, err
+		}
 	}
 	source, err := inspect(src)
 	if err != nil {
@@ -135,11 +138,26 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 	if err != nil {
 		return res, err
 	}
-	defer func() { w.Abort(ctx, err != nil && o.Checkpoint != nil && transfer.Resumable(err)) }()
+	defer func() {
+		cp, _ := w.Checkpoint()
+		told := o.Checkpoint != nil && cp.Offset > 0
+		w.Abort(ctx, err != nil && told && transfer.Resumable(err))
+	}()
 	if err = w.ReadStream(r); err != nil {
 		return res, err
 	}
 	return w.Commit()
+}
+
+// check refuses a checkpoint that is not of an upload to the repository.
+func (cp *Checkpoint) check(r *Repository) error {
+	switch {
+	case cp.Repository != r.name:
+		return &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+	case cp.Offset < 0:
+		return &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.FormatInt(cp.Offset, 10), Reason: "the checkpoint's offset must not be negative"}
+	}
+	return nil
 }
 
 // checkpoint is the public form.

@@ -55,12 +55,9 @@ func (s *uploadSession) mountFrom(ctx context.Context, dgst digest.Digest, from 
 	return open, false, nil
 }
 
-// abandon ends an upload that is not needed, as far as that is possible.
+// abandon ends an upload that is not needed.
 func (s *uploadSession) abandon(ctx context.Context, location string) {
-	if location == "" {
-		return
+	if location != "" {
+		transfer.Abandon(ctx, s, location)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	_ = s.Cancel(ctx, location) // the registry drops abandoned uploads by itself
 }

@@ -181,14 +181,14 @@ func (s *uploadSession) Commit(ctx context.Context, location string, dgst digest
 		return uploadFault(err, false)
 	}
 	wire.Drain(resp)
-	return s.stored(resp, dgst)
+	return s.stored(opCompleteUpload, resp, dgst)
 }
 
 // stored compares the digest that the registry names, if it does, with that of the content.
-func (s *uploadSession) stored(resp *http.Response, dgst digest.Digest) error {
+func (s *uploadSession) stored(op *operation, resp *http.Response, dgst digest.Digest) error {
 	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != string(dgst) && digest.Digest(got).Algorithm() == dgst.Algorithm() {
-		err := contradicts(ErrDigestMismatch, "sent %s, the registry stored %s", dgst, wire.OneLine(got))
-		return &transfer.Fault{Kind: transfer.Final, Err: opCompleteUpload.fail(err)}
+		err := contradicts(ErrDigestMismatch, "asked for %s, the registry stored %s", dgst, wire.OneLine(got))
+		return &transfer.Fault{Kind: transfer.Final, Err: op.fail(err)}
 	}
 	return nil
 }
@@ -220,7 +220,7 @@ func (s *uploadSession) whole(ctx context.Context, dgst digest.Digest, c transfe
 	}
 	if resp.StatusCode == http.StatusCreated {
 		wire.Drain(resp)
-		return transfer.State{}, true, s.stored(resp, dgst)
+		return transfer.State{}, true, s.stored(opStartUpload, resp, dgst)
 	}
 	state, err := s.opened(resp)
 	return state, false, err
@@ -238,7 +238,7 @@ func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from stri
 	}
 	if resp.StatusCode == http.StatusCreated {
 		wire.Drain(resp)
-		return transfer.State{}, true, s.stored(resp, dgst)
+		return transfer.State{}, true, s.stored(opStartUpload, resp, dgst)
 	}
 	state, err := s.opened(resp)
 	return state, false, err

@@ -24,16 +24,16 @@ func newHasher(a digest.Algorithm, m *Meter, cp *Checkpoint) (*hasher, error) {
 		a = digest.SHA256
 	}
 	if !a.Available() {
-		return nil, fmt.Errorf("transfer: digest algorithm %q is not available", string(a))
+		return nil, fmt.Errorf("digest algorithm %q is not available", string(a))
 	}
 	h := &hasher{Hash: a.Hash(), algorithm: a, m: m}
 	if cp != nil && cp.Offset > 0 && len(cp.HashState) > 0 {
 		u, ok := h.Hash.(encoding.BinaryUnmarshaler)
 		if !ok || cp.Algorithm != a {
-			return nil, fmt.Errorf("transfer: the checkpoint's hash is %q, not %q", string(cp.Algorithm), string(a))
+			return nil, fmt.Errorf("the checkpoint's hash is %q, not %q", string(cp.Algorithm), string(a))
 		}
 		if err := u.UnmarshalBinary(cp.HashState); err != nil {
-			return nil, fmt.Errorf("transfer: the checkpoint's hash state: %w", err)
+			return nil, fmt.Errorf("the checkpoint's hash state: %w", err)
 		}
 		h.n = cp.Offset
 	}

@@ -2,7 +2,8 @@ package transfer
 
 import "context"
 
-// resume takes up the session of a checkpoint and returns how much the registry has. A LostError says why that is not possible.
+// resume takes up the session of a checkpoint and returns how much the registry has. A LostError says why that is not possible; the
+// session is then still open if the registry knows it.
 func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 	u.location, u.open = cp.Location, true
 	for p := (patience{}); ; {
@@ -13,10 +14,10 @@ func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 				off = 0
 			}
 			if off == Unknown || off < cp.Offset {
-				u.open = false
 				return 0, &LostError{Offset: max(off, 0), Reason: "the registry has less of it than the checkpoint says"}
 			}
 			u.enter(s, off)
+			u.told = true
 			return off, nil
 		}
 		f := classify(ctx, err)

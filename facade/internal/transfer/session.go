@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -38,6 +39,34 @@ type State struct {
 type Chunk struct {
 	Offset, Size int64
 	Data         io.ReaderAt
+}
+
+// Limits of the courtesy of cancelling.
+const (
+	cancelTime = 5 * time.Second
+	hurryTime  = 60 * time.Millisecond
+)
+
+// Abandon ends an upload that is not gone on with, whatever became of ctx. It waits for that, but not long when ctx has ended. It is best
+// effort: registries drop abandoned uploads by themselves, some day.
+func Abandon(ctx context.Context, s Session, location string) {
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer stop()
+		_ = s.Cancel(detached, location) // there is nobody to tell
+	}()
+	if ctx.Err() == nil {
+		<-done
+		return
+	}
+	t := time.NewTimer(hurryTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }
 
 // Limits is what was learned of a registry; one value is shared by all uploads to it.

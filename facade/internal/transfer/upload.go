@@ -20,7 +20,7 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	if o.Size != Unknown && o.Size != size {
 		return Result{}, fmt.Errorf("%w: stated %d bytes, the source has %d", ErrSize, o.Size, size)
 	}
-	if cp := o.Resume; cp != nil && cp.Offset > size {
+	if cp := o.Resume; cp != nil && (cp.Offset < 0 || cp.Offset > size) {
 		return Result{}, fmt.Errorf("%w: the checkpoint is at %d, the source has %d bytes", ErrSize, cp.Offset, size)
 	}
 	o.Meter.SetTotal(size)
@@ -29,7 +29,7 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	src = guarded
 	u := newUploader(s, o, DefaultChunk)
 	defer func() {
-		if err != nil && !(o.Acked != nil && Resumable(err)) {
+		if err != nil && !(o.Acked != nil && u.told && Resumable(err)) {
 			u.cancel(ctx)
 		}
 		err = ended(ctx, err)
@@ -165,7 +165,10 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	from := int64(0)
 	if f.hashed = !f.Trust || f.digest == ""; f.hashed {
 		var err error
-		if h, err = newHasher(f.hashing(), f.Meter, f.Resume); err != nil {
+		if h, err = newHasher(f.hashing(), f.Meter, f.Resume); err != nil && f.Resume != nil {
+			h, err = newHasher(f.hashing(), f.Meter, nil) // all of it can be read once more
+		}
+		if err != nil {
 			return Result{}, err
 		}
 		from = h.n
@@ -199,7 +202,7 @@ func (f *fileUpload) enterOrBegin(ctx context.Context, first bool) error {
 		if err != nil && !errors.Is(err, ErrLost) {
 			return err
 		}
-		f.open = false
+		f.cancel(ctx) // if it is there, it is of no use
 	}
 	return f.begin(ctx)
 }
@@ -267,6 +270,7 @@ func (f *fileUpload) acknowledged() {
 		}
 		cp.Offset, cp.HashState, cp.Algorithm = m.off, m.state, f.ahead.h.algorithm
 	}
+	f.told = true
 	f.Reporter.Post(func() { f.Acked(cp) })
 }
 

@@ -63,6 +63,8 @@ type uploader struct {
 	location string
 	open     bool
 	acked    int64 // the registry has [0, acked)
+	most     int64 // that it has had in this session
+	told     bool  // the caller has a checkpoint of this session
 	sent     int64 // end of what was sent in this session
 	chunk    int64
 	least    int64
@@ -78,6 +80,9 @@ type uploader struct {
 
 func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 	u := &uploader{Session: s, UploadOptions: o, chunk: o.ChunkSize, tune: o.Tune.defaults()}
+	if b := o.Begin; b != nil {
+		u.location, u.open = b.Location, true // to be cancelled even if it is never taken up
+	}
 	if u.chunk <= 0 {
 		u.chunk, u.grow = defaultChunk, true
 	} else {
@@ -88,7 +93,7 @@ func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 
 // begin opens a session, or takes up the one it was given.
 func (u *uploader) begin(ctx context.Context) error {
-	u.acked, u.sent, u.open = 0, 0, false
+	u.acked, u.sent, u.open, u.told = 0, 0, false, false
 	if s := u.Begin; s != nil {
 		u.Begin = nil
 		u.enter(*s, 0)
@@ -113,7 +118,7 @@ func (u *uploader) begin(ctx context.Context) error {
 // enter makes s the session of the upload.
 func (u *uploader) enter(s State, acked int64) {
 	u.location, u.open = s.Location, true
-	u.acked, u.sent = acked, acked
+	u.acked, u.sent, u.most = acked, acked, acked
 	u.note(s)
 	u.Meter.offset.Store(acked)
 }
@@ -172,12 +177,12 @@ func (u *uploader) once(ctx context.Context, data io.ReaderAt, n int64) error {
 	return nil
 }
 
-// at records how much the registry has.
+// at records how much the registry has. What it has had before is no progress: a count that swings would never end.
 func (u *uploader) at(off int64) {
-	grown := off > u.acked
 	u.acked = off
 	u.Meter.offset.Store(off)
-	if grown {
+	if off > u.most {
+		u.most = off
 		u.patience.progressed()
 		if u.acks != nil {
 			u.acks()
@@ -270,37 +275,13 @@ func (u *uploader) restart(ctx context.Context) error {
 	return nil
 }
 
-// cancel ends the session at the registry, whatever became of ctx. It waits for that, but not long when ctx has ended.
+// cancel ends the session at the registry, if there is one.
 func (u *uploader) cancel(ctx context.Context) {
-	if !u.open {
-		return
-	}
-	u.open = false
-	location := u.location
-	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer stop()
-		_ = u.Cancel(detached, location) // best effort: the registry drops abandoned uploads by itself
-	}()
-	if ctx.Err() == nil {
-		<-done
-		return
-	}
-	t := time.NewTimer(hurryTime)
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-t.C:
+	if u.open {
+		u.open = false
+		Abandon(ctx, u.Session, u.location)
 	}
 }
-
-// Limits of the courtesy of cancelling.
-const (
-	cancelTime = 5 * time.Second
-	hurryTime  = 60 * time.Millisecond
-)
 
 func sourceError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -212,7 +212,7 @@ func (w *Writer) room() ([]byte, error) {
 		}
 	}
 	n := len(w.cur)
-	return w.cur[n:min(n+int(w.u.tune.Piece), cap(w.cur), int(w.chunk))], nil
+	return w.cur[n:min(int64(n)+w.u.tune.Piece, int64(cap(w.cur)), w.chunk)], nil
 }
 
 // over tells whether more was taken than was stated.

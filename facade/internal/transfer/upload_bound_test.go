@@ -1,0 +1,77 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+)
+
+// swinging is a session whose count goes back and forth for ever: each chunk that goes well is half forgotten.
+type swinging struct {
+	*registry
+	has int64
+	n   int
+}
+
+func (s *swinging) Start(ctx context.Context) (transfer.State, error) {
+	s.has = 0
+	return s.registry.Start(ctx)
+}
+
+func (s *swinging) Chunk(context.Context, string, transfer.Chunk) (transfer.State, error) {
+	s.n++
+	return transfer.State{}, errBroken
+}
+
+func (s *swinging) Status(context.Context, string) (transfer.State, error) {
+	s.has = 50 + 40*int64(s.n%2)
+	return transfer.State{Offset: s.has}, nil
+}
+
+// TestSwingingCount: a registry whose count of what it has goes up and down does not hold an upload for ever.
+func TestSwingingCount(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"file", "spooled"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &swinging{registry: newRegistry()}
+			o := s.options()
+			o.ChunkSize = 100
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var err error
+			if how == "file" {
+				_, err = transfer.Upload(ctx, s, bytes.NewReader(make([]byte, 1000)), 1000, o)
+			} else {
+				w, e := transfer.NewWriter(ctx, s, o, &spool{})
+				if e != nil {
+					t.Fatal(e)
+				}
+				defer w.Abort(ctx, false)
+				if err = w.ReadStream(bytes.NewBuffer(make([]byte, 1000))); err == nil {
+					_, err = w.Commit()
+				}
+			}
+			if !errors.Is(err, transfer.ErrLost) || s.n > 20 {
+				t.Errorf("%s: %d chunks: %v", how, s.n, err)
+			}
+		})
+	}
+}
+
+// TestBadCheckpoint: a checkpoint that lies outside of the source is refused.
+func TestBadCheckpoint(t *testing.T) {
+	t.Parallel()
+	for _, off := range []int64{-1, -1 << 62, 301, 1<<63 - 1} {
+		for _, trust := range []bool{false, true} {
+			o := newRegistry().options()
+			o.Resume, o.Trust, o.Digest = &transfer.Checkpoint{Location: "u1?0", Offset: off}, trust, "sha256:x"
+			if _, err := transfer.Upload(t.Context(), newRegistry(), bytes.NewReader(make([]byte, 300)), 300, o); !errors.Is(err, transfer.ErrSize) {
+				t.Errorf("at %d: %v", off, err)
+			}
+		}
+	}
+}
