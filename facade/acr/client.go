@@ -40,6 +40,10 @@ type Client struct {
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
 // Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidEndpoint.
+//
+// Calls sign in by themselves: tokens are shared, and renewed ahead of their end. Where no context ends it before, a token request is given
+// up after 90 seconds, retries included, and a sign-in, the credential's part included, after three minutes; so a credential that asks a
+// person is best signed in beforehand (its method Authenticate).
 func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)
