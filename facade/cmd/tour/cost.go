@@ -102,7 +102,7 @@ func (m *meter) table(w io.Writer) error {
 	total := &step{name: "total"}
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
 	row := func(cells ...any) { _, _ = fmt.Fprintf(tw, "%v\t%v\t%v\t%v\t%v\t%v\t%v\t\n", cells...) }
-	row("step", "requests", "tokens", "storage", "sent", "received", "time")
+	row("step", "registry", "tokens", "storage", "sent", "received", "time")
 	for _, s := range m.steps {
 		row(s.cells()...)
 		total.registry.Add(s.registry.Load())
@@ -113,11 +113,15 @@ func (m *meter) table(w io.Writer) error {
 		total.took += s.took
 	}
 	row(total.cells()...)
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\n   Requests to the registry, for tokens and to the storage that blobs come from; bytes of their bodies.")
+	return err
 }
 
 func (s *step) cells() []any {
-	return []any{s.name, s.registry.Load(), s.tokens.Load(), s.storage.Load(), size(s.sent.Load()), size(s.received.Load()), fmt.Sprintf("%.3f s", s.took.Seconds())}
+	return []any{s.name, s.registry.Load(), s.tokens.Load(), s.storage.Load(), size(s.sent.Load()), size(s.received.Load()), span(s.took)}
 }
 
 // size is a number of bytes for people.
@@ -131,6 +135,22 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	}
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// span is a time for people.
+func span(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// count is a number of things for people.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // rate is bytes per second for people.

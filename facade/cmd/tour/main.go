@@ -18,6 +18,11 @@ import (
 func main() {
 	dir := flag.String("dir", "", "directory to pack (default: this module's sources and programs)")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "tour: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is no reason to leave the repository behind
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout, os.Getenv("REGISTRY_ENDPOINT"), *dir)
 	stop()

@@ -101,19 +101,18 @@ func (t *tour) pack(ctx context.Context, dir string) (err error) {
 	}
 	var total int64
 	for _, l := range t.layers {
-		what := "as it is"
+		what := "a layer of its own"
 		if l.mediaType == mediaTypePacked {
-			what = fmt.Sprintf("%d files in one tar", l.files)
+			what = count(l.files, "file") + " in one tar"
 		}
 		t.row(l.title, l.size, what)
 		total += l.size
 	}
-	t.row("", total, fmt.Sprintf("%d files in %d layers", len(t.files), len(t.layers)))
+	t.row("", total, count(len(t.files), "file")+" in "+count(len(t.layers), "layer"))
 	return nil
 }
 
 func (t *tour) push(ctx context.Context) error {
-	t.pushed = true
 	manifest := ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
@@ -125,6 +124,7 @@ func (t *tour) push(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		t.pushed = true
 		manifest.Layers = append(manifest.Layers, d)
 	}
 	var err error
@@ -251,7 +251,7 @@ func (t *tour) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("   %d files, %s: every one identical to what was packed", len(t.files), size(n))
+	t.say("   %s, %s: every one identical to what was packed", count(len(t.files), "file"), size(n))
 	return nil
 }
 

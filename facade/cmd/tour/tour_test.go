@@ -41,7 +41,7 @@ func TestTourAgainstTheEmulator(t *testing.T) {
 	}
 	for _, want := range []string{
 		`1\. Pack`,
-		`big +9\.0 MiB  as it is`,
+		`big +9\.0 MiB  a layer of its own`,
 		`small-files\.tar +\S+ KiB  4 files in one tar`,
 		`tag +v1 -> sha256:`,
 		`v1: delete disabled, write disabled`,
@@ -49,7 +49,7 @@ func TestTourAgainstTheEmulator(t *testing.T) {
 		`v1: delete enabled, write enabled`,
 		`6 files, 10\.0 MiB: every one identical`,
 		`nothing is left: the registry answers 404 NAME_UNKNOWN`,
-		`step +requests +tokens +storage +sent +received +time`,
+		`step +registry +tokens +storage +sent +received +time`,
 		`(?m)^ *total `,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
