@@ -3,7 +3,11 @@
 //	acrtest -listen 127.0.0.1:0 -ca-file ca.pem
 //
 // prints one line of JSON with everything a client in any language needs, then serves. -h lists the options; each is an option of
-// package facade/acrtest, where it is described. With -dir the content outlives the program, also one that is killed.
+// package facade/acrtest, where it is described. With -dir the content outlives the program, also one that is killed; with -sync as
+// well, the loss of power too. An interrupt or SIGTERM ends it, a second one at once.
+//
+// The exit status is 0 after an interrupt, 1 when the registry cannot serve, such as with a port in use, and 2 for options that make no
+// sense; what is wrong is on the standard error.
 //
 // # What it prints
 //

@@ -19,6 +19,11 @@ type settings struct {
 	options   []acrtest.Option
 }
 
+// usageError is a command line that the flag package has refused and explained.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
 // parse reads the command line; what is wrong with it is written to stderr by the flag package.
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
@@ -49,6 +54,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	text("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", acrtest.WithListen)
 	on("allow-remote", "let -listen name an address that other machines reach; anybody there may then use the registry", acrtest.WithRemoteAccess)
 	text("dir", "keep the content in this `directory`; in memory by default", acrtest.WithDirectory)
+	on("sync", "wait for the disk before a write to -dir is acknowledged, so that it survives the loss of power", acrtest.WithSync)
 	text("login-server", "`name` that the registry goes by, for clients that resolve it themselves", acrtest.WithLoginServer)
 	f.Func("sku", "service `tier`: Basic, Standard (the default) or Premium", func(v string) error {
 		for _, sku := range []acrtest.SKU{acrtest.Basic, acrtest.Standard, acrtest.Premium} {
@@ -109,7 +115,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return nil
 	})
 	if err := f.Parse(args); err != nil {
-		return settings{}, err
+		return settings{}, usageError{err}
 	}
 	if f.NArg() > 0 {
 		return settings{}, fmt.Errorf("acrtest: there are no arguments, only options: %q", f.Args())

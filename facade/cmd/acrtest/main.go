@@ -17,11 +17,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends a program that takes too long to end
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, new(usageError)):
+		os.Exit(2) // the flag package has said what is wrong
+	default:
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -53,6 +56,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	s, err := acrtest.Start(append(settings.options, acrtest.WithLogger(logger), acrtest.WithLedgerSize(ledgerSize))...)
+	if errors.Is(err, acrtest.ErrRemoteAccess) {
+		return fmt.Errorf("%w without -allow-remote", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,7 +100,8 @@ func describe(s *acrtest.Server, caFile string) started {
 	}
 }
 
-// writeCA writes the certificate to the file, or to a new one in the temporary directory when no name is given.
+// writeCA writes the certificate to the file, or to a new one in the temporary directory when no name is given. It is readable for all: a
+// certificate is public, and the client may run as another user.
 func writeCA(name string, pem []byte) (string, error) {
 	if name == "" {
 		f, err := os.CreateTemp("", "acrtest-ca-*.pem")
@@ -102,11 +109,10 @@ func writeCA(name string, pem []byte) (string, error) {
 			return "", fmt.Errorf("acrtest: making a file for the CA: %w", err)
 		}
 		name = f.Name()
-		if err := f.Close(); err != nil {
+		if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
 			return "", fmt.Errorf("acrtest: making a file for the CA: %w", err)
 		}
 	}
-	// Readable for all: a certificate is public, and the client may run as another user.
 	if err := os.WriteFile(name, pem, 0o644); err != nil {
 		return "", fmt.Errorf("acrtest: writing the CA: %w", err)
 	}

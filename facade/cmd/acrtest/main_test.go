@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -144,11 +145,25 @@ func TestProgramRestarts(t *testing.T) {
 	stop()
 }
 
+// The certificate's file that the program makes up is there for clients of all users, and goes with the program.
+func TestTemporaryCA(t *testing.T) {
+	t.Parallel()
+	s, stop := launch(t, "-sync", "-dir", t.TempDir())
+	info, err := os.Stat(s.CAFile)
+	if err != nil || info.Mode().Perm()&0o444 != 0o444 {
+		t.Errorf("%v, %v", info, err)
+	}
+	stop()
+	if _, err := os.Stat(s.CAFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"-sku", "Gold"}, {"-nonsense"}, {"argument"}, {"-listen", "0.0.0.0:0"}, {"-token", "name"}, {"-latency", "soon"}, {"-max-body", "-1"}, {"-admin", "me"},
-		{"-ca-file", "/nowhere/at/all.pem"},
+		{"-ca-file", "/nowhere/at/all.pem"}, {"-sync"}, {"-soft-delete", "91"},
 	} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%q: no error", args)
