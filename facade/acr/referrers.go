@@ -90,10 +90,19 @@ func decodeReferrers(artifactType string) decoder[ocispec.Descriptor] {
 func decodeIndex(body []byte) (ocispec.Index, error) {
 	var index ocispec.Index
 	s := &scanner{data: body}
-	if err := s.document(func([]byte) { s.skip() }); err != nil {
+	found := false
+	err := s.document(func(key []byte) {
+		found = found || string(key) == "manifests"
+		s.skip()
+	})
+	switch {
+	case err != nil:
 		return index, err // tells a document cut short from a malformed one
+	case !found:
+		return index, contradicts(ErrMalformedReply, "it has no %q", "manifests") // not even an empty list: nobody may take it for one
+	default:
+		return index, json.Unmarshal(body, &index)
 	}
-	return index, json.Unmarshal(body, &index)
 }
 
 // appendReferrers keeps those of the type.

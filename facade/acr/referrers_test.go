@@ -103,13 +103,13 @@ func TestReferrersOfNoRepository(t *testing.T) {
 	if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrNameUnknown) || len(s.requests()) != 1 {
 		t.Errorf("%v after %q", err, s.requests())
 	}
-	s = &scripted{answer: func(*http.Request) *http.Response {
-		return answer(200, `{"schemaVersion":2,"manifests":[{"digest":"md5:x"}]}`)
-	}}
-	if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
-		t.Errorf("%v", err)
-	} else {
-		oneLine(t, err)
+	for _, bad := range []string{`{"schemaVersion":2,"manifests":[{"digest":"md5:x"}]}`, `{}`, `{"errors":[{"code":"DENIED"}]}`} {
+		s = &scripted{answer: func(*http.Request) *http.Response { return answer(200, bad) }}
+		if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
+			t.Errorf("%s: %v", bad, err)
+		} else {
+			oneLine(t, err)
+		}
 	}
 }
 
