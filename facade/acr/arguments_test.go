@@ -170,9 +170,17 @@ func TestEndpoints(t *testing.T) {
 		"no user":     func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "", "p", nil) },
 		"no password": func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "u", "", nil) },
 		"no token":    func() (*acr.Client, error) { return acr.NewClientWithRefreshToken("r.azurecr.io", "", nil) },
+		"odd user":    func() (*acr.Client, error) { return acr.NewClientWithPassword("r.azurecr.io", "u:v", "hunter2", nil) },
+		"odd token":   func() (*acr.Client, error) { return acr.NewClientWithRefreshToken("r.azurecr.io", "hunter2\n", nil) },
+		"odd source": func() (*acr.Client, error) {
+			return acr.NewClient("r.azurecr.io", nil, &acr.ClientOptions{SourceClient: "a b"})
+		},
 	} {
-		if _, err := construct(); !errors.Is(err, acr.ErrInvalidArgument) {
+		_, err := construct()
+		if bad, ok := errors.AsType[*acr.ArgumentError](err); !ok || !errors.Is(err, acr.ErrInvalidArgument) || strings.Contains(bad.Value+bad.Reason, "hunter2") {
 			t.Errorf("%s: %v", what, err)
+		} else {
+			oneLine(t, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ type Client struct {
 }
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
-// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidEndpoint.
+// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
 //
 // Calls sign in by themselves: tokens are shared, and renewed ahead of their end. Where no context ends it before, a token request is given
 // up after 90 seconds, retries included, and a sign-in, the credential's part included, after three minutes; so a credential that asks a
@@ -128,7 +128,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		Version:      moduleVersion,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("acr: %w", err)
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: strings.TrimPrefix(err.Error(), "auth: ")}
 	}
 	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
@@ -149,7 +149,7 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
 	defer func() { end(err) }()
 	answer, err := send(ctx)
-	resp, err = op.check(answer, err)
+	resp, err = op.check(answer, withCause(ctx, err))
 	err = c.located(err)
 	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
 		refusal.explain(c.auth.Explain(answer, refusal.body, scopes...))

@@ -207,10 +207,29 @@ func TestErrorWithoutAnswer(t *testing.T) {
 	}
 	oneLine(t, err)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.client(t).Ping(ctx); !errors.Is(err, context.Canceled) {
+	why := errors.New("the user\nleft")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	if err := s.client(t).Ping(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
 		t.Errorf("%v", err)
+	} else {
+		oneLine(t, err)
+	}
+	srv := newServer(t)
+	r := newClient(t, srv).Repository("library/hello")
+	srv.SeedTags(t, r.Name(), 20)
+	for at := range 20 { // between the pages
+		ctx, cancel := context.WithCancelCause(t.Context())
+		n := 0
+		for _, err := range r.Tags(ctx, &acr.ListTagsOptions{PageSize: 10}) {
+			if n++; n == at+1 {
+				cancel(why)
+			}
+			if err != nil && (!errors.Is(err, context.Canceled) || !errors.Is(err, why) || n != 11) {
+				t.Errorf("after %d: %v", n, err)
+			}
+		}
+		cancel(nil)
 	}
 }
 

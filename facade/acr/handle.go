@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Repository is a handle on a repository of a registry. It is cheap, holds no state and may be shared.
+// Repository is a handle on a repository of a registry, made by Client.Repository. It is cheap, holds no state and may be shared.
 type Repository struct {
 	client *Client
 	name   string
@@ -31,7 +31,8 @@ func (r *Repository) do(ctx context.Context, op *operation, send func(context.Co
 	return r.client.do(ctx, op, r.name, send, extra...)
 }
 
-// Artifact is a handle on what a reference of a repository names: a tag and the manifest behind it, or a manifest by its digest.
+// Artifact is a handle on what a reference of a repository names: a tag and the manifest behind it, or a manifest by its digest. It is made
+// by Repository.Artifact, and as cheap as a Repository.
 type Artifact struct {
 	repository *Repository
 	tag        string        // empty when the reference is a digest

@@ -68,8 +68,8 @@ type walk[T any] struct {
 	buf   []byte // of the page before, used again
 }
 
-// page gives the entries of the next page; one that is cut short is asked for once more. Where only what it says of the page after it is
-// bad, the entries come with the error.
+// page gives the entries of the next page; one that is cut short is asked for once more. Where the list cannot go on behind it, because it
+// would go in circles or too far, the entries come with the error.
 func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 	for again := false; ; again = true {
 		got, next, err := w.fetch(ctx, w.next)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
@@ -33,12 +35,12 @@ func TestPropertiesOfAnother(t *testing.T) {
 			return r.Artifact("v1").UpdateTagAttributes(ctx, lock)
 		},
 	}
-	about := func(name, digest, tag string) string {
-		return fmt.Sprintf(`{"imageName":%q,"manifest":{"digest":%q,"imageSize":1},"tag":{"name":%q,"signed":true}}`, name, digest, tag)
+	about := func(name, dgst, tag string) string {
+		return fmt.Sprintf(`{"imageName":%q,"manifest":{"digest":%q,"imageSize":1},"tag":{"name":%q,"signed":true}}`, name, dgst, tag)
 	}
 	for body, want := range map[string]error{
-		about("a/b", string(goodDigest), "v1"):                               nil,
-		about("a/c", strings.Replace(string(goodDigest), "2", "3", 1), "v2"): acr.ErrMalformedReply,
+		about("a/b", string(goodDigest), "v1"):             nil,
+		about("a/c", string(digest.FromString("y")), "v2"): acr.ErrMalformedReply,
 		`{}`:                           acr.ErrMalformedReply,
 		`{"manifest":null,"tag":null}`: acr.ErrMalformedReply,
 		`{"manifest":{},"tag":{}}`:     acr.ErrMalformedReply,

@@ -55,6 +55,14 @@ func endOf(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
+// withCause adds why ctx ended to an error that says no more than that it did.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
 // readBody reads a body of at most limit bytes, whatever its header says of its length.
 func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 	tooLarge := &wire.Refusal{Err: wire.ErrTooLarge, Detail: fmt.Sprintf("more than %d bytes", limit)}
