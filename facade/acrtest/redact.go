@@ -15,8 +15,12 @@ const redacted = "REDACTED"
 // secretFields are the fields of forms and JSON bodies that hold credentials.
 var secretFields = []string{"access_token", "refresh_token", "id_token", "password", "client_secret", "client_assertion", "assertion", "device_code"}
 
-// secretQuery are the query parameters that hold signatures; an upload's _state is signed as well.
-var secretQuery = regexp.MustCompile(`\b(sig|_state)=[^&\s"'<>;]*`)
+// secretPair is a parameter of a query or a form that holds a credential or a signature; an upload's _state is signed as well. secretMember
+// is the same in JSON. By its name even a secret is found that is too short to be looked for everywhere.
+var (
+	secretPair   = regexp.MustCompile(`\b(sig|_state|` + strings.Join(secretFields, "|") + `)=[^&\s"'<>;]+`)
+	secretMember = regexp.MustCompile(`"(` + strings.Join(secretFields, "|") + `)"(\s*:\s*)"(?:[^"\\]|\\.)+"`)
+)
 
 // secretHeaders are left out of a transcript.
 var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie"}
@@ -80,7 +84,19 @@ func (s secrets) scrub(text string) string {
 		}
 		text = strings.ReplaceAll(text, secret, replacement)
 	}
-	return secretQuery.ReplaceAllString(text, "$1="+redacted)
+	text = secretPair.ReplaceAllStringFunc(text, func(pair string) string {
+		name, value, _ := strings.Cut(pair, "=")
+		if value == redactedJWT {
+			return pair
+		}
+		return name + "=" + redacted
+	})
+	return secretMember.ReplaceAllStringFunc(text, func(member string) string {
+		if strings.HasSuffix(member, `"`+redactedJWT+`"`) {
+			return member
+		}
+		return secretMember.ReplaceAllString(member, `"$1"$2"`+redacted+`"`)
+	})
 }
 
 // redactedJWT expires in the year 2100.
