@@ -15,8 +15,8 @@ import (
 // Error is the registry's no: any answer that the operation does not count as a success. errors.As finds it, and behind it the
 // *azcore.ResponseError with the response.
 //
-// errors.Is matches it with the ErrorCode of every entry of the answer, with ErrNotFound, ErrLocked and ErrThrottled by its status, and
-// with the causes of a refused sign-in (ErrFirewall and those beside it).
+// errors.Is matches it with the ErrorCode of every entry of the answer, with ErrNotFound and ErrThrottled by its status, with ErrLocked,
+// and with the causes of a refused sign-in (ErrFirewall and those beside it).
 type Error struct {
 	Operation     string        // what was asked, as the OpenAPI document names it: "ListTags"
 	Method        string        // HTTP method

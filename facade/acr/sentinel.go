@@ -7,7 +7,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// What an answer of the registry amounts to, whatever its wire code: errors.Is finds these in an *Error by its status.
+// What an answer of the registry amounts to: errors.Is finds these in an *Error by its status, ErrLocked by its code.
 var (
 	// ErrNotFound matches any 404, but that of a token request: then nobody has looked.
 	ErrNotFound = errors.New("not found")
