@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -109,10 +110,20 @@ func TestBodyWaitForLostFork(t *testing.T) {
 // uploads arrives torn; see "early 401" in the doc of Body.
 func TestBodyEarlyRefusal(t *testing.T) {
 	t.Parallel()
+	for version, http2 := range map[int]bool{1: false, 2: true} {
+		t.Run("HTTP/"+strconv.Itoa(version), func(t *testing.T) {
+			t.Parallel()
+			refuseEarly(t, version, http2)
+		})
+	}
+}
+
+func refuseEarly(t *testing.T, version int, http2 bool) {
+	t.Helper()
 	content := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
 	want := sha256.Sum256(content)
 	var torn, whole atomic.Int32
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -124,13 +135,18 @@ func TestBodyEarlyRefusal(t *testing.T) {
 		}
 		whole.Add(1)
 	}))
+	server.EnableHTTP2 = http2
+	server.StartTLS()
 	defer server.Close()
 	transport := wire.NewTransport(parse(t, server.URL), server.Client(), nil)
 	defer transport.CloseIdleConnections()
 	p := runtime.NewPipeline("test", "v0", runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{
 		wire.NewRetryPolicy(policy.RetryOptions{}), answer401{},
 	}}, &policy.ClientOptions{Transport: transport, Retry: policy.RetryOptions{MaxRetries: -1}})
-	const runs = 40
+	runs := int32(40)
+	if http2 {
+		runs = 15
+	}
 	for range runs {
 		body := wire.NewBody(bytes.NewReader(content), 0, int64(len(content)))
 		r, err := http.NewRequestWithContext(wire.WithCall(t.Context(), wire.CallUpload), http.MethodPatch, server.URL+"/v2/a/blobs/uploads/u", body)
@@ -147,6 +163,9 @@ func TestBodyEarlyRefusal(t *testing.T) {
 			t.Fatal(err)
 		}
 		wire.Drain(resp)
+		if resp.ProtoMajor != version {
+			t.Fatal(resp.Proto)
+		}
 		if err := body.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -154,6 +173,25 @@ func TestBodyEarlyRefusal(t *testing.T) {
 	if torn.Load() != 0 || whole.Load() != runs {
 		t.Errorf("%d torn, %d whole of %d", torn.Load(), whole.Load(), runs)
 	}
+}
+
+// A body that we cannot fork goes out once: what repeats it would rewind the one that is being sent.
+func TestForeignBodyIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
+		if r.GetBody != nil {
+			t.Error("the transport may ask for the body again")
+		}
+		return &http.Response{StatusCode: 202}, nil
+	}), nil)
+	req := request(t, wire.CallUpload, http.MethodPatch, regURL, nil)
+	shared := io.NopCloser(bytes.NewReader([]byte("content")))
+	req.Body, req.GetBody = shared, func() (io.ReadCloser, error) { return shared, nil }
+	resp, err := tr.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire.Drain(resp)
 }
 
 // answer401 sends once without and once with an Authorization.

@@ -229,6 +229,28 @@ func TestRetryEndsWithContext(t *testing.T) {
 	})
 }
 
+// F60: those who were told to wait for the same time come back within a tenth of it, not all at once.
+func TestRetrySpreads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waits := map[time.Duration]bool{}
+		for range 20 {
+			s := &script{statuses: []int{429, 200}, header: http.Header{"Retry-After": {"5"}}}
+			if _, err := call(t.Context(), pipeline(s, policy.RetryOptions{}), "GET", ""); err != nil || len(s.at) != 2 {
+				t.Fatal(err, len(s.at))
+			}
+			wait := s.at[1].Sub(s.at[0])
+			waits[wait] = true
+			if wait < 5*time.Second || wait > 5500*time.Millisecond {
+				t.Error(wait)
+			}
+		}
+		if len(waits) < 10 {
+			t.Error(waits)
+		}
+	})
+}
+
 func TestRetryPermanentErrors(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}, http.ErrSchemeMismatch} {
