@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -99,7 +100,21 @@ type Ledger struct {
 	mu     sync.Mutex
 	limit  int
 	number int
-	visits []*visit
+	lines  []*line
+}
+
+// line is an entry that is written while its request is under way. It holds nothing of the request's connection, for it stays when that
+// is long gone.
+type line struct {
+	entry   Request // guarded by the ledger's lock
+	in, out atomic.Int64
+}
+
+// snapshot is called with the ledger locked.
+func (x *line) snapshot() Request {
+	e := x.entry
+	e.BytesIn, e.BytesOut = x.in.Load(), x.out.Load()
+	return e
 }
 
 // Requests returns a copy of the entries, oldest first, of the given operations; of all when none is given.
@@ -111,8 +126,8 @@ func (l *Ledger) Requests(operations ...string) []Request {
 func (l *Ledger) find(operations []string) []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]Request, 0, len(l.visits))
-	for _, x := range l.visits {
+	out := make([]Request, 0, len(l.lines))
+	for _, x := range l.lines {
 		if len(operations) == 0 || slices.Contains(operations, x.entry.Operation) {
 			out = append(out, x.snapshot())
 		}
@@ -126,10 +141,10 @@ func (l *Ledger) Count(operations ...string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(operations) == 0 {
-		return len(l.visits)
+		return len(l.lines)
 	}
 	n := 0
-	for _, x := range l.visits {
+	for _, x := range l.lines {
 		if slices.Contains(operations, x.entry.Operation) {
 			n++
 		}
@@ -141,7 +156,7 @@ func (l *Ledger) Count(operations ...string) int {
 func (l *Ledger) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.visits = nil
+	l.lines = nil
 }
 
 // AtMost fails the test, naming the requests, if there were more than n of the given operations; of all when none is given.
@@ -205,13 +220,13 @@ func list(requests []Request) string {
 	return b.String()
 }
 
-func (l *Ledger) add(x *visit) {
+func (l *Ledger) add(x *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.number++
 	x.entry.Number = l.number
-	if l.limit > 0 && len(l.visits) >= l.limit {
-		l.visits = l.visits[1:]
+	if l.limit > 0 && len(l.lines) >= l.limit {
+		l.lines = l.lines[1:]
 	}
-	l.visits = append(l.visits, x)
+	l.lines = append(l.lines, x)
 }

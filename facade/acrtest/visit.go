@@ -6,15 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 )
 
-// visit is one request on its way through the emulator. The fields of its entry are guarded by the ledger's lock.
+// visit is one request on its way through the emulator.
 type visit struct {
+	*line
+
 	s     *Server
-	entry Request
-	in    atomic.Int64
-	out   atomic.Int64
 	conn  *conn
 	reply *reply
 	body  *requestBody
@@ -22,7 +20,7 @@ type visit struct {
 
 // enter writes a request into the ledger and puts the counters around its body and reply.
 func (s *Server) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
-	x := &visit{s: s, conn: connOf(r.Context())}
+	x := &visit{line: new(line), s: s, conn: connOf(r.Context())}
 	header := r.Header.Clone()
 	header.Del("Authorization")
 	header.Del("Cookie")
@@ -39,7 +37,7 @@ func (s *Server) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*
 	*own = *r
 	x.body = &requestBody{x: x, body: r.Body, ctx: r.Context()}
 	own.Body = x.body
-	s.ledger.add(x)
+	s.ledger.add(x.line)
 	return x, own
 }
 
@@ -61,13 +59,6 @@ func (x *visit) update(f func(e *Request)) {
 	x.s.ledger.mu.Lock()
 	defer x.s.ledger.mu.Unlock()
 	f(&x.entry)
-}
-
-// snapshot is called with the ledger locked.
-func (x *visit) snapshot() Request {
-	e := x.entry
-	e.BytesIn, e.BytesOut = x.in.Load(), x.out.Load()
-	return e
 }
 
 func (x *visit) setOp(op string) { x.update(func(e *Request) { e.Operation = op }) }
