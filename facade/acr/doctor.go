@@ -174,6 +174,7 @@ func (s *DoctorStep) fail(op *operation, err error) {
 		}
 		s.Seen = err.Error()
 	}
+	s.Seen = strings.ReplaceAll(s.Seen, context.DeadlineExceeded.Error(), "no answer in time") // it is a step's, not the caller's
 	if isSignIn && signIn.Advice != "" {
 		s.Advice = signIn.Advice
 	}
@@ -214,7 +215,7 @@ func signInSummary(e *auth.Error) string {
 	if e.Cause != nil {
 		cause = e.Cause.Error()
 	}
-	if e.Err != nil {
+	if e.Err != nil && e.Message == "" {
 		beneath = e.Err.Error()
 	}
 	return joined(e.Operation, cause, e.Message, beneath)

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 		s.Seen = "tags of " + name + " can be listed"
 	}
 	if known {
-		s.Seen += "; granted: " + strings.Join(actions, " ")
+		s.Seen += "; granted: " + cmp.Or(strings.Join(actions, " "), "nothing")
 	}
 }
 

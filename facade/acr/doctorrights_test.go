@@ -17,7 +17,7 @@ var sickRights = []sick{
 	},
 	{
 		id: "is to push and may not", server: []acrtest.Option{acrtest.WithEntraActions("* content/read,metadata/read")},
-		options: &acr.DoctorOptions{Repository: "samples/app", TryPush: true}, step: acr.DoctorPush, cause: acr.ErrMissingAction, says: []string{"AcrPush"},
+		options: &acr.DoctorOptions{Repository: "samples/app", TryPush: true}, step: acr.DoctorPush, cause: acr.ErrMissingAction, says: []string{"may not do this: push on samples/app", "AcrPush"},
 		want: map[string]acr.DoctorStatus{acr.DoctorPush: acr.DoctorFailed, acr.DoctorStorage: acr.DoctorSkipped},
 	},
 	{

@@ -44,6 +44,9 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 	}
 	if err != nil {
 		s.fail(opGetManifest, err)
+		if errors.Is(err, ErrNotFound) {
+			s.Advice = "check the tag or digest that was named (DoctorOptions.Reference)"
+		}
 		return
 	}
 	var link *wire.Link // nil where the registry serves blobs itself
@@ -95,7 +98,11 @@ func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *wire.Link) {
 	case status < http.StatusMultipleChoices, status == http.StatusRequestedRangeNotSatisfiable: // the latter: the blob is empty
 		s.Seen = "blobs come from " + host
 	default:
-		s.fail(opGetBlob, fmt.Errorf("%s, where blobs come from, answers %s (request id %s)", host, resp.Status, resp.Header.Get("X-Ms-Request-Id")))
+		answer := host + ", where blobs come from, answers " + resp.Status
+		if id := resp.Header.Get("X-Ms-Request-Id"); id != "" {
+			answer += " (request id " + id + ")"
+		}
+		s.fail(opGetBlob, errors.New(answer))
 		s.Advice = "storage does not take the registry's link: look for a proxy or service endpoint policy in between, and check the registry's state in the portal"
 	}
 }

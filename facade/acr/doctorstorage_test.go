@@ -31,7 +31,7 @@ var sickStorage = []sick{
 	},
 	{
 		id: "storage refuses the link", options: onApp, script: func(s *acrtest.Server) { s.On("GetBlobContent").Always().Status(http.StatusForbidden) },
-		step: acr.DoctorStorage, says: []string{"answers 403"}, want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
+		step: acr.DoctorStorage, says: []string{"answers 403 Forbidden\n"}, want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
 	},
 	{
 		id: "the registry serves blobs itself", server: []acrtest.Option{acrtest.WithInlineBlobs()}, options: onApp, step: acr.DoctorStorage, says: []string{"from the registry itself"},
@@ -40,7 +40,7 @@ var sickStorage = []sick{
 		id: "an index", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "index"}, step: acr.DoctorStorage, says: []string{"blobs come from localhost:"},
 	},
 	{
-		id: "no such tag", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "missing"}, step: acr.DoctorStorage, cause: acr.ErrManifestUnknown,
+		id: "no such tag", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "missing"}, step: acr.DoctorStorage, cause: acr.ErrManifestUnknown, says: []string{"check the tag or digest"},
 		want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
 	},
 }

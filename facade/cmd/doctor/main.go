@@ -3,8 +3,8 @@
 //	doctor [options] REGISTRY
 //
 // -h lists the options. It signs in with what azidentity.NewDefaultAzureCredential finds, with the password of the environment, or with
-// -anonymous not at all. The exit status is 0 when nothing failed (warnings are not failures), 1 when something did, 2 for a command
-// line that cannot be used.
+// -anonymous not at all. The exit status is 0 when nothing failed (warnings are not failures), 1 when something did or the
+// program was interrupted, 2 for a command line that cannot be used.
 //
 // Environment: that of azidentity, and
 //

@@ -60,9 +60,9 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.complain(exitUsage, err)
 	}
 	defer client.CloseIdleConnections()
-	report, err := client.Doctor(ctx, &s.doctor)
-	if err != nil {
-		return p.complain(exitUsage, err)
+	report, ended := client.Doctor(ctx, &s.doctor)
+	if report == nil {
+		return p.complain(exitUsage, ended)
 	}
 	if s.json {
 		encoder := json.NewEncoder(p.stdout)
@@ -73,6 +73,9 @@ func (p program) run(ctx context.Context, args []string) int {
 	}
 	if err != nil {
 		return p.complain(exitFailed, err)
+	}
+	if ended != nil { // interrupted: the report says how far it got
+		return p.complain(exitFailed, ended)
 	}
 	if report.Status() == acr.DoctorFailed {
 		return exitFailed

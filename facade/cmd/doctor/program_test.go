@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -70,6 +71,22 @@ func TestDoctor(t *testing.T) {
 			}
 		})
 	}
+	t.Run("interrupted", func(t *testing.T) {
+		t.Parallel()
+		var stdout, stderr bytes.Buffer
+		p := program{
+			getenv: func(key string) string { return known[key] },
+			credential: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
+				return srv.Credential(), nil
+			},
+			stdout: &stdout, stderr: &stderr,
+		}
+		ctx, interrupt := context.WithCancel(t.Context())
+		interrupt()
+		if code := p.run(ctx, []string{srv.Host()}); code != 1 || !strings.Contains(stdout.String(), "skipped  name ") || !strings.Contains(stderr.String(), "canceled") {
+			t.Errorf("exit status %d\n%s\n%s", code, stdout.String(), stderr.String())
+		}
+	})
 	t.Run("JSON", func(t *testing.T) {
 		t.Parallel()
 		var stdout bytes.Buffer

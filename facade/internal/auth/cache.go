@@ -79,6 +79,20 @@ func (c *cache) superset(set *scopeSet) *slot {
 	return nil
 }
 
+// asked returns the token at hand that was asked to allow all of the set, whether it does or not: that of its own slot, else any. Nil where there is none.
+func (c *cache) asked(set *scopeSet) *token {
+	slots := *c.slots.Load()
+	if s, ok := slots[set.key]; ok {
+		return s.cur.Load()
+	}
+	for _, s := range slots {
+		if t := s.cur.Load(); t != nil && s.set.covers(set) {
+			return t
+		}
+	}
+	return nil
+}
+
 // put adds one entry and, where there are too many, takes out the one unused for longest. The mutex is held.
 func (c *cache) put(key string, s *slot) {
 	old := *c.slots.Load()

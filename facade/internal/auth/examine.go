@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,7 +72,18 @@ type EntraIdentity struct {
 
 // Entra asks the credential for an Entra token and reads it; an opaque one leaves the fields empty. Errors: *Error.
 func (a *Authenticator) Entra(ctx context.Context) (EntraIdentity, error) {
-	token, err := a.entraToken(ctx, "")
+	began := time.Now()
+	asking := cell{limit: refreshLimit, fetch: func(ctx context.Context, _ bool) (*token, error) { // as in any sign-in: a credential may ignore its context
+		text, err := a.entraToken(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		return newToken(text, time.Time{}, time.Now()), nil
+	}}
+	t, err := asking.get(ctx)
+	if _, ok := errors.AsType[*Error](err); err != nil && !ok {
+		err = a.credentialFailed(err, time.Since(began)) // the context's end
+	}
 	if err != nil {
 		return EntraIdentity{}, err
 	}
@@ -82,11 +94,11 @@ func (a *Authenticator) Entra(ctx context.Context) (EntraIdentity, error) {
 		Party    any `json:"azp"` // appid, in tokens of version 2
 		Object   any `json:"oid"`
 	}
-	if payload, ok := payloadOf(token); ok {
+	if payload, ok := payloadOf(t.value.reveal()); ok {
 		_ = json.Unmarshal(payload, &raw) // an opaque token says nothing
 	}
 	text := func(v any) string { s, _ := v.(string); return s }
-	id := EntraIdentity{Audience: text(raw.Audience), Tenant: text(raw.Tenant), Application: text(raw.AppID), Object: text(raw.Object), Expires: readClaims(token).exp}
+	id := EntraIdentity{Audience: text(raw.Audience), Tenant: text(raw.Tenant), Application: text(raw.AppID), Object: text(raw.Object), Expires: t.claims.exp}
 	if id.Application == "" {
 		id.Application = text(raw.Party)
 	}

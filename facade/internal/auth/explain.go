@@ -150,15 +150,15 @@ var (
 	entraTime     = regexp.MustCompile(`Current time: ([0-9TZ:.+-]+)`)
 )
 
-// credentialFailed explains why the credential gave no Entra token. Entra's error numbers tell the common cases apart.
-func (a *Authenticator) credentialFailed(err error) *Error {
+// credentialFailed explains why the credential gave no Entra token in the time it took. Entra's error numbers tell the common cases apart.
+func (a *Authenticator) credentialFailed(err error, took time.Duration) *Error {
 	text := err.Error()
 	e := &Error{Operation: opEntra, Err: err, text: wire.OneLine(a.vault.scrub(text))}
 	switch err { //nolint:errorlint // ours, not what a credential says of its own time
 	case context.Canceled:
 		return e
 	case context.DeadlineExceeded:
-		e.Message, e.Advice, e.text = silent(refreshLimit), advisePerson, ""
+		e.Message, e.Advice, e.text = silent(took.Round(time.Second)), advisePerson, ""
 		return e
 	}
 	var numbers []string
@@ -227,11 +227,7 @@ func (a *Authenticator) Explain(resp *http.Response, body []byte, scopes ...stri
 
 // lacking returns what of the need the token at hand does not grant, as far as it says so, else all of it.
 func (a *Authenticator) lacking(need *scopeSet) *scopeSet {
-	s, ok := (*a.access.slots.Load())[need.key]
-	if !ok {
-		return need
-	}
-	t := s.cur.Load()
+	t := a.access.asked(need)
 	if t == nil || t.claims.granted == nil {
 		return need
 	}

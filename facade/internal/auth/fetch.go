@@ -114,6 +114,7 @@ func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, 
 		}
 	}
 	var first error
+	began := time.Now()
 	for _, audience := range audiences {
 		t, err := a.credential.entra.GetToken(ctx, policy.TokenRequestOptions{
 			Scopes:    []string{strings.TrimSuffix(strings.TrimSuffix(audience, ".default"), "/") + "/.default"},
@@ -129,11 +130,11 @@ func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, 
 			return t.Token, nil
 		}
 		if ctx.Err() != nil {
-			return "", a.credentialFailed(context.Cause(ctx))
+			return "", a.credentialFailed(context.Cause(ctx), time.Since(began))
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return "", a.credentialFailed(first)
+	return "", a.credentialFailed(first, time.Since(began))
 }
