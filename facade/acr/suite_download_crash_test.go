@@ -190,14 +190,13 @@ func killDownload(t *testing.T, workers int, tamper bool) {
 		t.Fatal(report.Error)
 	}
 	r.complete(t)
-	const slack = 4 << 20 // of a stream that was given up for ranges
-	missing := size - state.Offset
+	missing := size - state.Offset // more is sent for a stream that is given up for ranges, and for ranges that a busy machine asks for anew
 	switch sent := r.sent(); {
 	case tamper: // found when all was hashed: then it begins anew
 		if report.Progress.Restarts != 1 || sent < size {
 			t.Errorf("%d bytes were sent, %+v", sent, report.Progress)
 		}
-	case sent < missing, sent > missing+slack, report.Progress.Sent > missing+slack, report.Progress.Restarts > 0:
+	case sent < missing, sent >= size, report.Progress.Sent >= size, report.Progress.Restarts > 0:
 		t.Errorf("%d bytes were sent where %d were missing: %+v", sent, missing, report.Progress)
 	}
 }
