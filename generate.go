@@ -1,4 +1,5 @@
-// Package acrkit is the root of the module and holds no code. The library is facade/acr; facade/doc.go names the rooms.
+// Package acrkit is the root of the module and holds no code. The library is [github.com/acrkit/acrkit/facade/acr], the emulator
+// for tests [github.com/acrkit/acrkit/facade/acrtest]; [github.com/acrkit/acrkit/facade] names all the rooms.
 //
 // The request code in gen is made from api/openapi.yaml:
 //

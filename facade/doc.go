@@ -1,16 +1,17 @@
 // Package facade holds no code: it is the house in which the library lives. Its rooms, and what each may import:
 //
-//	acr                 the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
-//	acrtest             an Azure Container Registry in the test process
-//	internal/auth       tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
-//	internal/wire       what of a server's word is believed: origins, redirects, links, locations, bounds
-//	internal/transfer   the loops of upload and download, over interfaces of a few methods, without HTTP
-//	internal/contract   holds each exchange of a test against api/openapi.yaml
-//	cmd/tour            the demonstration
-//	cmd/acrtest         the emulated registry as a program
-//	cmd/doctor          says why a registry cannot be used
+//	acr                           the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
+//	acrtest                       an Azure Container Registry in the test process
+//	acrtest/internal/store        what that registry holds, in memory or in a directory
+//	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
+//	internal/wire                 how far a server's word is believed: origins, redirects, links, locations, bounds
+//	internal/transfer             the loops of upload and download, over interfaces of a few methods, without HTTP
+//	internal/contract             holds each exchange of a test against api/openapi.yaml
+//	cmd/tour                      the demonstration
+//	cmd/acrtest                   the emulated registry as a program
+//	cmd/doctor                    says why a registry cannot be used
 //	cmd/docker-credential-acrkit  signs docker and its kin in
-//	cmd/internal/azure  the credential of these programs
+//	cmd/internal/azure            the credential of these programs
 //
 // The rules, each of which is a test in this folder:
 //
