@@ -98,7 +98,8 @@ func TestTokenErrorsExplained(t *testing.T) {
 			if row.set != nil {
 				row.set(g)
 			}
-			_, err := newClient(t, g, row.cred).AccessToken(t.Context(), "repository:a:pull")
+			once := func(c *auth.Config) { c.Pipeline.Retry.MaxRetries = -1 }
+			_, err := newClient(t, g, row.cred, once).AccessToken(t.Context(), "repository:a:pull")
 			var e *auth.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("%T %v", err, err)

@@ -90,6 +90,9 @@ func (a *Authenticator) fetchRefresh(ctx context.Context, soft bool) (*token, er
 		}
 		r = a.exchange(ctx, entra, soft)
 	}
+	if r.err != nil && errors.Is(r.err, ErrARMAudienceDisabled) {
+		a.useARM.Store(false) // the registry's own audience goes first again: the credential may have failed to get it for a moment only
+	}
 	return r.result()
 }
 

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
@@ -333,52 +332,5 @@ func TestChallengeIsNotObeyed(t *testing.T) {
 				t.Error("A21 not noted:", log.String())
 			}
 		})
-	}
-}
-
-// F53: a claims challenge reaches the credential.
-func TestContinuousAccessEvaluation(t *testing.T) {
-	t.Parallel()
-	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1"}}}`
-	const challenge = `Bearer error="insufficient_claims",claims="eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxIn19fQ=="`
-	for _, path := range []string{"/oauth2/exchange", "/oauth2/token", "/v2/"} {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			g, refused := newRegistry(), false
-			g.before = func(r *http.Request, _ url.Values) *http.Response {
-				if r.URL.Path != path || refused {
-					return nil
-				}
-				refused = true
-				return problem(401, "UNAUTHORIZED", "claims", "Www-Authenticate", challenge)
-			}
-			e := &entra{}
-			newClient(t, g, auth.Entra(e)).ok(t, "repository:a:pull")
-			if n := len(e.asked); n != 2 || e.asked[0].Claims != "" || e.asked[1].Claims != claims {
-				t.Errorf("%+v", e.asked)
-			}
-		})
-	}
-}
-
-func TestARMAudience(t *testing.T) {
-	t.Parallel()
-	const arm = "https://management.azure.com"
-	e := &entra{get: func(o policy.TokenRequestOptions) (string, error) {
-		if !strings.HasPrefix(o.Scopes[0], arm) {
-			return "", fmt.Errorf("AADSTS500011: the resource principal was not found")
-		}
-		return "canary-arm-token", nil
-	}}
-	g := newRegistry()
-	c := newClient(t, g, auth.Entra(e), func(c *auth.Config) { c.ARMAudience = arm })
-	c.ok(t, "repository:a:pull")
-	g.revoke(true, true)
-	c.ok(t, "repository:a:pull")
-	if n := e.calls.Load(); n != 3 {
-		t.Errorf("%d calls: what worked once is asked first", n)
-	}
-	if got := e.asked[1].Scopes[0]; got != arm+"/.default" {
-		t.Error(got)
 	}
 }
