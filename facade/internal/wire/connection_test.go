@@ -122,7 +122,7 @@ func TestTransportHeaderTimeout(t *testing.T) {
 		for _, body := range [][]byte{nil, []byte("x")} {
 			start := time.Now()
 			_, err := tr.Do(request(t, wire.CallAPI, http.MethodPut, "https://reg.azurecr.io/", body))
-			want := wire.DefaultHeaderTimeout
+			want := wire.HeaderTimeout
 			if body != nil {
 				want += 10 * time.Minute
 			}

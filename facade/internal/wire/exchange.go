@@ -18,7 +18,6 @@ const (
 // exchange is one attempt of one request and all that ends with it: its context, its time limits, its forks of the request's body.
 type exchange struct {
 	cancel context.CancelCauseFunc
-	header time.Duration
 
 	mu      sync.Mutex
 	timer   *time.Timer // of the wait for headers
@@ -49,8 +48,8 @@ func (x *exchange) body(b io.ReadCloser) io.ReadCloser {
 
 // wait begins the wait for headers, if nothing is left to be sent. The mutex is held.
 func (x *exchange) wait() {
-	if x.sending == 0 && !x.over && x.header > 0 {
-		x.timer = time.AfterFunc(x.header, func() { x.cancel(ErrHeaderTimeout) })
+	if x.sending == 0 && !x.over {
+		x.timer = time.AfterFunc(HeaderTimeout, func() { x.cancel(ErrHeaderTimeout) })
 	}
 }
 

@@ -189,7 +189,7 @@ func TestHeaderTimeoutOfResentBody(t *testing.T) {
 		}), nil)
 		start := time.Now()
 		_, err := tr.Do(request(t, wire.CallUpload, http.MethodPatch, regURL, []byte("x")))
-		if want := 50*time.Second + 10*time.Minute + wire.DefaultHeaderTimeout; !errors.Is(err, wire.ErrHeaderTimeout) || time.Since(start) != want {
+		if want := 50*time.Second + 10*time.Minute + wire.HeaderTimeout; !errors.Is(err, wire.ErrHeaderTimeout) || time.Since(start) != want {
 			t.Errorf("%v after %v, want %v", err, time.Since(start), want)
 		}
 	})

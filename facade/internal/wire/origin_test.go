@@ -96,6 +96,7 @@ func TestDecide(t *testing.T) {
 		{"A08 blob to this machine, no host", blob, redir, get, 0, false, false, "https://:443/", redirect},
 		{"A08 blob to unspecified", blob, redir, get, 0, false, false, "https://0.0.0.0/", address},
 		{"A08 blob to this network", blob, redir, get, 0, false, false, "https://0.1.2.3/", address},
+		{"A08 blob to everyone", blob, redir, get, 0, false, false, "https://255.255.255.255/", address},
 		{"A08 blob to multicast", blob, redir, get, 0, false, false, "https://224.0.0.1/", address},
 		{"A08 blob to AWS metadata", blob, redir, get, 0, false, false, "https://[fd00:ec2::254]/", address},
 		{"A08 blob to metadata, decimal", blob, redir, get, 0, false, false, "https://2852039166/", address},

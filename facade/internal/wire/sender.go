@@ -14,16 +14,15 @@ import (
 
 // sender is one set of connections.
 type sender struct {
-	do     func(*http.Request) (*http.Response, error) // sends once: a RoundTripper, not a client, which would read a redirect's Location and put it into errors
-	header time.Duration                               // how long headers may take once the request is sent
-	whole  time.Duration                               // how long all of it may take, its body included; 0: any time
-	idle   func()                                      // closes idle connections; nil: nobody can
+	do    func(*http.Request) (*http.Response, error) // sends once: a RoundTripper, not a client, which would read a redirect's Location and put it into errors
+	whole time.Duration                               // how long all of it may take, its body included; 0: any time
+	idle  func()                                      // closes idle connections; nil: nobody can
 }
 
 // send makes one attempt of one request.
 func (s sender) send(req *http.Request, call Call) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	x := &exchange{cancel: cancel, header: s.header}
+	x := &exchange{cancel: cancel}
 	if s.whole > 0 {
 		x.whole = time.AfterFunc(s.whole, func() { cancel(errWhole) })
 	}

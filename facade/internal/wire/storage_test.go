@@ -152,6 +152,7 @@ func TestBlobLinkRefuses(t *testing.T) {
 		{"A08 loopback", "https://127.0.0.1/x", false, wire.ErrForbiddenAddress},
 		{"A17", "https://reg.azurecr.io@evil.com/x", false, wire.ErrForeignOrigin},
 		{"missing", "", false, wire.ErrRedirect},
+		{"two", "https://a.blob.core.windows.net/x https://a.blob.core.windows.net/y", false, wire.ErrRedirect},
 		{"file", "file:///etc/passwd", false, wire.ErrRedirect},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -160,8 +161,8 @@ func TestBlobLinkRefuses(t *testing.T) {
 			tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
 				sent.Add(1)
 				h := http.Header{}
-				if row.to != "" {
-					h.Set("Location", row.to)
+				for to := range strings.FieldsSeq(row.to) {
+					h.Add("Location", to)
 				}
 				return &http.Response{StatusCode: 307, Header: h, Body: http.NoBody}, nil
 			}), &wire.TransportOptions{StrictStorage: row.strict})
@@ -214,6 +215,38 @@ func TestDialHook(t *testing.T) {
 	wire.GuardDial(guarded, false)
 	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
 		t.Error("caller's TLS dialer of old:", err)
+	}
+}
+
+// A24: a proxy is the caller's choice and may be on this machine, whoever dials.
+func TestDialHookLetsProxiesBe(t *testing.T) {
+	t.Parallel()
+	seen := &recorder{}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.add(r)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	for name, base := range map[string]*http.Transport{
+		"our dialer": {}, "the caller's": {DialContext: (&net.Dialer{}).DialContext},
+	} {
+		base.Proxy = http.ProxyURL(parse(t, proxy.URL))
+		guarded := wire.StorageClone(base)
+		wire.GuardDial(guarded, false)
+		before := len(seen.requests())
+		_, err := (&http.Client{Transport: guarded}).Get("https://storage.example.com/") //nolint:bodyclose // there is none
+		if n := len(seen.requests()) - before; err == nil || errors.Is(err, wire.ErrForbiddenAddress) || n != 1 {
+			t.Errorf("%s: %v after %d requests", name, err, n)
+		}
+	}
+}
+
+// Storage gets connections of its own however few the caller allows the registry, and bytes as they are.
+func TestStorageClone(t *testing.T) {
+	t.Parallel()
+	c := wire.StorageClone(&http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1})
+	if c.MaxConnsPerHost != 0 || c.MaxIdleConnsPerHost < 64 || !c.DisableCompression {
+		t.Error(c.MaxConnsPerHost, c.MaxIdleConnsPerHost, c.DisableCompression)
 	}
 }
 

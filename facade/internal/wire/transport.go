@@ -9,17 +9,13 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// DefaultHeaderTimeout is how long response headers may take once a request is sent.
-const DefaultHeaderTimeout = 60 * time.Second
+// HeaderTimeout is how long response headers may take once a request is sent.
+const HeaderTimeout = 60 * time.Second
 
-// TransportOptions are the choices of NewTransport; zero values are usable.
+// TransportOptions are the choices of NewTransport; the zero value is usable.
 type TransportOptions struct {
-	// StrictStorage allows blob redirects to StorageSuffixes and MoreStorage only. Default: any https host.
+	// StrictStorage allows blob redirects to StorageSuffixes only. Default: any https host.
 	StrictStorage bool
-	// MoreStorage are further suffixes (".blob.example.net") that StrictStorage allows.
-	MoreStorage []string
-	// HeaderTimeout bounds the wait for response headers once a request is sent. Default 60 s.
-	HeaderTimeout time.Duration
 }
 
 // Transport is the innermost policy.Transporter of a registry's pipeline. It sends requests to the login origin and nowhere else, without cookies; follows redirects by
@@ -43,17 +39,10 @@ var _ policy.Transporter = (*Transport)(nil)
 // used, neither cookie jar nor redirect rule; its RoundTripper serves storage too, in an HTTP/1.1 copy where it is an *http.Transport, so that parallel ranges get connections of their own. Any
 // other Transporter is used as it is, and a redirect it follows by itself is an error.
 func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOptions) *Transport {
-	var o TransportOptions
-	if opts != nil {
-		o = *opts
-	}
-	if o.HeaderTimeout <= 0 {
-		o.HeaderTimeout = DefaultHeaderTimeout
-	}
 	t := &Transport{login: OriginOf(login)}
 	t.loopback = loopbackHost(t.login.Host)
-	if o.StrictStorage {
-		t.strict = append(StorageSuffixes(), o.MoreStorage...)
+	if opts != nil && opts.StrictStorage {
+		t.strict = StorageSuffixes()
 	}
 	if c, ok := base.(*http.Client); ok && c == nil {
 		base = nil
@@ -63,23 +52,23 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 		registry, storage := newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: registry.RoundTrip, header: o.HeaderTimeout}
-		t.storage = sender{do: storage.RoundTrip, header: o.HeaderTimeout, idle: storage.CloseIdleConnections}
+		t.registry = sender{do: registry.RoundTrip}
+		t.storage = sender{do: storage.RoundTrip, idle: storage.CloseIdleConnections}
 	case *http.Client:
 		rt := base.Transport
 		if rt == nil {
 			rt = http.DefaultTransport
 		}
-		t.registry = sender{do: rt.RoundTrip, header: o.HeaderTimeout, whole: base.Timeout}
+		t.registry = sender{do: rt.RoundTrip, whole: base.Timeout}
 		if tr, ok := rt.(*http.Transport); ok {
 			storage := storageClone(tr)
 			guardDial(storage, t.loopback)
 			t.own, t.base = []*http.Transport{storage}, tr
 			rt = storage
 		}
-		t.storage = sender{do: rt.RoundTrip, header: o.HeaderTimeout, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections}
+		t.storage = sender{do: rt.RoundTrip, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections}
 	default:
-		t.registry = sender{do: base.Do, header: o.HeaderTimeout}
+		t.registry = sender{do: base.Do}
 		t.storage = t.registry
 	}
 	return t
