@@ -64,6 +64,7 @@ func At(u *url.URL) func(context.Context, *http.Request) error {
 			return refuse(ErrForeignOrigin, OriginOf(u).String()+" is not "+OriginOf(r.URL).String())
 		}
 		next := *u
+		next.Host = r.URL.Host // as we write it: connections are kept by it
 		if q := r.URL.RawQuery; q != "" {
 			if next.RawQuery != "" {
 				next.RawQuery += "&"

@@ -93,6 +93,9 @@ func TestAt(t *testing.T) {
 	if err := wire.At(parse(t, "https://REG.azurecr.io:443/x"))(t.Context(), r); err != nil {
 		t.Error("the same origin, written otherwise:", err)
 	}
+	if r.URL.Host != "reg.azurecr.io" {
+		t.Error("another connection for the same origin:", r.URL.Host)
+	}
 	if err := wire.At(parse(t, "https://evil.com/"))(t.Context(), r); !errors.Is(err, wire.ErrForeignOrigin) {
 		t.Error(err)
 	}
