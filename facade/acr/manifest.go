@@ -120,7 +120,8 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 }
 
 // HeadManifest gives the media type, digest and size of the manifest that a tag or digest names. One request without a body, and that of
-// GetManifest where the answer leaves out the digest or the size. Errors: those of GetManifest.
+// GetManifest where the answer leaves out the digest or the size (or says 0, as proxies do), or has a digest of another algorithm than was
+// asked for. Errors: those of GetManifest.
 func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	want, err := r.wanted(reference)
 	if err != nil {
@@ -138,7 +139,7 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 	switch {
 	case want != "" && d.Digest != "" && d.Digest != want && sameAlgorithm(d.Digest, want):
 		return ocispec.Descriptor{}, opHeadManifest.fail(contradicts(ErrDigestMismatch, "the registry states %s instead of %s", d.Digest, want))
-	case checkDigest(d.Digest) != nil || want != "" && d.Digest != want || d.Size < 0 || d.MediaType == "":
+	case checkDigest(d.Digest) != nil || want != "" && d.Digest != want || d.Size <= 0 || d.MediaType == "":
 		m, err := r.GetManifest(ctx, reference)
 		if err != nil {
 			return ocispec.Descriptor{}, err

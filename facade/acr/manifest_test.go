@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -170,6 +171,30 @@ func TestGetManifestAccepts(t *testing.T) {
 	_, err = r.HeadManifest(t.Context(), goodDigest.String())
 	if !errors.Is(err, acr.ErrDigestMismatch) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestHeadManifestIncomplete: where the answer to a HEAD leaves something out, the manifest says it.
+func TestHeadManifestIncomplete(t *testing.T) {
+	t.Parallel()
+	for _, less := range []func(*http.Response){
+		func(r *http.Response) { r.ContentLength = 0 },
+		func(r *http.Response) { r.ContentLength = -1 },
+		func(r *http.Response) { r.Header.Del("Docker-Content-Digest") },
+		func(r *http.Response) { r.Header.Del("Content-Type") },
+	} {
+		s := &scripted{answer: func(r *http.Request) *http.Response {
+			resp := answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
+			if r.Method == http.MethodHead {
+				less(resp)
+			}
+			return resp
+		}}
+		d, err := s.client(t).Repository("a").HeadManifest(t.Context(), "v1")
+		want := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(imageManifest), Size: int64(len(imageManifest))}
+		if diff := cmp.Diff(want, d); diff != "" || err != nil || len(s.requests()) != 2 {
+			t.Errorf("%v after %q\n%s", err, s.requests(), diff)
+		}
 	}
 }
 

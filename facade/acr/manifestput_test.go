@@ -93,7 +93,7 @@ func TestPutManifestFaults(t *testing.T) {
 			if r.Method == http.MethodPut {
 				return nil
 			}
-			return answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
+			return answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
 		}}
 		if _, err := put(t, s, nil); err != nil {
 			t.Errorf("%v", err)
@@ -169,7 +169,7 @@ func TestPutManifestIfAbsent(t *testing.T) {
 				case test.there == "":
 					return answer(404, "")
 				default:
-					return answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(test.there).String())
+					return answer(200, test.there, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(test.there).String())
 				}
 			}}
 			_, err := s.client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true})
