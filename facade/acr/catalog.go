@@ -10,7 +10,7 @@ import (
 
 // ListOptions are the choices of a list of names.
 type ListOptions struct {
-	PageSize int    // entries per request; 0: 1000, the most that a registry gives
+	PageSize int    // entries per request, at most 1000; 0: 1000
 	After    string // the list starts behind this name, which need not exist; empty: at its beginning
 }
 

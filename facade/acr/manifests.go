@@ -10,7 +10,7 @@ import (
 
 // ListManifestsOptions are the choices of a list of manifests.
 type ListManifestsOptions struct {
-	PageSize int    // manifests per request; 0: 1000, the most that a registry gives
+	PageSize int    // manifests per request, at most 1000; 0: 1000
 	After    string // the list starts behind this digest, which need not exist; empty: at its beginning
 	Order    Order  // empty: by digest
 }

@@ -18,11 +18,11 @@ const DefaultAudience = "https://containerregistry.azure.net"
 // ClientOptions are the choices of a Client. The zero value, or nil, is right for a registry in any Azure cloud.
 type ClientOptions struct {
 	// Cloud, Retry, Telemetry, TracingProvider, Transport, Logging and policies, as in every Azure client. Of Cloud only the Audience of
-	// Services[ServiceName] is used. Transport may be any *http.Client: it is never let follow a redirect or keep a cookie. Retry governs
-	// requests that can be sent again (by default 4 times, waiting 250 ms and then twice as long each time, up to 30 s, and what Retry-After
-	// asks for up to a minute); upload bodies are resent by the upload alone, after it asked what arrived. Telemetry and policies hold for
-	// token requests too, whose bodies are credentials: a policy that records bodies should leave out paths under /oauth2/, as Logging
-	// does. Blobs come from storage without them.
+	// Services[ServiceName] is used. Transport may be any *http.Client; what it does of its own with redirects and cookies is turned off. Retry
+	// governs requests that can be sent again (by default 4 times, waiting 250 ms and then twice as long each time, up to 30 s, and what
+	// Retry-After asks for up to a minute); the body of an upload is sent again by the upload alone, after it asked what arrived. Telemetry
+	// and policies see token requests too, whose bodies are credentials: a policy that records bodies should leave out paths under /oauth2/,
+	// as Logging does. They do not see what comes from storage.
 	azcore.ClientOptions
 
 	// AllowedHosts names the registries outside the ACR domains ("localhost:5000", "registry.example.com") to which this client may send
@@ -32,8 +32,8 @@ type ClientOptions struct {
 	// Logger receives one debug record for each HTTP exchange with the registry, redacted: no header, no query, no body. Nil: nothing.
 	Logger *slog.Logger
 
-	// ARMAudience is asked for where the credential cannot get a token for the registry's own audience, as "https://management.azure.com".
-	// Registries can be told to refuse such tokens. Empty: no second try.
+	// ARMAudience is a second audience, such as "https://management.azure.com", for a credential that cannot get a token for the registry's
+	// own. Registries can be told to refuse such tokens. Empty: no second try.
 	ARMAudience string
 
 	// RegistryWideToken asks for one access token for all repositories, where the registry grants wildcards (it does not where it grants by
@@ -48,7 +48,7 @@ type ClientOptions struct {
 	// X-Meta-Source-Client, which the registry's diagnostics keep. Empty: not sent.
 	SourceClient string
 
-	// MaxPages bounds how many pages one list may have. 0: 10,000.
+	// MaxPages bounds how many pages one list may have; a longer one ends in ErrListEndless. 0: 10,000.
 	MaxPages int
 }
 

@@ -12,7 +12,7 @@ import (
 
 // ListTagsOptions are the choices of a list of tags.
 type ListTagsOptions struct {
-	PageSize int           // tags per request; 0: 1000, the most that a registry gives
+	PageSize int           // tags per request, at most 1000; 0: 1000
 	After    string        // the list starts behind this tag, which need not exist; empty: at its beginning
 	Order    Order         // empty: by name
 	Digest   digest.Digest // only tags of this manifest; empty: all
