@@ -16,7 +16,8 @@
 // Without options it is a Standard registry with anonymous pull, an admin user and one service principal that may do everything,
 // in memory and without request limits. Each quirk of real registries is an option with a name: [WithABAC], [WithSKU],
 // [WithLimits], [WithoutAnonymousPull], [WithoutARMAudience], [WithSoftDelete], [WithInlineBlobs], [WithTrailingEmptyPage],
-// [WithReplicaLag], [WithImmutableTags], [WithMaxBody], [WithRepositoryToken] and more.
+// [WithReplicaLag], [WithImmutableTags], [WithMaxBody], [WithRepositoryToken] and more. [WithDirectory] keeps what is in it for the
+// next run.
 //
 // [Server.SeedImage] and its kin fill it in a line. [Server.Advance] moves its clock, so that a token expires or ninety days pass
 // at once. [WithMemoryNetwork] puts it inside a bubble of testing/synctest, where the client's time passes at once as well.
@@ -88,6 +89,10 @@
 // net/http alone.
 //
 // # What it is not
+//
+// It converts no manifest. Where the service makes one of schema 1 of a Docker image that is asked for by tag by a client which does not
+// accept its media type, the emulator answers 404 MANIFEST_UNKNOWN with a message that names the type, as the service does for OCI
+// images. A manifest of schema 1 is taken and given back as it is, like one of any other type.
 //
 // It keeps nothing secret and withstands no attack: it listens on the loopback interface only, unless [WithRemoteAccess] says
 // otherwise. It takes no token but its own; a real one that is sent to it by mistake is refused and kept nowhere. It is no

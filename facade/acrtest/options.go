@@ -138,7 +138,9 @@ func WithLoginServer(host string) Option { return func(c *config) { c.loginServe
 func WithListen(address string) Option { return func(c *config) { c.listen = address } }
 
 // WithRemoteAccess allows [WithListen] to name an address that other machines reach. The registry's passwords are then as good
-// as public.
+// as public. The storage origin and the authority listen on other ports of the same address. On 0.0.0.0 all three go by localhost,
+// which is no use to other machines: give the login server a name by [WithLoginServer], and have blobs come from it by
+// [WithInlineBlobs].
 func WithRemoteAccess() Option { return func(c *config) { c.allowRemote = true } }
 
 // WithLedgerSize bounds the ledger to the last n requests; about a million by default, all when n is 0.

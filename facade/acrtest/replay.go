@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -93,7 +94,7 @@ func StartReplay(transcript []byte) (*Replay, error) {
 	r.server = &http.Server{
 		Handler:           r,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		ErrorLog:          log.New(discard{}, "", 0), // handshakes that fail are the client's to report
+		ErrorLog:          log.New(io.Discard, "", 0), // handshakes that fail are the client's to report
 		ReadHeaderTimeout: time.Minute,
 	}
 	go func() {
