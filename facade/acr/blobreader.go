@@ -22,8 +22,10 @@ type GetBlobOptions struct {
 }
 
 // BlobReader reads a blob and verifies it: Read returns io.EOF only after size and digest agree, so what io.Copy or io.ReadAll returned
-// without an error is the blob. It continues by itself, where it was, after a lost or stalled connection and an expired link. It cannot
-// seek: bytes that were left out could not be verified. See BlobReaderAt and GetBlobRange.
+// without an error is the blob. So is what io.ReadFull returned of as many bytes as Descriptor says: the last ones are given out only when all
+// of them are right. Whoever stops before them has bytes that nobody verified. It continues by itself, where it was, after a lost or stalled
+// connection and an expired link. It cannot seek: bytes that were left out could not be verified. See BlobReaderAt and GetBlobRange. It is
+// for one goroutine at a time; the end of the context ends a Read that another one waits in.
 type BlobReader struct {
 	r    *transfer.Reader
 	dgst digest.Digest

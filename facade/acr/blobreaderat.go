@@ -3,6 +3,7 @@ package acr
 import (
 	"context"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -18,7 +19,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 	if err := r.checkBlob(dgst); err != nil {
 		return nil, err
 	}
-	if offset < 0 || n > 1<<62 || offset > 1<<62 {
+	if offset < 0 || n > math.MaxInt64-offset {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "no such range"}
 	}
 	end := transfer.Unknown

@@ -149,6 +149,9 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 		if err == nil && resp.ContentLength >= 0 && resp.ContentLength != p.End-p.Offset {
 			err = contradicts(ErrBadRange, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
 		}
+		if err == nil && p.Size == transfer.Unknown {
+			p.Size = b.stated(ctx) // where this range ends need not be where the blob does
+		}
 	default:
 		return nil, storageFault(resp)
 	}

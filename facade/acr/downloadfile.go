@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -12,10 +14,13 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of one that was there, only when it is complete,
-// verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and stays so. A
-// download that broke off is continued by the next call: what is there is hashed again first, so that only what is right counts. Two calls
-// for the same path at once share nothing.
+// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of a file or symbolic link that was there, only when it
+// is complete, verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and
+// stays so.
+//
+// A download that broke off leaves the hidden file, and beside it a small one that says how far it is. The next call for the same path and
+// digest continues it: what is there is hashed again first, so that only what is right counts. On Windows, AIX and Solaris nothing is left,
+// and the next call begins anew. Two calls for the same path at once share nothing.
 // Errors: those of DownloadBlob, *os.PathError, *os.LinkError.
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	var o DownloadOptions
@@ -45,7 +50,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	t.Sized, t.Written = f.sized, f.written
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
 	if err == nil {
-		err = f.complete(path, !o.NoSync)
+		err = f.complete(path, size, !o.NoSync)
 	}
 	if err != nil {
 		return desc, transferred("DownloadBlobFile", err)
@@ -72,6 +77,9 @@ type partial struct {
 // saveEvery is how many bytes may be lost to a killed process.
 const saveEvery = 16 << 20
 
+// maxBase is how much of the file's name is in those of the files beside it, which have 255 bytes at most.
+const maxBase = 200
+
 // openPartial opens the partial file of an earlier call, or a new one. It never has more than one user.
 func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error) {
 	dir, base := filepath.Split(path)
@@ -81,6 +89,10 @@ func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error)
 	if dir == "" {
 		dir = "."
 	}
+	if info, err := os.Lstat(path); err == nil && info.IsDir() { // now rather than when all is there
+		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	}
+	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
 	state := partialState{Digest: dgst, Size: transfer.Unknown}
 	if resume {
 		name := filepath.Join(dir, "."+base+"."+dgst.Encoded()[:12]+".partial")
@@ -117,7 +129,11 @@ func (p *partial) written(off int64) {
 }
 
 // complete gives the file its name.
-func (p *partial) complete(path string, flush bool) error {
+func (p *partial) complete(path string, size int64, flush bool) error {
+	// An earlier call may have made it longer, by a size that was wrong.
+	if err := p.Truncate(size); err != nil {
+		return err
+	}
 	if flush {
 		if err := p.Sync(); err != nil {
 			return err
@@ -139,13 +155,13 @@ func (p *partial) complete(path string, flush bool) error {
 func (p *partial) leave(err error) {
 	bad := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch)
 	if p.record == "" || bad || p.state.Offset == 0 {
-		_ = os.Remove(p.Name())
+		discard(p.File)
 		if p.record != "" {
 			_ = os.Remove(p.record)
 		}
-	} else {
-		p.save()
+		return
 	}
+	p.save()
 	_ = p.Close() // there is an error to tell of already
 }
 

@@ -2,6 +2,7 @@ package acr
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 
@@ -10,6 +11,9 @@ import (
 
 // load reads how far an earlier call has got; what is wrong with that counts as nothing.
 func (p *partial) load() {
+	if info, err := os.Lstat(p.record); err != nil || !info.Mode().IsRegular() {
+		return // opening a pipe would wait for ever
+	}
 	f, err := os.Open(p.record)
 	if err != nil {
 		return
@@ -42,7 +46,12 @@ func (p *partial) save() {
 		return
 	}
 	next := p.record + ".new"
-	if os.WriteFile(next, b, 0o600) == nil {
+	_ = os.Remove(next)                                                   // of a killed process
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a link that somebody put there is not followed
+	if err != nil {
+		return
+	}
+	if _, err = f.Write(b); errors.Join(err, f.Close()) == nil {
 		_ = os.Rename(next, p.record)
 	}
 }

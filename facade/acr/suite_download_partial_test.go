@@ -17,7 +17,7 @@ import (
 // TestDownloadPartial: what a broken-off download leaves is used as far as it is good, whatever somebody does to it.
 func TestDownloadPartial(t *testing.T) {
 	t.Parallel()
-	for _, tamper := range []string{"", "content", "state", "shorter", "longer", "link", "directory", "readable", "other digest", "no state"} {
+	for _, tamper := range []string{"", "content", "state", "shorter", "longer", "link", "directory", "readable", "other digest", "no state", "second name", "empty and readable", "state is a pipe"} {
 		t.Run("tamper "+tamper, func(t *testing.T) {
 			t.Parallel()
 			deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
@@ -106,13 +106,13 @@ func (d *delivery) kept(tamper string, offset int64) {
 		}
 	case "content", "state":
 		restarts = 1
-	case "no state", "other digest", "shorter", "readable", "link", "directory": // begins anew
+	default: // begins anew
 		d.wastedAtMost(connectionSlack)
 	}
 	if d.progress.Restarts != restarts {
 		d.errorf("%+v", d.progress)
 	}
-	if slices.Contains([]string{"", "content", "state", "longer", "shorter", "no state", "other digest"}, tamper) {
+	if slices.Contains([]string{"", "content", "state", "longer", "shorter", "no state", "other digest", "state is a pipe"}, tamper) {
 		alone(d.tt, d.dir, filepath.Base(d.path))
 	}
 }
@@ -151,6 +151,12 @@ func tamperWith(t testing.TB, dir, how string) {
 		err = os.Truncate(partial, 200<<20)
 	case "readable": // for all the world
 		err = os.Chmod(partial, 0o644)
+	case "second name": // by which somebody else may hold it open
+		err = os.Link(partial, filepath.Join(t.TempDir(), "other"))
+	case "empty and readable": // as where a file system has no modes
+		err = errors.Join(os.Truncate(partial, 0), os.Chmod(partial, 0o644), os.Remove(partial+".json")) //nolint:gosec // for all the world
+	case "state is a pipe":
+		err = errors.Join(os.Remove(partial+".json"), makePipe(partial+".json"))
 	case "directory":
 		err = errors.Join(os.Remove(partial), os.Mkdir(partial, 0o700))
 	case "link": // to a file that is not to be written to
