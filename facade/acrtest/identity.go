@@ -2,10 +2,7 @@ package acrtest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -26,37 +23,22 @@ func newIdentity() identity {
 	}
 }
 
-// loadIdentity reads the identity in a directory, or makes one and keeps it there.
-func loadIdentity(dir string) (identity, error) {
+// identity gives what the directory has of an earlier run, or makes it up and keeps it there.
+func (s *Server) identity() (identity, error) {
 	fresh := newIdentity()
-	if dir == "" {
-		return fresh, nil
-	}
-	name := filepath.Join(dir, "identity.json")
-	raw, err := os.ReadFile(name)
-	if err == nil {
-		var kept identity
-		if err := json.Unmarshal(raw, &kept); err != nil || kept.AdminPassword == "" || kept.ClientSecret == "" {
-			return identity{}, fmt.Errorf("acrtest: %s is not an identity that the emulator wrote; remove it to get another", name)
-		}
-		return kept, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return identity{}, fmt.Errorf("acrtest: reading the identity: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return identity{}, fmt.Errorf("acrtest: making the directory: %w", err)
-	}
-	if raw, err = json.Marshal(fresh); err != nil { //nolint:gosec // the secrets of an emulator, in a file that is its owner's
+	raw, err := json.Marshal(fresh) //nolint:gosec // the secrets of an emulator, in a file that is its owner's
+	if err != nil {
 		return identity{}, fmt.Errorf("acrtest: the identity: %w", err)
 	}
-	// Whole or not at all, also where the process is killed here: a name of its own first.
-	part := fmt.Sprintf("%s.%d", name, os.Getpid())
-	if err := os.WriteFile(part, append(raw, '\n'), 0o600); err != nil {
-		return identity{}, fmt.Errorf("acrtest: writing the identity: %w", err)
+	if raw, err = s.store.Keep(identityFile, append(raw, '\n')); err != nil {
+		return identity{}, fmt.Errorf("acrtest: keeping the identity: %w", err)
 	}
-	if err := os.Rename(part, name); err != nil {
-		return identity{}, fmt.Errorf("acrtest: writing the identity: %w", err)
+	var kept identity
+	if err := json.Unmarshal(raw, &kept); err != nil || kept.AdminPassword == "" || kept.ClientSecret == "" {
+		name := filepath.Join(s.cfg.dir, identityFile)
+		return identity{}, fmt.Errorf("acrtest: %s is not an identity that the emulator wrote; remove it to get another", name)
 	}
-	return fresh, nil
+	return kept, nil
 }
+
+const identityFile = "identity.json"

@@ -90,7 +90,7 @@ func Start(opts ...Option) (*Server, error) {
 
 // begin makes the registry's principals and origins, and serves.
 func (s *Server) begin() error {
-	self, err := loadIdentity(s.cfg.dir)
+	self, err := s.identity()
 	if err != nil {
 		return err
 	}

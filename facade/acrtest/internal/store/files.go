@@ -65,7 +65,7 @@ type tree struct {
 
 func (t tree) journal() string         { return filepath.Join(t.root, "journal") }
 func (t tree) lock() string            { return filepath.Join(t.root, "lock") }
-func (t tree) key() string             { return filepath.Join(t.root, "key") }
+func (t tree) key() string             { return filepath.Join(t.root, keyFile) }
 func (t tree) blobs() string           { return filepath.Join(t.root, "blobs") }
 func (t tree) uploads() string         { return filepath.Join(t.root, "uploads") }
 func (t tree) upload(id string) string { return filepath.Join(t.root, "uploads", id) }
@@ -110,7 +110,7 @@ func (t tree) make() error {
 
 // replace writes a file whole or not at all: into a temporary file beside it that then takes its name. For that the disk is not
 // waited for.
-func replace(path string, d disk, write func(io.Writer) error) (err error) {
+func (d disk) replace(path string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

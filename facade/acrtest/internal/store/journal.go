@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 )
@@ -141,7 +140,7 @@ func (j *journal) close() error { return j.f.Close() }
 
 // compact puts a journal that says the same in fewer lines in the place of the one at path.
 func compact(path string, d disk, s *state) error {
-	return replace(path, d, func(w io.Writer) error {
+	return d.replace(path, func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 1<<20)
 		var line bytes.Buffer
 		for rec := range s.records() {
@@ -155,19 +154,4 @@ func compact(path string, d disk, s *state) error {
 		}
 		return b.Flush()
 	})
-}
-
-// keySize is the length of the signing key.
-const keySize = 32
-
-// loadKey returns the key in the file at path, made if need be.
-func loadKey(path string, d disk, fresh []byte) ([]byte, error) {
-	key, err := os.ReadFile(path)
-	if err == nil && len(key) == len(fresh) {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return fresh, replace(path, d, func(w io.Writer) error { _, err := w.Write(fresh); return err })
 }

@@ -8,6 +8,7 @@ package store
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -109,8 +110,11 @@ func (st *Store) load() (err error) {
 	if err := st.openJournal(); err != nil {
 		return err
 	}
-	if st.key, err = loadKey(st.tree.key(), st.tree.disk, st.key); err != nil {
+	if st.key, err = st.Keep(keyFile, st.key); err != nil {
 		return err
+	}
+	if len(st.key) != keySize {
+		return fmt.Errorf("%w: %s", ErrForeign, st.tree.key())
 	}
 	// A blob comes before the record that links it and goes after the record that unlinks it, so what nothing links to is the
 	// rest of a change that never was, or of one that was made whole.
