@@ -318,3 +318,25 @@ func keepsFilter(t *testing.T, link string) {
 		}
 	}
 }
+
+// TestListOptionsAreCopied: a sequence is of what it was asked for with, whatever becomes of the options before it is ranged over.
+func TestListOptionsAreCopied(t *testing.T) {
+	t.Parallel()
+	s := &scripted{answer: func(*http.Request) *http.Response { return answer(200, `{"tags":[],"manifests":[]}`) }}
+	r := s.client(t).Repository("x")
+	tags := acr.ListTagsOptions{Digest: goodDigest, After: "a", Order: acr.OrderByUpdateAscending, PageSize: 7}
+	referrers := acr.ReferrersOptions{ArtifactType: "a/b", PageSize: 7}
+	tagList, referrerList := r.Tags(t.Context(), &tags), r.Referrers(t.Context(), goodDigest, &referrers)
+	tags, referrers = acr.ListTagsOptions{Digest: "changed"}, acr.ReferrersOptions{ArtifactType: "changed"}
+	_, errTags := acr.Collect(tagList)
+	_, errReferrers := acr.Collect(referrerList)
+	if err := errors.Join(errTags, errReferrers); err != nil {
+		t.Error(err)
+	}
+	asked := strings.Join(s.requests(), " ")
+	for _, want := range []string{"digest=" + url.QueryEscape(string(goodDigest)), "last=a", "orderby=timeasc", "artifactType=a%2Fb", "n=7"} {
+		if !strings.Contains(asked, want) || strings.Contains(asked, "changed") {
+			t.Errorf("no %s in %s", want, asked)
+		}
+	}
+}

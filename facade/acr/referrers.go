@@ -34,7 +34,7 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 		params.N, l.refuse = pageSize(opts.PageSize)
 	}
 	if opts.ArtifactType != "" {
-		params.ArtifactType = &opts.ArtifactType
+		params.ArtifactType = new(opts.ArtifactType)
 		l.keep = map[string][]string{"artifactType": {opts.ArtifactType}}
 		if !printable(opts.ArtifactType) {
 			l.refuse = &ArgumentError{Kind: ErrInvalidArgument, Value: opts.ArtifactType, Reason: "no media type"}

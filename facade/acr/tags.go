@@ -33,7 +33,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 		if err := checkDigest(opts.Digest); err != nil {
 			l.refuse = err
 		}
-		params.Digest = &opts.Digest
+		params.Digest = new(opts.Digest)
 		l.keep["digest"] = []string{string(opts.Digest)}
 	}
 	if r.err != nil {
