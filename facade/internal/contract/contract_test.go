@@ -80,9 +80,21 @@ func TestViolations(t *testing.T) {
 			want: "no range was asked for"},
 		"a part of what": {method: "GET", target: "/v2/a/blobs/" + someDigest, headers: []string{"Range: bytes=0-0"}, answer: reply(206, "x", "Content-Type: application/octet-stream"),
 			want: "header Content-Range is missing"},
-		"a challenge for nothing": {method: "GET", target: "/acr/v1/a/_tags", answer: reply(401, "", `WWW-Authenticate: Bearer realm="r",service="s"`), want: `challenge is for ""`},
-		"no error":                {method: "GET", target: "/acr/v1/a", answer: reply(404, `{"errors":[]}`, jsonType), want: `breaks "minItems" of its schema at errors`},
-		"an unknown order":        {method: "GET", target: "/acr/v1/a/_tags?orderby=size", answer: reply(200, tags, jsonType), want: "query parameter orderby"},
+		"a challenge for nothing":         {method: "GET", target: "/acr/v1/a/_tags", answer: reply(401, "", `WWW-Authenticate: Bearer realm="r",service="s"`), want: `challenge is for ""`},
+		"a body of unknown length on 202": {method: "DELETE", target: "/acr/v1/a/_tags/v1", answer: unmeasured(reply(202, "gone")), want: "body is not declared"},
+		"no body of unknown length":       {method: "DELETE", target: "/acr/v1/a/_tags/v1", answer: unmeasured(reply(202, ""))},
+		"more JSON than is looked at":     {method: "GET", target: "/acr/v1/a/_tags", answer: reply(200, "["+strings.Repeat(" ", 8<<20), jsonType)},
+		"a manifest off its form": {method: "GET", target: "/v2/a/manifests/v1", answer: reply(200, "{}", "Content-Type: application/vnd.oci.image.manifest.v1+json", "Docker-Content-Digest: "+someDigest),
+			want: `breaks "required" of its schema`},
+		"two challenges": {method: "GET", target: "/acr/v1/a/_tags", answer: reply(401, "", `WWW-Authenticate: Bearer realm="r",service="s",scope="repository:a:metadata_read"`,
+			`WWW-Authenticate: Basic realm="r"`), want: "header Www-Authenticate: breaks"},
+		"a bad query": {method: "GET", target: "/acr/v1/a?api-version=%zz", answer: reply(404, ""), want: "query is not in key=value form"},
+		"a field twice": {method: "POST", target: "/oauth2/token", body: "grant_type=password&service=s&scope=x&scope=y",
+			headers: []string{"Content-Type: application/x-www-form-urlencoded"}, answer: reply(400, ""), want: `form key "scope" is given more than once`},
+		"a form without end": {method: "POST", target: "/oauth2/token", body: "grant_type=password&service=s&scope=" + strings.Repeat("x", 1<<20),
+			headers: []string{"Content-Type: application/x-www-form-urlencoded"}, answer: reply(400, ""), want: "larger than 1048576 bytes"},
+		"no error":         {method: "GET", target: "/acr/v1/a", answer: reply(404, `{"errors":[]}`, jsonType), want: `breaks "minItems" of its schema at errors`},
+		"an unknown order": {method: "GET", target: "/acr/v1/a/_tags?orderby=size", answer: reply(200, tags, jsonType), want: "query parameter orderby"},
 		"HTTP's own content range": {method: "PATCH", target: "/v2/a/blobs/uploads/u", body: "x", headers: []string{"Content-Type: application/octet-stream", "Content-Range: bytes 0-0/1"},
 			answer: reply(404, ""), want: "header parameter Content-Range"},
 		"a missing digest": {method: "PUT", target: "/v2/a/blobs/uploads/u?_state=x", answer: reply(404, ""), want: "query parameter digest: missing"},
@@ -247,69 +259,6 @@ func TestHalfRead(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestStorage sees that the host of a 307 is held to what storage does, and to nothing in the document.
-func TestStorage(t *testing.T) {
-	t.Parallel()
-	const link = "https://store.blob.core.windows.net/c//docker/registry/v2/blobs/sha256/6c/data?sig=secret"
-	const at = `contract: GetBlobContent GET "/c//docker/registry/v2/blobs/sha256/6c/data"`
-	for name, tc := range map[string]struct {
-		method  string // GET, if empty
-		headers []string
-		answer  *http.Response
-		want    []string
-	}{
-		"whole":                  {answer: reply(200, "xx", "X-Ms-Version: 1")},
-		"part":                   {headers: []string{"Range: bytes=0-1"}, answer: reply(206, "xx", "Content-Range: bytes 0-1/9")},
-		"behind the end":         {headers: []string{"Range: bytes=9-"}, answer: reply(416, "", "Content-Range: bytes */9")},
-		"expired":                {answer: reply(403, "<Error/>", "Content-Type: application/xml")},
-		"a credential, a page":   {headers: []string{"Authorization: Bearer secret", "Referer: " + host}, answer: reply(403, ""), want: []string{at + ": Authorization sent to storage", at + ": Referer sent to storage"}},
-		"a cookie":               {headers: []string{"Cookie: a=b"}, answer: reply(200, ""), want: []string{at + ": Cookie sent to storage"}},
-		"a digest":               {answer: reply(200, "xx", "Docker-Content-Digest: "+someDigest), want: []string{at + " -> 200: storage knows no Docker-Content-Digest"}},
-		"a redirect":             {answer: reply(302, "", "Location: https://elsewhere.example/"), want: []string{at + " -> 302: status is not one of storage"}},
-		"whole with a range":     {answer: reply(200, "xx", "Content-Range: bytes 0-1/2"), want: []string{at + " -> 200: a whole blob has a Content-Range"}},
-		"a part of the whole":    {answer: reply(206, "xx", "Content-Range: bytes 0-1/9"), want: []string{at + " -> 206: no range was asked for"}},
-		"a part of what":         {headers: []string{"Range: bytes=0-1"}, answer: reply(206, "xx"), want: []string{at + ` -> 206: Content-Range ""`}},
-		"behind the end of what": {headers: []string{"Range: bytes=9-"}, answer: reply(416, "", "Content-Range: bytes 9-9/9"), want: []string{at + ` -> 416: Content-Range "bytes 9-9/9"`}},
-		"a push":                 {method: "PUT", answer: reply(403, ""), want: []string{strings.Replace(at, "GET", "PUT", 1) + ": method PUT is not for storage"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			notes := &collector{}
-			answer := reply(307, "", "Location: "+link, "Docker-Content-Digest: "+someDigest)
-			c := contract.New(notes, roundTrip(func(*http.Request) (*http.Response, error) { return answer, nil }))
-			if _, err := c.RoundTrip(request(t, "GET", host+"/v2/a/blobs/"+someDigest, nil)); err != nil {
-				t.Fatal(err)
-			}
-			answer = tc.answer
-			method := "GET"
-			if tc.method != "" {
-				method = tc.method
-			}
-			if _, err := c.RoundTrip(request(t, method, link, nil, tc.headers...)); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, notes.errors); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-	t.Run("at home", func(t *testing.T) {
-		t.Parallel()
-		notes := &collector{}
-		c := contract.New(notes, roundTrip(func(*http.Request) (*http.Response, error) {
-			return reply(307, "", "Location: /elsewhere", "Docker-Content-Digest: "+someDigest), nil
-		}))
-		for _, target := range []string{"/v2/a/blobs/" + someDigest, "/elsewhere"} {
-			if _, err := c.RoundTrip(request(t, "GET", host+target, nil)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if diff := cmp.Diff([]string{`contract: GET "/elsewhere": the document has no such path`}, notes.errors); diff != "" {
-			t.Error(diff)
-		}
-	})
 }
 
 // TestExemptions sees that what a test breaks on purpose is let through, and its requests are not.
