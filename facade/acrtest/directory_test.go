@@ -1,6 +1,7 @@
 package acrtest_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,5 +41,26 @@ func TestDirectoryRefused(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(layout, "identity.json")); err == nil {
 		t.Error("an identity was written to somebody else's directory")
+	}
+}
+
+// A disk that fails is the registry's failure, not the caller's, and the upload goes on when the disk is back.
+func TestDirectoryFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := newRegistry(t, acrtest.WithDirectory(dir))
+	location, _ := r.start("r")
+	uploads, away := filepath.Join(dir, "uploads"), filepath.Join(dir, "away")
+	if err := os.Rename(uploads, away); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.send("PATCH", location, "hello"); a.StatusCode != http.StatusInternalServerError || !strings.Contains(a.body, `"UNKNOWN"`) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if err := os.Rename(away, uploads); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.send("PATCH", location, "hello"); a.StatusCode != http.StatusAccepted {
+		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"html"
 	"net/http"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 
@@ -45,7 +46,7 @@ func (s *Server) sendBlob(w http.ResponseWriter, b store.Blob) {
 
 func blobHeaders(w http.ResponseWriter, size int64) {
 	w.Header()["Content-Type"] = []string{"application/octet-stream"}
-	setLength(w, int(size))
+	w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 }
 
 // handleHeadBlob answers from the registry itself, without storage.

@@ -2,6 +2,7 @@ package acrtest
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func (s *Server) handleStartUpload(w http.ResponseWriter, r *http.Request, rt ro
 		empty(w, http.StatusAccepted)
 		return
 	}
-	if !s.take(w, r, u) {
+	if !s.take(w, r, rt, u) {
 		u.Cancel() // nobody knows its location
 		return
 	}
@@ -69,7 +70,7 @@ func (s *Server) handleUploadChunk(w http.ResponseWriter, r *http.Request, rt ro
 		return
 	}
 	defer u.Release()
-	if !s.inOrder(w, r, u, state) || !s.take(w, r, u) {
+	if !s.inOrder(w, r, u, state) || !s.take(w, r, rt, u) {
 		return
 	}
 	s.location(w, u)
@@ -87,7 +88,7 @@ func (s *Server) handleCompleteUpload(w http.ResponseWriter, r *http.Request, rt
 		s.badDigest(w) // the session stays
 		return
 	}
-	if !s.inOrder(w, r, u, state) || !s.take(w, r, u) {
+	if !s.inOrder(w, r, u, state) || !s.take(w, r, rt, u) {
 		return
 	}
 	if err := s.store.Writable(rt.name); err != nil {
@@ -174,12 +175,17 @@ func bareRange(header string) (first, last int64, ok bool) {
 
 // take reads the request's body into the session; it has answered when it returns false. What arrived before the body broke off
 // stays in the session.
-func (s *Server) take(w http.ResponseWriter, r *http.Request, u *store.Upload) bool {
-	if _, err := u.Append(r.Body); err != nil {
+func (s *Server) take(w http.ResponseWriter, r *http.Request, rt route, u *store.Upload) bool {
+	_, err := u.Append(r.Body)
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, new(*fs.PathError)): // of the directory: a body has no path
+		s.refuse(w, rt, err)
+	default:
 		s.bodyFailed(w, err)
-		return false
 	}
-	return true
+	return false
 }
 
 // hangUp ends the reading of a request's body.

@@ -93,7 +93,9 @@ func TestControl(t *testing.T) {
 
 	for _, bad := range [][2]string{
 		{"/seed", `{}`}, {"/seed", `{"image": {"reference": "No Name"}}`}, {"/seed", `{"image": {"ref": "a:b"}}`}, {"/seed", `no JSON`},
-		{"/faults", `{"on": ["ListTag"], "status": 503}`}, {"/faults", `{"on": ["ListTags"]}`}, {"/clock", `{"advance": "soon"}`},
+		{"/faults", `{"on": ["ListTag"], "status": 503}`}, {"/faults", `{"on": ["ListTags"]}`},
+		{"/faults", `{"code": "DENIED", "delay": "1ms"}`}, {"/faults", `{"nth": 2, "always": true, "stall": true}`}, {"/faults", `{"from": -1, "stall": true}`},
+		{"/seed", `{"tags": {"repository": "r", "n": 1}, "blob": {"repository": "r"}}`}, {"/clock", `{"advance": "soon"}`},
 	} {
 		if status, reply := tell(t, s, "POST", bad[0], bad[1]); status != http.StatusBadRequest || !json.Valid([]byte(reply)) {
 			t.Errorf("%s %s: %d %s", bad[0], bad[1], status, reply)

@@ -68,6 +68,9 @@ func (c *control) addFault(body []byte, _ *http.Request) (any, error) {
 	if err := read(body, &s); err != nil {
 		return nil, err
 	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	if err := knownOperations(s.On); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,30 @@ func (c *control) addFault(body []byte, _ *http.Request) (any, error) {
 	defer c.mu.Unlock()
 	c.faults = append(c.faults, &scripted{s, f})
 	return map[string]int{"line": len(c.faults)}, nil
+}
+
+// check refuses words that would be left out.
+func (s *sentence) check() error {
+	chosen := 0
+	for _, n := range []int{s.Nth, s.First, s.From} {
+		if n < 0 {
+			return refuse("requests are counted from 1")
+		}
+		if n > 0 {
+			chosen++
+		}
+	}
+	if s.Always {
+		chosen++
+	}
+	if chosen > 1 {
+		return refuse("give one of nth, first, from, always")
+	}
+	says := s.Code != "" || s.Message != "" || s.Body != nil || s.ContentType != "" || s.Early || s.RetryAfter != 0
+	if says && (s.Status == 0 || s.Redirect != "") {
+		return refuse("code, message, body, content_type, early and retry_after say how a status without a redirect is answered")
+	}
+	return nil
 }
 
 // listFaults gives the script with how often each line was met.

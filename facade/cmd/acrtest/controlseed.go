@@ -45,6 +45,15 @@ func (c *control) seed(body []byte, _ *http.Request) (any, error) {
 	if err := read(body, &s); err != nil {
 		return nil, err
 	}
+	given := 0
+	for _, there := range []bool{s.Image != nil, s.Index != nil, s.Referrer != nil, s.Blob != nil, s.Tags != nil, s.Manifests != nil, s.Layout != nil} {
+		if there {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, refuse("give one of image, index, referrer, blob, tags, manifests, layout")
+	}
 	var digests []digest.Digest
 	one := func(d digest.Digest) { digests = append(digests, d) }
 	failed := attempt(func(t testing.TB) {
@@ -63,8 +72,6 @@ func (c *control) seed(body []byte, _ *http.Request) (any, error) {
 			digests = c.registry.SeedManifests(t, s.Manifests.Repository, s.Manifests.N)
 		case s.Layout != nil:
 			c.registry.SeedLayout(t, s.Layout.Repository, s.Layout.Directory)
-		default:
-			t.Fatal("give one of image, index, referrer, blob, tags, manifests, layout")
 		}
 	})
 	return map[string][]digest.Digest{"digests": digests}, failed
