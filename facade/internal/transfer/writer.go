@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// streamBuffers is how many chunks of a stream are held: one being sent, one that waits for it, one being filled.
-const streamBuffers = 3
+// streamBuffers is how many chunks of a stream are held: one being sent, one being filled. A third would wait for the first, at no gain
+// that can be measured; what is held counts twice, as the garbage collector lets the heap grow to double what lives.
+const streamBuffers = 2
 
 // firstBuffer is what a stream of unknown length gets to begin with; most blobs are small.
 const firstBuffer = 64 << 10
