@@ -12,8 +12,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Checkpoint is what another process needs to go on with an upload. It can be serialised as JSON. It holds no credential; its Location
-// names the registry's session, which anyone who may push to the repository could go on with: keep it as you keep the content.
+// Checkpoint is what another process needs to go on with an upload: UploadOptions.Resume, or ResumeUpload. As JSON it has less than 1 KiB
+// beside the Location, which is the registry's. It holds no credential, but anyone who may push to the repository could go on with it: keep
+// it as you keep the content. It is of use as long as the registry keeps the unfinished upload; ACR does not say how long.
 type Checkpoint struct {
 	Repository string           `json:"repository"`
 	Location   string           `json:"location"`
@@ -23,7 +24,7 @@ type Checkpoint struct {
 }
 
 // BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit, Cancel or Close. Its
-// methods must not be called concurrently, except Checkpoint. Three chunks are held in memory.
+// methods must not be called concurrently, except Checkpoint. Two chunks are held in memory.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions
@@ -64,8 +65,9 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 
 // ResumeUpload goes on with an upload that another writer, perhaps of another process, has begun. The registry is asked how far it got,
 // which costs one request. BlobWriter.Offset says from where on the content is to be written; what the registry has of that already is not
-// sent again.
-// Errors: ErrUploadLost when the registry no longer knows the upload, or has less of it than the checkpoint says; ErrInvalidArgument.
+// sent again. Of the options Resume, MountFrom, TrustDigest and Spool have no effect: what was written before cannot be had once more.
+// Errors: ErrUploadLost when the registry no longer knows the upload or has less of it than the checkpoint says, or when its HashState is of
+// no use; ErrForeignOrigin, ErrInvalidArgument, *Error.
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err

@@ -6,7 +6,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// Progress is how far an upload or download has got. Counts are bytes, from the start of the transfer.
+// Progress is how far an upload or download has got. Counts are bytes. Of an upload that was resumed Offset holds what came before,
+// Sent and Resent do not.
 type Progress struct {
 	Total    int64 // size of the blob, -1 while it is not known
 	Offset   int64 // acknowledged by the registry (upload), written and hashed in order (download)

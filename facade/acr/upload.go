@@ -16,14 +16,14 @@ const cheapUpload = 1 << 20
 
 // UploadBlob uploads the rest of src as a blob and returns its descriptor.
 //
-// A source that can be read again (an io.ReaderAt or io.ReadSeeker whose size can be told: *os.File, *bytes.Reader, *io.SectionReader) is
-// sent from where it lies and survives the loss of an upload session; it is left at its end on success and where it was otherwise. Any other
-// reader is read ahead into three buffers of a chunk. A small blob costs one request, a large one two and one for each chunk; with Digest
-// given, first a HEAD that may spare them.
+// A source that can be read again (an io.ReadSeeker whose size can be told: *os.File, *bytes.Reader, *io.SectionReader) is sent from where
+// it lies, by ReadAt where it has that, and survives the loss of an upload session; it is left at its end on success and where it was
+// otherwise. Any other reader is read ahead into two buffers of a chunk. A small blob costs one request, a large one two and one for each
+// chunk; with Digest given, first a HEAD that may spare them.
 //
 // Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), or when five requests in a
-// row brought no byte further; ErrDigestMismatch, ErrSizeMismatch, ErrSourceChanged, *Error. When it fails, the upload is cancelled at the
-// registry, unless Checkpoint is set.
+// row brought no byte further; ErrDigestMismatch, ErrSizeMismatch, ErrSourceChanged, ErrStalled, *Error; what the source or, before there
+// is a session, the network failed with. The upload is then cancelled at the registry, unless a Checkpoint was told of it.
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
 	var o UploadOptions
 	if opts != nil {

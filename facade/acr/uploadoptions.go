@@ -30,7 +30,7 @@ type UploadOptions struct {
 	MediaType string
 
 	// ChunkSize is the number of bytes of one request. 0: 16 MiB for a source that can be read again, growing while the registry takes
-	// each chunk in about a second; 8 MiB for a stream, of which three are held in memory. A registry that refuses a chunk as too large
+	// each chunk in about a second; 8 MiB for a stream, of which two are held in memory. A registry that refuses a chunk as too large
 	// halves it, one that names a least size (at most 64 MiB) raises it.
 	ChunkSize int64
 
@@ -39,12 +39,15 @@ type UploadOptions struct {
 	Spool    bool
 	SpoolDir string
 
-	// Checkpoint, where given, is called with what another process needs to go on, each time the registry has acknowledged a chunk.
-	// Like Progress it is called from one goroutine.
+	// Checkpoint, where given, is called with what another process needs to go on, whenever the registry has acknowledged a chunk. While
+	// it runs the upload goes on; of the checkpoints meanwhile only the newest is told. Like Progress it is called from one goroutine,
+	// and what it panics with is raised again. With it, an upload that fails after the first checkpoint is left open at the registry,
+	// unless it is lost or its content is wrong.
 	Checkpoint func(Checkpoint)
 
-	// Resume goes on with an interrupted UploadBlob of the same source; the source is read from its current offset as before. When the
-	// registry no longer knows the upload, it starts anew.
+	// Resume goes on with an interrupted UploadBlob of the same source, which must be one that can be read again; it is read from its
+	// current offset as before. That costs one request. Where the registry no longer knows the upload, it starts anew. For a stream see
+	// ResumeUpload.
 	Resume *Checkpoint
 
 	// Progress, where given, is told how the upload goes: a few times a second and at its end, always from one goroutine. What it panics

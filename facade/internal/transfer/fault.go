@@ -61,7 +61,11 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
-	s := fmt.Sprintf("%v after %d bytes (%d restarts): %s", ErrLost, e.Offset, e.Restarts, e.Reason)
+	s := fmt.Sprintf("%v after %d bytes", ErrLost, e.Offset)
+	if e.Restarts > 0 {
+		s += fmt.Sprintf(" (it was begun %d times)", e.Restarts+1)
+	}
+	s += ": " + e.Reason
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}

@@ -265,7 +265,7 @@ func (u *uploader) givenUp(ctx context.Context, err error, f *Fault) error {
 // restart counts a new beginning, or says why there is none.
 func (u *uploader) restart(ctx context.Context) error {
 	if u.restarts >= maxRestarts {
-		return u.lost("begun again too often")
+		return u.lost("the session was lost each time")
 	}
 	u.cancel(ctx)
 	u.deaf = u.deaf || u.doubted // what was lost may have been lost for believing it
