@@ -21,6 +21,7 @@ import (
 var (
 	cases = flag.Int("cases", 10_000, "random cases of each property test")
 	seed  = flag.Uint64("seed", 1, "seed of the property tests")
+	only  = flag.Int("case", -1, "the one case of TestUploadProperty to run")
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,6 +104,9 @@ func TestUploadProperty(t *testing.T) {
 	t.Parallel()
 	survived, clean := 0, 0
 	for i := range *cases {
+		if *only >= 0 && i != *only {
+			continue
+		}
 		n := uint64(i)
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(*seed, n))
@@ -137,7 +141,8 @@ func TestUploadProperty(t *testing.T) {
 			o := r.options()
 			o.ChunkSize = 1 + rng.Int64N(120)
 			res, err := run(t.Context(), rng, how, r, o, content)
-			name := fmt.Sprintf("seed %d case %d: %s, %d bytes, chunk %d, partial %d, script %v", *seed, n, how, len(content), o.ChunkSize, r.partial, r.script)
+			name := fmt.Sprintf("%s, %d bytes, chunk %d, partial %d, script %v [go test ./facade/internal/transfer -run '^TestUploadProperty$' -args -seed=%d -cases=%d -case=%d]",
+				how, len(content), o.ChunkSize, r.partial, r.script, *seed, n+1, n)
 			if len(r.sessions) > 0 {
 				t.Errorf("%s: %d sessions are left (err %v)", name, len(r.sessions), err)
 			}
