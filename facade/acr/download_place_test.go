@@ -39,8 +39,10 @@ func TestDownloadPlace(t *testing.T) {
 					d.t.Fatal(err)
 				}
 				d.arrives()
-				if info, err := os.Lstat(d.path); err != nil || info.Mode() != 0o600 {
-					d.errorf("%v: %v", info.Mode(), err)
+				if info, err := os.Lstat(d.path); err != nil {
+					d.errorf("%v", err)
+				} else if info.Mode() != 0o600 {
+					d.errorf("its mode is %v", info.Mode())
 				}
 				if got, err := os.ReadFile(other); there == "link" && string(got) != "precious" || there == "dangling link" && !errors.Is(err, fs.ErrNotExist) {
 					d.errorf("where the link leads there is now %q: %v", got, err)

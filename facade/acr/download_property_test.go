@@ -87,15 +87,20 @@ func TestDownloadProperty(t *testing.T) { //nolint:paralleltest // alone when th
 	}
 	seed := seedOr(t, *downloadSeed)
 	ended := map[string]int{}
-	for n := range *downloadCases {
-		if *downloadCase >= 0 && n != *downloadCase {
-			continue
-		}
+	first, last := 0, *downloadCases
+	if *downloadCase >= 0 {
+		first, last = *downloadCase, *downloadCase+1
+	}
+	alone := ""
+	if *downloadAlone {
+		alone = " -download.alone"
+	}
+	for n := first; n < last; n++ {
 		ok := t.Run(fmt.Sprintf("seed %d case %d", seed, n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { ended[tryDownload(t, seed, n)]++ })
 		})
 		if !ok {
-			t.Errorf("again: go test ./facade/acr -run '^TestDownloadProperty$' -download.seed=%d -download.case=%d", seed, n)
+			t.Errorf("again: go test ./facade/acr -run '^TestDownloadProperty$' -download.seed=%d -download.case=%d%s", seed, n, alone)
 			break
 		}
 	}
@@ -262,8 +267,8 @@ func (p *downloadTry) watch(base uint64) {
 	}
 }
 
-// TestDownloadIsLeftAtOnce measures by the clock on the wall, over sockets. The machine may be busy with other things: that a few take
-// longer proves nothing.
+// TestDownloadIsLeftAtOnce measures by the clock on the wall, over sockets. The machine may be busy with other things: that some take longer
+// proves nothing, but that many do. The cases of TestDownloadProperty are held to it by the clock of a bubble, each of them.
 func TestDownloadIsLeftAtOnce(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, acrtest.WithBandwidth(2<<20))
@@ -288,7 +293,7 @@ func TestDownloadIsLeftAtOnce(t *testing.T) {
 		}
 	}
 	slices.Sort(took)
-	if took[len(took)/2] > promptly {
+	if took[len(took)/4] > promptly {
 		t.Errorf("returned after %v", took)
 	}
 }
