@@ -13,7 +13,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
-// What the credential gives where it knows no audience of ours.
+// A credential that knows no other audience is asked for ARM's, and from then on for that first.
 func TestARMAudience(t *testing.T) {
 	t.Parallel()
 	const arm = "https://management.azure.com"

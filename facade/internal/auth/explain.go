@@ -165,8 +165,8 @@ func (a *Authenticator) credentialFailed(err error, took time.Duration) *Error {
 	for _, m := range numberedError.FindAllStringSubmatch(text, -1) {
 		numbers = append(numbers, m[1])
 	}
-	has := func(any ...string) bool {
-		return slices.ContainsFunc(any, func(n string) bool { return slices.Contains(numbers, n) })
+	has := func(known ...string) bool {
+		return slices.ContainsFunc(known, func(n string) bool { return slices.Contains(numbers, n) })
 	}
 	switch {
 	case has("700024", "500133"): // assertion not within its valid time range: which of the two is wrong, Entra's clock tells
