@@ -19,5 +19,5 @@
 //   - acr imports neither oras-go nor kin-openapi nor azidentity.
 //   - transfer knows no HTTP, wire no tokens, auth no blobs. They do not import each other, save that auth uses wire.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
-//   - contract is reached from tests alone.
+//   - contract, and with it the document in api, is reached from tests alone.
 package facade
