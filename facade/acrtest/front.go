@@ -170,7 +170,7 @@ func (s *Server) refuseLarge(w http.ResponseWriter, r *http.Request, x *visit) b
 		return false
 	}
 	ahead(w)
-	plain(w, http.StatusRequestEntityTooLarge, "413 Request Entity Too Large - AzureContainerRegistry\n")
+	plain(w, http.StatusRequestEntityTooLarge, requestTooLarge)
 	x.linger(w)
 	return true
 }

@@ -121,8 +121,8 @@ func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
 // WithSync waits for the disk before a write to the directory of [WithDirectory] is acknowledged, so that it survives the loss of
-// power too. It costs a few milliseconds for each blob, manifest, tag and change of attributes. Upload sessions are not waited for:
-// one that was under way may be lost.
+// power too. It costs some milliseconds for each blob, and less for a manifest, a tag or a change of attributes. Upload sessions are
+// not waited for: one that was under way may be lost.
 func WithSync() Option { return func(c *config) { c.sync = true } }
 
 // WithMemoryNetwork replaces the sockets by connections in memory, so that the registry and its clients can live inside a

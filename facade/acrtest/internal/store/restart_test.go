@@ -230,3 +230,32 @@ func TestSessionSurvivesRestart(t *testing.T) {
 		t.Errorf("left over: %v", left)
 	}
 }
+
+// TestAbandonedUpload wants the bytes of an upload that nobody went on with to be gone at the first start after its time.
+func TestAbandonedUpload(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	opts := Options{Dir: t.TempDir(), Now: c.now, UploadTTL: 60e9}
+	st := must[*Store](t)(Open(opts))
+	u := must[*Upload](t)(st.StartUpload("r"))
+	if err := u.Acquire(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Append(strings.NewReader("hello")); err != nil {
+		t.Fatal(err)
+	}
+	u.Release()
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{2, 0} { // its properties and its bytes
+		st := must[*Store](t)(Open(opts))
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left := must[[]os.DirEntry](t)(os.ReadDir(st.tree.uploads())); len(left) != want {
+			t.Errorf("%d files, want %d", len(left), want)
+		}
+		c.advance(61e9)
+	}
+}

@@ -78,7 +78,7 @@ func (s *sessions) expire(now time.Time) (n int) {
 	return n
 }
 
-// load finds the sessions that an earlier run left.
+// load finds the sessions that an earlier run left, and removes those whose time is over.
 func (s *sessions) load() error {
 	t := s.store.tree
 	files, err := os.ReadDir(t.uploads())
@@ -106,6 +106,7 @@ func (s *sessions) load() error {
 		u.acked = -1
 		s.add(u, s.store.newSink(id, size))
 	}
+	s.expire(s.store.opts.Now())
 	return nil
 }
 
