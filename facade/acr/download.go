@@ -30,7 +30,7 @@ type DownloadOptions struct {
 	// NoSync leaves out the flush of a downloaded file to stable storage before it gets its name.
 	NoSync bool
 
-	// NoResume removes what a broken-off DownloadBlobFile has got, instead of keeping it for the next call.
+	// NoResume lets DownloadBlobFile begin anew, and remove what it has got where it breaks off, instead of keeping it for the next call.
 	NoResume bool
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,27 +92,21 @@ func alone(t *testing.T, dir string, names ...string) {
 }
 
 // TestLinkIsShared: the registry is asked once for the link, whatever the number of ranges, and once more when storage says it has expired.
+// Each range in flight has a connection of its own.
 func TestLinkIsShared(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithBandwidth(20<<20))
-	r := newClient(t, srv).Repository("a/b")
-	want := content(4 << 20)
-	dgst := srv.SeedBlob(t, "a/b", want)
-	srv.On("GetBlobContent").Nth(3).Status(403)
-	m := &memory{make([]byte, len(want))}
-	if _, err := r.DownloadBlob(t.Context(), dgst, m, &acr.DownloadOptions{PartSize: 256 << 10}); err != nil || !bytes.Equal(m.b, want) {
-		t.Fatal(err)
-	}
-	if n := srv.Ledger().Count("GetBlob"); n != 2 {
-		t.Errorf("the registry was asked %d times", n)
-	}
-	connections := map[int64]bool{}
-	for _, q := range srv.Ledger().Requests("GetBlobContent") {
-		connections[q.Connection] = true
-	}
-	if len(connections) < 4 {
-		t.Errorf("%d connections for ranges in parallel", len(connections))
-	}
+	deliveries(t, []form{toWriterInN}, func(d *delivery) {
+		d.srv.On("GetBlobContent").Nth(3).Status(http.StatusForbidden)
+		d.arrives()
+		d.linked(2)
+		connections := map[int64]bool{}
+		for _, q := range d.srv.Ledger().Requests("GetBlobContent") {
+			connections[q.Connection] = true
+		}
+		if len(connections) < rangeWorkers {
+			d.errorf("%d connections for ranges in parallel", len(connections))
+		}
+	})
 }
 
 // TestEmptyBlobCostsNothing: it is known without asking.

@@ -100,7 +100,7 @@ func (b *body) Read(p []byte) (int, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		b.disconnect()
-		if err := b.failed(err); err != nil {
+		if err := b.failed(fmt.Errorf("the answer broke off at byte %d: %w", b.off, err)); err != nil {
 			return 0, err
 		}
 	}

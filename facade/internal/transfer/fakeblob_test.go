@@ -31,6 +31,7 @@ const (
 	otherSize         // the size of another blob
 	denied            // refused for good
 	troubles
+	stuckAt1000 // no byte comes from there on
 )
 
 // storage is a fake blob.
@@ -103,6 +104,8 @@ func (s *storage) Open(ctx context.Context, off, end int64, fresh bool) (*transf
 		data = data[:cut]
 	case stalls:
 		data, b.stall = data[:cut], true
+	case stuckAt1000:
+		data, b.stall = data[:max(0, 1000-off)], true
 	case shorter:
 		data = data[:(len(data)+1)/2]
 		p.End = off + int64(len(data))

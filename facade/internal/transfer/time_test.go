@@ -195,6 +195,19 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// TestStallsForEver: the error says where it stalled.
+func TestStallsForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		s := &storage{content: randomBytes(rng, 2000), rng: rng, steady: stuckAt1000}
+		_, err := fetch(t, rng, "read", s, transfer.Unknown)
+		if want := "the answer broke off at byte 1000: transfer stalled"; !errors.Is(err, transfer.ErrStalled) || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	})
+}
+
 // TestWriterFails: what the destination fails with is the error, and nothing is left open.
 func TestWriterFails(t *testing.T) {
 	t.Parallel()
