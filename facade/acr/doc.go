@@ -71,4 +71,9 @@
 // A request that fails in passing (408, 429, 500, 502, 503, 504, a lost connection) is sent again where that is safe, up to 4 times and
 // with growing waits, or the wait that Retry-After asks for up to a minute, within a budget that keeps a failing registry from being
 // flooded; azcore.ClientOptions.Retry changes that. Uploads and downloads go on from what has arrived.
+//
+// # Examples
+//
+// The examples run against the emulator of package acrtest. In them exampleRegistry starts one that holds a few images, and gives it
+// with a client of it; for a registry in Azure it is [NewClient] that makes the client.
 package acr

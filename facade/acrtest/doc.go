@@ -88,6 +88,11 @@
 // [Server.Now], and in the Date header of every reply. Any other client does as well; the package's examples do the same with
 // net/http alone.
 //
+// # Examples
+//
+// In the examples start is [New] without a test, get and call send one request to the registry as its admin user and give the status
+// and body of the reply.
+//
 // # What it is not
 //
 // It converts no manifest. Where the service makes one of schema 1 of a Docker image that is asked for by tag by a client which does not

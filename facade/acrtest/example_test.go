@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ func retain(client *http.Client, endpoint, user, password, repository string) er
 	}
 	for _, m := range page.Manifests {
 		old := now.Sub(m.LastUpdateTime) > 30*24*time.Hour
-		if !old || strings.Contains(strings.Join(m.Tags, " "), "release") {
+		if !old || slices.Contains(m.Tags, "release") {
 			continue
 		}
 		resp, err := call(http.MethodDelete, "/v2/"+repository+"/manifests/"+m.Digest)

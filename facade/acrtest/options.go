@@ -146,7 +146,7 @@ func WithRemoteAccess() Option { return func(c *config) { c.allowRemote = true }
 // WithLedgerSize bounds the ledger to the last n requests; about a million by default, all when n is 0.
 func WithLedgerSize(n int) Option { return func(c *config) { c.ledgerSize = n } }
 
-// WithLogger gets the warnings of the registry, such as one for a credential that looks real. There are none by default.
+// WithLogger writes the warnings of the registry to l, such as one for a credential that looks real. By default they are dropped.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l == nil {
