@@ -34,7 +34,8 @@ func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // Login gives a user name and password for other registry clients: with an Entra credential the ACR refresh token it is exchanged for,
-// else what the client was made with. At most one token request. Errors: ErrAnonymous for an anonymous client, and the causes of a
+// else what the client was made with. The client shares that refresh token, so of its three hours more than half an hour is left as a rule;
+// Expires says how much. At most one token request. Errors: ErrAnonymous for an anonymous client, and the causes of a
 // refused sign-in.
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	l, err := c.auth.Login(ctx)
