@@ -73,7 +73,7 @@ func TestPowerLoss(t *testing.T) {
 	p, c := newPlatter(t), newClock()
 	dir := t.TempDir()
 	root, _ := inode(t, dir)
-	opts := Options{Dir: dir, Now: c.now, Sync: true, waited: p.waited, compactAt: 100}
+	opts := Options{Dir: dir, Now: c.now, Sync: true, waited: p.waited, compactAt: 60}
 	check := func(st *Store) {
 		t.Helper()
 		after := t.TempDir()
@@ -98,11 +98,11 @@ func TestPowerLoss(t *testing.T) {
 	st := must[*Store](t)(Open(opts))
 	check(st)
 	random := rand.New(rand.NewPCG(9, 9))
-	for range 60 {
+	for range 25 {
 		churn(t, st, c, random, 1)
 		check(st)
 	}
-	for st.journal.lines < 100 || st.journal.lines < 2*st.primary.size() {
+	for st.journal.lines < 60 || st.journal.lines < 2*st.primary.size() {
 		churn(t, st, c, random, 10)
 	}
 	if err := st.Close(); err != nil {
@@ -113,7 +113,7 @@ func TestPowerLoss(t *testing.T) {
 	if st.journal.lines >= lines {
 		t.Fatal("the journal was not written anew")
 	}
-	for range 10 {
+	for range 5 {
 		check(st)
 		churn(t, st, c, random, 1)
 	}
