@@ -65,6 +65,28 @@ func TestDownloadPlace(t *testing.T) {
 	})
 }
 
+// TestDownloadIsNotDoneYet: a file that cannot get its name is not done, and nothing of it is fetched once more.
+func TestDownloadIsNotDoneYet(t *testing.T) {
+	t.Parallel()
+	deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
+		d.srv.On("GetBlobContent").Nth(1).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if err := os.Mkdir(d.path, 0o700); err != nil {
+				d.errorf("%v", err)
+			}
+			next.ServeHTTP(w, r)
+		})
+		if _, renamed := errors.AsType[*os.LinkError](d.fetch()); !renamed || d.progress.Done {
+			d.errorf("%+v", d.progress)
+		}
+		if err := os.Remove(d.path); err != nil {
+			d.t.Fatal(err)
+		}
+		d.srv.Ledger().Reset()
+		d.arrives()
+		d.atMost(0)
+	})
+}
+
 func asPathError(err error) bool {
 	_, ok := errors.AsType[*fs.PathError](err)
 	return ok

@@ -48,10 +48,8 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	}()
 	t.Prefix, t.PrefixSize = f, f.state.Offset
 	t.Sized, t.Written = f.sized, f.written
+	t.Complete = func(size int64) error { return f.complete(path, size, !o.NoSync) }
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
-	if err == nil {
-		err = f.complete(path, size, !o.NoSync)
-	}
 	if err != nil {
 		return desc, transferred("DownloadBlobFile", err)
 	}

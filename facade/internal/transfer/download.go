@@ -41,6 +41,8 @@ type DownloadOptions struct {
 	Written func(off int64)
 	// Sized, where given, is called with the size of the blob before anything is written.
 	Sized func(size int64) error
+	// Complete, where given, is called when all is written and verified. The download is done when it returns nil.
+	Complete func(size int64) error
 }
 
 // download is one attempt at a blob.
@@ -68,6 +70,11 @@ func Download(ctx context.Context, blob Blob, dst io.WriterAt, o *DownloadOption
 		d := &download{DownloadOptions: o, ctx: ctx, blob: blob, dst: dst, size: o.Size, fresh: try > 0}
 		err := d.run()
 		if err == nil {
+			if o.Complete != nil {
+				if err := o.Complete(d.size); err != nil {
+					return 0, err
+				}
+			}
 			o.Meter.SetDone()
 			return d.size, nil
 		}
