@@ -140,7 +140,11 @@ func (d *download) sized() error {
 
 // transfer reads the rest: as one stream, and in parallel ranges as soon as that turns out to be slow.
 func (d *download) transfer(b *body) error {
-	err := pipe(b, d.Part, d.take, d.slow(b))
+	size, slow := int64(pipePiece), d.slow(b)
+	if slow != nil {
+		size = d.Part
+	}
+	err := pipe(b, size, d.take, slow)
 	if errors.Is(err, errSlow) {
 		b.disconnect()
 		if err = d.parallel(); errors.Is(err, errNoRanges) {
@@ -183,16 +187,17 @@ func (d *download) taken() {
 	}
 }
 
-// slow returns the judge of a stream: its first part tells whether the connection is fast, and every 32 MiB whether it still is.
+// slow returns the judge of a stream that could be ranges, nil for any other: its first part tells whether the connection is fast, and every
+// eight parts tell whether it still is.
 func (d *download) slow(b *body) func(int64, time.Duration) bool {
-	if d.Workers < 2 {
+	if d.Workers < 2 || d.size == Unknown {
 		return nil
 	}
 	var n0 int64
 	var t0 time.Duration
 	window, rate := d.Part, fastRate
 	return func(n int64, busy time.Duration) bool {
-		if d.size == Unknown || d.size-b.off < 2*d.Part || n-n0 < window {
+		if d.size-b.off < 2*d.Part || n-n0 < window {
 			return false
 		}
 		if float64(n-n0) < rate*(busy-t0).Seconds() {
