@@ -154,7 +154,7 @@ func tamperWith(t testing.TB, dir, how string) {
 	case "second name": // by which somebody else may hold it open
 		err = os.Link(partial, filepath.Join(t.TempDir(), "other"))
 	case "empty and readable": // as where a file system has no modes
-		err = errors.Join(os.Truncate(partial, 0), os.Chmod(partial, 0o644), os.Remove(partial+".json")) //nolint:gosec // for all the world
+		err = errors.Join(os.Truncate(partial, 0), os.Chmod(partial, 0o644), os.Remove(partial+".json"))
 	case "state is a pipe":
 		err = errors.Join(os.Remove(partial+".json"), makePipe(partial+".json"))
 	case "directory":

@@ -17,8 +17,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// hungUp is what net/http says of a connection that was closed before an answer came.
-var hungUp = fmt.Errorf("get blob: %w", io.EOF)
+// errHungUp is what net/http says of a connection that was closed before an answer came.
+var errHungUp = fmt.Errorf("get blob: %w", io.EOF)
 
 // opened lets a test see to how a blob is opened.
 type opened struct {
@@ -44,7 +44,7 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 				o := &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: size, Workers: workers, Part: 100, Meter: &transfer.Meter{},
 					Written: func(off int64) { marks = append(marks, off) }}
 				_, err := transfer.Download(t.Context(), b, &buffer{}, o)
-				if !errors.Is(err, hungUp) || errors.Is(err, transfer.ErrDigest) || o.Meter.Event().Restarts > 0 || len(marks) == 0 || marks[len(marks)-1] == 0 || *n > 5*workers {
+				if !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigest) || o.Meter.Event().Restarts > 0 || len(marks) == 0 || marks[len(marks)-1] == 0 || *n > 5*workers {
 					t.Errorf("%d workers: %v, marks %v, asked %d times, %+v", workers, err, marks, *n, o.Meter.Event())
 				}
 			})
@@ -52,7 +52,7 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 		for _, how := range []string{"read", "writeto"} {
 			synctest.Test(t, func(t *testing.T) {
 				b, _ := hangingUp(2000)
-				if err := readBy(t, b, how, size, io.Discard); !errors.Is(err, hungUp) || errors.Is(err, transfer.ErrDigest) {
+				if err := readBy(t, b, how, size, io.Discard); !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigest) {
 					t.Errorf("%s: %v", how, err)
 				}
 			})
@@ -71,7 +71,7 @@ func hangingUp(at int64) (*opened, *int) {
 			return nil
 		}
 		*n++
-		return hungUp
+		return errHungUp
 	}
 	return b, n
 }
@@ -129,7 +129,7 @@ func TestClosedDestination(t *testing.T) {
 					}
 					defer r.Close()
 					_, err = r.WriteTo(dst)
-					if n, again := r.Read(make([]byte, 10)); n > 0 || again == nil || again == io.EOF {
+					if n, again := r.Read(make([]byte, 10)); n > 0 || again == nil || again == io.EOF { //nolint:errorlint // io.EOF itself is the end
 						t.Errorf("%d bytes taken: then Read gave %d bytes and %v", takes, n, again)
 					}
 					if n, again := r.WriteTo(io.Discard); n > 0 || again == nil {
@@ -198,7 +198,7 @@ func TestReadFull(t *testing.T) {
 					if wrong != errors.Is(err, transfer.ErrDigest) || !wrong && (err != nil || !bytes.Equal(got, s.content)) {
 						t.Errorf("wrong byte %v, in pieces of %d: %v", wrong, piece, err)
 					}
-					if _, again := r.Read(got); wrong && !errors.Is(again, transfer.ErrDigest) || !wrong && again != io.EOF {
+					if _, again := r.Read(got); wrong && !errors.Is(again, transfer.ErrDigest) || !wrong && again != io.EOF { //nolint:errorlint // io.EOF itself is the end
 						t.Errorf("then: %v", again)
 					}
 				})
