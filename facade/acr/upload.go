@@ -129,6 +129,9 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 	if o.Spool {
 		f, err := newSpool(o.SpoolDir)
 		if err != nil {
+			if t.Begin != nil {
+				s.abandon(ctx, t.Begin.Location)
+			}
 			return res, err
 		}
 		defer f.remove()

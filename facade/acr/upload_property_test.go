@@ -122,6 +122,9 @@ var propertyFaults = []propertyFault{
 	{name: "busy, said early", passes: true, drops: true, ops: chunkOps, set: func(c *propertyCase, f *acrtest.Fault) *acrtest.Fault {
 		return f.Status([]int{429, 503}[c.rng.IntN(2)]).Early()
 	}},
+	{name: "reply to the status lost", passes: true, drops: true, ops: []string{"GetUploadStatus"}, set: func(_ *propertyCase, f *acrtest.Fault) *acrtest.Fault {
+		return f.DropReply()
+	}},
 	{name: "token revoked", passes: true, drops: true, ops: append(chunkOps, "StartUpload", "GetUploadStatus", "HeadBlob"), set: func(_ *propertyCase, f *acrtest.Fault) *acrtest.Fault {
 		return f.Revoke()
 	}},

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +74,49 @@ func TestUploadCancelledBeforeIt(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 	})
+}
+
+// TestUploadMountedUnspooled: nor is that session left where there is no room for the copy of a stream.
+func TestUploadMountedUnspooled(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	b := content(2 << 20)
+	o := &acr.UploadOptions{Digest: digest.FromBytes(b), MountFrom: []string{"other/one"}, Spool: true, SpoolDir: filepath.Join(t.TempDir(), "none")}
+	if _, err := newClient(t, srv).Repository("a/b").UploadBlob(t.Context(), stream{bytes.NewReader(b)}, o); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if n := srv.Uploads("a/b"); n > 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
+// TestUploadOutage: a registry that does not answer for a while, not even when it is asked again five times what it has, costs an upload no
+// more than that while; one that never answers again is an upload lost, whose error says how far it had got.
+func TestUploadOutage(t *testing.T) {
+	t.Parallel()
+	for _, lasts := range []int64{8, 1 << 40} { // requests
+		uploads(t, everySource, func(u *upload) {
+			u.note = fmt.Sprintf("%d requests", lasts)
+			began := time.Now()
+			var n atomic.Int64
+			u.srv.On("UploadChunk", "GetUploadStatus", "CancelUpload").From(2).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if n.Add(1) <= lasts {
+					panic(http.ErrAbortHandler)
+				}
+				next.ServeHTTP(w, r)
+			})
+			if lasts == 8 {
+				u.arrives()
+				u.count(1, "StartUpload")
+				return
+			}
+			u.lost = 1
+			u.fails(acr.ErrUploadLost)
+			if d := time.Since(began); d > time.Minute {
+				u.errorf("it took %s", d)
+			}
+		})
+	}
 }
 
 // TestUploadUntold: an upload that fails leaves its session open only where the caller was given a checkpoint of it.

@@ -149,7 +149,7 @@ func (s *uploadSession) Status(ctx context.Context, location string) (transfer.S
 		return s.r.client.gen.GetUploadStatus(ctx, s.r.name, anyUpload, at)
 	})
 	if err != nil {
-		return transfer.State{}, uploadFault(err, true)
+		return transfer.State{}, uploadFault(err, false) // all depends on it: what the retry policy did not bring about, patience may
 	}
 	defer wire.Drain(resp)
 	state, err := s.state(opGetUploadStatus, resp)
