@@ -87,6 +87,27 @@ func TestDownloadIsNotDoneYet(t *testing.T) {
 	})
 }
 
+// TestDownloadContinuesLater: a call that gets nothing at all leaves to the next one what it found.
+func TestDownloadContinuesLater(t *testing.T) {
+	t.Parallel()
+	deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
+		d.breaking().ResetAfter(d.middle())
+		d.resuming().Always().Status(http.StatusNotFound)
+		d.failed(d.fetch(), acr.ErrNotFound)
+		kept := d.progress.Offset
+		d.srv.ClearFaults()
+		d.srv.On("GetBlob", "GetBlobContent").Always().Status(http.StatusNotFound)
+		for range 2 {
+			d.failed(d.fetch(), acr.ErrNotFound)
+		}
+		d.srv.ClearFaults()
+		d.arrives()
+		if missing := int64(len(d.want)) - kept; kept == 0 || d.progress.Sent > missing+rangePart {
+			d.errorf("%d bytes came where %d were missing", d.progress.Sent, missing)
+		}
+	})
+}
+
 func asPathError(err error) bool {
 	_, ok := errors.AsType[*fs.PathError](err)
 	return ok

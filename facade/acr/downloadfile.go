@@ -140,9 +140,7 @@ func (p *partial) complete(path string, size int64, flush bool) error {
 	if err := rename(p.File, path); err != nil {
 		return err
 	}
-	if p.record != "" {
-		_ = os.Remove(p.record) // it speaks of a file that is no more
-	}
+	p.forget()
 	if flush {
 		syncDirectory(filepath.Dir(path))
 	}
@@ -154,9 +152,7 @@ func (p *partial) leave(err error) {
 	bad := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch)
 	if p.record == "" || bad || p.state.Offset == 0 {
 		discard(p.File)
-		if p.record != "" {
-			_ = os.Remove(p.record)
-		}
+		p.forget()
 		return
 	}
 	p.save()

@@ -24,7 +24,7 @@ func (p *partial) load() {
 		return
 	}
 	var s partialState
-	if json.Unmarshal(b, &s) != nil || s.Digest != p.state.Digest || s.Offset < 0 || s.Size < s.Offset {
+	if json.Unmarshal(b, &s) != nil || s.Digest != p.state.Digest || s.Offset < 0 || s.Size != transfer.Unknown && s.Size < s.Offset {
 		return
 	}
 	info, err := p.Stat()
@@ -33,6 +33,17 @@ func (p *partial) load() {
 	}
 	s.Size = transfer.Unknown
 	p.state, p.saved = s, s.Offset
+}
+
+// nextState is behind the name of the state while it is being written.
+const nextState = ".new"
+
+// forget removes what speaks of a file that is no more.
+func (p *partial) forget() {
+	if p.record != "" {
+		_ = os.Remove(p.record)
+		_ = os.Remove(p.record + nextState) // of a killed process
+	}
 }
 
 // save writes down how far the file is written. Failing costs the next call some bytes, no more.
@@ -45,9 +56,10 @@ func (p *partial) save() {
 	if err != nil {
 		return
 	}
-	next := p.record + ".new"
-	_ = os.Remove(next)                                                   // of a killed process
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a link that somebody put there is not followed
+	next := p.record + nextState
+	_ = os.Remove(next) // of a killed process
+	// A link that somebody put there is not followed.
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return
 	}

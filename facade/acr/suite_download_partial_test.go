@@ -17,7 +17,7 @@ import (
 // TestDownloadPartial: what a broken-off download leaves is used as far as it is good, whatever somebody does to it.
 func TestDownloadPartial(t *testing.T) {
 	t.Parallel()
-	for _, tamper := range []string{"", "content", "state", "shorter", "longer", "link", "directory", "readable", "other digest", "no state", "second name", "empty and readable", "state is a pipe"} {
+	for _, tamper := range []string{"", "content", "state", "shorter", "longer", "link", "directory", "readable", "other digest", "no state", "second name", "empty and readable", "state is a pipe", "killed while it wrote the state"} {
 		t.Run("tamper "+tamper, func(t *testing.T) {
 			t.Parallel()
 			deliveries(t, []form{toFile, toFileInN}, func(d *delivery) {
@@ -100,7 +100,7 @@ func (d *delivery) kept(tamper string, offset int64) {
 	}
 	restarts := 0
 	switch tamper {
-	case "", "longer":
+	case "", "longer", "killed while it wrote the state":
 		if missing := int64(len(d.want)) - offset; d.progress.Sent > missing+rangePart {
 			d.errorf("%d bytes came where %d were missing", d.progress.Sent, missing)
 		}
@@ -112,7 +112,7 @@ func (d *delivery) kept(tamper string, offset int64) {
 	if d.progress.Restarts != restarts {
 		d.errorf("%+v", d.progress)
 	}
-	if slices.Contains([]string{"", "content", "state", "longer", "shorter", "no state", "other digest", "state is a pipe"}, tamper) {
+	if slices.Contains([]string{"", "content", "state", "longer", "shorter", "no state", "other digest", "state is a pipe", "killed while it wrote the state"}, tamper) {
 		alone(d.tt, d.dir, filepath.Base(d.path))
 	}
 }
@@ -155,6 +155,8 @@ func tamperWith(t testing.TB, dir, how string) {
 		err = os.Link(partial, filepath.Join(t.TempDir(), "other"))
 	case "empty and readable": // as where a file system has no modes
 		err = errors.Join(os.Truncate(partial, 0), os.Chmod(partial, 0o644), os.Remove(partial+".json"))
+	case "killed while it wrote the state":
+		err = os.WriteFile(partial+".json.new", state[:10], 0o600)
 	case "state is a pipe":
 		err = errors.Join(os.Remove(partial+".json"), makePipe(partial+".json"))
 	case "directory":
