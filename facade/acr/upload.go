@@ -23,7 +23,7 @@ const cheapUpload = 1 << 20
 //
 // Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), or when five requests in a
 // row brought no byte further; ErrDigestMismatch, ErrSizeMismatch, ErrSourceChanged, ErrStalled, *Error; what the source or, before there
-// is a session, the network failed with. The upload is then cancelled at the registry, unless a Checkpoint was told of it.
+// is a session, the network failed with. The upload is then cancelled at the registry, unless a Checkpoint was told of it or it was resumed.
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
 	var o UploadOptions
 	if opts != nil {

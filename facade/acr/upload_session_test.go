@@ -136,6 +136,28 @@ func TestUploadUntold(t *testing.T) {
 	}
 }
 
+// TestUploadResumeRefused: what keeps an upload from being resumed leaves its session to the next try.
+func TestUploadResumeRefused(t *testing.T) {
+	t.Parallel()
+	uploads(t, []string{asFile}, func(u *upload) {
+		var last *acr.Checkpoint
+		u.opts.Checkpoint = func(cp acr.Checkpoint) { last = &cp }
+		u.srv.On("UploadChunk").Nth(3).Status(403)
+		u.lost = 1
+		u.fails(acr.ErrDenied)
+		u.opts.Resume, u.opts.Checkpoint = last, nil
+		for range 2 {
+			u.source = nil
+			u.srv.On("GetUploadStatus").Status(403)
+			u.fails(acr.ErrDenied)
+		}
+		u.count(0, "CancelUpload")
+		u.source, u.lost = nil, 0
+		u.arrives()
+		u.count(1, "StartUpload")
+	})
+}
+
 // TestUploadResumeAnew: a checkpoint that is of no use any more costs the upload from the start, and leaves nothing behind.
 func TestUploadResumeAnew(t *testing.T) {
 	t.Parallel()

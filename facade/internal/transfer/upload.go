@@ -29,7 +29,7 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	src = guarded
 	u := newUploader(s, o, DefaultChunk)
 	defer func() {
-		if err != nil && !(o.Acked != nil && u.told && Resumable(err)) {
+		if err != nil && !(u.told && Resumable(err)) {
 			u.cancel(ctx)
 		}
 		err = ended(ctx, err)
