@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -85,8 +86,8 @@ func storageClone(tr *http.Transport) *http.Transport {
 }
 
 // guardDial makes tr refuse forbidden addresses after name resolution, so that a name that resolves to one (or to one the second time it is asked) is caught too.
-// Proxies are the caller's choice and may be anywhere.
-func guardDial(tr *http.Transport, loopback bool) {
+// Proxies are the caller's choice and may be anywhere, and so may the registry itself: blobs that it sends without a redirect come over these connections too.
+func guardDial(tr *http.Transport, login Origin, loopback bool) {
 	var proxies sync.Map
 	if proxy := tr.Proxy; proxy != nil {
 		tr.Proxy = func(r *http.Request) (*url.URL, error) {
@@ -97,7 +98,11 @@ func guardDial(tr *http.Transport, loopback bool) {
 			return u, err
 		}
 	}
-	isProxy := func(addr string) bool { _, ok := proxies.Load(addr); return ok }
+	home := net.JoinHostPort(login.Host, login.Port)
+	chosen := func(addr string) bool {
+		_, proxy := proxies.Load(addr)
+		return proxy || strings.EqualFold(addr, home)
+	}
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	checked := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
 		return checkAddr(address, loopback)
@@ -106,7 +111,7 @@ func guardDial(tr *http.Transport, loopback bool) {
 	after := func(dial dialFunc) dialFunc {
 		return func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)
-			if err != nil || isProxy(addr) {
+			if err != nil || chosen(addr) {
 				return conn, err
 			}
 			if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
@@ -126,7 +131,7 @@ func guardDial(tr *http.Transport, loopback bool) {
 		tr.DialContext = after(func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) })
 	default:
 		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if isProxy(addr) {
+			if chosen(addr) {
 				return plain.DialContext(ctx, network, addr)
 			}
 			return checked.DialContext(ctx, network, addr)

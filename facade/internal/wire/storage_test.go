@@ -174,6 +174,9 @@ func TestBlobLinkRefuses(t *testing.T) {
 	}
 }
 
+// elsewhere is a login origin that has no part in a test.
+var elsewhere = wire.Origin{Scheme: "https", Host: "reg.azurecr.io", Port: "443"}
+
 // A08, the second half: a harmless name that resolves to a forbidden address.
 func TestDialHook(t *testing.T) {
 	t.Parallel()
@@ -185,12 +188,12 @@ func TestDialHook(t *testing.T) {
 
 	own := wire.NewStorageTransport()
 	own.Proxy = nil
-	wire.GuardDial(own, false)
+	wire.GuardDial(own, elsewhere, false)
 	if _, err := own.DialContext(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("own dialer:", err)
 	}
 	open := wire.NewStorageTransport()
-	wire.GuardDial(open, true)
+	wire.GuardDial(open, elsewhere, true)
 	c, err := open.DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal("loopback login:", err)
@@ -201,7 +204,7 @@ func TestDialHook(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String()) // "resolves" every name to loopback
 	}}}
 	guarded := wire.StorageClone(callers.Transport.(*http.Transport))
-	wire.GuardDial(guarded, false)
+	wire.GuardDial(guarded, elsewhere, false)
 	_, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/")
 	if !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("caller's dialer:", err)
@@ -212,9 +215,39 @@ func TestDialHook(t *testing.T) {
 		return tls.Dial("tcp", home.Listener.Addr().String(), home.Client().Transport.(*http.Transport).TLSClientConfig)
 	}
 	guarded = wire.StorageClone(&http.Transport{DialTLS: toHome}) //nolint:staticcheck // a caller may still use it
-	wire.GuardDial(guarded, false)
+	wire.GuardDial(guarded, elsewhere, false)
 	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
 		t.Error("caller's TLS dialer of old:", err)
+	}
+}
+
+// The registry is the caller's choice as well, behind a tunnel for one: the blobs that it sends itself come from wherever its name leads to, and storage still may not be there.
+func TestDialHookLetsTheRegistryBe(t *testing.T) {
+	t.Parallel()
+	s, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "blob") })
+	base := s.Client().Transport.(*http.Transport).Clone()
+	base.TLSClientConfig.ServerName = "example.com"
+	base.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
+	}
+	t.Cleanup(base.CloseIdleConnections)
+	tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), &http.Client{Transport: base}, nil)
+	t.Cleanup(tr.CloseIdleConnections)
+	for i := range 3 { // from the second on over the connections for storage
+		resp, err := tr.Do(request(t, wire.CallBlob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil))
+		if err != nil {
+			t.Fatalf("blob %d: %v", i, err)
+		}
+		wire.Drain(resp)
+	}
+	resp := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://storage.example.com/x"}}, Body: http.NoBody}
+	resp.Request = request(t, wire.CallBlob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil)
+	link, err := tr.BlobLink(resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.Fetch(t.Context(), link, nil); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
+		t.Error("storage on this machine:", err)
 	}
 }
 
@@ -232,7 +265,7 @@ func TestDialHookLetsProxiesBe(t *testing.T) {
 	} {
 		base.Proxy = http.ProxyURL(parse(t, proxy.URL))
 		guarded := wire.StorageClone(base)
-		wire.GuardDial(guarded, false)
+		wire.GuardDial(guarded, elsewhere, false)
 		before := len(seen.requests())
 		_, err := (&http.Client{Transport: guarded}).Get("https://storage.example.com/") //nolint:bodyclose // there is none
 		if n := len(seen.requests()) - before; err == nil || errors.Is(err, wire.ErrForbiddenAddress) || n != 1 {

@@ -50,7 +50,7 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 	switch base := base.(type) {
 	case nil:
 		registry, storage := newRegistryTransport(), newStorageTransport()
-		guardDial(storage, t.loopback)
+		guardDial(storage, t.login, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
 		t.registry = sender{do: registry.RoundTrip}
 		t.storage = sender{do: storage.RoundTrip, idle: storage.CloseIdleConnections}
@@ -62,7 +62,7 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 		t.registry = sender{do: rt.RoundTrip, whole: base.Timeout}
 		if tr, ok := rt.(*http.Transport); ok {
 			storage := storageClone(tr)
-			guardDial(storage, t.loopback)
+			guardDial(storage, t.login, t.loopback)
 			t.own, t.base = []*http.Transport{storage}, tr
 			rt = storage
 		}
