@@ -109,7 +109,7 @@ func New(c Config) (*Authenticator, error) {
 		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
 		return s
 	})
-	road, err := tokenRoad(c)
+	road, err := tokenRoad(c, &a.vault)
 	if err != nil {
 		return nil, err
 	}

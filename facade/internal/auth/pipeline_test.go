@@ -70,6 +70,28 @@ func TestTokenRequestsAreNotLoggedWhole(t *testing.T) { //nolint:paralleltest //
 	}
 }
 
+// A56: what the token endpoint repeats in a header of what it was sent is not logged either.
+func TestTokenRepliesThatRepeatSecrets(t *testing.T) { //nolint:paralleltest // azcore has one log
+	var text strings.Builder
+	azlog.SetListener(func(_ azlog.Event, line string) { text.WriteString(line) })
+	t.Cleanup(func() { azlog.SetListener(nil) })
+	for kind, cred := range map[string]auth.Credential{
+		"Entra": auth.Entra(&entra{}), "password": auth.Password("admin", "canary-of-a-password"), "refresh token": auth.RefreshToken("canary-of-a-refresh-token"),
+	} {
+		text.Reset()
+		g := newRegistry()
+		g.before = func(r *http.Request, form url.Values) *http.Response {
+			_, password, _ := r.BasicAuth()
+			said := form.Get("access_token") + form.Get("refresh_token") + password
+			return answer(http.StatusUnauthorized, "", "Www-Authenticate", "Bearer error=\""+said+"\"", "X-Ms-Request-Id", said)
+		}
+		_, err := newClient(t, g, cred).AccessToken(t.Context(), "repository:a:pull")
+		if s := text.String(); err == nil || !strings.Contains(s, `Bearer error="REDACTED"`) || strings.Contains(s, "canary") {
+			t.Errorf("%s: %v\n%s", kind, err, s)
+		}
+	}
+}
+
 // torn is a body that breaks off.
 type torn struct{ io.Reader }
 

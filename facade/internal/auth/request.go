@@ -32,7 +32,7 @@ const (
 )
 
 // tokenRoad is the road of token requests: the caller's policies, retries and spans like any other request's, but no token.
-func tokenRoad(c Config) (*azcore.Client, error) {
+func tokenRoad(c Config, v *vault) (*azcore.Client, error) {
 	budget := c.Budget
 	if budget == nil {
 		budget = wire.NewBudget()
@@ -54,10 +54,30 @@ func tokenRoad(c Config) (*azcore.Client, error) {
 			Retry:            policy.RetryOptions{MaxRetries: -1},
 			Telemetry:        c.Pipeline.Telemetry,
 			TracingProvider:  c.Pipeline.TracingProvider,
-			Transport:        c.Transport,
+			Transport:        forgetful{c.Transport, v},
 			PerCallPolicies:  c.Pipeline.PerCallPolicies,
 			PerRetryPolicies: c.Pipeline.PerRetryPolicies,
 		})
+}
+
+// forgetful takes secrets out of the headers of replies, where azcore's log shows what a server repeats of a request's body.
+type forgetful struct {
+	policy.Transporter
+	vault *vault
+}
+
+// Do implements policy.Transporter.
+func (f forgetful) Do(r *http.Request) (*http.Response, error) {
+	resp, err := f.Transporter.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, values := range resp.Header {
+		for i, v := range values {
+			values[i] = f.vault.scrub(v)
+		}
+	}
+	return resp, nil
 }
 
 // doer lets gen send by a road.

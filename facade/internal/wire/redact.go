@@ -27,6 +27,8 @@ var (
 	member = regexp.MustCompile(`(?i)(\\?"(?:access_token|refresh_token|password|client_secret|client_assertion)\\?"\s*:\s*\\?")[^"\\]*`)
 	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
+	// wholeJWT finds a signed JSON web token by its three parts; what else is base64 of JSON, such as claims, has no dots.
+	wholeJWT = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*`)
 	// scheme finds the value of an Authorization header; shorter words are words ("basic authentication"), unless the header's name goes before.
 	scheme = regexp.MustCompile(`(?i)\b(?:(authorization: *(?:bearer|basic)) +[A-Za-z0-9._~+/=-]+|(bearer|basic) +[A-Za-z0-9._~+/=-]{20,})`)
 )
@@ -67,7 +69,7 @@ func OneLine(s string) string {
 }
 
 // dropEchoes takes the credential of a request, and what looks like a token, out of the headers of its reply: logs and errors show some of them. Headers that are acted upon
-// keep what only looks like a token: a location's state and a challenge's claims may begin like one.
+// keep what only looks like a token: a location's state and a challenge's claims may begin like one. Of these a challenge is logged, and has no use for a whole one.
 func dropEchoes(h http.Header, authorization string) {
 	_, credential, _ := strings.Cut(authorization, " ")
 	for key, values := range h {
@@ -75,6 +77,8 @@ func dropEchoes(h http.Header, authorization string) {
 		for i, v := range values {
 			if len(credential) >= 8 && strings.Contains(v, credential) || !acted && strings.Contains(v, "eyJ") && jwt.MatchString(v) {
 				values[i] = removed
+			} else if key == "Www-Authenticate" && strings.Contains(v, "eyJ") {
+				values[i] = wholeJWT.ReplaceAllString(v, removed)
 			}
 		}
 	}

@@ -270,6 +270,7 @@ func TestTransportDropsEchoes(t *testing.T) {
 		w.Header().Set("X-Ms-Request-Id", r.Header.Get("Authorization"))
 		w.Header().Set("X-Ms-Correlation-Request-Id", "a eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c")
 		w.Header().Set("WWW-Authenticate", `Bearer claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`)
+		w.Header().Add("WWW-Authenticate", `Bearer error="eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln is bad", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`)
 		w.Header().Set("Location", "/v2/a/blobs/uploads/1?_state=eyJhY2Nlc3NfdG9rZW4iOnt9fQ")
 	})
 	req := request(t, wire.CallAPI, http.MethodGet, s.URL+"/v2/", nil)
@@ -279,6 +280,9 @@ func TestTransportDropsEchoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	if got, want := resp.Header.Values("Www-Authenticate")[1], `Bearer error="REDACTED is bad", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`; got != want {
+		t.Errorf("a token in a challenge: %q, want %q", got, want)
+	}
 	for key, want := range map[string]string{
 		"X-Ms-Request-Id": "REDACTED", "X-Ms-Correlation-Request-Id": "REDACTED", "Www-Authenticate": `Bearer claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`,
 		"Location": "/v2/a/blobs/uploads/1?_state=eyJhY2Nlc3NfdG9rZW4iOnt9fQ",
