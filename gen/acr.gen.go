@@ -352,7 +352,7 @@ type ManifestProperties struct {
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 	Digest Digest `json:"digest"`
 
-	// ImageSize Size in bytes of the config and layers that the manifest names, compressed, with its own.
+	// ImageSize Size in bytes of the layers that the manifest names, as they are stored. Neither its own nor the config's is in it.
 	ImageSize int64 `json:"imageSize,omitempty"`
 
 	// LastUpdateTime When it was pushed last. Changing an attribute does not count.
@@ -926,7 +926,7 @@ type ClientInterface interface {
 	// Corresponds with GET /acr/v1/_catalog (the `ListRepositories` operationId).
 	ListRepositories(ctx context.Context, params *ListRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
+	// ListDeletedRepositories List the soft-deleted repositories.
 	//
 	// Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 	ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1169,7 +1169,7 @@ func (c *Client) ListRepositories(ctx context.Context, params *ListRepositoriesP
 	return c.Client.Do(req)
 }
 
-// ListDeletedRepositories List the repositories that hold soft-deleted artifacts.
+// ListDeletedRepositories List the soft-deleted repositories.
 //
 // Corresponds with GET /acr/v1/_deleted/_catalog (the `ListDeletedRepositories` operationId).
 func (c *Client) ListDeletedRepositories(ctx context.Context, params *ListDeletedRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {

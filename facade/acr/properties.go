@@ -51,7 +51,7 @@ type ManifestProperties struct {
 	Registry        string // host of the registry, as it names itself
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the image: its manifest, config and layers as the registry counts them
+	Size            int64 // bytes of the layers of the image as stored, without its config and the manifest itself
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string
