@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -253,6 +254,9 @@ func (s *Server) scripted(p *plan, w http.ResponseWriter, r *http.Request, x *vi
 	if contentType == "" {
 		contentType = "application/json; charset=utf-8"
 		body = encodeJSON(errorBody{Errors: []apiError{scriptedError(p.status)}})
+		if strings.HasPrefix(r.URL.Path, "/oauth2/") { // see refuseToken
+			contentType, body = "application/json", bytes.TrimSuffix(body, []byte("\n"))
+		}
 	}
 	if p.status == http.StatusNoContent || p.status == http.StatusNotModified || p.status < http.StatusOK {
 		w.WriteHeader(p.status)

@@ -134,18 +134,13 @@ func (s *Server) badManifest(w http.ResponseWriter) {
 	s.fail(w, http.StatusBadRequest, "MANIFEST_INVALID", "manifest invalid", struct{ Reason object }{})
 }
 
-// missingBlob is the detail of a manifest that names what is not there.
-type missingBlob struct {
-	Digest digest.Digest `json:"Digest"`
-}
-
 func (s *Server) refuseManifest(w http.ResponseWriter, rt route, err error) {
 	var missing *store.MissingError
 	switch {
 	case errors.As(err, &missing):
 		list := make([]apiError, len(missing.Digests))
 		for i, d := range missing.Digests {
-			list[i] = apiError{Code: "MANIFEST_BLOB_UNKNOWN", Message: "blob unknown to registry", Detail: missingBlob{d}}
+			list[i] = apiError{Code: "MANIFEST_BLOB_UNKNOWN", Message: "blob unknown to registry", Detail: d}
 		}
 		s.replyJSON(w, http.StatusBadRequest, errorBody{Errors: list})
 	case errors.Is(err, store.ErrDigestMismatch):

@@ -63,7 +63,7 @@ func TestRefusedManifest(t *testing.T) {
 		"too large":    {"t", ociManifest, `{"x":"` + strings.Repeat("x", 4<<20) + `"}`, `"MANIFEST_INVALID"`},
 		"other digest": {missing.String(), ociManifest, good, `"DIGEST_INVALID"`},
 		"bad digest":   {"md5:d41d8cd98f00b204e9800998ecf8427e", ociManifest, good, `"DIGEST_INVALID"`},
-		"missing blob": {"t", ociManifest, imageOf(missing, ""), `{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry","detail":{"Digest":"` + missing.String() + `"}}`},
+		"missing blob": {"t", ociManifest, imageOf(missing, ""), `{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry","detail":"` + missing.String() + `"}`},
 		"missing entry": {"t", ociIndex, `{"schemaVersion":2,"mediaType":"` + ociIndex + `","manifests":[{"mediaType":"` + ociManifest + `","size":2,"digest":"` + missing.String() + `"}]}`,
 			`"MANIFEST_BLOB_UNKNOWN"`},
 	} {

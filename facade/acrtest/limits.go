@@ -47,7 +47,7 @@ type limiter struct {
 	quotas  map[Budget]quota
 	enforce map[Budget]bool
 	counts  map[counter]*count
-	deletes count // of the running second, for the header of deletes
+	deletes map[string]*count // of the running second, by caller: for the header of deletes
 	perSec  int
 }
 
@@ -62,7 +62,7 @@ type count struct {
 }
 
 func newLimiter(cfg config) *limiter {
-	l := &limiter{quotas: quotas(cfg.sku), enforce: make(map[Budget]bool), counts: make(map[counter]*count), perSec: 8}
+	l := &limiter{quotas: quotas(cfg.sku), enforce: make(map[Budget]bool), counts: make(map[counter]*count), deletes: make(map[string]*count), perSec: 8}
 	if cfg.sku == Premium {
 		l.perSec = 32
 	}
@@ -111,15 +111,17 @@ func (l *limiter) count(key counter, now time.Time) *count {
 	return c
 }
 
-// deleteRate gives what the header of deletes says: how many more this second.
-func (l *limiter) deleteRate(now time.Time) int {
+// deleteRate gives what the header of deletes says: how many more the caller may send this second.
+func (l *limiter) deleteRate(caller string, now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.deletes.since) >= time.Second || now.Before(l.deletes.since) {
-		l.deletes = count{since: now}
+	own := l.deletes[caller]
+	if own == nil || now.Sub(own.since) >= time.Second || now.Before(own.since) {
+		own = &count{since: now}
+		l.deletes[caller] = own
 	}
-	left := max(0, l.perSec-l.deletes.n)
-	l.deletes.n++
+	left := max(0, l.perSec-own.n)
+	own.n++
 	return left
 }
 
@@ -138,6 +140,8 @@ func budgetsOf(r *http.Request, op string) []Budget {
 	return []Budget{WriteBudget}
 }
 
+const throttled = "too many requests, please retry later"
+
 // withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is spent.
 func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
 	now := s.now()
@@ -146,7 +150,11 @@ func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op
 		if wait > 0 {
 			seconds := int64((wait + time.Second - 1) / time.Second)
 			w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-			s.fail(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many requests, please retry later", nil)
+			if b == OAuthBudget {
+				s.refuseToken(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled)
+				return false
+			}
+			s.fail(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled, nil)
 			return false
 		}
 		switch b {
@@ -157,7 +165,7 @@ func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op
 			w.Header()["x-ms-ratelimit-remaining-calls-per-second"] = []string{rate}
 		case DeleteBudget:
 			if caller != "" {
-				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", s.limiter.deleteRate(now)))
+				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", s.limiter.deleteRate(caller, now)))
 			}
 		}
 	}

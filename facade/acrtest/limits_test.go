@@ -52,8 +52,49 @@ func TestBudgets(t *testing.T) {
 	c := newClient(t, acrtest.WithBudget(acrtest.OAuthBudget, 3))
 	c.token("repository:a:pull")
 	c.refreshToken()
-	if a := c.form("/oauth2/token"); a.StatusCode != http.StatusTooManyRequests {
+	a := c.form("/oauth2/token")
+	if a.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("oauth: %d", a.StatusCode)
+	}
+	tokenRefusal(t, a)
+}
+
+// tokenRefusal checks the form of an error of the token endpoints: no charset, no newline.
+func tokenRefusal(t *testing.T, a answer) {
+	t.Helper()
+	if kind := a.Header.Get("Content-Type"); kind != "application/json" || !strings.HasSuffix(a.body, "}") {
+		t.Errorf("%d: %s, %q", a.StatusCode, kind, a.body)
+	}
+}
+
+// A scripted refusal of a token has the form of the service's own.
+func TestScriptedTokenRefusal(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	c.s.On("GetAccessToken").Always().Status(http.StatusServiceUnavailable)
+	tokenRefusal(t, c.form("/oauth2/token"))
+}
+
+// The header of deletes counts for each caller apart.
+func TestDeleteRate(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, acrtest.WithRepositoryToken("ci", "secret", "a content/delete"))
+	rate := func(user, password string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, r.s.Endpoint()+"/acr/v1/a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(user, password)
+		resp, err := r.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.Header.Get("X-Ms-Ratelimit-Remaining-Calls-Per-Second")
+	}
+	admin, password := r.s.Admin()
+	if first, other := rate(admin, password), rate("ci", "secret"); first != "8.000000" || other != "8.000000" {
+		t.Errorf("%s, and of another caller %s", first, other)
 	}
 }
 
