@@ -267,33 +267,28 @@ func (p *downloadTry) watch(base uint64) {
 	}
 }
 
-// TestDownloadIsLeftAtOnce measures by the clock on the wall, over sockets. The machine may be busy with other things: that some take longer
-// proves nothing, but that many do. The cases of TestDownloadProperty are held to it by the clock of a bubble, each of them.
+// TestDownloadIsLeftAtOnce leaves downloads over sockets whose storage falls silent. What waits for it waits for half a minute and more; a
+// machine that is busy with other things takes seconds. How soon a call returns on an idle one is for TestDownloadProperty to tell, by
+// the clock of a bubble.
 func TestDownloadIsLeftAtOnce(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithBandwidth(2<<20))
+	srv := newServer(t)
+	silentBehind(srv, 3<<20)
 	r := newClient(t, srv).Repository("a/b")
-	want := content(4 << 20)
-	dgst := srv.SeedBlob(t, "a/b", want)
-	var took []time.Duration
-	for range 12 {
+	dgst := srv.SeedBlob(t, "a/b", content(4<<20))
+	for _, workers := range []int{1, 4} {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		var left time.Time
-		o := &acr.DownloadOptions{Concurrency: 4, PartSize: 256 << 10, Progress: func(p acr.Progress) {
-			if p.Offset > 0 && left.IsZero() {
+		o := &acr.DownloadOptions{Concurrency: workers, PartSize: 256 << 10, Progress: func(p acr.Progress) {
+			if p.Offset >= 1<<20 && left.IsZero() {
 				left = time.Now()
 				cancel()
 			}
 		}}
 		_, err := r.DownloadBlob(ctx, dgst, &sink{}, o)
-		took = append(took, time.Since(left))
-		cancel()
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
+		if took := time.Since(left); !errors.Is(err, context.Canceled) || took > 20*time.Second {
+			t.Errorf("%v, %v after it was left", err, took)
 		}
-	}
-	slices.Sort(took)
-	if took[len(took)/4] > promptly {
-		t.Errorf("returned after %v", took)
 	}
 }
