@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -36,11 +37,17 @@ func TestSuiteUploadChunk(t *testing.T) {
 			u.arrives()
 			u.resentAtMost(rowChunk)
 		})
-		uploads(t, everySource, func(u *upload) { // the connection goes silent in place of breaking
-			u.srv.On("UploadChunk").Nth(2).StallRequestAfter(10_000)
-			u.arrives()
-			u.resentAtMost(rowChunk)
-		})
+		for _, chunk := range []int64{rowChunk, 280 << 10} { // of which the network holds all, or not: then it is the sending that stalls
+			uploads(t, everySource, func(u *upload) { // the connection goes silent in place of breaking
+				u.note = fmt.Sprintf("chunks of %d bytes", chunk)
+				u.opts.ChunkSize = chunk
+				u.fill(int(3*chunk + 37))
+				u.srv.On("UploadChunk").Nth(2).StallRequestAfter(10_000)
+				u.arrives()
+				u.resentAtMost(chunk)
+				u.count(1, "StartUpload")
+			})
+		}
 	})
 	row(t, "F23 chunk applied, reply lost", survived, func(t *testing.T) {
 		uploads(t, everySource, func(u *upload) { // the registry goes on where it is, as it says when asked
@@ -96,6 +103,12 @@ func TestSuiteUploadChunk(t *testing.T) {
 			if next := u.after("CompleteUpload", 1); next.Operation != "HeadBlob" {
 				u.errorf("after the lost reply came %s", next)
 			}
+		})
+		uploads(t, readAgain, func(u *upload) { // a blob of another size is none that was committed
+			u.srv.On("CompleteUpload").DropReply()
+			u.srv.On("HeadBlob").Always().ContentLength(rowSize - 1)
+			u.arrives()
+			u.count(2, "StartUpload")
 		})
 		uploads(t, everySource, func(u *upload) { // of a blob that goes with the first request
 			u.tune = nil
