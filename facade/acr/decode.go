@@ -46,11 +46,24 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *
 }
 
 func decodeTags(page reply, into []TagProperties) ([]TagProperties, error) {
-	return decodeList(page.body, into, "tags", scanTag, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
+	return decodeList(page.body, into, "tags", func(s *scanner, t, last *TagProperties) {
+		scanTag(s, t, last)
+		s.named(t.Name)
+	}, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
 }
 
 func decodeManifests(page reply, into []ManifestProperties) ([]ManifestProperties, error) {
-	return decodeList(page.body, into, "manifests", scanManifest, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
+	return decodeList(page.body, into, "manifests", func(s *scanner, m, last *ManifestProperties) {
+		scanManifest(s, m, last)
+		s.named(string(m.Digest))
+	}, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
+}
+
+// named refuses an entry that does not say what it is: nobody can use it, and three bytes of a page would take hundreds of memory.
+func (s *scanner) named(name string) {
+	if name == "" {
+		s.fail("an entry without its name or digest")
+	}
 }
 
 // decodeNames reads the names of repositories or tags.

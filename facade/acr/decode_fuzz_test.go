@@ -20,10 +20,10 @@ import (
 func FuzzDecode(f *testing.F) {
 	f.Add(pageOfManifests(2))
 	f.Add([]byte(`{"manifests":[{"digest":"\u0041\ud83d\ude00\n","imageSize":-0,"tags":null,"x":[1.5e-3,{},[],""]}],"registry":"\u00e9\ud800"}`))
-	f.Add([]byte(`{"manifests":[{"changeableAttributes":{"readEnabled":false},"changeableAttributes":null}],"manifests":[{}]}`))
-	f.Add([]byte(`{"manifests":[{"createdTime":"2023-01-02T03:04:05.123456789+01:00","lastUpdateTime":null,"references":[{"os":"linux"}]}]} `))
+	f.Add([]byte(`{"manifests":[{"digest":"a","changeableAttributes":{"readEnabled":false},"changeableAttributes":null}],"manifests":[{"digest":"a"}]}`))
+	f.Add([]byte(`{"manifests":[{"digest":"a","createdTime":"2023-01-02T03:04:05.123456789+01:00","lastUpdateTime":null,"references":[{"os":"linux"}]}]} `))
 	for _, number := range numbers {
-		f.Add(fmt.Appendf(nil, `{"manifests":[{"imageSize":%s,"x":%[1]s}]}`, number))
+		f.Add(fmt.Appendf(nil, `{"manifests":[{"digest":"a","imageSize":%s,"x":%[1]s}]}`, number))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = checkManifest(data, "")
@@ -52,7 +52,7 @@ func TestDecodeNumbers(t *testing.T) {
 	t.Parallel()
 	for _, number := range numbers {
 		for _, key := range []string{"imageSize", "unheard"} {
-			page := fmt.Appendf(nil, `{"manifests":[{"%s":%s}]}`, key, number)
+			page := fmt.Appendf(nil, `{"manifests":[{"digest":"a","%s":%s}]}`, key, number)
 			_, err := decodeManifests(reply{body: page}, nil)
 			if _, want := readAsMap(page); (err == nil) != (want == nil) {
 				t.Errorf("%s: %v, want %v", page, err, want)
@@ -69,7 +69,7 @@ func TestDecodeTimes(t *testing.T) {
 		"2023-01-02T03:04:05.123456789Z": true, "2023-01-02T03:04:05.1234567891Z": true, "2023-01-02T03:04:05.5+01:30": true, "2023-01-02T03:04:05-11:00": true,
 		"0001-01-01T00:00:00Z": true, "": true, "2023-01-02": false, "2023-01-02T03:04:05": false, "2023-02-30T00:00:00Z": false, "1672628645": false,
 	} {
-		tags, err := decodeTags(reply{body: fmt.Appendf(nil, `{"tags":[{"createdTime":%q}]}`, text)}, nil)
+		tags, err := decodeTags(reply{body: fmt.Appendf(nil, `{"tags":[{"name":"a","createdTime":%q}]}`, text)}, nil)
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -112,6 +112,9 @@ func readAsMap(data []byte) (all []ManifestProperties, err error) {
 		for _, v := range m.list("references") {
 			r := m.of(v)
 			p.References = append(p.References, ManifestReference{Digest: digest.Digest(r.text("digest")), Architecture: r.text("architecture"), OS: r.text("os")})
+		}
+		if p.Digest == "" {
+			err = errors.New("a manifest without a digest")
 		}
 		all = append(all, p)
 	}

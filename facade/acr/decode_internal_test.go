@@ -105,14 +105,36 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	for _, bad := range []string{
 		`null`, `[]`, `"x"`, `7`, `{"tags":{}}`, `{"tags":[7]}`, `{"tags":[{"name":7}]}`, `{"tags":[{"createdTime":"yesterday"}]}`, `{"tags":[{"signed":"yes"}]}`,
+		`{"tags":[{}]}`, `{"tags":[null]}`, `{"tags":[{"name":"a"},{"name":""}]}`, `{"tags":[{"digest":"sha256:ab"}]}`,
 		`{"tags":[]} x`, `{"tags":[],}`, `{"tags" []}`, `<html>`, `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "{\"tags\":[{\"name\":\"a\nb\"}]}",
 	} {
 		if _, err := decodeTags(reply{body: []byte(bad)}, nil); err == nil || errors.Is(err, errCutShort) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	if _, err := decodeManifests(reply{body: []byte(`{"manifests":[{"imageSize":1e999}]}`)}, nil); err == nil {
+	for name, err := range map[string]error{
+		"manifest":         refused(decodeManifests(reply{body: []byte(`{"manifests":[{"tags":["a"]}]}`)}, nil)),
+		"deleted manifest": refused(decodeDeletedManifests(reply{body: []byte(`{"manifests":[{"tags":["a"]}]}`)}, nil)),
+		"deleted tag":      refused(decodeDeletedTags(reply{body: []byte(`{"tags":[{"digest":"sha256:ab"}]}`)}, nil)),
+	} {
+		if err == nil {
+			t.Errorf("a %s without its name passed", name)
+		}
+	}
+	if _, err := decodeManifests(reply{body: []byte(`{"manifests":[{"digest":"a","imageSize":1e999}]}`)}, nil); err == nil {
 		t.Error("a size of 1e999 passed")
+	}
+}
+
+func refused[T any](_ []T, err error) error { return err }
+
+// A29: a page of many entries that say nothing costs no more memory than its bytes.
+func TestDecodeOfEmptyEntriesIsCheap(t *testing.T) {
+	t.Parallel()
+	page := []byte(`{"manifests":[` + strings.Repeat("{},", maxPageSize/4) + `{}]}`)
+	into := make([]ManifestProperties, 0, 4)
+	if got, err := decodeManifests(reply{body: page}, into); err == nil || cap(got) > cap(into) {
+		t.Errorf("%d entries, %v", cap(got), err)
 	}
 }
 

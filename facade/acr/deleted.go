@@ -114,6 +114,7 @@ func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManife
 				s.skip()
 			}
 		})
+		s.named(string(m.Digest))
 	}, func(m *DeletedManifest, h heading) { m.Registry, m.Repository = h.registry, h.repository })
 }
 
@@ -131,5 +132,6 @@ func decodeDeletedTags(page reply, into []DeletedTag) ([]DeletedTag, error) {
 				s.skip()
 			}
 		})
+		s.named(t.Name)
 	}, func(t *DeletedTag, h heading) { t.Repository = h.repository })
 }
