@@ -23,12 +23,13 @@ type ReferrersOptions struct {
 // Referrers lists the manifests whose subject is the one with this digest: signatures, SBOMs, attestations. Nothing is asked before it is
 // ranged over, then one request per page. Where the registry has no referrers API (one encrypted with customer-managed keys) they are
 // read from the referrers tag, which costs one request more. A digest that nobody refers to gives an empty list. The filter is applied
-// here where the registry did not. Errors: ErrNameUnknown, ErrInvalidName, ErrInvalidDigest, ErrMalformedReply, and those of any list.
+// here where the registry did not; a referrer that is listed without its type then costs one request more, for its manifest. Errors:
+// ErrNameUnknown, ErrInvalidName, ErrInvalidDigest, ErrMalformedReply, and those of any list.
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if opts == nil {
 		opts = &ReferrersOptions{}
 	}
-	l := list[ocispec.Descriptor]{client: r.client, op: opListReferrers, name: r.name, decode: decodeReferrers(opts.ArtifactType)}
+	l := list[candidate]{client: r.client, op: opListReferrers, name: r.name, decode: decodeReferrers(opts.ArtifactType)}
 	params := &gen.ListReferrersParams{}
 	if opts.PageSize != 0 {
 		params.N, l.refuse = pageSize(opts.PageSize)
@@ -51,17 +52,45 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 	}
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		begun := false
-		for v, err := range l.all(ctx) {
+		for c, err := range l.all(ctx) {
 			if !begun && noReferrersAPI(err) {
 				r.taggedReferrers(ctx, dgst, opts.ArtifactType)(yield)
 				return
 			}
 			begun = true
-			if !yield(v, err) {
+			if !r.decide(ctx, c, err, opts.ArtifactType, yield) {
 				return
 			}
 		}
 	}
+}
+
+// candidate is a referrer as it is listed.
+type candidate struct {
+	ocispec.Descriptor
+
+	untyped bool // it may be of the type asked for: its descriptor does not say
+}
+
+// decide yields a candidate that is of the type asked for. ACR leaves the type out of descriptors where only the config of the manifest has
+// one, see https://github.com/Azure/acr/issues/784; then the manifest tells. It returns false at the end of the list.
+func (r *Repository) decide(ctx context.Context, c candidate, err error, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
+	if err == nil && c.untyped {
+		var m *Manifest
+		switch m, err = r.GetManifest(ctx, string(c.Digest)); {
+		case errors.Is(err, ErrNotFound):
+			return true // deleted meanwhile
+		case err == nil:
+			c.Descriptor = describeReferrer(c.Descriptor, m.Content)
+			if c.ArtifactType != artifactType {
+				return true
+			}
+		default:
+			yield(ocispec.Descriptor{}, err)
+			return false
+		}
+	}
+	return yield(c.Descriptor, err)
 }
 
 // noReferrersAPI tells whether a list failed because the registry has no referrers API: a 404 that is not about the repository.
@@ -70,8 +99,8 @@ func noReferrersAPI(err error) bool {
 }
 
 // decodeReferrers reads a page, which is an image index, and applies the filter unless the registry says that it did.
-func decodeReferrers(artifactType string) decoder[ocispec.Descriptor] {
-	return func(page reply, into []ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+func decodeReferrers(artifactType string) decoder[candidate] {
+	return func(page reply, into []candidate) ([]candidate, error) {
 		index, err := decodeIndex(page.body)
 		if err != nil {
 			return into, err
@@ -105,14 +134,14 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 	}
 }
 
-// appendReferrers keeps those of the type.
-func appendReferrers(into, all []ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
+// appendReferrers keeps those that are, or may be, of the type.
+func appendReferrers(into []candidate, all []ocispec.Descriptor, artifactType string) ([]candidate, error) {
 	for _, d := range all {
 		if err := checkDigest(d.Digest); err != nil {
 			return into, contradicts(ErrMalformedReply, "%s", plain(err))
 		}
-		if artifactType == "" || d.ArtifactType == artifactType {
-			into = append(into, d)
+		if artifactType == "" || d.ArtifactType == "" || d.ArtifactType == artifactType {
+			into = append(into, candidate{d, artifactType != "" && d.ArtifactType == ""})
 		}
 	}
 	return into, nil

@@ -234,3 +234,56 @@ func TestReferrersNotedLater(t *testing.T) {
 		t.Errorf("%v %v", all, err)
 	}
 }
+
+// TestReferrersWithoutType: a referrer whose descriptor leaves its type out, because only the config of its manifest has one, is found by
+// the type all the same; one that is gone by then is not, and what else keeps its type from being known is told.
+func TestReferrersWithoutType(t *testing.T) {
+	t.Parallel()
+	const signature = "application/vnd.cncf.notary.signature"
+	manifest := func(config string) []byte {
+		return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":2},"layers":[],"annotations":{"note":%q}}`,
+			ocispec.MediaTypeImageManifest, config, goodDigest, config)
+	}
+	wanted, other, gone := manifest(signature), manifest("application/vnd.example.sbom"), manifest("application/vnd.example.gone")
+	var entries []string
+	for _, m := range [][]byte{wanted, other, gone} {
+		entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, ocispec.MediaTypeImageManifest, digest.FromBytes(m), len(m)))
+	}
+	index := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[` + strings.Join(entries, ",") + `]}`
+	for name, api := range map[string]bool{"API": true, "no API": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			denied := false
+			s := &scripted{answer: func(r *http.Request) *http.Response {
+				path := r.URL.Path
+				switch {
+				case strings.Contains(path, "/referrers/") && !api:
+					return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+				case strings.Contains(path, "/referrers/"), strings.Contains(path, "/manifests/sha256-"):
+					return answer(200, index, "Content-Type", ocispec.MediaTypeImageIndex)
+				case strings.HasSuffix(path, digest.FromBytes(gone).String()):
+					return refusal(404, "MANIFEST_UNKNOWN", "no")
+				case denied:
+					return refusal(403, "DENIED", "no")
+				case strings.HasSuffix(path, digest.FromBytes(other).String()):
+					return answer(200, string(other), "Content-Type", ocispec.MediaTypeImageManifest)
+				default:
+					return answer(200, string(wanted), "Content-Type", ocispec.MediaTypeImageManifest)
+				}
+			}}
+			r := s.client(t).Repository("a")
+			opts := &acr.ReferrersOptions{ArtifactType: signature}
+			all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, opts))
+			if err != nil || len(all) != 1 || all[0].Digest != digest.FromBytes(wanted) || all[0].ArtifactType != signature || all[0].Annotations["note"] != signature {
+				t.Errorf("%+v %v", all, err)
+			}
+			if all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, nil)); err != nil || len(all) != 3 {
+				t.Errorf("without a filter: %d %v", len(all), err)
+			}
+			denied = true
+			if all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, opts)); !errors.Is(err, acr.ErrDenied) || len(all) != 0 {
+				t.Errorf("%+v %v", all, err)
+			}
+		})
+	}
+}

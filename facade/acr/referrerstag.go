@@ -49,8 +49,8 @@ func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artif
 			return
 		}
 		all, err := appendReferrers(nil, index.Manifests, artifactType)
-		for _, v := range all {
-			if !yield(v, nil) {
+		for _, c := range all {
+			if !r.decide(ctx, c, nil, artifactType, yield) {
 				return
 			}
 		}
