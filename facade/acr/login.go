@@ -2,6 +2,9 @@ package acr
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -9,7 +12,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Login is what docker, helm, oras and crane sign in with. It prints without its secret.
+// Login is what docker, helm, oras and crane sign in with. It prints and logs without its secret, and so does its JSON: whoever means to hand
+// it on takes its fields. A struct that keeps a Login in an unexported field prints all of it, for fmt does not ask its methods there.
 type Login struct {
 	Server   string // host of the registry
 	Username string // 00000000-0000-0000-0000-000000000000 where Password is an ACR refresh token
@@ -29,6 +33,18 @@ func (l Login) String() string {
 
 // GoString is String.
 func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
+
+// Format prints String, or for %#v GoString, whatever the verb.
+func (l Login) Format(f fmt.State, verb rune) {
+	if verb == 'v' && f.Flag('#') {
+		_, _ = io.WriteString(f, l.GoString())
+		return
+	}
+	_, _ = io.WriteString(f, l.String())
+}
+
+// MarshalJSON is String: loggers encode what holds a Login without asking it otherwise.
+func (l Login) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
 // LogValue is String, for log/slog.
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }

@@ -2,6 +2,7 @@ package acr_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -196,8 +197,11 @@ func (b *secretBook) lookError(where string, err error) (found bool) {
 
 // lookValue looks through everything a value prints as.
 func (b *secretBook) lookValue(where string, v any) {
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%t"} {
 		b.lookHard(where+" printed "+verb, fmt.Sprintf(verb, v))
+	}
+	if text, err := json.Marshal(v); err == nil {
+		b.lookHard(where+" as JSON", string(text))
 	}
 	slog.New(logRecorder(where)).Info("value", slog.Any("value", v))
 }
