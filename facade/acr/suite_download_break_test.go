@@ -133,7 +133,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.asked(1)
 			d.wastedAtMost(connectionSlack)
 			if d.form.ranges {
-				d.within(2*time.Second, 32*time.Second) // what everybody waits for is asked for anew before the watchdog barks
+				d.within(2*time.Second, 29*time.Second) // what everybody waits for is asked for anew before the watchdog barks
 			} else {
 				d.within(30*time.Second, 32*time.Second)
 			}

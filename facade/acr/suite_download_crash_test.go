@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,6 +112,23 @@ func TestSuiteCrashes(t *testing.T) {
 					d.errorf("it took %v", d.took)
 				}
 			}
+		})
+		deliveries(t, []form{toWriterInN}, func(d *delivery) { // while other ranges are being written: they are waited for
+			var writing atomic.Int64
+			const full = rangeStream + 3*rangePart
+			d.sink = &sink{full: full, hook: func(_, end int64) {
+				if end > full || end <= rangeStream {
+					return
+				}
+				writing.Add(1)
+				defer writing.Add(-1)
+				time.Sleep(5 * time.Second) // of the bubble
+			}}
+			err := d.fetch()
+			if n := writing.Load(); n > 0 || d.took < 5*time.Second {
+				d.errorf("it came back after %v, when %d ranges were being written", d.took, n)
+			}
+			d.failed(err, errFull)
 		})
 		for _, workers := range []int{1, 4} {
 			for _, noLength := range []bool{false, true} {

@@ -3,11 +3,13 @@ package acr_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +130,13 @@ func TestFaultsOfSignIn(t *testing.T) {
 		}
 		f.atMost(1, "ExchangeEntraToken")
 		f.atMost(272, "GetAccessToken")
+		_, err := f.client.Repository("no/such0").HeadManifest(f.ctx, "v1")
+		if !errors.Is(err, acr.ErrNotFound) {
+			f.errorf("%v", err)
+		}
+		if n := f.srv.Ledger().Count("GetAccessToken"); n != 273 {
+			f.errorf("%d tokens were asked for, want 273: the one unused for longest is not kept", n)
+		}
 	})
 	row(t, "F51 revoked access token", survived, func(t *testing.T) {
 		w := newWorld(t)
@@ -254,28 +263,53 @@ func slowUpload(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		f := w.fixture(callNamed(t, "BlobWriter.Write"))
 		content := []byte(strings.Repeat("slow upload ", 20_000))
+		var end atomic.Int64 // of the token in use
+		f.srv.On(uploadRequests...).Always().When(func(r *http.Request) bool {
+			ends := lifeOf(r)
+			end.Store(ends.Unix())
+			if left := ends.Sub(f.srv.Now()); left < time.Minute {
+				f.errorf("%s was sent with a token that lives for %v", r.Method, left)
+			}
+			return false
+		}).Delay(0)
+		early := f.srv.On("GetAccessToken").Always().When(func(*http.Request) bool { // it cannot be renewed ahead of its last minute
+			return end.Load()-f.srv.Now().Unix() > 60
+		}).Status(http.StatusServiceUnavailable)
 		src := &slowReader{r: strings.NewReader(string(content)), wait: 20 * time.Second, most: 1 << 10}
-		desc, err := f.repository().UploadBlob(f.ctx, src, &acr.UploadOptions{ChunkSize: 16 << 10})
+		desc, err := f.repository().UploadBlob(f.ctx, src, &acr.UploadOptions{ChunkSize: 1 << 10})
 		f.mustWork(err)
 		if want := digest.FromBytes(content); desc.Digest != want || !f.srv.HasBlob(f.name, want) {
 			f.errorf("uploaded %s, want %s", desc.Digest, want)
 		}
 		f.atMost(1, "StartUpload")
 		f.srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
-		if n := f.srv.Ledger().Count("GetAccessToken"); n < 2 {
-			f.errorf("%d tokens: the upload was too fast", n)
+		if n := f.srv.Ledger().Count("GetAccessToken") - early.Hits(); n < 2 || early.Hits() == 0 {
+			f.errorf("%d tokens, %d refused: the upload was too fast", n, early.Hits())
 		}
 
-		// The registry's clock jumps in mid-upload: the token is over without warning, for a chunk, the status and the commit.
-		for _, at := range []string{"UploadChunk", "CompleteUpload"} {
-			f = w.fixture(callNamed(t, "BlobWriter.Write"))
-			f.note = "over at " + at
-			f.srv.On(at).Nth(1).Do(func(rw http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(rw, r) })
-			f.srv.On(at).Revoke()
+		// The token is over without warning, for a chunk, the status and the commit.
+		for _, method := range []string{"BlobWriter.Write", "Repository.ResumeUpload", "BlobWriter.Commit"} {
+			f = w.fixture(callNamed(t, method))
+			f.note = "over at " + f.call.op
+			over := f.srv.On(f.call.op).Revoke()
 			f.mustWork(f.run())
+			if over.Hits() != 1 {
+				f.errorf("%d tokens were revoked", over.Hits())
+			}
 			f.atMost(1, "StartUpload")
 		}
 	})
+}
+
+// lifeOf is when the token of a request ends.
+func lifeOf(r *http.Request) time.Time {
+	var claims struct{ Exp int64 }
+	if parts := strings.Split(r.Header.Get("Authorization"), "."); len(parts) == 3 {
+		if payload, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
+			_ = json.Unmarshal(payload, &claims) // else it is over
+		}
+	}
+	return time.Unix(claims.Exp, 0)
 }
 
 // slowReader gives little at a time.

@@ -302,11 +302,27 @@ func testRangeForms(t *testing.T) {
 			u.srv.On("GetUploadStatus").RewriteHeader("Range", form)
 			u.survives2()
 			u.resentAtMost(3 * rowChunk)
+			if name == "with a unit" {
+				u.count(1, "StartUpload")
+			}
 		})
 		uploads(t, []string{asFile, asSpool}, func(u *upload) { // for ever: the digest has the last word
 			u.note = name + ", always"
 			u.srv.On("UploadChunk", "GetUploadStatus").Always().RewriteHeader("Range", form)
 			u.arrives()
+		})
+	}
+	for _, none := range []string{"0-0", "bytes=0-0"} {
+		uploads(t, everySource, func(u *upload) { // a session that has nothing yet: of "0-0" the first byte is to be sent all the same
+			u.note = none + " when asked before any chunk arrived"
+			u.srv.On("UploadChunk").Nth(1).Do(forget(0))
+			u.srv.On("GetUploadStatus").Header("Range", none)
+			u.arrives()
+			u.resentAtMost(rowChunk)
+			u.count(1, "StartUpload")
+			if again := u.srv.Ledger().Requests("UploadChunk")[1].Header.Get("Content-Range"); !strings.HasPrefix(again, "0-") {
+				u.errorf("it went on with %q", again)
+			}
 		})
 	}
 	uploads(t, everySource, func(u *upload) { // a session that had less before
