@@ -3,11 +3,11 @@ package acrtest_test
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"slices"
 	"strings"
@@ -16,13 +16,22 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
-// patience is how long the clients below wait.
+// patience is how long the clients below wait for what does not come. For what does come they wait longer: the machine may be busy.
 const patience = time.Second
 
-// outcome lists the catalog, and says what the client sees of it: the status and as many bytes as come, or that it broke.
-func outcome(s *acrtest.Server) string {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+// never is the byte at which a reply stalls that does not.
+const never = -1
+
+// outcome lists the catalog, and says what the client sees of it: the status and as many bytes as come, or that it broke. A client whose
+// reply stalls at a byte loses its patience there.
+func outcome(s *acrtest.Server, stallsAt int64) string {
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	wait := time.AfterFunc(time.Minute, leave)
+	defer wait.Stop()
+	if stallsAt == 0 {
+		wait.Reset(patience)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint()+"/acr/v1/_catalog", nil)
 	if err != nil {
 		log.Fatal(err)
@@ -32,16 +41,23 @@ func outcome(s *acrtest.Server) string {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil:
 		return "nothing"
 	case err != nil:
 		return "broken"
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
-	said := fmt.Sprint(resp.StatusCode, " ", len(body), " bytes")
+	var body strings.Builder
+	if stallsAt > 0 {
+		_, err = io.CopyN(&body, resp.Body, stallsAt)
+		wait.Reset(patience)
+	}
+	if err == nil {
+		_, err = io.Copy(&body, io.LimitReader(resp.Body, 1000))
+	}
+	said := fmt.Sprint(resp.StatusCode, " ", body.Len(), " bytes")
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil:
 		return said + ", then nothing"
 	case err != nil:
 		return said + ", then broken"
@@ -54,16 +70,17 @@ func ExampleFault_ResetAfter() {
 	s := start()
 	defer s.Close()
 	s.SeedImage(nil, "samples/app:v1")
-	say := func(what string, _ *acrtest.Fault) { fmt.Println(what, outcome(s)); s.ClearFaults() }
+	stalling := func(what string, at int64, _ *acrtest.Fault) { fmt.Println(what, outcome(s, at)); s.ClearFaults() }
+	say := func(what string, fault *acrtest.Fault) { stalling(what, never, fault) }
 	list := func() *acrtest.Fault { return s.On("ListRepositories") }
 
-	fmt.Println("as it is:", outcome(s))
+	fmt.Println("as it is:", outcome(s, never))
 	say("reply dropped:", list().DropReply())
 	say("connection reset:", list().ResetAfter(5))
 	say("reply cut off:", list().Truncate(5))
 	say("cut off without a sign:", list().TruncateClean(5))
-	say("stalled:", list().Stall())
-	say("stalled in the middle:", list().StallAfter(5))
+	stalling("stalled:", 0, list().Stall())
+	stalling("stalled in the middle:", 5, list().StallAfter(5))
 	say("slow:", list().Slow(1<<10))
 	say("endless:", list().Endless())
 	say("no HTTP:", list().Raw("SSH-2.0-OpenSSH\r\n"))
@@ -112,7 +129,7 @@ func ExampleFault_Delay() {
 		{s.On("ListRepositories").Nth(4).CloseIdle(), 0},
 	} {
 		began := time.Now()
-		fmt.Println(outcome(s), time.Since(began) >= line.late, line.fault.Hits())
+		fmt.Println(outcome(s, never), time.Since(began) >= line.late, line.fault.Hits())
 	}
 	// Output:
 	// 200 20 bytes true 1
@@ -198,11 +215,14 @@ func ExampleFault_Header() {
 func ExampleFault_ResetRequestAfter() {
 	s := start()
 	defer s.Close()
-	chunk := func(fault *acrtest.Fault) {
+	chunk := func(fault *acrtest.Fault, wait time.Duration) {
 		defer fault.Remove()
 		send := func(method, location, body string) (*http.Response, error) {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
+			ctx, leave := context.WithTimeout(context.Background(), time.Minute)
+			defer leave()
+			if method == http.MethodPatch { // the client leaves when all of it has long been on its way
+				ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { time.AfterFunc(wait, leave) }})
+			}
 			req, err := http.NewRequestWithContext(ctx, method, s.Endpoint()+location, strings.NewReader(body))
 			if err != nil {
 				log.Fatal(err)
@@ -232,11 +252,11 @@ func ExampleFault_ResetRequestAfter() {
 		}
 		fmt.Printf("%s and %d %q\n", said, status.StatusCode, status.Header.Get("Range"))
 	}
-	chunk(s.On("UploadChunk").DropReply())
-	chunk(s.On("UploadChunk").ResetRequestAfter(4))
-	chunk(s.On("UploadChunk").StallRequestAfter(4))
-	chunk(s.On("UploadChunk").Accept(4))
-	chunk(s.On("UploadChunk").Status(429).Early())
+	chunk(s.On("UploadChunk").DropReply(), time.Minute)
+	chunk(s.On("UploadChunk").ResetRequestAfter(4), time.Minute)
+	chunk(s.On("UploadChunk").StallRequestAfter(4), patience)
+	chunk(s.On("UploadChunk").Accept(4), time.Minute)
+	chunk(s.On("UploadChunk").Status(429).Early(), time.Minute)
 	// Output:
 	// broken and 404 ""
 	// broken and 204 "0-3"
