@@ -7,6 +7,9 @@ import "os"
 // claim finds no file that it could have for this call alone: a broken-off download begins anew.
 func claim(string) (*os.File, error) { return nil, nil }
 
+// openState is for what claim finds.
+func openState(name string) (*os.File, error) { return os.Open(name) }
+
 // discard closes the file and removes it, in this order: an open file cannot be removed on Windows.
 func discard(f *os.File) {
 	_ = f.Close() // it is worth nothing

@@ -38,6 +38,11 @@ func claim(name string) (*os.File, error) {
 	return nil, nil //nolint:nilnil // as above
 }
 
+// openState opens the small file beside a partial one. Whatever somebody puts there, and when: no link is followed, and no pipe waited for.
+func openState(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
 // private tells whether the file is this user's, under this name alone, and nobody else may open it: whoever can write to it, or holds it
 // open already, could change it after it was verified.
 func private(info os.FileInfo) bool {

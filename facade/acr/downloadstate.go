@@ -11,14 +11,14 @@ import (
 
 // load reads how far an earlier call has got; what is wrong with that counts as nothing.
 func (p *partial) load() {
-	if info, err := os.Lstat(p.record); err != nil || !info.Mode().IsRegular() {
-		return // opening a pipe would wait for ever
-	}
-	f, err := os.Open(p.record)
+	f, err := openState(p.record)
 	if err != nil {
 		return
 	}
 	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return
+	}
 	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
 	if err != nil {
 		return
