@@ -35,6 +35,14 @@ func TestAttacksOnParsers(t *testing.T) {
 					f.errorf("took a header of 1 MiB")
 				}
 			})
+			for size, taken := range map[int]bool{40 << 10: true, 100 << 10: false} { // 64 KiB are the limit
+				f := w.fixture(callNamed(t, "Repository.GetManifest"))
+				f.note = fmt.Sprintf("a header of %d bytes", size)
+				f.srv.On("GetManifest").Always().Header("X-Padding", strings.Repeat("x", size))
+				if err := f.run(); (err == nil) != taken {
+					f.errorf("%v", err)
+				}
+			}
 			f := w.fixture(callNamed(t, "Repository.GetManifest"))
 			f.srv.On("GetManifest").Always().Do(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) {
 				for range 10_000 {

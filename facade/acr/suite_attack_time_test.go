@@ -37,15 +37,10 @@ func TestAttacksOnPatience(t *testing.T) {
 				f.client = f.newClient()
 				f.srv.Ledger().Reset()
 				began = time.Now()
-				// Five tries of 30 s, and the waits between them; what moves content loses its patience (90 s, 2 min) five times.
-				limit, content := 160*time.Second, f.call.kind == downloadCall || f.call.kind == uploadCall
-				if content {
-					limit = 11 * time.Minute
-				}
-				if err := f.run(); err == nil || time.Since(began) > limit {
+				if err := f.run(); err == nil || time.Since(began) > 160*time.Second { // five tries of 30 s, and the waits between them
 					f.errorf("without a limit: %v after %v", err, time.Since(began))
 				}
-				if !content && f.call.kind != examineCall {
+				if f.call.kind != examineCall {
 					f.atMost(5, tokenOperations...)
 				}
 			})
@@ -70,6 +65,19 @@ func TestAttacksOnPatience(t *testing.T) {
 					rw.WriteHeader(http.StatusUnauthorized)
 				})
 				bounded(f, f.run(), 2, 2)
+			})
+			w.over(callsOf(listCall, readCall, writeCall, deleteCall, downloadCall), func(f *fixture) {
+				f.note = "401 and 503 in turn"
+				n := 0
+				f.srv.On(f.call.op).Always().Do(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) {
+					if n++; n%2 == 0 {
+						rw.WriteHeader(http.StatusServiceUnavailable)
+						return
+					}
+					rw.Header().Set("WWW-Authenticate", challenge(f.srv.Endpoint()+"/oauth2/token", f.srv.Host(), "repository:"+f.name+":pull")+`,error="invalid_token"`)
+					rw.WriteHeader(http.StatusUnauthorized)
+				})
+				bounded(f, f.run(), 5, 2)
 			})
 			status := inTurn(http.StatusTooManyRequests, http.StatusServiceUnavailable)
 			after := inTurn[[]time.Duration](nil, nil, []time.Duration{time.Second})
