@@ -77,6 +77,7 @@ var silent = []string{
 	"Repository.Name", "Repository.Artifact", "Artifact.Reference",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
 	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
+	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format",
 }
 
 // within lists the methods whose requests a call of another name makes.
