@@ -309,8 +309,9 @@ func (d *delivery) wastedAtMost(n int64) {
 	}
 }
 
-// connectionSlack is how much may be under way on a connection that is given up: buffers of the network in memory, of TLS and net/http.
-const connectionSlack = 320 << 10
+// connectionSlack is how much may be under way on a connection that is given up: 256 KiB in the network in memory, and what the writer, TLS
+// and net/http hold at both ends, which depends on who runs when: some 80 KiB at the most.
+const connectionSlack = 384 << 10
 
 // within demands how long it took, by the clock of the bubble.
 func (d *delivery) within(least, most time.Duration) {
