@@ -158,6 +158,66 @@ func TestUploadResumeRefused(t *testing.T) {
 	})
 }
 
+// TestUploadBreaksOffTwice: an upload that breaks off within a chunk, is resumed and breaks off within a chunk again can be gone on with,
+// although the session's location has changed since the last chunk was acknowledged.
+func TestUploadBreaksOffTwice(t *testing.T) {
+	t.Parallel()
+	uploads(t, []string{asFile, asReader, asSeeker, asWriter}, func(u *upload) {
+		var last *acr.Checkpoint
+		u.opts.Checkpoint = func(cp acr.Checkpoint) { last = &cp }
+		u.lost = 1
+		for _, at := range []int{2, 1, 1} {
+			u.srv.ClearFaults()
+			u.srv.On("UploadChunk").Nth(at).ResetRequestAfter(10_000)
+			u.srv.On("UploadChunk").Nth(at + 1).ResetRequestAfter(5_000)
+			u.srv.On("GetUploadStatus").Nth(4 - at).Status(403) // after the second reset; to resume costs one more
+			u.opts.Resume, u.source = last, nil
+			var err error
+			if u.how == asWriter {
+				err = u.breakOff(last)
+			} else {
+				err = u.send()
+			}
+			if !errors.Is(err, acr.ErrDenied) || last == nil {
+				u.errorf("%v, checkpoint %v", err, last)
+				return
+			}
+		}
+		u.srv.ClearFaults()
+		u.opts.Resume, u.source, u.lost = last, nil, 0
+		if u.how == asWriter {
+			if err := u.breakOff(last); err != nil {
+				u.errorf("%v", err)
+			}
+			u.arrived()
+		} else {
+			u.arrives()
+		}
+		u.count(1, "StartUpload")
+	})
+}
+
+// breakOff writes the content from the checkpoint on and commits it; where that fails it leaves the upload open.
+func (u *upload) breakOff(cp *acr.Checkpoint) error {
+	var w *acr.BlobWriter
+	var err error
+	if cp == nil {
+		w, err = u.repository().StartUpload(u.ctx, &u.opts)
+	} else {
+		w, err = u.repository().ResumeUpload(u.ctx, *cp, &u.opts)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err = w.Write(u.want[w.Offset():]); err == nil {
+		u.desc, err = w.Commit()
+	}
+	if err != nil {
+		_ = w.Close() // it says again what failed
+	}
+	return err
+}
+
 // TestUploadResumeAnew: a checkpoint that is of no use any more costs the upload from the start, and leaves nothing behind.
 func TestUploadResumeAnew(t *testing.T) {
 	t.Parallel()

@@ -39,10 +39,11 @@ type UploadOptions struct {
 	Spool    bool
 	SpoolDir string
 
-	// Checkpoint, where given, is called with what another process needs to go on, whenever the registry has acknowledged a chunk. While
-	// it runs the upload goes on; of the checkpoints meanwhile only the newest is told. Like Progress it is called from one goroutine,
-	// and what it panics with is raised again. With it, an upload that fails after the first checkpoint is left open at the registry,
-	// unless it is lost or its content is wrong.
+	// Checkpoint, where given, is called with what another process needs to go on, whenever the registry has acknowledged a chunk or a part
+	// of one, and when the upload was resumed: its location has then changed, so keep the newest in place of the one before. While it
+	// runs the upload goes on; of the checkpoints meanwhile only the newest is told. Like Progress it is called from one goroutine, and
+	// what it panics with is raised again. With it, an upload that fails after the first checkpoint is left open at the registry, unless
+	// it is lost or its content is wrong.
 	Checkpoint func(Checkpoint)
 
 	// Resume goes on with an interrupted UploadBlob of the same source, which must be one that can be read again; it is read from its

@@ -26,3 +26,13 @@ func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 	u.enter(s, off)
 	return off, nil
 }
+
+// reentered gives the caller the checkpoint again, at the session's present location: should what comes next break off as well, the
+// location that the upload was resumed at is older than a registry takes.
+func (u *uploader) reentered(cp Checkpoint) {
+	if u.Acked == nil || u.location == cp.Location {
+		return
+	}
+	cp.Location = u.location
+	u.Reporter.Post(func() { u.Acked(cp) })
+}

@@ -34,8 +34,14 @@ func (w *Writer) send() {
 // sendBlock makes the registry have the block, beginning again where everything up to it can still be read.
 func (w *Writer) sendBlock(ctx context.Context, b block) error {
 	src, low := w.source(b)
+	end := b.off + int64(len(b.data))
+	w.u.acks = func() {
+		if w.u.acked < end {
+			w.moved()
+		}
+	}
 	for {
-		err := w.u.send(ctx, src, low, b.off+int64(len(b.data)))
+		err := w.u.send(ctx, src, low, end)
 		if err == nil {
 			return nil
 		}
@@ -73,6 +79,17 @@ func (w *Writer) source(b block) (io.ReaderAt, int64) {
 		return s, 0
 	}
 	return s, b.off
+}
+
+// moved takes the session's location into the checkpoint when a part of a block was acknowledged: the older one may be of no use by now.
+func (w *Writer) moved() {
+	w.mu.Lock()
+	old := w.cp
+	w.cp.Location = w.u.location
+	w.mu.Unlock()
+	if old.Offset > 0 { // the caller is given nothing to go on with before a chunk is there
+		w.u.reentered(old)
+	}
 }
 
 // acknowledged moves the checkpoint to the end of the block.

@@ -197,6 +197,7 @@ func (f *fileUpload) enterOrBegin(ctx context.Context, first bool) error {
 	if cp := f.Resume; first && cp != nil && cp.Location != "" {
 		off, err := f.resume(ctx, *cp)
 		if err == nil && off <= f.size {
+			f.reentered(*cp)
 			return nil
 		}
 		if err != nil && !errors.Is(err, ErrLost) {

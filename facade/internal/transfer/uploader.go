@@ -38,7 +38,7 @@ type UploadOptions struct {
 	Meter     *Meter
 	Limits    *Limits
 	Reporter  *Reporter
-	Acked     func(Checkpoint) // called after each acknowledged chunk, from the Reporter's goroutine
+	Acked     func(Checkpoint) // called when more was acknowledged or the session resumed, from the Reporter's goroutine
 
 	Begin  *State      // a session that is open already
 	Resume *Checkpoint // go on from here

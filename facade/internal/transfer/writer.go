@@ -95,6 +95,7 @@ func ResumeWriter(ctx context.Context, s Session, cp Checkpoint, o *UploadOption
 		w.cancel(ErrClosed)
 		return nil, ended(ctx, err)
 	}
+	w.u.reentered(cp)
 	cp.Location = w.u.location
 	w.cp = cp
 	w.run()
