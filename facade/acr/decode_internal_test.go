@@ -115,6 +115,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, err := range map[string]error{
 		"manifest":         refused(decodeManifests(reply{body: []byte(`{"manifests":[{"tags":["a"]}]}`)}, nil)),
 		"deleted manifest": refused(decodeDeletedManifests(reply{body: []byte(`{"manifests":[{"tags":["a"]}]}`)}, nil)),
+		"referrer":         refused(decodeReferrers("")(reply{body: []byte(`{"manifests":[{"digest":""}]}`)}, nil)),
 		"deleted tag":      refused(decodeDeletedTags(reply{body: []byte(`{"tags":[{"digest":"sha256:ab"}]}`)}, nil)),
 	} {
 		if err == nil {
@@ -135,6 +136,9 @@ func TestDecodeOfEmptyEntriesIsCheap(t *testing.T) {
 	into := make([]ManifestProperties, 0, 4)
 	if got, err := decodeManifests(reply{body: page}, into); err == nil || cap(got) > cap(into) {
 		t.Errorf("%d entries, %v", cap(got), err)
+	}
+	if index, err := decodeIndex(page); err == nil || cap(index.Manifests) > 0 {
+		t.Errorf("%d referrers, %v", cap(index.Manifests), err)
 	}
 }
 

@@ -121,8 +121,22 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 	s := &scanner{data: body}
 	found := false
 	err := s.document(func(key []byte) {
-		found = found || string(key) == "manifests"
-		s.skip()
+		if string(key) != "manifests" {
+			s.skip()
+			return
+		}
+		found = true
+		s.array(func() {
+			var dgst []byte
+			s.object(func(key []byte) {
+				if string(key) != "digest" {
+					s.skip()
+					return
+				}
+				dgst = s.text()
+			})
+			s.named(string(dgst))
+		})
 	})
 	switch {
 	case err != nil:
