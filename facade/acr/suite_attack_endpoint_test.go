@@ -150,7 +150,7 @@ func hostileProxy(t *testing.T) {
 	token := w.srv.EntraToken()
 	secrets.learn(entraSecret, token, "")
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestThroughProxy$") // ourselves
-	child.Env = append(os.Environ(), "HTTPS_PROXY="+server.URL, "HTTP_PROXY="+server.URL, "NO_PROXY=", proxyVariable+"="+token)
+	child.Env = append(os.Environ(), "HTTPS_PROXY="+server.URL, "HTTP_PROXY="+server.URL, "NO_PROXY=", "no_proxy=", "REQUEST_METHOD=", proxyVariable+"="+token)
 	out, err := child.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)

@@ -82,7 +82,7 @@ func childCommand(t *testing.T, task *childTask) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), childEnv+"="+string(raw), "SSL_CERT_FILE="+task.CA)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(raw), "SSL_CERT_FILE="+task.CA, "GOGC=100")
 	return cmd
 }
 

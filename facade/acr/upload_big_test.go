@@ -22,7 +22,7 @@ import (
 var bigUpload = flag.Int64("upload.big", 0, "MiB of the sparse source of TestUploadBig; 0 leaves it out")
 
 // TestUploadBig uploads a sparse file, and the same as a stream, from a process of its own. Its memory must stay under 64 MiB, a third of
-// which the bare test program has.
+// which the bare test program has; under the race detector it is more.
 func TestUploadBig(t *testing.T) { //nolint:paralleltest // it measures memory
 	if *bigUpload == 0 {
 		t.Skip("takes long: -upload.big=6144 uploads 6 GiB")
@@ -52,7 +52,7 @@ func TestUploadBig(t *testing.T) { //nolint:paralleltest // it measures memory
 			if n != size || registry.size != size || dgst != registry.stored || dgst == "" {
 				t.Errorf("%s of %d bytes, the registry has %s of %d", dgst, n, registry.stored, registry.size)
 			}
-			if peak > most {
+			if peak > most && !raceEnabled {
 				t.Errorf("%d KiB of memory at most, want %d", peak, most)
 			}
 			fmt.Printf("upload: %d MiB, stream %v: %.1f s, %d requests, memory at most %.1f MiB (%.1f MiB before the upload)\n",

@@ -162,7 +162,7 @@ func (o childOrder) start(t testing.TB) *uploadChild {
 	if dir, err := os.Getwd(); err == nil {
 		c.cmd.Dir = dir
 	}
-	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GOGC=100")
 	c.cmd.Stderr = os.Stderr
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
