@@ -79,7 +79,7 @@ func TestAttacksByError(t *testing.T) {
 	})
 	row(t, "A57 error messages with a life of their own", refused, func(t *testing.T) {
 		messages := []string{
-			"\x1b[2J\x1b]0;owned\x07", "first\nlevel=info msg=\"second line\"", "a\r\nb", "\u202eevil\u2066\u200b", strings.Repeat("long ", 200_000), "\x00\x01\x7f\u0085\u2028", "\xff\xfe",
+			"\x1b[2J\x1b]0;owned\x07", "first\nlevel=info msg=\"second line\"", "a\r\nb", "\u202eevil\u2066\u200b", strings.Repeat("long ", 200_000), strings.Repeat("long enough ", 1_200), "\x00\x01\x7f\u0085\u2028", "\xff\xfe",
 			"see https://user:hunter2hunter2@h/?sig=c2lnbmF0dXJl&_state=abc", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.signature",
 		}
 		w, i := newWorld(t), 0

@@ -262,7 +262,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 func slowUpload(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		f := w.fixture(callNamed(t, "BlobWriter.Write"))
-		content := []byte(strings.Repeat("slow upload ", 20_000))
+		content := []byte(strings.Repeat("slow upload ", 34_000))
 		var end atomic.Int64 // of the token in use
 		f.srv.On(uploadRequests...).Always().When(func(r *http.Request) bool {
 			ends := lifeOf(r)
@@ -275,8 +275,8 @@ func slowUpload(t *testing.T) {
 		early := f.srv.On("GetAccessToken").Always().When(func(*http.Request) bool { // it cannot be renewed ahead of its last minute
 			return end.Load()-f.srv.Now().Unix() > 60
 		}).Status(http.StatusServiceUnavailable)
-		src := &slowReader{r: strings.NewReader(string(content)), wait: 20 * time.Second, most: 1 << 10}
-		desc, err := f.repository().UploadBlob(f.ctx, src, &acr.UploadOptions{ChunkSize: 1 << 10})
+		src := &slowReader{r: strings.NewReader(string(content)), wait: 7 * time.Second, most: 512}
+		desc, err := f.repository().UploadBlob(f.ctx, src, &acr.UploadOptions{ChunkSize: 512})
 		f.mustWork(err)
 		if want := digest.FromBytes(content); desc.Digest != want || !f.srv.HasBlob(f.name, want) {
 			f.errorf("uploaded %s, want %s", desc.Digest, want)

@@ -37,7 +37,7 @@ func TestSuiteUploadChunk(t *testing.T) {
 			u.arrives()
 			u.resentAtMost(rowChunk)
 		})
-		for _, chunk := range []int64{rowChunk, 280 << 10} { // of which the network holds all, or not: then it is the sending that stalls
+		for _, chunk := range []int64{rowChunk, 1 << 20} { // of which the network holds all, or not: then it is the sending that stalls
 			uploads(t, everySource, func(u *upload) { // the connection goes silent in place of breaking
 				u.note = fmt.Sprintf("chunks of %d bytes", chunk)
 				u.opts.ChunkSize = chunk
