@@ -70,10 +70,13 @@ func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOption
 	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
 }
 
-// badEndpoint says why, without the password that people leave in URLs.
+// badEndpoint says why, without the passwords and signatures that people leave in URLs.
 func badEndpoint(endpoint string, err error) error {
-	if _, host, ok := strings.Cut(endpoint, "@"); ok {
-		endpoint = "...@" + host
+	if at := strings.LastIndexByte(endpoint, '@'); at >= 0 { // a password may have one too
+		endpoint = "..." + endpoint[at:]
+	}
+	if before, _, ok := strings.Cut(endpoint, "?"); ok {
+		endpoint = before + "?..."
 	}
 	reason := err.Error()
 	if refusal, ok := errors.AsType[*wire.Refusal](err); ok {
