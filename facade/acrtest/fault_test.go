@@ -151,7 +151,7 @@ func TestFaultsOfTheReply(t *testing.T) {
 			}
 		}},
 		{"raw", func(f *acrtest.Fault) *acrtest.Fault {
-			return f.Raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 second\r\n\r\n")
+			return f.Raw("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 second\r\n\r\n")
 		}, func(t *testing.T, resp *http.Response, body []byte, err error) {
 			if err != nil || string(body) != "ok" {
 				t.Errorf("%q %v", body, err)
