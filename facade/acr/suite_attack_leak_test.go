@@ -76,6 +76,20 @@ func TestAttacksByError(t *testing.T) {
 			f.srv.On(f.call.op).Always().Do(echo)
 			f.mustFail(f.run())
 		})
+		w = newWorld(t)
+		m := &mask{base: w.spy}
+		w.transport.Transport = m
+		w.over(callsOf(readCall), func(f *fixture) { // and one that nobody takes for a token who does not know it
+			const token = "0paque-token%d-of-the-registry"
+			m.wear(func(id string) string { return strings.ReplaceAll(token, "token%d", id) })
+			f.srv.On(f.call.op).Always().Status(http.StatusBadRequest).
+				Body("application/json", fmt.Sprintf(`{"errors":[{"code":"DENIED","message":"no: `+token+`, `+token+`"}]}`, 0, 1))
+			err := f.run()
+			f.mustFail(err)
+			if text := fmt.Sprintf("%v %+v %s", err, err, f.log); strings.Contains(text, "0paque") {
+				f.errorf("shows a token: %s", text)
+			}
+		})
 	})
 	row(t, "A57 error messages with a life of their own", refused, func(t *testing.T) {
 		messages := []string{
