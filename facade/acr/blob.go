@@ -2,7 +2,7 @@ package acr
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/opencontainers/go-digest"
@@ -50,7 +50,7 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	if err == nil {
 		err = errDeclined
 	}
-	return ocispec.Descriptor{}, &transferError{"MountBlob", errors.Join(ErrNotMounted, err)}
+	return ocispec.Descriptor{}, &transferError{"MountBlob", fmt.Errorf("%w: %w", ErrNotMounted, err)}
 }
 
 // DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),

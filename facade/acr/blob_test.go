@@ -61,6 +61,8 @@ func TestBlobLife(t *testing.T) {
 	}
 	if _, err := other.MountBlob(ctx, digest.FromString("nothing"), "team/one"); !errors.Is(err, acr.ErrNotMounted) {
 		t.Errorf("mounting what is not there: %v", err)
+	} else if got, want := err.Error(), "acr: MountBlob: not mounted: the registry asks for an upload"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	if n := srv.Ledger().Count("CancelUpload"); n != 1 {
 		t.Errorf("a declined mount leaves an upload: %d were cancelled", n)

@@ -155,6 +155,8 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 // check refuses a checkpoint that is not of an upload to the repository.
 func (cp *Checkpoint) check(r *Repository) error {
 	switch {
+	case cp.Repository == "":
+		return &ArgumentError{Kind: ErrInvalidArgument, Reason: "the checkpoint names no repository"}
 	case cp.Repository != r.name:
 		return &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
 	case cp.Offset < 0:

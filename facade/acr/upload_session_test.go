@@ -251,6 +251,7 @@ func TestCheckpointRefused(t *testing.T) {
 	srv := newServer(t)
 	r := newClient(t, srv).Repository("a/b")
 	for name, cp := range map[string]acr.Checkpoint{
+		"empty":      {},
 		"repository": {Repository: "c/d", Location: srv.Endpoint() + "/v2/c/d/blobs/uploads/x"},
 		"offset":     {Repository: "a/b", Location: srv.Endpoint() + "/v2/a/b/blobs/uploads/x", Offset: -5},
 	} {
@@ -262,6 +263,8 @@ func TestCheckpointRefused(t *testing.T) {
 		}
 		if _, err := r.ResumeUpload(t.Context(), cp, nil); !errors.Is(err, acr.ErrInvalidArgument) {
 			t.Errorf("%s: ResumeUpload: %v", name, err)
+		} else if other := strings.Contains(err.Error(), "another repository"); other != (name == "repository") {
+			t.Errorf("%s: the error says %q", name, err)
 		}
 	}
 	srv.Ledger().AtMost(t, 0)
