@@ -112,8 +112,8 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 	}, a.decodeTag)
 }
 
-// DeleteTag removes the tag and leaves the manifest. One request. Errors: ErrTagUnknown (ErrNotFound), ErrLocked; ErrInvalidReference when
-// the artifact was made with a digest.
+// DeleteTag removes the tag and leaves the manifest. One request. A lost answer is treated as by DeleteManifest. Errors: ErrTagUnknown
+// (ErrNotFound), ErrLocked; ErrInvalidReference when the artifact was made with a digest.
 func (a *Artifact) DeleteTag(ctx context.Context) error {
 	if err := a.onTag(); err != nil {
 		return err

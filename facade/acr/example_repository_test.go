@@ -141,7 +141,8 @@ func ExampleRepository_Manifests() {
 	// Output: 1
 }
 
-// Delete all but the three newest manifests of each repository, with their tags.
+// Delete all but the three newest manifests of each repository, with their tags. It is for repositories of plain images: the manifests
+// that an index names (ManifestProperties.References) and referrers have no tags and count here as any other.
 func Example_keepThreeNewest() {
 	srv, client, done := exampleRegistry()
 	defer done()

@@ -150,7 +150,8 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 }
 
 // DeleteManifest deletes a manifest with every tag that points to it, and the referrers whose subject it is. One request. The manifests
-// of an index stay. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidName, ErrInvalidDigest.
+// of an index stay, and those that an index still names are deleted all the same. Where the answer is lost and the manifest is gone when
+// the request is sent again, that is no error. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidName, ErrInvalidDigest.
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	if r.err != nil {
 		return r.err

@@ -46,7 +46,8 @@ type TagProperties struct {
 	Attributes     Attributes
 }
 
-// ManifestProperties is what the registry reports of a manifest.
+// ManifestProperties is what the registry reports of a manifest. The subject of a referrer is not in it: Manifest.Image or Index of what
+// GetManifest gives tells it, or Repository.Referrers of the subject.
 type ManifestProperties struct {
 	Registry        string // host of the registry, as it names itself
 	Repository      string

@@ -84,6 +84,9 @@
 //		return nil
 //	}
 //
+// A job for a repository with indexes has to keep the manifests that they name as well, which have no tags: a test of it begins with
+// [Server.SeedIndex].
+//
 // The clock of the registry has moved and that of the test has not, so the job is told how late it is: the registry's time is in
 // [Server.Now], and in the Date header of every reply. Any other client does as well; the package's examples do the same with
 // net/http alone.
