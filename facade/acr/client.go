@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,15 +86,6 @@ func badEndpoint(endpoint string, err error) error {
 
 // Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
 func (c *Client) Endpoint() string { return c.login.String() }
-
-// String names the registry by its URL; however a client is printed, no credential is shown.
-func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
-
-// GoString is String.
-func (c *Client) GoString() string { return c.String() }
-
-// LogValue is String, for log/slog.
-func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // CloseIdleConnections closes the connections that no call is using. The client can be used afterwards. The connections of a Transport that
 // it was given are the caller's to close.
