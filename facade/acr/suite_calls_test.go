@@ -77,7 +77,7 @@ var silent = []string{
 	"Repository.Name", "Repository.Artifact", "Artifact.Reference",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
 	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
-	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format",
+	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String", "Repository.GoString",
 }
 
 // within lists the methods whose requests a call of another name makes.
