@@ -56,7 +56,11 @@ func (b *body) limit() int64 {
 	return b.size
 }
 
-// Read gives the next bytes. Nothing but the end is io.EOF itself: what a request fails with may have that in it, when a peer hangs up.
+// atEnd tells the end of what is read, which is io.EOF itself, from errors that have that in them: what a request fails with may, when a
+// peer hangs up, and what a caller's destination says.
+func atEnd(err error) bool { return err == io.EOF } //nolint:errorlint // as it says
+
+// Read gives the next bytes.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -93,7 +97,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if err == nil {
 			continue
 		}
-		if err == io.EOF { //nolint:errorlint // of the answer itself
+		if atEnd(err) {
 			if limit == Unknown {
 				return 0, io.EOF // as far as anyone knows
 			}
@@ -113,7 +117,7 @@ func (b *body) read(p []byte) (int, error) {
 	n, err := b.cur.Read(p)
 	b.watch.Stop()
 	b.busy += time.Since(began)
-	if err != nil && err != io.EOF && b.ctx.Err() == nil && b.conn.Err() != nil { //nolint:errorlint // of the answer itself
+	if err != nil && !atEnd(err) && b.ctx.Err() == nil && b.conn.Err() != nil {
 		err = context.Cause(b.conn) // ours: not to be taken for the caller's
 	}
 	if n < 0 || n > len(p) {
@@ -192,7 +196,7 @@ func (b *body) discard(n int64) error {
 		b.meter.moved(at, int64(m))
 		at, n = at+int64(m), n-int64(m)
 		if err != nil && n > 0 {
-			if err == io.EOF { //nolint:errorlint // of the answer itself
+			if atEnd(err) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err

@@ -124,7 +124,7 @@ func (r *ranges) get(j *rangeJob) error {
 		for n < want {
 			m, err := b.Read(j.buf[n:want])
 			if err != nil {
-				if err == io.EOF { //nolint:errorlint // the body's own
+				if atEnd(err) {
 					err = io.ErrUnexpectedEOF
 				}
 				return err

@@ -40,7 +40,7 @@ func written(n, want int, err error) error {
 	switch {
 	case err == nil && n < want:
 		return io.ErrShortWrite
-	case err == io.EOF: //nolint:errorlint // anything else is no end
+	case atEnd(err):
 		return errEnded
 	}
 	return err
@@ -116,7 +116,7 @@ func (t *taker) feed(b *body, slow func(int64, time.Duration) bool) error {
 		if n > 0 {
 			t.full <- piece{buf[:n], off}
 		}
-		if err == io.EOF { //nolint:errorlint // the body's own
+		if atEnd(err) {
 			return nil
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"io"
 )
 
 // RangeReader reads a part of a blob, without verifying it: a digest speaks of the whole. It goes on by itself where a connection breaks.
@@ -31,7 +30,7 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.b.Read(p)
 	if err != nil {
-		if r.err = err; err != io.EOF { //nolint:errorlint // the body's own
+		if r.err = err; !atEnd(err) {
 			r.err = ended(r.b.ctx, err)
 		}
 	}

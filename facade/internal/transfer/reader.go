@@ -56,14 +56,14 @@ func (r *Reader) Read(p []byte) (int, error) {
 		r.b.meter.offset.Store(r.b.off)
 		if r.b.off == r.b.limit() && r.h.digest() != r.want {
 			// Whoever reads as much as the blob has need not come to io.EOF: the last bytes are not for him.
-			if err = r.b.finish(); err == io.EOF { //nolint:errorlint // the body's own
+			if err = r.b.finish(); atEnd(err) {
 				err = mismatch(r.want, r.h.digest())
 			}
 			n = 0
 		}
 	}
 	switch {
-	case err == io.EOF: //nolint:errorlint // the body's own
+	case atEnd(err):
 		r.err = r.verdict()
 	case err != nil:
 		r.err = ended(r.b.ctx, err)
@@ -91,7 +91,7 @@ func (r *Reader) verdict() error {
 // WriteTo writes the rest to w; reading and hashing go on while w.Write is under way.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if r.err != nil {
-		if r.err == io.EOF { //nolint:errorlint // the verdict itself
+		if atEnd(r.err) {
 			return 0, nil
 		}
 		return 0, r.err
@@ -111,7 +111,7 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 		}
 		r.err = r.verdict()
 	}
-	if r.err == io.EOF { //nolint:errorlint // the verdict itself
+	if atEnd(r.err) {
 		return total, nil
 	}
 	return total, r.err
