@@ -11,7 +11,7 @@ import (
 // examplesLeaveOut is what an example cannot show, or need not: what takes a test, and what says nothing beyond its name.
 var examplesLeaveOut = map[string][]string{
 	"facade/acr":     {"Name", "Reference", "Descriptor"},
-	"facade/acrtest": {"New", "NewReplay", "AtMost", "None", "NoCredentialLeft"},
+	"facade/acrtest": {"New", "NewReplay", "AtMost", "None", "NoCredentialLeaked"},
 }
 
 // unshown finds exported functions and methods that no example of their package calls.

@@ -76,7 +76,7 @@ func TestBlobLife(t *testing.T) {
 	if err := other.DeleteBlob(ctx, desc.Digest); !errors.Is(err, acr.ErrBlobUnknown) {
 		t.Errorf("twice: %v", err)
 	}
-	srv.Ledger().NoCredentialLeft(t)
+	srv.Ledger().NoCredentialLeaked(t)
 }
 
 // pipeReader hides what else a reader can do.

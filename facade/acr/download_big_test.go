@@ -84,7 +84,7 @@ func TestDownloadBig(t *testing.T) {
 		t.Errorf("the file has %s: %v", got, err)
 	}
 	r.srv.Ledger().AtMost(t, 1, "GetBlob")
-	r.srv.Ledger().NoCredentialLeft(t) // by ranges either
+	r.srv.Ledger().NoCredentialLeaked(t) // by ranges either
 }
 
 // pacedWriter is an answer that is sent no faster than so many bytes a second.

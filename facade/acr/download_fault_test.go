@@ -104,7 +104,7 @@ func TestDownloadFaults(t *testing.T) {
 				case expected == io.EOF && err == nil || expected != nil && expected != io.EOF && !errors.Is(err, expected): //nolint:errorlint // stands for any error
 					t.Errorf("%v, want %v", err, expected)
 				}
-				srv.Ledger().NoCredentialLeft(t)
+				srv.Ledger().NoCredentialLeaked(t)
 			})
 		}
 	}

@@ -70,7 +70,7 @@ func TestDownloads(t *testing.T) {
 					t.Errorf("BlobReaderAt: %d bytes, %v", len(got), err)
 				}
 			}
-			srv.Ledger().NoCredentialLeft(t)
+			srv.Ledger().NoCredentialLeaked(t)
 		})
 	}
 }

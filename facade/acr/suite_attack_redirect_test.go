@@ -129,7 +129,7 @@ func withoutCredential(f *fixture, a *attacker) {
 	if hits, bare := a.hits.Swap(0), a.bare.Swap(0); hits == 0 || bare != hits {
 		f.errorf("%d requests off the origin, %d of them bare", hits, bare)
 	}
-	f.srv.Ledger().NoCredentialLeft(f.t)
+	f.srv.Ledger().NoCredentialLeaked(f.t)
 }
 
 // serve answers with the content, as storage does.

@@ -90,7 +90,7 @@ func (f *fixture) untouched(attackers ...*attacker) {
 	for _, s := range f.strangers() {
 		f.errorf("%s %s was sent", s.Method, s.Host)
 	}
-	f.srv.Ledger().NoCredentialLeft(f.t)
+	f.srv.Ledger().NoCredentialLeaked(f.t)
 }
 
 // sentinels are what an error can be told by, besides *acr.Error and *acr.ArgumentError.

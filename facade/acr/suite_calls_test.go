@@ -129,7 +129,7 @@ func TestCallsAreComplete(t *testing.T) {
 						f.errorf("sends %s, which the table does not say", r.Operation)
 					}
 				}
-				f.srv.Ledger().NoCredentialLeft(t)
+				f.srv.Ledger().NoCredentialLeaked(t)
 			})
 		})
 	}

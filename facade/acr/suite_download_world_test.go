@@ -175,7 +175,7 @@ func (d *delivery) arrived() {
 	if d.form.file {
 		alone(d.tt, d.dir, filepath.Base(d.path))
 	}
-	d.srv.Ledger().NoCredentialLeft(d.tt)
+	d.srv.Ledger().NoCredentialLeaked(d.tt)
 }
 
 // fails downloads and demands one of the errors (any that can be told from others when none is given), and that nothing is left that
@@ -204,7 +204,7 @@ func (d *delivery) failed(err error, want ...error) {
 			d.errorf("%q is kept, though it is not the blob", left)
 		}
 	}
-	d.srv.Ledger().NoCredentialLeft(d.tt)
+	d.srv.Ledger().NoCredentialLeaked(d.tt)
 }
 
 // partial gives the names of what a broken-off download has left beside the file, and demands that nobody else may read it.

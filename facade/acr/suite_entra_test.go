@@ -39,7 +39,7 @@ func TestClientSecretCredential(t *testing.T) {
 		f.client = c
 		f.mustWork(f.run())
 		f.atMost(1, "ExchangeEntraToken")
-		f.srv.Ledger().NoCredentialLeft(t)
+		f.srv.Ledger().NoCredentialLeaked(t)
 	})
 	authority := w.spy.requests(func(s sight) bool { return s.Form.Get("client_secret") != "" })
 	for _, s := range authority {

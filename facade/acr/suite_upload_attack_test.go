@@ -121,7 +121,7 @@ func (u *upload) unseen(a *attacker) {
 	if s := u.strangers(); len(s) > 0 {
 		u.errorf("sent to strangers: %v", s)
 	}
-	u.srv.Ledger().NoCredentialLeft(u.t)
+	u.srv.Ledger().NoCredentialLeaked(u.t)
 }
 
 func testRedirectedChunk(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 )
 
 // Canary starts a server that is none of the registry's, and gives its URL. A test names it in a redirect, a Location, a Link or
-// a realm, and asserts with [Ledger.NoCredentialLeft] or [Ledger.None] that no credential, or no request at all, came there. Its
+// a realm, and asserts with [Ledger.NoCredentialLeaked] or [Ledger.None] that no credential, or no request at all, came there. Its
 // requests are in the ledger under [CanaryOrigin]; handler answers them, a nil one with an empty 200. It ends with the emulator.
 func (s *Server) Canary(handler http.Handler) (url string, err error) {
 	if handler == nil {

@@ -37,7 +37,7 @@
 // test can say what a job may cost, and that it leaks nothing:
 //
 //	s.Ledger().AtMost(t, 1, "ExchangeEntraToken")
-//	s.Ledger().NoCredentialLeft(t)
+//	s.Ledger().NoCredentialLeaked(t)
 //
 // # Tutorial: test your retention job
 //

@@ -155,7 +155,7 @@ func ExampleLedger() {
 		fmt.Println(r.Operation, r.Repository, r.Status, r.Credential, r.Caller)
 	}
 	fmt.Println(s.Ledger().Count("ListTags"))
-	// In a test: s.Ledger().AtMost(t, 1, "ListTags"), s.Ledger().NoCredentialLeft(t)
+	// In a test: s.Ledger().AtMost(t, 1, "ListTags"), s.Ledger().NoCredentialLeaked(t)
 
 	// Output:
 	// ListRepositories  200 basic admin

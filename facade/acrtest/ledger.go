@@ -181,9 +181,9 @@ func (l *Ledger) None(t testing.TB, match func(Request) bool) {
 	}
 }
 
-// NoCredentialLeft fails the test if a credential of the registry was sent to an origin that must not see it: to storage, or to
+// NoCredentialLeaked fails the test if a credential of the registry was sent to an origin that must not see it: to storage, or to
 // a [Server.Canary].
-func (l *Ledger) NoCredentialLeft(t testing.TB) {
+func (l *Ledger) NoCredentialLeaked(t testing.TB) {
 	t.Helper()
 	l.None(t, func(r Request) bool {
 		return r.Credential != NoCredential && (r.Origin == StorageOrigin || r.Origin == CanaryOrigin)

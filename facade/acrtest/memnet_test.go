@@ -91,7 +91,7 @@ func TestCanary(t *testing.T) {
 		t.Fatalf("status %d", a.StatusCode)
 	}
 	var failed recordingT
-	c.s.Ledger().NoCredentialLeft(&failed)
+	c.s.Ledger().NoCredentialLeaked(&failed)
 	if !failed.failed {
 		t.Error("the canary did not notice the token")
 	}
