@@ -23,7 +23,7 @@ func (c credential) GetToken(ctx context.Context, options policy.TokenRequestOpt
 	if len(options.Scopes) > 0 {
 		audience = strings.TrimSuffix(options.Scopes[0], "/.default")
 	}
-	token, expires := c.s.issueEntra(audience)
+	token, expires := c.s.tokens.issueEntra(audience)
 	return azcore.AccessToken{Token: token, ExpiresOn: expires}, nil
 }
 

@@ -12,22 +12,20 @@ func (s *Server) Canary(handler http.Handler) (url string, err error) {
 	if handler == nil {
 		handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	}
-	certificate, err := s.ca.issue()
+	certificate, err := s.network.ca.issue()
 	if err != nil {
 		return "", err
 	}
-	o, err := s.open("127.0.0.1:0", "localhost")
+	o, err := s.network.open("127.0.0.1:0", "localhost")
 	if err != nil {
 		return "", err
 	}
-	s.serve(o, certificate, s.front(CanaryOrigin, func(w http.ResponseWriter, r *http.Request, x *visit) {
+	s.network.serve(o, certificate, s.front.handler(CanaryOrigin, func(w http.ResponseWriter, r *http.Request, x *visit) {
 		x.setOp(opCanary)
 		x.sniffForm(r)
-		s.answer(w, r, x, handler.ServeHTTP)
+		s.front.player.answer(w, r, x, handler.ServeHTTP)
 	}))
-	s.mu.Lock()
-	s.extra = append(s.extra, o)
-	s.mu.Unlock()
+	s.network.add(o)
 	_, port, err := net.SplitHostPort(o.host)
 	if err != nil {
 		return "", err

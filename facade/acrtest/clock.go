@@ -1,12 +1,18 @@
 package acrtest
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
+
+// clock is the registry's time: that of the process, moved by an offset.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
 // Now gives the registry's time: that of the test, plus what [Server.Advance] has added.
-func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+func (s *Server) Now() time.Time { return s.clock.now() }
 
 // Advance moves the registry's clock by d at once, backwards too: tokens and signed links expire, retention periods pass, and
 // the Date header follows. It costs nothing and waits for nothing. The clock of the test itself does not move.
-func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
-
-func (s *Server) now() time.Time { return s.Now() }
+func (s *Server) Advance(d time.Duration) { s.clock.offset.Add(int64(d)) }

@@ -117,3 +117,6 @@ func defaultConfig() config {
 		logger:        slog.New(slog.DiscardHandler),
 	}
 }
+
+// allowsAnonymous tells whether callers without a credential may list and pull.
+func (c config) allowsAnonymous() bool { return c.anonymousPull && c.sku != Basic }

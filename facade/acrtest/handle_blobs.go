@@ -11,19 +11,19 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// handleGetBlob sends the caller to storage. The registry itself does not look at a Range, whichever way it answers.
-func (s *Server) handleGetBlob(w http.ResponseWriter, r *http.Request, rt route) {
-	b, ok := s.blob(w, rt)
+// getBlob sends the caller to storage. The registry itself does not look at a Range, whichever way it answers.
+func (o *operations) getBlob(w http.ResponseWriter, r *http.Request, rt route) {
+	b, ok := o.findBlob(w, rt)
 	if !ok {
 		return
 	}
 	h := w.Header()
 	h["Docker-Content-Digest"] = []string{b.Digest.String()}
-	if s.cfg.inlineBlobs {
-		s.sendBlob(w, b)
+	if o.cfg.inlineBlobs {
+		o.sendBlob(w, b)
 		return
 	}
-	location := s.signStorageURL(b.Digest)
+	location := o.storage.sign(b.Digest)
 	body := `<a href="` + html.EscapeString(location) + `">Temporary Redirect</a>.` + "\n\n"
 	h["Location"] = []string{location}
 	h["Content-Type"] = []string{"text/html; charset=utf-8"}
@@ -32,10 +32,10 @@ func (s *Server) handleGetBlob(w http.ResponseWriter, r *http.Request, rt route)
 	_, _ = w.Write([]byte(body)) // the caller may be gone; nobody is left to tell
 }
 
-func (s *Server) sendBlob(w http.ResponseWriter, b store.Blob) {
+func (o *operations) sendBlob(w http.ResponseWriter, b store.Blob) {
 	content, err := b.Open()
 	if err != nil {
-		s.refuse(w, route{op: "GetBlob"}, err)
+		o.refuse(w, route{op: "GetBlob"}, err)
 		return
 	}
 	defer func() { _ = content.Close() }() // it was only read
@@ -49,9 +49,9 @@ func blobHeaders(w http.ResponseWriter, size int64) {
 	w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 }
 
-// handleHeadBlob answers from the registry itself, without storage.
-func (s *Server) handleHeadBlob(w http.ResponseWriter, _ *http.Request, rt route) {
-	b, ok := s.blob(w, rt)
+// headBlob answers from the registry itself, without storage.
+func (o *operations) headBlob(w http.ResponseWriter, _ *http.Request, rt route) {
+	b, ok := o.findBlob(w, rt)
 	if !ok {
 		return
 	}
@@ -61,27 +61,27 @@ func (s *Server) handleHeadBlob(w http.ResponseWriter, _ *http.Request, rt route
 }
 
 // blob looks the route's blob up; it has answered when it returns false.
-func (s *Server) blob(w http.ResponseWriter, rt route) (store.Blob, bool) {
+func (o *operations) findBlob(w http.ResponseWriter, rt route) (store.Blob, bool) {
 	d := digest.Digest(rt.reference)
 	if d.Validate() != nil {
-		s.badDigest(w)
+		badDigest(w)
 		return store.Blob{}, false
 	}
-	b, err := s.store.Blob(rt.name, d)
+	b, err := o.store.Blob(rt.name, d)
 	if errors.Is(err, store.ErrBlobUnknown) {
-		s.fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", d)
+		fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", d)
 		return store.Blob{}, false
 	}
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return store.Blob{}, false
 	}
 	return b, true
 }
 
-func (s *Server) handleDeleteBlob(w http.ResponseWriter, _ *http.Request, rt route) {
-	if err := s.store.DeleteBlob(rt.name, digest.Digest(rt.reference)); err != nil {
-		s.refuse(w, rt, err)
+func (o *operations) deleteBlob(w http.ResponseWriter, _ *http.Request, rt route) {
+	if err := o.store.DeleteBlob(rt.name, digest.Digest(rt.reference)); err != nil {
+		o.refuse(w, rt, err)
 		return
 	}
 	empty(w, http.StatusAccepted)

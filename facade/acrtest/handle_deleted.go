@@ -11,14 +11,14 @@ import (
 
 // The lists of what was deleted are a preview of the service, known by what the Azure command line calls.
 
-func (s *Server) handleDeletedCatalog(w http.ResponseWriter, r *http.Request, rt route) {
-	s.names(w, r, rt, s.store.DeletedRepositories)
+func (o *operations) listDeletedRepositories(w http.ResponseWriter, r *http.Request, rt route) {
+	o.replyNames(w, r, rt, o.store.DeletedRepositories)
 }
 
-func (s *Server) handleDeletedManifests(w http.ResponseWriter, r *http.Request, rt route) {
+func (o *operations) listDeletedManifests(w http.ResponseWriter, r *http.Request, rt route) {
 	p := pageOf(r)
-	manifests, more, err := s.store.DeletedManifests(rt.name, p)
-	s.manifests(w, r, rt, p, manifests, more, err)
+	manifests, more, err := o.store.DeletedManifests(rt.name, p)
+	o.replyManifests(w, r, rt, p, manifests, more, err)
 }
 
 type deletedTag struct {
@@ -27,11 +27,11 @@ type deletedTag struct {
 	Deleted time.Time `json:"deletedAt"`
 }
 
-func (s *Server) handleDeletedTags(w http.ResponseWriter, r *http.Request, rt route) {
+func (o *operations) listDeletedTags(w http.ResponseWriter, r *http.Request, rt route) {
 	p := pageOf(r)
-	tags, more, err := s.store.DeletedTags(rt.name, p)
+	tags, more, err := o.store.DeletedTags(rt.name, p)
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
 	list := make([]deletedTag, len(tags))
@@ -39,30 +39,30 @@ func (s *Server) handleDeletedTags(w http.ResponseWriter, r *http.Request, rt ro
 		list[i] = deletedTag{t.Name, t.Digest.String(), t.Deleted}
 	}
 	if len(tags) > 0 {
-		s.link(w, r, rt, p, store.DeletedTagKey(tags[len(tags)-1]), len(tags), more)
+		o.setLink(w, r, rt, p, store.DeletedTagKey(tags[len(tags)-1]), len(tags), more)
 	}
-	s.replyJSON(w, http.StatusOK, struct {
+	replyJSON(w, http.StatusOK, struct {
 		Registry  string       `json:"registry"`
 		ImageName string       `json:"imageName"`
 		Tags      []deletedTag `json:"tags"`
-	}{s.Host(), rt.name, list})
+	}{o.host, rt.name, list})
 }
 
-// handleRestore brings a deleted manifest back. The status of the real answer is not documented; a client is to take any 2xx.
-func (s *Server) handleRestore(w http.ResponseWriter, r *http.Request, rt route) {
+// restoreManifest brings a deleted manifest back. The status of the real answer is not documented; a client is to take any 2xx.
+func (o *operations) restoreManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	var body struct {
 		Tag string `json:"tag"`
 	}
-	if !s.decode(w, r, &body) {
+	if !o.decodeBody(w, r, &body) {
 		return
 	}
 	if body.Tag != "" && !tagGrammar.MatchString(body.Tag) {
-		s.fail(w, http.StatusBadRequest, "TAG_INVALID", "the tag is not one", nil)
+		fail(w, http.StatusBadRequest, "TAG_INVALID", "the tag is not one", nil)
 		return
 	}
 	force := r.URL.Query().Get("force") == "true"
-	if err := s.store.Restore(rt.name, digest.Digest(rt.reference), body.Tag, force); err != nil {
-		s.refuse(w, rt, err)
+	if err := o.store.Restore(rt.name, digest.Digest(rt.reference), body.Tag, force); err != nil {
+		o.refuse(w, rt, err)
 		return
 	}
 	empty(w, http.StatusAccepted)

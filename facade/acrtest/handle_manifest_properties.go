@@ -14,15 +14,15 @@ type manifestList struct {
 	Manifests []manifestProperties `json:"manifests"`
 }
 
-func (s *Server) handleManifests(w http.ResponseWriter, r *http.Request, rt route) {
+func (o *operations) listManifests(w http.ResponseWriter, r *http.Request, rt route) {
 	p := pageOf(r)
-	manifests, more, err := s.store.Manifests(rt.name, p)
-	s.manifests(w, r, rt, p, manifests, more, err)
+	manifests, more, err := o.store.Manifests(rt.name, p)
+	o.replyManifests(w, r, rt, p, manifests, more, err)
 }
 
-func (s *Server) manifests(w http.ResponseWriter, r *http.Request, rt route, p store.Page, page []store.Manifest, more bool, err error) {
+func (o *operations) replyManifests(w http.ResponseWriter, r *http.Request, rt route, p store.Page, page []store.Manifest, more bool, err error) {
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
 	list := make([]manifestProperties, len(page))
@@ -33,31 +33,31 @@ func (s *Server) manifests(w http.ResponseWriter, r *http.Request, rt route, p s
 		}
 	}
 	if len(page) > 0 {
-		s.link(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more)
+		o.setLink(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more)
 	}
-	s.replyJSON(w, http.StatusOK, manifestList{s.Host(), rt.name, list})
+	replyJSON(w, http.StatusOK, manifestList{o.host, rt.name, list})
 }
 
-func (s *Server) handleManifest(w http.ResponseWriter, _ *http.Request, rt route) {
-	m, err := s.store.Manifest(rt.name, digest.Digest(rt.reference))
-	s.manifest(w, rt, m, err)
+func (o *operations) getManifestProperties(w http.ResponseWriter, _ *http.Request, rt route) {
+	m, err := o.store.Manifest(rt.name, digest.Digest(rt.reference))
+	o.replyManifest(w, rt, m, err)
 }
 
-func (s *Server) handleUpdateManifest(w http.ResponseWriter, r *http.Request, rt route) {
-	if c, ok := s.changeOf(w, r); ok {
-		m, err := s.store.UpdateManifest(rt.name, digest.Digest(rt.reference), c)
-		s.manifest(w, rt, m, err)
+func (o *operations) updateManifestAttributes(w http.ResponseWriter, r *http.Request, rt route) {
+	if c, ok := o.readChange(w, r); ok {
+		m, err := o.store.UpdateManifest(rt.name, digest.Digest(rt.reference), c)
+		o.replyManifest(w, rt, m, err)
 	}
 }
 
-func (s *Server) manifest(w http.ResponseWriter, rt route, m store.Manifest, err error) {
+func (o *operations) replyManifest(w http.ResponseWriter, rt route, m store.Manifest, err error) {
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
-	s.replyJSON(w, http.StatusOK, struct {
+	replyJSON(w, http.StatusOK, struct {
 		Registry  string             `json:"registry"`
 		ImageName string             `json:"imageName"`
 		Manifest  manifestProperties `json:"manifest"`
-	}{s.Host(), rt.name, propertiesOfManifest(m)})
+	}{o.host, rt.name, propertiesOfManifest(m)})
 }

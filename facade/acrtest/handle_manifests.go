@@ -14,21 +14,21 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// handleGetManifest serves GET and HEAD; net/http leaves the body out of the latter.
-func (s *Server) handleGetManifest(w http.ResponseWriter, r *http.Request, rt route) {
-	m, err := s.store.Pull(rt.name, rt.reference)
+// getManifest serves GET and HEAD; net/http leaves the body out of the latter.
+func (o *operations) getManifest(w http.ResponseWriter, r *http.Request, rt route) {
+	m, err := o.store.Pull(rt.name, rt.reference)
 	if err == nil && !accepts(r.Header["Accept"], m.MediaType, rt.reference) {
 		// The service converts Docker images to schema 1 here; that is left out, and they are refused as OCI's are.
-		s.fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest is of type "+m.MediaType+", but the accept header does not support it",
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest is of type "+m.MediaType+", but the accept header does not support it",
 			unknownReference(rt))
 		return
 	}
 	if errors.Is(err, store.ErrManifestUnknown) {
-		s.fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", unknownMessage(rt), unknownReference(rt))
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", unknownMessage(rt), unknownReference(rt))
 		return
 	}
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
 	h := w.Header()
@@ -94,31 +94,31 @@ func unknownReference(rt route) any {
 	return struct{ Tag string }{rt.reference}
 }
 
-func (s *Server) handlePutManifest(w http.ResponseWriter, r *http.Request, rt route) {
+func (o *operations) putManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	content, err := io.ReadAll(io.LimitReader(r.Body, store.MaxManifest+1))
 	if err != nil {
-		s.bodyFailed(w, err)
+		bodyFailed(w, err)
 		return
 	}
 	_, _ = io.Copy(io.Discard, r.Body) // a caller who is still sending would not hear the refusal
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || len(content) > store.MaxManifest {
-		s.badManifest(w)
+		badManifest(w)
 		return
 	}
-	push := store.Push{MediaType: mediaType, Content: content, AllowMissing: s.cfg.skipBlobCheck, KeepTags: s.cfg.immutableTags}
+	push := store.Push{MediaType: mediaType, Content: content, AllowMissing: o.cfg.skipBlobCheck, KeepTags: o.cfg.immutableTags}
 	if strings.Contains(rt.reference, ":") {
 		push.Digest = digest.Digest(rt.reference)
 		if push.Digest.Validate() != nil {
-			s.badDigest(w)
+			badDigest(w)
 			return
 		}
 	} else {
 		push.Tags = []string{rt.reference}
 	}
-	m, err := s.store.PutManifest(rt.name, push)
+	m, err := o.store.PutManifest(rt.name, push)
 	if err != nil {
-		s.refuseManifest(w, rt, err)
+		o.refuseManifest(w, rt, err)
 		return
 	}
 	h := w.Header()
@@ -130,11 +130,11 @@ func (s *Server) handlePutManifest(w http.ResponseWriter, r *http.Request, rt ro
 	empty(w, http.StatusCreated)
 }
 
-func (s *Server) badManifest(w http.ResponseWriter) {
-	s.fail(w, http.StatusBadRequest, "MANIFEST_INVALID", "manifest invalid", struct{ Reason object }{})
+func badManifest(w http.ResponseWriter) {
+	fail(w, http.StatusBadRequest, "MANIFEST_INVALID", "manifest invalid", struct{ Reason object }{})
 }
 
-func (s *Server) refuseManifest(w http.ResponseWriter, rt route, err error) {
+func (o *operations) refuseManifest(w http.ResponseWriter, rt route, err error) {
 	var missing *store.MissingError
 	switch {
 	case errors.As(err, &missing):
@@ -142,27 +142,27 @@ func (s *Server) refuseManifest(w http.ResponseWriter, rt route, err error) {
 		for i, d := range missing.Digests {
 			list[i] = apiError{Code: "MANIFEST_BLOB_UNKNOWN", Message: "blob unknown to registry", Detail: d}
 		}
-		s.replyJSON(w, http.StatusBadRequest, errorBody{Errors: list})
+		replyJSON(w, http.StatusBadRequest, errorBody{Errors: list})
 	case errors.Is(err, store.ErrDigestMismatch):
-		s.fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
+		fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
 	case errors.Is(err, store.ErrManifestInvalid):
-		s.badManifest(w)
+		badManifest(w)
 	default:
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 	}
 }
 
-func (s *Server) handleDeleteManifest(w http.ResponseWriter, _ *http.Request, rt route) {
+func (o *operations) deleteManifest(w http.ResponseWriter, _ *http.Request, rt route) {
 	if !strings.Contains(rt.reference, ":") {
-		s.fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "A manifest can only be deleted by digest.", nil)
+		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "A manifest can only be deleted by digest.", nil)
 		return
 	}
-	err := s.store.DeleteManifest(rt.name, digest.Digest(rt.reference))
+	err := o.store.DeleteManifest(rt.name, digest.Digest(rt.reference))
 	if errors.Is(err, store.ErrRepositoryUnknown) {
 		err = store.ErrManifestUnknown
 	}
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
 	empty(w, http.StatusAccepted)

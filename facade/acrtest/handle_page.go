@@ -36,8 +36,8 @@ func pageOf(r *http.Request) store.Page {
 // link puts the link to the next page on the reply, when there is one: relative, with the caller's own spelling of the path, the
 // keys in this order, orderby also when it is empty, and no api-version. The list of referrers is the distribution specification's
 // and has no order to repeat. A list that was filtered keeps its filter, given as the name of the parameter, in extra.
-func (s *Server) link(w http.ResponseWriter, r *http.Request, rt route, p store.Page, last string, n int, more bool, extra ...string) {
-	if n < p.N || !more && !s.cfg.trailingEmptyPage {
+func (o *operations) setLink(w http.ResponseWriter, r *http.Request, rt route, p store.Page, last string, n int, more bool, extra ...string) {
+	if n < p.N || !more && !o.cfg.trailingEmptyPage {
 		return
 	}
 	q := r.URL.Query()

@@ -88,7 +88,7 @@ const maxChange = 1 << 20
 
 // changeOf reads a change of attributes; it has answered when it returns false. Keys it does not know are left alone, and an
 // empty body changes nothing.
-func (s *Server) changeOf(w http.ResponseWriter, r *http.Request) (c store.Change, ok bool) {
+func (o *operations) readChange(w http.ResponseWriter, r *http.Request) (c store.Change, ok bool) {
 	var body struct {
 		DeleteEnabled     *bool   `json:"deleteEnabled"`
 		WriteEnabled      *bool   `json:"writeEnabled"`
@@ -97,7 +97,7 @@ func (s *Server) changeOf(w http.ResponseWriter, r *http.Request) (c store.Chang
 		QuarantineState   *string `json:"quarantineState"`
 		QuarantineDetails *string `json:"quarantineDetails"`
 	}
-	if !s.decode(w, r, &body) {
+	if !o.decodeBody(w, r, &body) {
 		return c, false
 	}
 	return store.Change{
@@ -107,10 +107,10 @@ func (s *Server) changeOf(w http.ResponseWriter, r *http.Request) (c store.Chang
 }
 
 // decode reads a small JSON body; it has answered when it returns false.
-func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) bool {
+func (o *operations) decodeBody(w http.ResponseWriter, r *http.Request, v any) bool {
 	err := json.NewDecoder(io.LimitReader(r.Body, maxChange)).Decode(v)
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.fail(w, http.StatusBadRequest, "BAD_REQUEST", "the request body is not the JSON object that is expected", nil)
+		fail(w, http.StatusBadRequest, "BAD_REQUEST", "the request body is not the JSON object that is expected", nil)
 		return false
 	}
 	return true

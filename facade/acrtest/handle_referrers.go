@@ -10,11 +10,11 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// handleReferrers lists the referrers of a manifest, which need not exist, as an index.
-func (s *Server) handleReferrers(w http.ResponseWriter, r *http.Request, rt route) {
+// listReferrers lists the referrers of a manifest, which need not exist, as an index.
+func (o *operations) listReferrers(w http.ResponseWriter, r *http.Request, rt route) {
 	d := digest.Digest(rt.reference)
 	if d.Validate() != nil {
-		s.badDigest(w)
+		badDigest(w)
 		return
 	}
 	p := pageOf(r)
@@ -22,7 +22,7 @@ func (s *Server) handleReferrers(w http.ResponseWriter, r *http.Request, rt rout
 		p.N = maxPage // many clients read no further than one page of referrers
 	}
 	artifactType := r.URL.Query().Get("artifactType")
-	page, more := s.store.Referrers(rt.name, d, artifactType, p)
+	page, more := o.store.Referrers(rt.name, d, artifactType, p)
 	index := ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageIndex,
@@ -32,7 +32,7 @@ func (s *Server) handleReferrers(w http.ResponseWriter, r *http.Request, rt rout
 		index.Manifests[i] = descriptorOf(m)
 	}
 	if len(page) > 0 {
-		s.link(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more, "artifactType")
+		o.setLink(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more, "artifactType")
 	}
 	if artifactType != "" {
 		w.Header()["Oci-Filters-Applied"] = []string{"artifactType"}

@@ -44,14 +44,14 @@ func (g sealer) decode(state string) (u uploadState, ok bool) {
 }
 
 // location tells the caller how far the session is and where it goes on. From then on the session's earlier locations are stale.
-func (s *Server) location(w http.ResponseWriter, u *store.Upload) {
+func (o *operations) setLocation(w http.ResponseWriter, u *store.Upload) {
 	u.Acknowledge()
 	started := u.Started
 	if u.Offset() > 0 {
 		// The service reads the time back from a file that holds whole seconds.
 		started = started.Truncate(time.Second)
 	}
-	state := s.seals.encode(uploadState{u.Repository, u.ID, u.Offset(), started})
+	state := o.seals.encode(uploadState{u.Repository, u.ID, u.Offset(), started})
 	h := w.Header()
 	h["Location"] = []string{"/v2/" + u.Repository + "/blobs/uploads/" + u.ID + "?_nouploadcache=false&_state=" + url.QueryEscape(state)}
 	h["Range"] = []string{"0-" + strconv.FormatInt(max(0, u.Offset()-1), 10)}
@@ -63,19 +63,19 @@ func (s *Server) location(w http.ResponseWriter, u *store.Upload) {
 //
 // A location is good until the caller has been told the next one. A request that broke off told nothing, so its location is good
 // still: it can be asked how much arrived, and the session goes on from there. With any other location the session is lost.
-func (s *Server) session(w http.ResponseWriter, r *http.Request, rt route) (u *store.Upload, state uploadState, ok bool) {
-	u, err := s.store.Upload(rt.name, rt.uuid)
+func (o *operations) findSession(w http.ResponseWriter, r *http.Request, rt route) (u *store.Upload, state uploadState, ok bool) {
+	u, err := o.store.Upload(rt.name, rt.uuid)
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return nil, state, false
 	}
-	state, ok = s.seals.decode(r.URL.Query().Get("_state"))
+	state, ok = o.seals.decode(r.URL.Query().Get("_state"))
 	if !ok || state.Name != rt.name || state.UUID != rt.uuid {
-		s.staleLocation(w)
+		staleLocation(w)
 		return nil, state, false
 	}
 	if err := u.Acquire(r.Context(), hangUp(w)); err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return nil, state, false
 	}
 	if state.Offset == u.Offset() || state.Offset == u.Acknowledged() || u.Acknowledged() < 0 && state.Offset < u.Offset() {
@@ -83,10 +83,10 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request, rt route) (u *s
 	}
 	u.Cancel()
 	u.Release()
-	s.staleLocation(w)
+	staleLocation(w)
 	return nil, state, false
 }
 
-func (s *Server) staleLocation(w http.ResponseWriter) {
-	s.fail(w, http.StatusNotFound, "BLOB_UPLOAD_INVALID", "blob upload invalid", nil)
+func staleLocation(w http.ResponseWriter) {
+	fail(w, http.StatusNotFound, "BLOB_UPLOAD_INVALID", "blob upload invalid", nil)
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// handleStartUpload opens a session, or mounts a blob, or takes a whole blob in one request.
-func (s *Server) handleStartUpload(w http.ResponseWriter, r *http.Request, rt route) {
-	if err := s.store.Writable(rt.name); err != nil {
-		s.refuse(w, rt, err)
+// startUpload opens a session, or mounts a blob, or takes a whole blob in one request.
+func (o *operations) startUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	if err := o.store.Writable(rt.name); err != nil {
+		o.refuse(w, rt, err)
 		return
 	}
 	q := r.URL.Query()
 	if d := digest.Digest(q.Get("mount")); d.Validate() == nil && q.Get("from") != "" {
-		if b, err := s.store.MountBlob(rt.name, q.Get("from"), d); err == nil {
-			s.created(w, b)
+		if b, err := o.store.MountBlob(rt.name, q.Get("from"), d); err == nil {
+			o.replyCreated(w, b)
 			return
 		}
 		// What cannot be mounted can be uploaded.
@@ -30,76 +30,76 @@ func (s *Server) handleStartUpload(w http.ResponseWriter, r *http.Request, rt ro
 	single := q.Get("digest") != ""
 	want := digest.Digest(q.Get("digest"))
 	if single && want.Validate() != nil {
-		s.badDigest(w)
+		badDigest(w)
 		return
 	}
-	u, err := s.store.StartUpload(rt.name)
+	u, err := o.store.StartUpload(rt.name)
 	if err == nil {
 		err = u.Acquire(r.Context(), hangUp(w))
 	}
 	if err != nil {
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 		return
 	}
 	defer u.Release()
 	if !single {
-		s.location(w, u)
+		o.setLocation(w, u)
 		empty(w, http.StatusAccepted)
 		return
 	}
-	if !s.take(w, r, rt, u) {
+	if !o.appendBody(w, r, rt, u) {
 		u.Cancel() // nobody knows its location
 		return
 	}
-	s.commit(w, rt, u, want)
+	o.commit(w, rt, u, want)
 }
 
-func (s *Server) handleUploadStatus(w http.ResponseWriter, r *http.Request, rt route) {
-	u, _, ok := s.session(w, r, rt)
+func (o *operations) getUploadStatus(w http.ResponseWriter, r *http.Request, rt route) {
+	u, _, ok := o.findSession(w, r, rt)
 	if !ok {
 		return
 	}
 	defer u.Release()
-	s.location(w, u)
+	o.setLocation(w, u)
 	empty(w, http.StatusNoContent)
 }
 
-func (s *Server) handleUploadChunk(w http.ResponseWriter, r *http.Request, rt route) {
-	u, state, ok := s.session(w, r, rt)
+func (o *operations) uploadChunk(w http.ResponseWriter, r *http.Request, rt route) {
+	u, state, ok := o.findSession(w, r, rt)
 	if !ok {
 		return
 	}
 	defer u.Release()
-	if !s.inOrder(w, r, u, state) || !s.take(w, r, rt, u) {
+	if !o.inOrder(w, r, u, state) || !o.appendBody(w, r, rt, u) {
 		return
 	}
-	s.location(w, u)
+	o.setLocation(w, u)
 	empty(w, http.StatusAccepted)
 }
 
-func (s *Server) handleCompleteUpload(w http.ResponseWriter, r *http.Request, rt route) {
-	u, state, ok := s.session(w, r, rt)
+func (o *operations) completeUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	u, state, ok := o.findSession(w, r, rt)
 	if !ok {
 		return
 	}
 	defer u.Release()
 	want := digest.Digest(r.URL.Query().Get("digest"))
 	if want.Validate() != nil {
-		s.badDigest(w) // the session stays
+		badDigest(w) // the session stays
 		return
 	}
-	if !s.inOrder(w, r, u, state) || !s.take(w, r, rt, u) {
+	if !o.inOrder(w, r, u, state) || !o.appendBody(w, r, rt, u) {
 		return
 	}
-	if err := s.store.Writable(rt.name); err != nil {
-		s.refuse(w, rt, err)
+	if err := o.store.Writable(rt.name); err != nil {
+		o.refuse(w, rt, err)
 		return
 	}
-	s.commit(w, rt, u, want)
+	o.commit(w, rt, u, want)
 }
 
-func (s *Server) handleCancelUpload(w http.ResponseWriter, r *http.Request, rt route) {
-	u, _, ok := s.session(w, r, rt)
+func (o *operations) cancelUpload(w http.ResponseWriter, r *http.Request, rt route) {
+	u, _, ok := o.findSession(w, r, rt)
 	if !ok {
 		return
 	}
@@ -110,19 +110,19 @@ func (s *Server) handleCancelUpload(w http.ResponseWriter, r *http.Request, rt r
 }
 
 // commit ends a session with its blob.
-func (s *Server) commit(w http.ResponseWriter, rt route, u *store.Upload, want digest.Digest) {
+func (o *operations) commit(w http.ResponseWriter, rt route, u *store.Upload, want digest.Digest) {
 	b, err := u.Commit(want)
 	switch {
 	case errors.Is(err, store.ErrDigestMismatch):
-		s.fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
+		fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, nil)
 	case err != nil:
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 	default:
-		s.created(w, b)
+		o.replyCreated(w, b)
 	}
 }
 
-func (s *Server) created(w http.ResponseWriter, b store.Blob) {
+func (o *operations) replyCreated(w http.ResponseWriter, b store.Blob) {
 	h := w.Header()
 	h["Location"] = []string{"/v2/" + b.Repository + "/blobs/" + b.Digest.String()}
 	h["Docker-Content-Digest"] = []string{b.Digest.String()}
@@ -131,30 +131,30 @@ func (s *Server) created(w http.ResponseWriter, b store.Blob) {
 
 // inOrder checks the Content-Range of a chunk, if it has one; it has answered when it returns false. The service takes a bare
 // "A-B" only. Where it is missing, the chunk goes where its location says, so that must be the end.
-func (s *Server) inOrder(w http.ResponseWriter, r *http.Request, u *store.Upload, state uploadState) bool {
+func (o *operations) inOrder(w http.ResponseWriter, r *http.Request, u *store.Upload, state uploadState) bool {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
 		if state.Offset != u.Offset() && r.ContentLength != 0 {
 			u.Cancel()
-			s.staleLocation(w)
+			staleLocation(w)
 			return false
 		}
 		return true
 	}
 	first, last, ok := bareRange(header)
 	if !ok {
-		s.fail(w, http.StatusBadRequest, "RANGE_INVALID", "invalid content range",
+		fail(w, http.StatusBadRequest, "RANGE_INVALID", "invalid content range",
 			struct{ Range, Reason string }{header, "the Content-Range header format is invalid"})
 		return false
 	}
 	if first != u.Offset() {
 		// By the distribution specification; what the service does is not known. The session stays, and says where it is.
-		s.location(w, u)
-		s.fail(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range", nil)
+		o.setLocation(w, u)
+		fail(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range", nil)
 		return false
 	}
 	if r.ContentLength >= 0 && r.ContentLength != last-first+1 && !shortened(r) {
-		s.fail(w, http.StatusBadRequest, "SIZE_INVALID", "provided length did not match content length", nil)
+		fail(w, http.StatusBadRequest, "SIZE_INVALID", "provided length did not match content length", nil)
 		return false
 	}
 	return true
@@ -175,15 +175,15 @@ func bareRange(header string) (first, last int64, ok bool) {
 
 // take reads the request's body into the session; it has answered when it returns false. What arrived before the body broke off
 // stays in the session.
-func (s *Server) take(w http.ResponseWriter, r *http.Request, rt route, u *store.Upload) bool {
+func (o *operations) appendBody(w http.ResponseWriter, r *http.Request, rt route, u *store.Upload) bool {
 	_, err := u.Append(r.Body)
 	switch {
 	case err == nil:
 		return true
 	case errors.As(err, new(*fs.PathError)): // of the directory: a body has no path
-		s.refuse(w, rt, err)
+		o.refuse(w, rt, err)
 	default:
-		s.bodyFailed(w, err)
+		bodyFailed(w, err)
 	}
 	return false
 }
@@ -198,11 +198,11 @@ func hangUp(w http.ResponseWriter) func() {
 const requestTooLarge = "413 Request Entity Too Large - AzureContainerRegistry\n"
 
 // bodyFailed answers when a request's body could not be taken in. Mostly nobody hears it, for the connection is gone.
-func (s *Server) bodyFailed(w http.ResponseWriter, err error) {
+func bodyFailed(w http.ResponseWriter, err error) {
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		plain(w, http.StatusRequestEntityTooLarge, requestTooLarge)
 		return
 	}
 	w.Header()["Connection"] = []string{"close"}
-	s.fail(w, http.StatusBadRequest, "CONTENT_LEN_INVALID", "the request body ended before its length", nil)
+	fail(w, http.StatusBadRequest, "CONTENT_LEN_INVALID", "the request body ended before its length", nil)
 }

@@ -1,10 +1,7 @@
 package acrtest
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -36,18 +33,4 @@ func identified(h http.Header, r *http.Request) {
 		h["X-Ms-Request-Id"] = []string{newGUID()}
 		h["X-Ms-Client-Request-Id"] = []string{r.Header.Get("X-Ms-Client-Request-Id")}
 	}
-}
-
-func setLength(w http.ResponseWriter, n int) {
-	w.Header()["Content-Length"] = []string{strconv.Itoa(n)}
-}
-
-// newGUID returns a random version 4 GUID.
-func newGUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

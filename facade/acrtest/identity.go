@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
 // identity is what a registry makes up about itself. One that keeps its content in a directory keeps it there too, so that who was signed
@@ -23,19 +25,19 @@ func newIdentity() identity {
 	}
 }
 
-// identity gives what the directory has of an earlier run, or makes it up and keeps it there.
-func (s *Server) identity() (identity, error) {
+// keptIdentity gives what the directory has of an earlier run, or makes it up and keeps it there.
+func keptIdentity(st *store.Store, dir string) (identity, error) {
 	fresh := newIdentity()
 	raw, err := json.Marshal(fresh) //nolint:gosec // the secrets of an emulator, in a file that is its owner's
 	if err != nil {
 		return identity{}, fmt.Errorf("acrtest: the identity: %w", err)
 	}
-	if raw, err = s.store.Keep(identityFile, append(raw, '\n')); err != nil {
+	if raw, err = st.Keep(identityFile, append(raw, '\n')); err != nil {
 		return identity{}, fmt.Errorf("acrtest: keeping the identity: %w", err)
 	}
 	var kept identity
 	if err := json.Unmarshal(raw, &kept); err != nil || kept.AdminPassword == "" || kept.ClientSecret == "" {
-		name := filepath.Join(s.cfg.dir, identityFile)
+		name := filepath.Join(dir, identityFile)
 		return identity{}, fmt.Errorf("acrtest: %s is not an identity that the emulator wrote; remove it to get another", name)
 	}
 	return kept, nil

@@ -143,18 +143,18 @@ func budgetsOf(r *http.Request, op string) []Budget {
 const throttled = "too many requests, please retry later"
 
 // withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is spent.
-func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
-	now := s.now()
+func (f *front) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
+	now := f.clock.now()
 	for _, b := range budgetsOf(r, op) {
-		wait, left := s.limiter.take(b, caller, now)
+		wait, left := f.limiter.take(b, caller, now)
 		if wait > 0 {
 			seconds := int64((wait + time.Second - 1) / time.Second)
 			w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 			if b == OAuthBudget {
-				s.refuseToken(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled)
+				refuseToken(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled)
 				return false
 			}
-			s.fail(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled, nil)
+			fail(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", throttled, nil)
 			return false
 		}
 		switch b {
@@ -165,7 +165,7 @@ func (s *Server) withinBudget(w http.ResponseWriter, r *http.Request, caller, op
 			w.Header()["x-ms-ratelimit-remaining-calls-per-second"] = []string{rate}
 		case DeleteBudget:
 			if caller != "" {
-				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", s.limiter.deleteRate(caller, now)))
+				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", f.limiter.deleteRate(caller, now)))
 			}
 		}
 	}

@@ -1,9 +1,7 @@
 package acrtest
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,28 +70,36 @@ func parseRights(lines []string) ([]access, error) {
 	return rights, nil
 }
 
-func (s *Server) addPrincipals(self identity) error {
-	s.admin = principal{id: adminID, user: s.cfg.adminUser, password: s.cfg.adminPassword, rights: everything()}
+// principals are all who may call the registry.
+type principals struct {
+	admin, client principal
+	byID          map[string]*principal // by subject
+	byUser        map[string]*principal // by user name
+}
+
+func newPrincipals(cfg *config, self identity) (*principals, error) {
+	s := new(principals)
+	s.admin = principal{id: adminID, user: cfg.adminUser, password: cfg.adminPassword, rights: everything()}
 	if s.admin.password == "" {
 		s.admin.password = self.AdminPassword
 	}
 	s.client = principal{id: self.Subject, user: self.ClientID, password: self.ClientSecret, rights: everything(), entra: true}
-	if s.cfg.entraActions != nil {
-		rights, err := parseRights(s.cfg.entraActions)
+	if cfg.entraActions != nil {
+		rights, err := parseRights(cfg.entraActions)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.client.rights = rights
 	}
 	all := []principal{s.admin, s.client}
-	for _, token := range s.cfg.tokens {
+	for _, token := range cfg.tokens {
 		rights, err := parseRights(token.actions)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, principal{id: "token:" + token.name, user: token.name, password: token.password, rights: rights})
 	}
-	if s.AllowsAnonymousPull() {
+	if cfg.allowsAnonymous() {
 		all = append(all, principal{id: anonymousID, anonymous: true, rights: []access{
 			{Type: "repository", Name: "*", Actions: []string{"pull", "metadata_read"}},
 			{Type: "registry", Name: "catalog", Actions: []string{"*"}},
@@ -101,38 +107,32 @@ func (s *Server) addPrincipals(self identity) error {
 	}
 	for _, p := range all {
 		if !p.anonymous && (p.user == "" || p.password == "" || strings.Contains(p.user, ":")) {
-			return fmt.Errorf("acrtest: the user %q needs a name without a colon, and a password", p.user)
+			return nil, fmt.Errorf("acrtest: the user %q needs a name without a colon, and a password", p.user)
 		}
 	}
-	s.principals = make(map[string]*principal, len(all))
-	s.users = make(map[string]*principal, len(all))
+	s.byID = make(map[string]*principal, len(all))
+	s.byUser = make(map[string]*principal, len(all))
 	for i := range all {
 		p := &all[i]
-		s.principals[p.id] = p
+		s.byID[p.id] = p
 		if p.user != "" {
-			if _, taken := s.users[p.user]; taken {
-				return fmt.Errorf("acrtest: there are two tokens named %q", p.user)
+			if _, taken := s.byUser[p.user]; taken {
+				return nil, fmt.Errorf("acrtest: there are two tokens named %q", p.user)
 			}
-			s.users[p.user] = p
+			s.byUser[p.user] = p
 		}
 	}
-	return nil
+	return s, nil
 }
 
 // AllowsAnonymousPull tells whether callers without a credential may list and pull.
-func (s *Server) AllowsAnonymousPull() bool { return s.cfg.anonymousPull && s.cfg.sku != Basic }
+func (s *Server) AllowsAnonymousPull() bool { return s.cfg.allowsAnonymous() }
 
 // byPassword finds the caller behind a user name and password, or nil.
-func (s *Server) byPassword(user, password string) *principal {
-	p := s.users[user]
+func (s *principals) byPassword(user, password string) *principal {
+	p := s.byUser[user]
 	if p == nil || subtle.ConstantTimeCompare([]byte(p.password), []byte(password)) != 1 {
 		return nil
 	}
 	return p
-}
-
-func randomSecret() string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	return hex.EncodeToString(b[:])
 }

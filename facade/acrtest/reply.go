@@ -1,7 +1,6 @@
 package acrtest
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -223,42 +222,9 @@ func (w *reply) repeat() {
 	for i := range filler {
 		filler[i] = ' '
 	}
-	for !w.cut && !w.broken && !w.x.s.isClosing() {
+	for !w.cut && !w.broken && !w.x.isClosing() {
 		if _, err := w.send(filler); err != nil {
 			w.broken = true
 		}
 	}
-}
-
-// reset ends the connection of the visit.
-func (x *visit) reset() {
-	if x.conn != nil {
-		x.conn.reset()
-	}
-}
-
-// hang waits until the caller or the emulator is gone.
-func (x *visit) hang(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-x.s.closing:
-	}
-}
-
-// wait sleeps, and tells whether the emulator is still there after it.
-func (x *visit) wait(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-x.s.closing:
-		return false
-	}
-}
-
-func (x *visit) fault() string {
-	x.s.ledger.mu.Lock()
-	defer x.s.ledger.mu.Unlock()
-	return x.entry.Fault
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -26,7 +27,7 @@ func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) dig
 	name, tag, err := splitReference(reference)
 	if err == nil {
 		var m store.Manifest
-		if m, err = s.seedImage(name, []string{tag}, "amd64", reference, layers); err == nil {
+		if m, err = s.seeder.seedImage(name, []string{tag}, "amd64", reference, layers); err == nil {
 			return m.Digest
 		}
 	}
@@ -37,7 +38,7 @@ func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) dig
 // SeedIndex puts an image for each of the architectures, and an index of them under the reference. It gives the index's digest.
 func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...string) digest.Digest {
 	helper(t)
-	d, err := s.seedIndex(reference, architectures)
+	d, err := s.seeder.seedIndex(reference, architectures)
 	if err != nil {
 		s.failSeed(t, "SeedIndex", reference, err)
 	}
@@ -48,7 +49,7 @@ func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...stri
 // gives the artifact's digest. The subject need not exist.
 func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Digest, artifactType string) digest.Digest {
 	helper(t)
-	d, err := s.seedReferrer(repository, subject, artifactType)
+	d, err := s.seeder.seedReferrer(repository, subject, artifactType)
 	if err != nil {
 		s.failSeed(t, "SeedReferrer", repository, err)
 	}
@@ -58,7 +59,7 @@ func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Di
 // SeedBlob puts a blob into a repository and gives its digest.
 func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) digest.Digest {
 	helper(t)
-	d, err := s.seedBlob(repository, content)
+	d, err := s.seeder.seedBlob(repository, content)
 	if err != nil {
 		s.failSeed(t, "SeedBlob", repository, err)
 	}
@@ -69,7 +70,7 @@ func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) diges
 // thousand take about a second.
 func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest {
 	helper(t)
-	d, err := s.seedTags(repository, n)
+	d, err := s.seeder.seedTags(repository, n)
 	if err != nil {
 		s.failSeed(t, "SeedTags", repository, err)
 	}
@@ -79,14 +80,21 @@ func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest 
 // SeedManifests puts n artifacts without tags into a repository and gives their digests.
 func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
 	helper(t)
-	digests, err := s.seedManifests(repository, n)
+	digests, err := s.seeder.seedManifests(repository, n)
 	if err != nil {
 		s.failSeed(t, "SeedManifests", repository, err)
 	}
 	return digests
 }
 
-func (s *Server) seedImage(name string, tags []string, architecture, text string, layers [][]byte) (store.Manifest, error) {
+// seeder puts content into the store without a request.
+type seeder struct {
+	store        *store.Store
+	now          func() time.Time
+	allowMissing bool // manifests may name blobs that are not there
+}
+
+func (s *seeder) seedImage(name string, tags []string, architecture, text string, layers [][]byte) (store.Manifest, error) {
 	if len(layers) == 0 {
 		layer, err := smallLayer(text)
 		if err != nil {
@@ -118,7 +126,7 @@ func (s *Server) seedImage(name string, tags []string, architecture, text string
 	return s.seedManifest(name, m.MediaType, m, tags...)
 }
 
-func (s *Server) seedIndex(reference string, architectures []string) (digest.Digest, error) {
+func (s *seeder) seedIndex(reference string, architectures []string) (digest.Digest, error) {
 	name, tag, err := splitReference(reference)
 	if err != nil {
 		return "", err
@@ -137,7 +145,7 @@ func (s *Server) seedIndex(reference string, architectures []string) (digest.Dig
 	return m.Digest, err
 }
 
-func (s *Server) seedReferrer(name string, subject digest.Digest, artifactType string) (digest.Digest, error) {
+func (s *seeder) seedReferrer(name string, subject digest.Digest, artifactType string) (digest.Digest, error) {
 	if err := subject.Validate(); err != nil {
 		return "", err
 	}
@@ -155,7 +163,7 @@ func (s *Server) seedReferrer(name string, subject digest.Digest, artifactType s
 	return referrer.Digest, err
 }
 
-func (s *Server) seedTags(name string, n int) (digest.Digest, error) {
+func (s *seeder) seedTags(name string, n int) (digest.Digest, error) {
 	tags := make([]string, max(n, 0))
 	for i := range tags {
 		tags[i] = fmt.Sprintf("t%06d", i)
@@ -164,7 +172,7 @@ func (s *Server) seedTags(name string, n int) (digest.Digest, error) {
 	return m.Digest, err
 }
 
-func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
+func (s *seeder) seedManifests(name string, n int) ([]digest.Digest, error) {
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.acrtest.seed"}
 	if err := s.makeEmpty(name, &m); err != nil {
 		return nil, err
@@ -182,7 +190,7 @@ func (s *Server) seedManifests(name string, n int) ([]digest.Digest, error) {
 }
 
 // makeEmpty gives an artifact the empty config and layer that the image spec has for those without content.
-func (s *Server) makeEmpty(name string, m *ocispec.Manifest) error {
+func (s *seeder) makeEmpty(name string, m *ocispec.Manifest) error {
 	empty := ocispec.DescriptorEmptyJSON
 	if _, err := s.seedBlob(name, empty.Data); err != nil {
 		return err
@@ -191,15 +199,15 @@ func (s *Server) makeEmpty(name string, m *ocispec.Manifest) error {
 	return nil
 }
 
-func (s *Server) seedManifest(name, mediaType string, manifest any, tags ...string) (store.Manifest, error) {
+func (s *seeder) seedManifest(name, mediaType string, manifest any, tags ...string) (store.Manifest, error) {
 	raw, err := json.Marshal(manifest)
 	if err != nil {
 		return store.Manifest{}, fmt.Errorf("the manifest: %w", err)
 	}
-	return s.store.PutManifest(name, store.Push{MediaType: mediaType, Content: raw, Tags: tags, AllowMissing: s.cfg.skipBlobCheck})
+	return s.store.PutManifest(name, store.Push{MediaType: mediaType, Content: raw, Tags: tags, AllowMissing: s.allowMissing})
 }
 
-func (s *Server) seedBlob(name string, content []byte) (ocispec.Descriptor, error) {
+func (s *seeder) seedBlob(name string, content []byte) (ocispec.Descriptor, error) {
 	if !isName(name) {
 		return ocispec.Descriptor{}, fmt.Errorf("%q is not a repository name", name)
 	}

@@ -19,7 +19,7 @@ import (
 // org.opencontainers.image.ref.name gives. It does not follow symbolic links out of dir.
 func (s *Server) SeedLayout(t testing.TB, repository, dir string) {
 	helper(t)
-	if err := s.seedLayout(repository, dir); err != nil {
+	if err := s.seeder.seedLayout(repository, dir); err != nil {
 		s.failSeed(t, "SeedLayout", dir, err)
 	}
 }
@@ -27,7 +27,7 @@ func (s *Server) SeedLayout(t testing.TB, repository, dir string) {
 // maxIndexDepth bounds how deep indexes may lie in each other.
 const maxIndexDepth = 8
 
-func (s *Server) seedLayout(name, dir string) (err error) {
+func (s *seeder) seedLayout(name, dir string) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Server) seedLayout(name, dir string) (err error) {
 	return nil
 }
 
-func (s *Server) seedLayoutManifest(root *os.Root, name string, d ocispec.Descriptor, tag string, depth int) error {
+func (s *seeder) seedLayoutManifest(root *os.Root, name string, d ocispec.Descriptor, tag string, depth int) error {
 	if depth > maxIndexDepth {
 		return fmt.Errorf("indexes lie more than %d deep", maxIndexDepth)
 	}
@@ -85,7 +85,7 @@ func (s *Server) seedLayoutManifest(root *os.Root, name string, d ocispec.Descri
 			return err
 		}
 	}
-	push := store.Push{MediaType: d.MediaType, Content: raw, Digest: d.Digest, AllowMissing: s.cfg.skipBlobCheck}
+	push := store.Push{MediaType: d.MediaType, Content: raw, Digest: d.Digest, AllowMissing: s.allowMissing}
 	if tag != "" {
 		if !tagGrammar.MatchString(tag) {
 			return fmt.Errorf("%q is not a tag", tag)
@@ -99,7 +99,7 @@ func (s *Server) seedLayoutManifest(root *os.Root, name string, d ocispec.Descri
 	return err
 }
 
-func (s *Server) seedLayoutBlob(root *os.Root, name string, d digest.Digest) error {
+func (s *seeder) seedLayoutBlob(root *os.Root, name string, d digest.Digest) error {
 	f, err := openBlob(root, d)
 	if err != nil {
 		return err

@@ -1,48 +1,32 @@
 package acrtest
 
 import (
-	"context"
-	"crypto/tls"
 	"fmt"
-	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
 // Server is an Azure Container Registry in this process. All its methods may be called at the same time.
+//
+// It is made of parts, each a type of its own: the network that its origins listen on, the front door that every request comes
+// through, the gatekeeper and the tokens, the fault script and its player, the operations over a store, and the seeder.
 type Server struct {
-	backend // what the handlers keep: see handlers.go
+	cfg   config
+	tb    testing.TB // nil for Start
+	clock clock
 
-	cfg    config
-	offset atomic.Int64
-	tb     testing.TB // nil for Start
-
-	admin, client principal
-	principals    map[string]*principal // by subject
-	users         map[string]*principal // by user name
-	tenant, rid   string
-
-	entraTokens, refreshTokens, accessTokens *jwtSigner
-	anonymousTokens                          tokenCache
-	revoked                                  idSet
-	strangerOnce                             sync.Once
-
-	limiter *limiter
+	store   *store.Store
+	network *network
+	tokens  *tokens
 	script  script
 	ledger  Ledger
+	front   *front
+	seeder  *seeder
 
-	ca      *authority
-	login   *origin
-	storage *origin
-	entra   *origin
-
-	mu       sync.Mutex
-	extra    []*origin // canaries
-	clients  []*http.Transport
-	connIDs  atomic.Int64
-	closing  chan struct{}
+	closing  chan struct{} // ends all waiting
 	closeOne sync.Once
 }
 
@@ -64,10 +48,7 @@ func New(t testing.TB, opts ...Option) *Server {
 // Errors: an option that makes no sense, an address that cannot be listened on or is not of the loopback interface, a
 // directory that cannot be used.
 func Start(opts ...Option) (*Server, error) {
-	s := &Server{
-		cfg: defaultConfig(), closing: make(chan struct{}),
-		entraTokens: newJWTSigner(), refreshTokens: newJWTSigner(), accessTokens: newJWTSigner(),
-	}
+	s := &Server{cfg: defaultConfig(), closing: make(chan struct{})}
 	for _, o := range opts {
 		o(&s.cfg)
 	}
@@ -75,74 +56,95 @@ func Start(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s.ledger.limit, s.ledger.complain, s.script.complain = s.cfg.ledgerSize, s.complain, s.complain
-	s.limiter = newLimiter(s.cfg)
 	// First: what is kept in a directory is ours only when the lock on it is.
-	if err := s.openBackend(); err != nil {
+	if err := s.openStore(); err != nil {
 		return nil, err
 	}
 	if err := s.begin(); err != nil {
-		s.closeListeners()
-		s.closeBackend()
+		s.closeStore()
 		return nil, err
 	}
 	return s, nil
 }
 
-// begin makes the registry's principals and origins, and serves.
-func (s *Server) begin() error {
-	self, err := s.identity()
+func (s *Server) openStore() (err error) {
+	s.store, err = store.Open(store.Options{
+		Dir:        s.cfg.dir,
+		Sync:       s.cfg.sync,
+		Now:        s.clock.now,
+		SoftDelete: time.Duration(s.cfg.softDelete) * 24 * time.Hour,
+		ReplicaLag: s.cfg.replicaLag,
+		UploadTTL:  s.cfg.sessionLife,
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("acrtest: opening the directory %s: %w", s.cfg.dir, err)
 	}
-	s.tenant, s.rid = self.Tenant, self.RegistryID
-	if err := s.addPrincipals(self); err != nil {
-		return err
+	if lost := s.store.Lost(); len(lost) > 0 {
+		s.cfg.logger.Warn("blobs whose files are missing or damaged were taken out of all repositories", "blobs", lost)
 	}
-	if s.ca, err = processAuthority(); err != nil {
-		return err
-	}
-	if err := s.listen(); err != nil {
-		return err
-	}
-	certificate, err := s.ca.issue(s.hostNames()...)
-	if err != nil {
-		return err
-	}
-	s.serve(s.login, certificate, s.front(LoginOrigin, s.serveLogin))
-	s.serve(s.storage, certificate, s.front(StorageOrigin, s.serveStorage))
-	s.serve(s.entra, certificate, s.front(AuthorityOrigin, s.serveAuthority))
 	return nil
+}
+
+// closeStore is called when no request is under way any more.
+func (s *Server) closeStore() {
+	if err := s.store.Close(); err != nil {
+		s.cfg.logger.Warn("close the store", "error", err)
+	}
+}
+
+// begin makes the parts of the registry, and serves.
+func (s *Server) begin() error {
+	self, err := keptIdentity(s.store, s.cfg.dir)
+	if err != nil {
+		return err
+	}
+	who, err := newPrincipals(&s.cfg, self)
+	if err != nil {
+		return err
+	}
+	if s.network, err = newNetwork(&s.cfg, s.closing); err != nil {
+		return err
+	}
+	s.tokens = newTokens(&s.cfg, s.clock.now, s.network.hosts(), self, who)
+	s.seeder = &seeder{store: s.store, now: s.clock.now, allowMissing: s.cfg.skipBlobCheck}
+	s.front = s.newFront()
+	authority := &entra{tokens: s.tokens, player: s.front.player}
+	certificate, err := s.network.certificate()
+	if err != nil {
+		s.network.abandon()
+		return err
+	}
+	s.network.serve(s.network.login, certificate, s.front.handler(LoginOrigin, s.front.serveLogin))
+	s.network.serve(s.network.storage, certificate, s.front.handler(StorageOrigin, s.front.serveStorage))
+	s.network.serve(s.network.entra, certificate, s.front.handler(AuthorityOrigin, authority.serve))
+	return nil
+}
+
+// newFront builds the way of a request, from the store to the front door.
+func (s *Server) newFront() *front {
+	at := s.network.hosts()
+	seals := newSealer(s.store.SigningKey())
+	account := &storage{
+		store: s.store, seals: seals, now: s.clock.now, host: at.storage, linkLife: s.cfg.blobLinkLife, logger: s.cfg.logger,
+	}
+	keeper := &gatekeeper{tokens: s.tokens}
+	return &front{
+		cfg: &s.cfg, clock: &s.clock, ledger: &s.ledger, limiter: newLimiter(s.cfg), gatekeeper: keeper,
+		player:     &player{script: &s.script, tokens: s.tokens, gatekeeper: keeper, complain: s.complain},
+		operations: &operations{cfg: &s.cfg, store: s.store, storage: account, seals: seals, host: at.login, logger: s.cfg.logger},
+		oauth:      &oauth{tokens: s.tokens},
+		storage:    account,
+		complain:   s.complain, closing: s.closing,
+	}
 }
 
 // Close stops the registry, ends all connections to it and waits until every request has left. It may be called again.
 func (s *Server) Close() {
 	s.closeOne.Do(func() {
 		close(s.closing)
-		s.mu.Lock()
-		origins := append([]*origin{s.login, s.storage, s.entra}, s.extra...)
-		clients := s.clients
-		s.mu.Unlock()
-		for _, o := range origins {
-			_ = o.server.Close() // an error of closing a listener helps nobody here
-		}
-		for _, c := range clients {
-			c.CloseIdleConnections()
-		}
-		for _, o := range origins {
-			<-o.done
-			o.inside.close()
-		}
-		s.closeBackend()
+		s.network.close()
+		s.closeStore()
 	})
-}
-
-func (s *Server) isClosing() bool {
-	select {
-	case <-s.closing:
-		return true
-	default:
-		return false
-	}
 }
 
 // complain reports a mistake in the use of the emulator.
@@ -159,31 +161,33 @@ func (s *Server) complain(text string) {
 func (s *Server) Endpoint() string { return "https://" + s.Host() }
 
 // Host is the name of the login server with its port: what stands before the first slash of an image name.
-func (s *Server) Host() string { return s.login.host }
+func (s *Server) Host() string { return s.network.login.host }
 
 // StorageHost is the host, with its port, that blobs are served from: a name other than that of the login server.
-func (s *Server) StorageHost() string { return s.storage.host }
+func (s *Server) StorageHost() string { return s.network.storage.host }
 
 // Authority is the URL of the Entra authority, without the tenant.
-func (s *Server) Authority() string { return "https://" + s.entra.host }
+func (s *Server) Authority() string { return s.network.hosts().authorityURL() }
 
 // Admin gives the user name and password of the admin user, who may do everything.
-func (s *Server) Admin() (user, password string) { return s.admin.user, s.admin.password }
+func (s *Server) Admin() (user, password string) {
+	return s.tokens.principals.admin.user, s.tokens.principals.admin.password
+}
 
 // ServicePrincipal gives the tenant, client id and secret with which an application signs in at [Server.Authority].
 func (s *Server) ServicePrincipal() (tenant, clientID, secret string) {
-	return s.tenant, s.client.user, s.client.password
+	return s.tokens.self.Tenant, s.tokens.principals.client.user, s.tokens.principals.client.password
 }
 
 // EntraToken gives a fresh Entra access token of the service principal for the audience of the registry, good for a day.
 func (s *Server) EntraToken() string {
-	token, _ := s.issueEntra(acrAudience)
+	token, _ := s.tokens.issueEntra(acrAudience)
 	return token
 }
 
 // EntraTokenFor gives a fresh Entra access token for another audience, such as https://management.azure.com.
 func (s *Server) EntraTokenFor(audience string) string {
-	token, _ := s.issueEntra(audience)
+	token, _ := s.tokens.issueEntra(audience)
 	return token
 }
 
@@ -191,45 +195,4 @@ func (s *Server) EntraTokenFor(audience string) string {
 func (s *Server) Ledger() *Ledger { return &s.ledger }
 
 // CA gives the certificate of the authority that signs for every emulator of this process, as PEM.
-func (s *Server) CA() []byte { return append([]byte{}, s.ca.pem...) }
-
-// HTTPClient gives a client of its own on each call, which trusts the emulator's certificate and finds it by name. Its idle
-// connections are closed with the emulator. It follows redirects as net/http does, and keeps no cookies.
-func (s *Server) HTTPClient() *http.Client {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(s.cfg.http2)
-	transport := &http.Transport{
-		DialContext:         s.DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: s.ca.pool, MinVersion: tls.VersionTLS12},
-		Protocols:           protocols,
-		MaxIdleConnsPerHost: 64,
-	}
-	s.mu.Lock()
-	s.clients = append(s.clients, transport)
-	s.mu.Unlock()
-	return &http.Client{Transport: transport}
-}
-
-// DialContext opens a connection to one of the emulator's origins by the host it goes by; for any other address it dials as usual,
-// or refuses if the emulator's network is in memory. It is for transports made by hand.
-func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	s.mu.Lock()
-	origins := append([]*origin{s.login, s.storage, s.entra}, s.extra...)
-	s.mu.Unlock()
-	for _, o := range origins {
-		if o.host != address && o.host+":443" != address && o.listener.Addr().String() != address {
-			continue
-		}
-		if l, ok := o.listener.(*memListener); ok {
-			return l.dial(ctx)
-		}
-		address = o.listener.Addr().String()
-		break
-	}
-	if s.cfg.memoryNetwork {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s is not of the emulator's network", address)}
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
-}
+func (s *Server) CA() []byte { return append([]byte{}, s.network.ca.pem...) }

@@ -2,30 +2,33 @@ package acrtest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // visit is one request on its way through the emulator.
 type visit struct {
 	*line
 
-	s     *Server
-	conn  *conn
-	reply *reply
-	body  *requestBody
+	ledger  *Ledger
+	closing <-chan struct{} // closed when the emulator closes
+	conn    *conn
+	reply   *reply
+	body    *requestBody
 }
 
 // enter writes a request into the ledger and puts the counters around its body and reply.
-func (s *Server) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
-	x := &visit{line: new(line), s: s, conn: connOf(r.Context())}
+func (f *front) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
+	x := &visit{line: new(line), ledger: f.ledger, closing: f.closing, conn: connOf(r.Context())}
 	header := r.Header.Clone()
 	header.Del("Authorization")
 	header.Del("Cookie")
 	x.entry = Request{
-		Time: s.now(), Origin: origin, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: header,
+		Time: f.clock.now(), Origin: origin, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: header,
 		Credential: credentialKind(r),
 	}
 	if x.conn != nil {
@@ -37,7 +40,7 @@ func (s *Server) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*
 	*own = *r
 	x.body = &requestBody{x: x, body: r.Body, ctx: r.Context()}
 	own.Body = x.body
-	s.ledger.add(x.line)
+	f.ledger.add(x.line)
 	return x, own
 }
 
@@ -56,8 +59,8 @@ func credentialKind(r *http.Request) CredentialKind {
 }
 
 func (x *visit) update(f func(e *Request)) {
-	x.s.ledger.mu.Lock()
-	defer x.s.ledger.mu.Unlock()
+	x.ledger.mu.Lock()
+	defer x.ledger.mu.Unlock()
 	f(&x.entry)
 }
 
@@ -85,8 +88,8 @@ func (x *visit) setForm(form url.Values) {
 
 // op is what faults match; it is set before any other goroutine sees the visit's script.
 func (x *visit) op() string {
-	x.s.ledger.mu.Lock()
-	defer x.s.ledger.mu.Unlock()
+	x.ledger.mu.Lock()
+	defer x.ledger.mu.Unlock()
 	return x.entry.Operation
 }
 
@@ -106,4 +109,69 @@ func (x *visit) sniffForm(r *http.Request) {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
+}
+
+// lingerTime is how long the rest of a body is read after an early reply.
+const lingerTime = 5 * time.Second
+
+// linger reads what is left of the request's body after an early reply, as proxies do, so that the caller finds the reply and
+// not a reset. The bytes do not count as read.
+func (x *visit) linger(w http.ResponseWriter) {
+	rc := http.NewResponseController(w)
+	_ = rc.Flush()
+	_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, x.body.body)
+}
+
+// rawReply writes bytes past net/http, which does not come back.
+func (x *visit) rawReply(w http.ResponseWriter, raw []byte) {
+	c, buffered, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_, _ = buffered.Write(raw) // the caller may be gone
+		_ = buffered.Flush()
+		_ = c.Close()
+	}
+	x.reply.wrote, x.reply.broken = true, true
+}
+
+// reset ends the connection of the visit.
+func (x *visit) reset() {
+	if x.conn != nil {
+		x.conn.reset()
+	}
+}
+
+// hang waits until the caller or the emulator is gone.
+func (x *visit) hang(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-x.closing:
+	}
+}
+
+// wait sleeps, and tells whether the emulator is still there after it.
+func (x *visit) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.closing:
+		return false
+	}
+}
+
+func (x *visit) fault() string {
+	x.ledger.mu.Lock()
+	defer x.ledger.mu.Unlock()
+	return x.entry.Fault
+}
+
+func (x *visit) isClosing() bool {
+	select {
+	case <-x.closing:
+		return true
+	default:
+		return false
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 )
 
 // apiError is one entry of the registry's error body.
@@ -19,12 +20,12 @@ type errorBody struct {
 }
 
 // fail answers with the registry's error body: compact JSON and a newline. A nil detail leaves the key out.
-func (s *Server) fail(w http.ResponseWriter, status int, code, message string, detail any) {
-	s.replyJSON(w, status, errorBody{Errors: []apiError{{Code: code, Message: message, Detail: detail}}})
+func fail(w http.ResponseWriter, status int, code, message string, detail any) {
+	replyJSON(w, status, errorBody{Errors: []apiError{{Code: code, Message: message, Detail: detail}}})
 }
 
 // replyJSON answers with v as the registry writes JSON: compact, unescaped, a newline at the end, and a length.
-func (s *Server) replyJSON(w http.ResponseWriter, status int, v any) {
+func replyJSON(w http.ResponseWriter, status int, v any) {
 	writeJSON(w, status, encodeJSON(v))
 }
 
@@ -59,4 +60,16 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	setLength(w, len(body))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller may be gone; nobody is left to tell
+}
+
+// empty answers without a body, and says so.
+func empty(w http.ResponseWriter, status int) {
+	if status != http.StatusNoContent {
+		setLength(w, 0)
+	}
+	w.WriteHeader(status)
+}
+
+func setLength(w http.ResponseWriter, n int) {
+	w.Header()["Content-Length"] = []string{strconv.Itoa(n)}
 }

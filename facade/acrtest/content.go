@@ -2,6 +2,7 @@ package acrtest
 
 import (
 	"math"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -54,3 +55,11 @@ func (s *Server) HasBlob(repository string, d digest.Digest) bool {
 // Uploads gives the number of upload sessions of a repository that are open: neither completed, cancelled nor expired. It sends no
 // request.
 func (s *Server) Uploads(repository string) int { return s.store.Uploads(repository) }
+
+// Collect frees what nothing refers to any more and what is older than grace: blobs that no manifest of their repository names,
+// upload sessions and deleted manifests whose time is over. The service does so on its own; the emulator does when told. It gives
+// the number of blobs freed.
+func (s *Server) Collect(grace time.Duration) (blobs int, err error) {
+	freed, err := s.store.Collect(grace)
+	return freed.Blobs, err
+}

@@ -16,33 +16,33 @@ const disallowed = "The operation is disallowed on this registry, repository or 
 type object struct{}
 
 // refuse answers with what the store refused. Errors that depend on how the object was named are answered where that is known.
-func (s *Server) refuse(w http.ResponseWriter, rt route, err error) {
+func (o *operations) refuse(w http.ResponseWriter, rt route, err error) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		// The caller went while it waited; nobody is left to tell.
 	case errors.Is(err, store.ErrDisallowed):
-		s.fail(w, http.StatusMethodNotAllowed, "REGISTRY_DISALLOWED_OPERATION", disallowed, object{})
+		fail(w, http.StatusMethodNotAllowed, "REGISTRY_DISALLOWED_OPERATION", disallowed, object{})
 	case errors.Is(err, store.ErrRepositoryUnknown):
-		s.fail(w, http.StatusNotFound, "NAME_UNKNOWN", fmt.Sprintf("repository %q is not found", rt.name), nil)
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", fmt.Sprintf("repository %q is not found", rt.name), nil)
 	case errors.Is(err, store.ErrTagUnknown):
-		s.fail(w, http.StatusNotFound, "TAG_UNKNOWN", "the specified tag does not exist", nil)
+		fail(w, http.StatusNotFound, "TAG_UNKNOWN", "the specified tag does not exist", nil)
 	case errors.Is(err, store.ErrManifestUnknown):
-		s.fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", fmt.Sprintf("manifest %s is not found", rt.reference), nil)
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", fmt.Sprintf("manifest %s is not found", rt.reference), nil)
 	case errors.Is(err, store.ErrBlobUnknown):
-		s.fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", nil)
+		fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", nil)
 	case errors.Is(err, store.ErrUploadUnknown):
-		s.fail(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", object{})
+		fail(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", object{})
 	case errors.Is(err, store.ErrConflict):
-		s.fail(w, http.StatusConflict, "CONFLICT", "the tag points at another manifest; restore with force to move it", nil)
+		fail(w, http.StatusConflict, "CONFLICT", "the tag points at another manifest; restore with force to move it", nil)
 	default:
-		s.cfg.logger.Warn("the store failed", "operation", rt.op, "error", err)
-		s.fail(w, http.StatusInternalServerError, "UNKNOWN", "unknown error", nil)
+		o.logger.Warn("the store failed", "operation", rt.op, "error", err)
+		fail(w, http.StatusInternalServerError, "UNKNOWN", "unknown error", nil)
 	}
 }
 
 // badDigest answers a digest that cannot be read, or is of an algorithm the registry does not know.
-func (s *Server) badDigest(w http.ResponseWriter) {
-	s.fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, "digest parsing failed")
+func badDigest(w http.ResponseWriter) {
+	fail(w, http.StatusBadRequest, "DIGEST_INVALID", digestMismatch, "digest parsing failed")
 }
 
 const digestMismatch = "provided digest did not match uploaded content"

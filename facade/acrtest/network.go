@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,14 +23,59 @@ type origin struct {
 	inside   *gate         // the requests under way
 }
 
+// hosts are the names that the origins go by, each with its port where it has one.
+type hosts struct{ login, storage, authority string }
+
+func (h hosts) authorityURL() string { return "https://" + h.authority }
+
+// network is the origins of an emulator and how clients find them.
+type network struct {
+	cfg     *config
+	ca      *authority
+	login   *origin
+	storage *origin
+	entra   *origin
+	closing <-chan struct{}
+	connIDs atomic.Int64
+
+	mu      sync.Mutex
+	extra   []*origin // canaries
+	clients []*http.Transport
+}
+
+// newNetwork opens the listeners of the three origins. They serve once [network.serve] is called for them.
+func newNetwork(cfg *config, closing <-chan struct{}) (*network, error) {
+	n := &network{cfg: cfg, closing: closing}
+	var err error
+	if n.ca, err = processAuthority(); err != nil {
+		return nil, err
+	}
+	if err := n.listen(); err != nil {
+		n.abandon()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *network) hosts() hosts {
+	return hosts{login: n.login.host, storage: n.storage.host, authority: n.entra.host}
+}
+
+// origins are those that are open, canaries included.
+func (n *network) origins() []*origin {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]*origin{n.login, n.storage, n.entra}, n.extra...)
+}
+
 // listen opens the listeners of the three origins.
-func (s *Server) listen() error {
-	host, _, err := net.SplitHostPort(s.cfg.listen)
+func (n *network) listen() error {
+	host, _, err := net.SplitHostPort(n.cfg.listen)
 	if err != nil {
 		return fmt.Errorf("acrtest: the address to listen on: %w", err)
 	}
-	if !isLoopback(host) && !s.cfg.allowRemote {
-		return fmt.Errorf("acrtest: %s is not of the loopback interface: %w", s.cfg.listen, ErrRemoteAccess)
+	if !isLoopback(host) && !n.cfg.allowRemote {
+		return fmt.Errorf("acrtest: %s is not of the loopback interface: %w", n.cfg.listen, ErrRemoteAccess)
 	}
 	other := "localhost" // the other origins go by another name, so that host-bound rules of a client show
 	if !isLoopback(host) {
@@ -40,16 +86,16 @@ func (s *Server) listen() error {
 		address string
 		name    string
 	}{
-		{&s.login, s.cfg.listen, ""},
-		{&s.storage, net.JoinHostPort(host, "0"), other},
-		{&s.entra, net.JoinHostPort(host, "0"), other},
+		{&n.login, n.cfg.listen, ""},
+		{&n.storage, net.JoinHostPort(host, "0"), other},
+		{&n.entra, net.JoinHostPort(host, "0"), other},
 	} {
-		if *o.origin, err = s.open(o.address, o.name); err != nil {
+		if *o.origin, err = n.open(o.address, o.name); err != nil {
 			return err
 		}
 	}
-	if s.cfg.loginServer != "" {
-		s.login.host = s.cfg.loginServer
+	if n.cfg.loginServer != "" {
+		n.login.host = n.cfg.loginServer
 	}
 	return nil
 }
@@ -63,9 +109,9 @@ func isLoopback(host string) bool {
 }
 
 // open makes an origin that listens on the address and goes by the given name, or by the address when that is "".
-func (s *Server) open(address, name string) (*origin, error) {
+func (n *network) open(address, name string) (*origin, error) {
 	var l net.Listener
-	if s.cfg.memoryNetwork {
+	if n.cfg.memoryNetwork {
 		// A port of its own for each, as a socket would have.
 		l = newMemListener(fmt.Sprintf("127.0.0.1:%d", firstMemPort+memPorts.Add(1)))
 	} else {
@@ -95,10 +141,10 @@ var memPorts atomic.Int64
 
 const firstMemPort = 4430
 
-func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Handler) {
+func (n *network) serve(o *origin, certificate tls.Certificate, handler http.Handler) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(s.cfg.http2)
+	protocols.SetHTTP2(n.cfg.http2)
 	o.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// What had been read ahead of a connection that was then closed has not come.
@@ -117,29 +163,56 @@ func (s *Server) serve(o *origin, certificate tls.Certificate, handler http.Hand
 		ReadHeaderTimeout: time.Minute,
 		MaxHeaderBytes:    1 << 20,
 	}
-	listener := connListener{Listener: o.listener, next: &s.connIDs, rate: s.cfg.bandwidth, stop: s.closing}
+	listener := connListener{Listener: o.listener, next: &n.connIDs, rate: n.cfg.bandwidth, stop: n.closing}
 	go func() {
 		defer close(o.done)
 		_ = o.server.ServeTLS(listener, "", "") // returns when the server is closed
 	}()
 }
 
-func (s *Server) closeListeners() {
-	for _, o := range []*origin{s.login, s.storage, s.entra} {
+// abandon closes the listeners of a network that never served.
+func (n *network) abandon() {
+	for _, o := range []*origin{n.login, n.storage, n.entra} {
 		if o != nil {
 			_ = o.listener.Close()
 		}
 	}
 }
 
-func (s *Server) hostNames() []string {
+// certificate is one for the names of the three origins.
+func (n *network) certificate() (tls.Certificate, error) {
 	var names []string
-	for _, o := range []*origin{s.login, s.storage, s.entra} {
+	for _, o := range []*origin{n.login, n.storage, n.entra} {
 		host, _, err := net.SplitHostPort(o.host)
 		if err != nil {
 			host = o.host
 		}
 		names = append(names, host)
 	}
-	return names
+	return n.ca.issue(names...)
+}
+
+// add keeps an origin that was opened later.
+func (n *network) add(o *origin) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.extra = append(n.extra, o)
+}
+
+// close ends all origins and waits until every request has left.
+func (n *network) close() {
+	origins := n.origins()
+	for _, o := range origins {
+		_ = o.server.Close() // an error of closing a listener helps nobody here
+	}
+	n.mu.Lock()
+	clients := n.clients
+	n.mu.Unlock()
+	for _, c := range clients {
+		c.CloseIdleConnections()
+	}
+	for _, o := range origins {
+		<-o.done
+		o.inside.close()
+	}
 }

@@ -1,0 +1,59 @@
+package acrtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// GetBlobContent and the two names below are operations that are not of the login server.
+const (
+	opBlobContent = "GetBlobContent"
+	opOpenID      = "OpenIDConfiguration"
+	opEntraToken  = "EntraToken"
+	opCanary      = "Canary"
+)
+
+// otherOperations are those that no table of the router has.
+var otherOperations = []string{
+	"ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary,
+}
+
+// Operations lists the names of operations that [Server.On] and [Ledger] know: the operation ids of api/openapi.yaml,
+// "GetBlobContent" for blob bytes from the storage origin, "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary".
+func Operations() []string {
+	all := slices.Concat(operationNames, otherOperations)
+	slices.Sort(all)
+	return all
+}
+
+// isOperation tells whether the ledger knows the name.
+func isOperation(op string) bool {
+	return slices.Contains(operationNames, op) || slices.Contains(otherOperations, op)
+}
+
+// unknownOperation is the complaint of a method that was given a name which is none; only the case may be wrong.
+func unknownOperation(method, op string) string {
+	text := fmt.Sprintf("acrtest: %s(%q): there is no such operation", method, op)
+	for _, known := range Operations() {
+		if strings.EqualFold(known, op) {
+			return text + fmt.Sprintf("; there is %q", known)
+		}
+	}
+	return text + "; Operations() lists them"
+}
+
+// operationNames are the operations of the login origin, from the router's tables.
+var operationNames = func() []string {
+	var names []string
+	for _, m := range []methods{
+		checkSupport, repositoryNames, tagNames, manifest, blob, start, upload, referrers, repositories, repositoryProps, tags,
+		tagProps, manifests, manifestProps, deletedRepos, deletedManifests, deletedTags, restoreOneManifest,
+	} {
+		for _, op := range m {
+			names = append(names, op)
+		}
+	}
+	slices.Sort(names)
+	return names
+}()
