@@ -35,6 +35,7 @@ const (
 	imagesPkg   = module + "/facade/images"
 	retentPkg   = module + "/facade/retention"
 	internalPkg = module + "/facade/internal"
+	versionPkg  = internalPkg + "/version"
 	authPkg     = internalPkg + "/auth"
 	wirePkg     = internalPkg + "/wire"
 	transferPkg = internalPkg + "/transfer"
@@ -57,7 +58,7 @@ var importRules = []struct {
 			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
-		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg)
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, versionPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)

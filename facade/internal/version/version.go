@@ -1,0 +1,49 @@
+// Package version reads the version of this module from the build information of the program it is part of.
+package version
+
+import (
+	"runtime/debug"
+	"strings"
+	"sync"
+)
+
+const (
+	module = "github.com/acrkit/acrkit"
+	// unknown stands for a build without a version, such as one of a test.
+	unknown = "devel"
+)
+
+// Module returns the version of this module, such as "v1.2.3", or a pseudo-version for a build between releases. It returns
+// "devel" if the build has no version, as in a test. The result has no blanks or parentheses, so it is a valid product version
+// in a User-Agent.
+func Module() string { return read() }
+
+var read = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return unknown
+	}
+	return of(info)
+})
+
+// of returns the version from build information in which the module is either the main module or a dependency. A replaced
+// dependency has the version of what it was replaced by, which a directory has not.
+func of(info *debug.BuildInfo) string {
+	found := info.Main
+	if found.Path != module {
+		for _, dep := range info.Deps {
+			if dep.Path == module {
+				found = *dep
+			}
+		}
+		if found.Replace != nil {
+			found = *found.Replace
+		} else if found.Path != module {
+			return unknown
+		}
+	}
+	if !strings.HasPrefix(found.Version, "v") {
+		return unknown // "(devel)", or nothing
+	}
+	return found.Version
+}
