@@ -7,6 +7,8 @@
 //	internal/wire                 how far a server's word is believed: origins, redirects, links, locations, bounds
 //	internal/transfer             the loops of upload and download, over interfaces of a few methods, without HTTP
 //	internal/version              the version of this module, from the build information
+//	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
+//	internal/match                patterns of names, groups, semantic versions
 //	internal/contract             holds each exchange of a test against api/openapi.yaml
 //	cmd/tour                      the demonstration
 //	cmd/acrtest                   the emulated registry as a program

@@ -27,6 +27,7 @@ const (
 	kin       = "github.com/getkin/kin-openapi"
 	oapiRun   = "github.com/oapi-codegen/runtime"
 	orasGo    = "oras.land/oras-go"
+	semver    = "golang.org/x/mod/semver"
 
 	apiPkg      = module + "/api"
 	genPkg      = module + "/gen"
@@ -40,6 +41,8 @@ const (
 	wirePkg     = internalPkg + "/wire"
 	transferPkg = internalPkg + "/transfer"
 	contractPkg = internalPkg + "/contract"
+	graphPkg    = internalPkg + "/graph"
+	matchPkg    = internalPkg + "/match"
 	cmdPkg      = module + "/facade/cmd"
 )
 
@@ -80,10 +83,20 @@ var importRules = []struct {
 			g.reachesNone(acrtestPkg, genPkg, acrPkg, internalPkg),
 			g.importsOnly(acrtestPkg, std, goDigest, imageSpec, azcore, acrtestPkg)...)
 	}},
-	{"images and retention use acr's exported API alone", func(g graph) []string {
+	{"images and retention use acr's exported API, graph and match alone", func(g graph) []string {
 		return append(
-			g.importsNone(imagesPkg, genPkg, internalPkg, acrtestPkg),
-			g.importsNone(retentPkg, genPkg, internalPkg, acrtestPkg)...)
+			g.importsNone(imagesPkg, genPkg, acrtestPkg, authPkg, wirePkg, transferPkg, contractPkg),
+			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg)...)
+	}},
+	{"retention never reaches images or oras-go", func(g graph) []string {
+		return g.reachesNone(retentPkg, imagesPkg, orasGo)
+	}},
+	{"graph and match send nothing", func(g graph) []string {
+		return slices.Concat(
+			g.reachesNone(graphPkg, "net/http", azcore),
+			g.reachesNone(matchPkg, "net/http", azcore),
+			g.importsOnly(graphPkg, std, goDigest, imageSpec),
+			g.importsOnly(matchPkg, std, semver))
 	}},
 	{"contract and kin-openapi are reached from tests alone", func(g graph) []string {
 		return g.reachedOnlyBy(contractPkg, contractPkg, kin)
