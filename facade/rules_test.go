@@ -40,6 +40,7 @@ const (
 	authPkg     = internalPkg + "/auth"
 	wirePkg     = internalPkg + "/wire"
 	transferPkg = internalPkg + "/transfer"
+	waitPkg     = internalPkg + "/wait"
 	contractPkg = internalPkg + "/contract"
 	graphPkg    = internalPkg + "/graph"
 	matchPkg    = internalPkg + "/match"
@@ -61,13 +62,16 @@ var importRules = []struct {
 			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
-		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, versionPkg)
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
 	}},
 	{"transfer knows no HTTP", func(g graph) []string {
-		return append(g.reachesNone(transferPkg, "net/http", azcore), g.importsOnly(transferPkg, std, goDigest, imageSpec, transferPkg)...)
+		return append(g.reachesNone(transferPkg, "net/http", azcore), g.importsOnly(transferPkg, std, goDigest, imageSpec, transferPkg, waitPkg)...)
+	}},
+	{"wait imports the standard library alone, and no HTTP", func(g graph) []string {
+		return append(g.reachesNone(waitPkg, "net/http"), g.importsOnly(waitPkg, std)...)
 	}},
 	{"wire knows neither gen nor what is built on it", func(g graph) []string {
 		return g.reachesNone(wirePkg, azident, genPkg, acrPkg)
