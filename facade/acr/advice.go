@@ -62,3 +62,8 @@ func (e *Error) explain(cause *auth.Error) {
 	parts := slices.DeleteFunc([]string{why, skew, cause.Advice}, func(s string) bool { return s == "" })
 	e.advice = strings.Join(parts, "; ")
 }
+
+// joined is what there is of the parts, with colons between.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
+}

@@ -10,6 +10,29 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
+// Artifact is a handle on what a reference of a repository names: a tag and the manifest behind it, or a manifest by its digest. It is made
+// by Repository.Artifact, and as cheap as a Repository.
+type Artifact struct {
+	repository *Repository
+	tag        string        // empty when the reference is a digest
+	digest     digest.Digest // empty when the reference is a tag
+	err        error         // what is wrong with the reference
+}
+
+// Artifact returns a handle on a tag or digest of the repository; it asks nothing of the registry. A bad reference is reported by the
+// first method called, before anything is sent: ErrInvalidReference, or ErrInvalidDigest for what has a colon.
+func (r *Repository) Artifact(reference string) *Artifact {
+	a := &Artifact{repository: r}
+	a.tag, a.digest, a.err = parseReference(reference)
+	if r.err != nil {
+		a.err = r.err
+	}
+	return a
+}
+
+// Reference is the tag or digest that the handle was made with.
+func (a *Artifact) Reference() string { return a.tag + string(a.digest) }
+
 // Digest gives the digest of the manifest. One request for a tag, none for a digest. Errors: ErrTagUnknown (ErrNotFound), and those of a
 // bad name or reference.
 func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {

@@ -2,13 +2,16 @@ package acr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
 )
 
 // StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown (ErrNotFound),
@@ -22,6 +25,17 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 		return ocispec.Descriptor{}, err
 	}
 	return blobDescriptor("", dgst, size), nil
+}
+
+// DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),
+// ErrInvalidName, ErrInvalidDigest.
+func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
+	if err := r.checkBlob(dgst); err != nil {
+		return err
+	}
+	return r.take(ctx, opDeleteBlob, func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.DeleteBlob(ctx, r.name, dgst)
+	})
 }
 
 // MountBlob makes a blob of another repository of the same registry a blob of this one, without moving a byte. It costs two requests. The
@@ -53,15 +67,74 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	return ocispec.Descriptor{}, &transferError{"MountBlob", fmt.Errorf("%w: %w", ErrNotMounted, err)}
 }
 
-// DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),
-// ErrInvalidName, ErrInvalidDigest.
-func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
-	if err := r.checkBlob(dgst); err != nil {
-		return err
+var errDeclined = errors.New("the registry asks for an upload")
+
+// declined tells whether a refused mount leaves the upload as the way to go: the source is not there, or not for this identity.
+func declined(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
 	}
-	return r.take(ctx, opDeleteBlob, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.DeleteBlob(ctx, r.name, dgst)
-	})
+	switch e.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusBadRequest:
+		return true
+	}
+	return false
+}
+
+// mountFrom tries to mount a blob from one of the repositories. It returns true when that succeeded; otherwise an upload that the
+// registry opened on the way, or nil.
+func (s *uploadSession) mountFrom(ctx context.Context, dgst digest.Digest, from []string) (*transfer.State, bool, error) {
+	var open *transfer.State
+	for _, name := range from {
+		if name == s.r.name || checkName(name) != nil {
+			continue
+		}
+		state, mounted, err := s.mount(ctx, dgst, name)
+		if err != nil && !declined(err) {
+			if open != nil {
+				s.abandon(ctx, open.Location)
+			}
+			return nil, false, err
+		}
+		if err != nil {
+			continue
+		}
+		if open != nil {
+			s.abandon(ctx, open.Location)
+			open = nil
+		}
+		if mounted {
+			return nil, true, nil
+		}
+		open = &state
+	}
+	return open, false, nil
+}
+
+// abandon ends an upload that is not needed.
+func (s *uploadSession) abandon(ctx context.Context, location string) {
+	if location != "" {
+		transfer.Abandon(ctx, s, location)
+	}
+}
+
+// mount asks for a blob of another repository. It returns true when the registry mounted it; otherwise the state of the upload that the
+// registry opened instead, which has no location where it did not.
+func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from string) (transfer.State, bool, error) {
+	params := &gen.StartUploadParams{Mount: &dgst, From: new(from)}
+	resp, err := s.do(ctx, opStartUpload, func(ctx context.Context) (*http.Response, error) {
+		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, "", nil, noContentType)
+	}, scopePull(from)...)
+	if err != nil {
+		return transfer.State{}, false, err
+	}
+	if resp.StatusCode == http.StatusCreated {
+		wire.Drain(resp)
+		return transfer.State{}, true, s.stored(opStartUpload, resp, dgst)
+	}
+	state, err := s.opened(resp)
+	return state, false, err
 }
 
 // checkBlob refuses what is wrong with the handle or the digest.

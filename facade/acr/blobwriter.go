@@ -3,25 +3,14 @@ package acr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
-
-// Checkpoint is what another process needs to go on with an upload: UploadOptions.Resume, or ResumeUpload. As JSON it has less than 1 KiB
-// beside the Location, which is the registry's. It holds no credential, but anyone who may push to the repository could go on with it: keep
-// it as you keep the content. It is of use as long as the registry keeps the unfinished upload; ACR does not say how long.
-type Checkpoint struct {
-	Repository string           `json:"repository"`
-	Location   string           `json:"location"`
-	Offset     int64            `json:"offset"`    // acknowledged by the registry
-	Algorithm  digest.Algorithm `json:"algorithm"` // of HashState
-	HashState  []byte           `json:"hashState"` // of the bytes before Offset
-}
 
 // BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit, Cancel or Close. Its
 // methods must not be called concurrently, except Checkpoint. Two chunks are held in memory.
@@ -176,3 +165,12 @@ func (b *BlobWriter) Close() error {
 	b.finish()
 	return transferred("UploadChunk", err)
 }
+
+// String names the repository.
+func (b *BlobWriter) String() string { return "acr.BlobWriter(" + b.session.r.name + ")" }
+
+// GoString is String.
+func (b *BlobWriter) GoString() string { return b.String() }
+
+// Format prints String for every verb.
+func (b *BlobWriter) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }

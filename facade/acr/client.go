@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,13 +85,6 @@ func badEndpoint(endpoint string, err error) error {
 	return &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: reason}
 }
 
-// Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
-func (c *Client) Endpoint() string { return c.login.String() }
-
-// CloseIdleConnections closes the connections that no call is using. The client can be used afterwards. The connections of a Transport that
-// it was given are the caller's to close.
-func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
-
 // newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
 // the server's word is believed.
 func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
@@ -150,3 +144,41 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	}
 	return resp, err
 }
+
+// apiVersion is the version of the document that /acr/v1 is asked for.
+func apiVersion() *gen.APIVersion { return new("2021-07-01") }
+
+// Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
+func (c *Client) Endpoint() string { return c.login.String() }
+
+// Ping asks whether the registry is there, speaks the OCI distribution API and takes the client's credential. One request, and those of
+// the sign-in. Errors: *Error with the causes of a refused sign-in.
+func (c *Client) Ping(ctx context.Context) error {
+	resp, err := c.do(ctx, opCheckSupport, "", func(ctx context.Context) (*http.Response, error) {
+		return c.gen.CheckSupport(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	wire.Drain(resp)
+	return nil
+}
+
+// CloseIdleConnections closes the connections that no call is using. The client can be used afterwards. The connections of a Transport that
+// it was given are the caller's to close.
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+
+// A client is at work while it may be printed, and so are handles, readers and writers; they hold credentials or where an upload or a download
+// goes on, which is one too. Whatever the verb, only what never changes is shown.
+
+// String names the registry by its URL; however a client is printed, no credential is shown.
+func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
+// Format prints String for every verb.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
+
+// LogValue is String, for log/slog.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,9 +76,6 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	}
 	return d.report, nil
 }
-
-// opDoctor names Doctor in errors that are not of a request.
-var opDoctor = &operation{id: "Doctor"}
 
 // check refuses what could not be asked for.
 func (o *DoctorOptions) check() error {
@@ -219,11 +215,6 @@ func signInSummary(e *auth.Error) string {
 		beneath = e.Err.Error()
 	}
 	return joined(e.Operation, cause, e.Message, beneath)
-}
-
-// joined is what there is of the parts, with colons between.
-func joined(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 }
 
 // ask sends one request of an operation, once, signed by the grant or (nil) not at all. seen gets the reply that op.check let pass; its body

@@ -24,9 +24,6 @@ const (
 	dateOnly        = "2006-01-02"
 )
 
-// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
-var opChallenge = &operation{id: "CheckSupport", call: wire.CallAPI, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
-
 // contact is what one request without a credential shows: five steps of the walk.
 type contact struct {
 	hostPort string

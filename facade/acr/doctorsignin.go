@@ -1,12 +1,19 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -121,4 +128,142 @@ func until(t time.Time) string {
 		return ""
 	}
 	return " until " + t.UTC().Format(time.RFC3339)
+}
+
+// rights takes the steps that ask what the identity may do.
+func (d *doctor) rights(ctx context.Context) {
+	var once sync.Once
+	var grant auth.Grant
+	var err error
+	d.granted = func(ctx context.Context) (auth.Grant, error) {
+		once.Do(func() {
+			grant, err = d.auth.Grant(ctx, "repository:"+d.options.Repository+":delete,metadata_read,metadata_write,pull,push")
+		})
+		return grant, err
+	}
+	d.step(ctx, DoctorCatalog, []string{DoctorToken}, d.catalog)
+	d.step(ctx, DoctorPull, []string{DoctorToken}, d.pull)
+	d.step(ctx, DoctorPush, []string{DoctorToken}, d.push)
+	d.step(ctx, DoctorAnonymous, []string{DoctorChallenge}, d.anonymous)
+	d.step(ctx, DoctorStorage, []string{DoctorPull}, d.storage)
+}
+
+// catalog lists one repository. Not to be allowed to is common: repository tokens never are, nor most identities under ABAC.
+func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
+	scopes := scopeCatalog("")
+	grant, err := d.auth.Grant(ctx, scopes...)
+	if err != nil {
+		s.fail(opListRepositories, err)
+		return
+	}
+	err = d.ask(ctx, opListRepositories, &grant, scopes, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.ListRepositories(ctx, &gen.ListRepositoriesParams{N: new(gen.PageSize(1)), APIVersion: apiVersion()}, edit)
+	}, s.correlate)
+	if err != nil {
+		s.fail(opListRepositories, err)
+		if errors.Is(err, ErrCatalogRole) || errors.Is(err, ErrAnonymous) {
+			s.Status = DoctorWarn
+		}
+		return
+	}
+	s.Seen = "repositories can be listed"
+}
+
+const noRepository = "no repository was named (DoctorOptions.Repository)"
+
+// pull reads from the access token what is granted, and lists one tag as the proof.
+func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
+	name := d.options.Repository
+	if name == "" {
+		s.skip(noRepository)
+		return
+	}
+	grant, err := d.granted(ctx)
+	if err != nil {
+		s.fail(opListTagNames, err)
+		return
+	}
+	err = d.ask(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.ListTagNames(ctx, name, &gen.ListTagNamesParams{N: new(gen.PageSize(1))}, edit)
+	}, s.correlate)
+	actions, known := grant.Actions("repository", name)
+	switch {
+	case known && err == nil && !allows(actions, "pull"): // tags may be listed with less
+		s.fail(opListTagNames, fmt.Errorf("%w: pull on %s", ErrMissingAction, name))
+		s.Advice = "give the identity AcrPull (ABAC: Container Registry Repository Reader; repository token: content/read)"
+	case errors.Is(err, ErrNotFound):
+		s.fail(opListTagNames, err)
+		s.Seen = "there is no repository " + name
+		s.warn("check its name; the first push makes it")
+	case err != nil:
+		s.fail(opListTagNames, err)
+		return
+	default:
+		s.Seen = "tags of " + name + " can be listed"
+	}
+	if known {
+		s.Seen += "; granted: " + cmp.Or(strings.Join(actions, " "), "nothing")
+	}
+}
+
+// push reads the right from the access token, or tries it.
+func (d *doctor) push(ctx context.Context, s *DoctorStep) {
+	name := d.options.Repository
+	if name == "" {
+		s.skip(noRepository)
+		return
+	}
+	grant, err := d.granted(ctx)
+	if err != nil {
+		s.fail(opStartUpload, err)
+		return
+	}
+	if d.options.TryPush {
+		d.tryPush(ctx, s, &grant)
+		return
+	}
+	switch actions, known := grant.Actions("repository", name); {
+	case !known:
+		s.skip("the access token does not say; DoctorOptions.TryPush finds out")
+	case allows(actions, "push") && allows(actions, "pull"): // uploads need both
+		s.Seen = "granted on " + name
+	default:
+		s.Err, s.Seen = ErrMissingAction, "not granted on "+name
+		s.warn("where the identity is to push: give it AcrPush (ABAC: Container Registry Repository Writer; repository token: content/write and content/read)")
+	}
+}
+
+// allows tells whether an action is among those granted.
+func allows(actions []string, action string) bool {
+	return slices.Contains(actions, action) || slices.Contains(actions, "*")
+}
+
+// tryPush starts an upload and cancels it.
+func (d *doctor) tryPush(ctx context.Context, s *DoctorStep, grant *auth.Grant) {
+	name := d.options.Repository
+	var at *url.URL
+	err := d.ask(ctx, opStartUpload, grant, opStartUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.StartUploadWithBody(ctx, name, &gen.StartUploadParams{}, "application/octet-stream", nil, edit)
+	}, func(resp *http.Response) (err error) {
+		s.CorrelationID = correlationOf(resp)
+		at, err = wire.UploadLocation(resp, d.client.login, name)
+		return err
+	})
+	if err != nil {
+		s.fail(opStartUpload, err)
+		return
+	}
+	err = d.ask(ctx, opCancelUpload, grant, opCancelUpload.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+		return d.client.gen.CancelUpload(ctx, name, "session", edit, func(_ context.Context, r *http.Request) error {
+			r.URL = at
+			return nil
+		})
+	}, s.correlate)
+	if err != nil {
+		s.fail(opCancelUpload, err)
+		s.Seen = "an upload was started, but not cancelled: " + s.Seen
+		s.warn("pushing works; the registry drops the upload by itself after some days")
+		return
+	}
+	s.Seen = "an upload to " + name + " was started and cancelled"
 }

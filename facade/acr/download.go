@@ -73,3 +73,46 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	}
 	return blobDescriptor("", dgst, size), nil
 }
+
+// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of a file or symbolic link that was there, only when it
+// is complete, verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and
+// stays so.
+//
+// A download that broke off leaves the hidden file, and beside it a small one that says how far it is. The next call for the same path and
+// digest continues it: what is there is hashed again first, so that only what is right counts. On Windows, AIX and Solaris nothing is left,
+// and the next call begins anew. Two calls for the same path at once share nothing.
+// Errors: those of DownloadBlob, *os.PathError, *os.LinkError.
+func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
+	var o DownloadOptions
+	if opts != nil {
+		o = *opts
+	}
+	if err := r.checkBlob(dgst); err != nil {
+		return desc, err
+	}
+	m, ctx, stop := newMeter(ctx, o.Progress, false)
+	defer stop()
+	t, err := o.transfer(dgst, m)
+	if err != nil {
+		return desc, err
+	}
+	f, err := openPartial(path, dgst, !o.NoResume)
+	if err != nil {
+		return desc, transferred("DownloadBlobFile", err)
+	}
+	complete := false
+	defer func() {
+		if !complete {
+			f.leave(err)
+		}
+	}()
+	t.Prefix, t.PrefixSize = f, f.state.Offset
+	t.Sized, t.Written = f.sized, f.written
+	t.Complete = func(size int64) error { return f.complete(path, size, !o.NoSync) }
+	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
+	if err != nil {
+		return desc, transferred("DownloadBlobFile", err)
+	}
+	complete = true
+	return blobDescriptor("", dgst, size), nil
+}

@@ -16,6 +16,91 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
+// ListOptions are the choices of a list of names.
+type ListOptions struct {
+	PageSize int    // entries per request, at most 1000; 0: 1000
+	After    string // the list starts behind this name, which need not exist; empty: at its beginning
+}
+
+// query checks the options and gives them as query parameters.
+func (o *ListOptions) query() (*gen.PageSize, *gen.LastItem, error) {
+	if o == nil {
+		o = &ListOptions{}
+	}
+	return listQuery(o.PageSize, o.After)
+}
+
+func listQuery(size int, key string) (*gen.PageSize, *gen.LastItem, error) {
+	n, err := pageSize(size)
+	if err != nil {
+		return nil, nil, err
+	}
+	last, err := after(key)
+	return n, last, err
+}
+
+// orderedQuery is what the options of a list that has an order say in a request; of two bad ones the order is named.
+func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.LastItem, by *gen.OrderBy, err error) {
+	n, last, err = listQuery(size, key)
+	by, bad := o.query()
+	if bad != nil {
+		err = bad
+	}
+	return n, last, by, err
+}
+
+// pageSize checks the wished size of a page and gives it as a query parameter.
+func pageSize(n int) (*gen.PageSize, error) {
+	switch {
+	case n < 0:
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.Itoa(n), Reason: "a page size cannot be negative"}
+	case n == 0:
+		n = defaultPageSize
+	}
+	return new(gen.PageSize(min(n, maxPageEntries))), nil
+}
+
+// after checks a key to start behind and gives it as a query parameter.
+func after(key string) (*gen.LastItem, error) {
+	if key == "" {
+		return nil, nil
+	}
+	if len(key) > maxNameLength || !printable(key) {
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: key, Reason: "After takes a name, tag or digest of the list"}
+	}
+	return &key, nil
+}
+
+// Order of a list of tags or manifests.
+type Order string
+
+// The orders. Without one, tags come by name and manifests by digest.
+const (
+	OrderByDefault          Order = ""
+	OrderByUpdateAscending  Order = "timeasc"  // the least recently updated first
+	OrderByUpdateDescending Order = "timedesc" // the most recently updated first
+)
+
+// query checks the order and gives it as a query parameter.
+func (o Order) query() (*gen.OrderBy, error) {
+	switch o {
+	case OrderByDefault:
+		return nil, nil
+	case OrderByUpdateAscending, OrderByUpdateDescending:
+		return new(gen.OrderBy(o)), nil
+	default:
+		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: string(o), Reason: "there is no such order"}
+	}
+}
+
+// keep is the query that links have to hold for a list to stay in order.
+func (o Order) keep(values map[string][]string) map[string][]string {
+	if o != OrderByDefault {
+		values["orderby"] = []string{string(o)}
+	}
+	return values
+}
+
 // list is what differs between lists; its walk is the same for all. The registry decides the end: a list goes on if and only if a page
 // has a Link to the next, be that page short or empty.
 type list[T any] struct {
@@ -140,34 +225,15 @@ func keepQuery(query string, keep url.Values) string {
 	return strings.Join(pairs, "&")
 }
 
-// pageSize checks the wished size of a page and gives it as a query parameter.
-func pageSize(n int) (*gen.PageSize, error) {
-	switch {
-	case n < 0:
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.Itoa(n), Reason: "a page size cannot be negative"}
-	case n == 0:
-		n = defaultPageSize
-	}
-	return new(gen.PageSize(min(n, maxPageEntries))), nil
-}
-
-// after checks a key to start behind and gives it as a query parameter.
-func after(key string) (*gen.LastItem, error) {
-	if key == "" {
-		return nil, nil
-	}
-	if len(key) > maxNameLength || !printable(key) {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: key, Reason: "After takes a name, tag or digest of the list"}
-	}
-	return &key, nil
-}
-
-// printable tells whether the text is of printable ASCII alone.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
+// Collect gathers a list into a slice, to its end or first error; what came before the error is returned with it. It holds the whole
+// list in memory: range over the sequence itself where the list may be long.
+func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for v, err := range seq {
+		if err != nil {
+			return all, err
 		}
+		all = append(all, v)
 	}
-	return true
+	return all, nil
 }

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"time"
-
-	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // Login is what docker, helm, oras and crane sign in with. It prints and logs without its secret, and so does its JSON: whoever means to hand
@@ -59,20 +56,4 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 		return Login{}, c.located(opLogin.fail(err))
 	}
 	return Login{Server: c.login.Host, Username: l.Username, Password: l.RefreshToken, Expires: l.Expires}, nil
-}
-
-// opLogin names Login in errors that are not of a request of its own.
-var opLogin = &operation{id: "Login"}
-
-// Ping asks whether the registry is there, speaks the OCI distribution API and takes the client's credential. One request, and those of
-// the sign-in. Errors: *Error with the causes of a refused sign-in.
-func (c *Client) Ping(ctx context.Context) error {
-	resp, err := c.do(ctx, opCheckSupport, "", func(ctx context.Context) (*http.Response, error) {
-		return c.gen.CheckSupport(ctx)
-	})
-	if err != nil {
-		return err
-	}
-	wire.Drain(resp)
-	return nil
 }

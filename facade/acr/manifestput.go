@@ -50,7 +50,7 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 	}
 	there := false // then only its subject's referrers may lack it
 	if opts.IfAbsent && p.tag != "" {
-		if there, err = p.absent(ctx); err != nil {
+		if there, err = p.holds(ctx); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}
@@ -64,27 +64,6 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 		return ocispec.Descriptor{}, err
 	}
 	return p.descriptor, nil
-}
-
-// Tag puts a tag on a manifest that is there: it gets the manifest and puts it under the tag; no blob moves. Two requests. The tag moves
-// from where it was unless IfAbsent. Errors: those of GetManifest and PutManifest.
-func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutManifestOptions) (ocispec.Descriptor, error) {
-	if r.err != nil {
-		return ocispec.Descriptor{}, r.err
-	}
-	if err := checkTag(tag); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	m, err := r.GetManifest(ctx, reference)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	put := PutManifestOptions{}
-	if opts != nil {
-		put = *opts
-	}
-	put.MediaType = m.Descriptor.MediaType
-	return r.PutManifest(ctx, tag, m.Content, &put)
 }
 
 // manifestPut is one manifest on its way.
@@ -150,16 +129,16 @@ func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 	return m.Subject, nil
 }
 
-// absent tells whether the manifest is under its tag already, and refuses a tag that another has.
-func (p *manifestPut) absent(ctx context.Context) (done bool, err error) {
-	there, err := p.repository.HeadManifest(ctx, p.tag)
+// holds tells whether the manifest is under its tag already, and refuses a tag that another has.
+func (p *manifestPut) holds(ctx context.Context) (there bool, err error) {
+	found, err := p.repository.HeadManifest(ctx, p.tag)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, err
-	case !p.is(there.Digest):
-		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, there.Digest))
+	case !p.is(found.Digest):
+		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, found.Digest))
 	default:
 		return true, nil
 	}

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -75,4 +76,28 @@ var (
 	opListDeletedManifests    = &operation{id: "ListDeletedManifests", call: wire.CallAPI, scopes: scopeDeletedRead, success: []int{200}}
 	opListDeletedTags         = &operation{id: "ListDeletedTags", call: wire.CallAPI, scopes: scopeDeletedRead, success: []int{200}}
 	opRestoreManifest         = &operation{id: "RestoreManifest", call: wire.CallAPI, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}}
+
+	// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
+	opChallenge = &operation{id: "CheckSupport", call: wire.CallAPI, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
+
+	// These only name a call in errors. GetBlobContent is a request to the storage that the registry sends readers of a blob to; Login and
+	// Doctor send requests of other operations.
+	opGetBlobContent = &operation{id: "GetBlobContent"}
+	opLogin          = &operation{id: "Login"}
+	opDoctor         = &operation{id: "Doctor"}
 )
+
+// check is the one gate between the registry's answers and the rest of the package: it lets a success of the operation pass, with its
+// body open, and turns everything else into an error, with the body read and closed.
+func (op *operation) check(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return nil, op.fail(err)
+	}
+	if op.ok(resp.StatusCode) {
+		return resp, nil
+	}
+	return nil, op.refused(resp)
+}

@@ -2,7 +2,6 @@ package acr
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -68,41 +67,6 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 func plainSlashes(_ context.Context, r *http.Request) error {
 	r.URL.RawPath = ""
 	return nil
-}
-
-// attempts is what a call remembers of its tries.
-type attempts struct {
-	doubtful bool // an earlier try may have been carried out though its answer was lost
-}
-
-type attemptsKey struct{}
-
-// withAttempts lets the caller learn, after the call, whether an earlier try may have had effect.
-func withAttempts(ctx context.Context) (context.Context, *attempts) {
-	a := &attempts{}
-	return context.WithValue(ctx, attemptsKey{}, a), a
-}
-
-// tally notes requests that were sent and got no clear answer. One that wire refused is clear.
-type tally struct{}
-
-// Do implements policy.Policy.
-func (tally) Do(req *policy.Request) (*http.Response, error) {
-	resp, err := req.Next()
-	if _, refused := errors.AsType[*wire.Refusal](err); refused {
-		return resp, err
-	}
-	if err != nil || resp.StatusCode == http.StatusInternalServerError || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout {
-		doubt(req.Raw().Context())
-	}
-	return resp, err
-}
-
-// doubt notes that a try of this call may have been carried out though its answer was lost.
-func doubt(ctx context.Context) {
-	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok {
-		a.doubtful = true
-	}
 }
 
 // journal writes one debug record per exchange, without headers, queries and bodies.

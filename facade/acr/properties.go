@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/gen"
 )
 
 // Attributes says what may be done with a repository, a tag or a manifest. The registry starts each of them as true, and so does this
@@ -77,4 +79,17 @@ type ManifestReference struct {
 type DeletedRepository struct {
 	Manifests []digest.Digest
 	Tags      []string
+}
+
+// patch checks that a change changes something, and gives it as a request body.
+func (a ChangeableAttributes) patch() (gen.AttributesPatch, error) {
+	if a == (ChangeableAttributes{}) {
+		return gen.AttributesPatch{}, &ArgumentError{Kind: ErrInvalidArgument, Reason: "no attribute is set: there is nothing to change"}
+	}
+	return gen.AttributesPatch{
+		DeleteEnabled: a.DeleteEnabled,
+		WriteEnabled:  a.WriteEnabled,
+		ListEnabled:   a.ListEnabled,
+		ReadEnabled:   a.ReadEnabled,
+	}, nil
 }

@@ -2,10 +2,73 @@ package acr
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"net/http"
 
+	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
+
+// Repository is a handle on a repository of a registry, made by Client.Repository. It is cheap, holds no state and may be shared.
+type Repository struct {
+	client *Client
+	name   string
+	err    error // what is wrong with the name
+}
+
+// Repository returns a handle on the repository; it asks nothing of the registry. A bad name is reported by the first method called, as
+// ErrInvalidName, before anything is sent.
+func (c *Client) Repository(name string) *Repository {
+	return &Repository{client: c, name: name, err: checkName(name)}
+}
+
+// Name of the repository.
+func (r *Repository) Name() string { return r.name }
+
+// String names the repository.
+func (r *Repository) String() string { return "acr.Repository(" + wire.OneLine(r.name) + ")" }
+
+// GoString is String.
+func (r *Repository) GoString() string { return r.String() }
+
+// Format prints String for every verb.
+func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
+
+// do is Client.do for this repository, once its name is found good.
+func (r *Repository) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.client.do(ctx, op, r.name, send, extra...)
+}
+
+// Repositories lists the names of the registry's repositories, in order. Nothing is asked before it is ranged over, then one request per
+// page; ListOptions.After continues a list. Repositories with ListEnabled false are not in it, nor those that the identity may not see.
+// Errors: ErrCatalogRole, ErrInvalidArgument, ErrBadLink, ErrListEndless, ErrMalformedReply; an error ends the list.
+func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
+	n, last, err := opts.query()
+	params := &gen.ListRepositoriesParams{N: n, Last: last, APIVersion: apiVersion()}
+	return list[string]{
+		client: c, op: opListRepositories, refuse: err, decode: decodeNames("repositories"),
+		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+			return c.gen.ListRepositories(ctx, params, editors...)
+		},
+	}.all(ctx)
+}
+
+// RepositoryNames is Repositories by the catalog of the OCI distribution API, which registries of other makers offer too. Requests and
+// errors are those of Repositories.
+func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
+	n, last, err := opts.query()
+	params := &gen.ListRepositoryNamesParams{N: n, Last: last}
+	return list[string]{
+		client: c, op: opListRepositoryNames, refuse: err, decode: decodeNames("repositories"),
+		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+			return c.gen.ListRepositoryNames(ctx, params, editors...)
+		},
+	}.all(ctx)
+}
 
 // Properties reports on the repository. One request. Errors: ErrNameUnknown (ErrNotFound), ErrInvalidName.
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {

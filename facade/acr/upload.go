@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -150,27 +149,4 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 		return res, err
 	}
 	return w.Commit()
-}
-
-// check refuses a checkpoint that is not of an upload to the repository.
-func (cp *Checkpoint) check(r *Repository) error {
-	switch {
-	case cp.Repository == "":
-		return &ArgumentError{Kind: ErrInvalidArgument, Reason: "the checkpoint names no repository"}
-	case cp.Repository != r.name:
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
-	case cp.Offset < 0:
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.FormatInt(cp.Offset, 10), Reason: "the checkpoint's offset must not be negative"}
-	}
-	return nil
-}
-
-// checkpoint is the public form.
-func checkpoint(repository string, cp transfer.Checkpoint) Checkpoint {
-	return Checkpoint{Repository: repository, Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
-}
-
-// transfer is the form of the loop.
-func (cp *Checkpoint) transfer() *transfer.Checkpoint {
-	return &transfer.Checkpoint{Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
 }

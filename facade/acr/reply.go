@@ -105,11 +105,3 @@ func readDocument[T any](ctx context.Context, c *Client, op *operation, name str
 		}
 	}
 }
-
-// malformed is the error of a reply that is not the document it has to be.
-func (op *operation) malformed(err error) error {
-	if !errors.Is(err, ErrMalformedReply) {
-		err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
-	}
-	return op.fail(err)
-}

@@ -102,36 +102,3 @@ func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, op
 		return r.client.gen.RestoreManifest(ctx, r.name, dgst, params, gen.RestoreRequest{Tag: opts.Tag})
 	})
 }
-
-func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManifest, error) {
-	return decodeList(page.body, into, "manifests", func(s *scanner, m, last *DeletedManifest) {
-		m.Attributes = allEnabled
-		s.object(func(k []byte) {
-			switch key := string(k); {
-			case key == "deletedAt":
-				m.DeletedAt = s.time()
-			case !scanManifestMember(s, key, &m.ManifestProperties, &last.ManifestProperties):
-				s.skip()
-			}
-		})
-		s.named(string(m.Digest))
-	}, func(m *DeletedManifest, h heading) { m.Registry, m.Repository = h.registry, h.repository })
-}
-
-func decodeDeletedTags(page reply, into []DeletedTag) ([]DeletedTag, error) {
-	return decodeList(page.body, into, "tags", func(s *scanner, t, last *DeletedTag) {
-		s.object(func(k []byte) {
-			switch string(k) {
-			case "tag":
-				t.Name = string(s.text())
-			case "digest":
-				t.Digest = digest.Digest(s.keep(string(last.Digest)))
-			case "deletedAt":
-				t.DeletedAt = s.time()
-			default:
-				s.skip()
-			}
-		})
-		s.named(t.Name)
-	}, func(t *DeletedTag, h heading) { t.Repository = h.repository })
-}

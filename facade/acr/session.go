@@ -226,24 +226,6 @@ func (s *uploadSession) whole(ctx context.Context, dgst digest.Digest, c transfe
 	return state, false, err
 }
 
-// mount asks for a blob of another repository. It returns true when the registry mounted it; otherwise the state of the upload that the
-// registry opened instead, which has no location where it did not.
-func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from string) (transfer.State, bool, error) {
-	params := &gen.StartUploadParams{Mount: &dgst, From: new(from)}
-	resp, err := s.do(ctx, opStartUpload, func(ctx context.Context) (*http.Response, error) {
-		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, "", nil, noContentType)
-	}, scopePull(from)...)
-	if err != nil {
-		return transfer.State{}, false, err
-	}
-	if resp.StatusCode == http.StatusCreated {
-		wire.Drain(resp)
-		return transfer.State{}, true, s.stored(opStartUpload, resp, dgst)
-	}
-	state, err := s.opened(resp)
-	return state, false, err
-}
-
 // stat returns the size of a blob.
 func (s *uploadSession) stat(ctx context.Context, dgst digest.Digest) (int64, error) {
 	size, err := s.head(ctx, dgst)

@@ -1,61 +1,18 @@
 package acr
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
-
-// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of a file or symbolic link that was there, only when it
-// is complete, verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and
-// stays so.
-//
-// A download that broke off leaves the hidden file, and beside it a small one that says how far it is. The next call for the same path and
-// digest continues it: what is there is hashed again first, so that only what is right counts. On Windows, AIX and Solaris nothing is left,
-// and the next call begins anew. Two calls for the same path at once share nothing.
-// Errors: those of DownloadBlob, *os.PathError, *os.LinkError.
-func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
-	var o DownloadOptions
-	if opts != nil {
-		o = *opts
-	}
-	if err := r.checkBlob(dgst); err != nil {
-		return desc, err
-	}
-	m, ctx, stop := newMeter(ctx, o.Progress, false)
-	defer stop()
-	t, err := o.transfer(dgst, m)
-	if err != nil {
-		return desc, err
-	}
-	f, err := openPartial(path, dgst, !o.NoResume)
-	if err != nil {
-		return desc, transferred("DownloadBlobFile", err)
-	}
-	complete := false
-	defer func() {
-		if !complete {
-			f.leave(err)
-		}
-	}()
-	t.Prefix, t.PrefixSize = f, f.state.Offset
-	t.Sized, t.Written = f.sized, f.written
-	t.Complete = func(size int64) error { return f.complete(path, size, !o.NoSync) }
-	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
-	if err != nil {
-		return desc, transferred("DownloadBlobFile", err)
-	}
-	complete = true
-	return blobDescriptor("", dgst, size), nil
-}
 
 // partialState is the small file beside a partial one.
 type partialState struct {
@@ -167,4 +124,63 @@ func syncDirectory(dir string) {
 	}
 	_ = d.Sync() // not every system can
 	_ = d.Close()
+}
+
+// load reads how far an earlier call has got; what is wrong with that counts as nothing.
+func (p *partial) load() {
+	f, err := openState(p.record)
+	if err != nil {
+		return
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	if err != nil {
+		return
+	}
+	var s partialState
+	if json.Unmarshal(b, &s) != nil || s.Digest != p.state.Digest || s.Offset < 0 || s.Size != transfer.Unknown && s.Size < s.Offset {
+		return
+	}
+	info, err := p.Stat()
+	if err != nil || info.Size() < s.Offset {
+		return
+	}
+	s.Size = transfer.Unknown
+	p.state, p.saved = s, s.Offset
+}
+
+// nextState is behind the name of the state while it is being written.
+const nextState = ".new"
+
+// forget removes what speaks of a file that is no more.
+func (p *partial) forget() {
+	if p.record != "" {
+		_ = os.Remove(p.record)
+		_ = os.Remove(p.record + nextState) // of a killed process
+	}
+}
+
+// save writes down how far the file is written. Failing costs the next call some bytes, no more.
+func (p *partial) save() {
+	p.saved = p.state.Offset
+	if p.record == "" {
+		return
+	}
+	b, err := json.Marshal(p.state)
+	if err != nil {
+		return
+	}
+	next := p.record + nextState
+	_ = os.Remove(next) // of a killed process
+	// A link that somebody put there is not followed.
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	if _, err = f.Write(b); errors.Join(err, f.Close()) == nil {
+		_ = os.Rename(next, p.record)
+	}
 }
