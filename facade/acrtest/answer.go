@@ -19,12 +19,14 @@ type errorBody struct {
 	Errors []apiError `json:"errors"`
 }
 
-// fail answers with the registry's error body: compact JSON and a newline. A nil detail leaves the key out.
+// fail answers with the registry's error body: compact JSON and a newline. A nil detail leaves the
+// key out.
 func fail(w http.ResponseWriter, status int, code, message string, detail any) {
 	replyJSON(w, status, errorBody{Errors: []apiError{{Code: code, Message: message, Detail: detail}}})
 }
 
-// replyJSON answers with v as the registry writes JSON: compact, unescaped, a newline at the end, and a length.
+// replyJSON answers with v as the registry writes JSON: compact, unescaped, a newline at the end,
+// and a length.
 func replyJSON(w http.ResponseWriter, status int, v any) {
 	writeJSON(w, status, encodeJSON(v))
 }
@@ -34,7 +36,8 @@ func encodeJSON(v any) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		// Only our own types come here; one that cannot be written is a mistake of this package and is shown as such.
+		// Only our own types come here; one that cannot be written is a mistake of this package and
+		// is shown as such.
 		b.Reset()
 		b.WriteString(`{"errors":[{"code":"UNKNOWN","message":"the emulator could not encode its answer"}]}` + "\n")
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// Credential gives the service principal as a credential of the Azure SDK, without a request to the authority. Its tokens are for
-// the audience that is asked for.
+// Credential returns a credential of the Azure SDK for the service principal. It issues tokens for
+// the requested audience without a request to the authority.
 func (s *Server) Credential() azcore.TokenCredential { return credential{s: s} }
 
 type credential struct{ s *Server }
@@ -27,13 +27,14 @@ func (c credential) GetToken(ctx context.Context, options policy.TokenRequestOpt
 	return azcore.AccessToken{Token: token, ExpiresOn: expires}, nil
 }
 
-// ClientOptions gives what an Azure client needs to find the emulator: a transport that trusts it, and a cloud whose authority it
-// is. With azidentity set DisableInstanceDiscovery as well, for the authority is none of Microsoft's.
+// ClientOptions returns the options an Azure SDK client needs to use the registry: a transport that
+// trusts its certificate, and a cloud whose authority is [Server.Authority]. With azidentity also
+// set DisableInstanceDiscovery, because the authority is not one of Microsoft's.
 func (s *Server) ClientOptions() azcore.ClientOptions {
 	return azcore.ClientOptions{Transport: s.HTTPClient(), Cloud: s.Cloud()}
 }
 
-// Cloud describes the emulator as an Azure cloud: its authority, and the audience of the registry.
+// Cloud returns a cloud configuration with the emulated authority and the audience of the registry.
 func (s *Server) Cloud() cloud.Configuration {
 	return cloud.Configuration{
 		ActiveDirectoryAuthorityHost: s.Authority() + "/",

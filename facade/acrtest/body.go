@@ -51,7 +51,8 @@ func (b *requestBody) stop() (int, error) {
 		b.x.reset()
 		return 0, io.ErrUnexpectedEOF
 	case b.plan.stallRequestAt >= 0 && b.pos >= b.plan.stallRequestAt:
-		// The handler is let go, so that it does not keep what it holds; the connection hangs when it is done.
+		// The handler is let go, so that it does not keep what it holds; the connection hangs when
+		// it is done.
 		b.x.reply.broken, b.x.reply.stalled = true, true
 		return 0, io.ErrUnexpectedEOF
 	}

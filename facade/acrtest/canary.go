@@ -5,9 +5,14 @@ import (
 	"net/http"
 )
 
-// Canary starts a server that is none of the registry's, and gives its URL. A test names it in a redirect, a Location, a Link or
-// a realm, and asserts with [Ledger.NoCredentialLeaked] or [Ledger.None] that no credential, or no request at all, came there. Its
-// requests are in the ledger under [CanaryOrigin]; handler answers them, a nil one with an empty 200. It ends with the emulator.
+// Canary starts a server that does not belong to the registry and returns its URL. A test puts the
+// URL into a redirect, a Location, a Link or a token realm, and then checks with
+// [Ledger.NoCredentialLeaked] or [Ledger.None] that the client sent no credential, or no request at
+// all, to it.
+//
+// The canary answers with handler, or with an empty 200 response if handler is nil. The ledger
+// lists its requests under [CanaryOrigin]. [Server.Close] stops it. Canary fails if no port of the
+// loopback interface is free.
 func (s *Server) Canary(handler http.Handler) (url string, err error) {
 	if handler == nil {
 		handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

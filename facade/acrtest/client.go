@@ -8,8 +8,9 @@ import (
 	"net/http"
 )
 
-// HTTPClient gives a client of its own on each call, which trusts the emulator's certificate and finds it by name. Its idle
-// connections are closed with the emulator. It follows redirects as net/http does, and keeps no cookies.
+// HTTPClient returns a new client that trusts the certificate of the registry and resolves its host
+// names. It follows redirects as net/http does and keeps no cookies. [Server.Close] closes its idle
+// connections.
 func (s *Server) HTTPClient() *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -26,8 +27,9 @@ func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// DialContext opens a connection to one of the emulator's origins by the host it goes by; for any other address it dials as usual,
-// or refuses if the emulator's network is in memory. It is for transports made by hand.
+// DialContext connects to the server of this registry that has the given address, whatever the name
+// resolves to. For other addresses it dials as usual, or fails if the registry was made with
+// [WithMemoryNetwork]. Use it in a transport of your own.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	for _, o := range s.network.origins() {
 		if o.host != address && o.host+":443" != address && o.listener.Addr().String() != address {
@@ -40,7 +42,7 @@ func (s *Server) DialContext(ctx context.Context, network, address string) (net.
 		break
 	}
 	if s.network.cfg.memoryNetwork {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s is not of the emulator's network", address)}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("no server of this emulator listens on %s", address)}
 	}
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)

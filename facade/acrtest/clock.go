@@ -10,9 +10,11 @@ type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
-// Now gives the registry's time: that of the test, plus what [Server.Advance] has added.
+// Now returns the time on the registry's clock: the time of the test plus what [Server.Advance] has
+// added.
 func (s *Server) Now() time.Time { return s.clock.now() }
 
-// Advance moves the registry's clock by d at once, backwards too: tokens and signed links expire, retention periods pass, and
-// the Date header follows. It costs nothing and waits for nothing. The clock of the test itself does not move.
+// Advance moves the registry's clock by d, which may be negative. It returns at once. Tokens and
+// signed links expire, retention periods pass and the Date header changes accordingly. The clock of
+// the test does not move.
 func (s *Server) Advance(d time.Duration) { s.clock.offset.Add(int64(d)) }

@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -8,8 +9,8 @@ import (
 	"time"
 )
 
-// config is what the options make of a registry. Fields are named after the options; the zero value of each, save those that
-// defaultConfig sets, is the registry as Azure creates it.
+// config is what the options make of a registry. Fields are named after the options; the zero value
+// of each, save those that defaultConfig sets, is the registry as Azure creates it.
 type config struct {
 	// Who may do what.
 	anonymousPull bool
@@ -57,17 +58,18 @@ type repositoryToken struct {
 	actions        []string
 }
 
-// check refuses what makes no sense, by the name of the option that said it. The registry would serve with it, but not as was meant.
+// check rejects values that make no sense, and names their option. The registry would start with
+// them, but behave differently from what was meant.
 func (c config) check() error {
 	bad := func(option string, value any, want string) error {
-		return fmt.Errorf("acrtest: %s(%v): want %s", option, value, want)
+		return fmt.Errorf("acrtest: %s(%v): must be %s", option, value, want)
 	}
 	for budget, n := range c.budgets {
 		if quotas(Standard)[budget] == (quota{}) {
 			return bad("WithBudget", budget, "one of the five budgets")
 		}
 		if n < 1 {
-			return bad("WithBudget", fmt.Sprintf("%s, %d", budget, n), "at least one request a minute")
+			return bad("WithBudget", fmt.Sprintf("%s, %d", budget, n), "at least one request per minute")
 		}
 	}
 	for _, number := range []struct {
@@ -75,19 +77,20 @@ func (c config) check() error {
 		n      int64
 	}{{"WithMaxBody", c.maxBody}, {"WithBandwidth", c.bandwidth}, {"WithLedgerSize", int64(c.ledgerSize)}} {
 		if number.n < 0 {
-			return bad(number.option, number.n, "no less than 0, which is without limit")
+			return bad(number.option, number.n, "0 (no limit) or more")
 		}
 	}
 	for _, span := range []struct {
 		option string
 		d      time.Duration
 		least  time.Duration
+		want   string
 	}{
-		{"WithLatency", c.latency, 0}, {"WithReplicaLag", c.replicaLag, 0},
-		{"WithSessionLife", c.sessionLife, 1}, {"WithBlobLinkLife", c.blobLinkLife, 1},
+		{"WithLatency", c.latency, 0, "0 or more"}, {"WithReplicaLag", c.replicaLag, 0, "0 or more"},
+		{"WithSessionLife", c.sessionLife, 1, "more than 0"}, {"WithBlobLinkLife", c.blobLinkLife, 1, "more than 0"},
 	} {
 		if span.d < span.least {
-			return bad(span.option, span.d, "a time that lies ahead")
+			return bad(span.option, span.d, span.want)
 		}
 	}
 	u, err := url.Parse("https://" + c.loginServer)
@@ -95,11 +98,11 @@ func (c config) check() error {
 	case !slices.Contains([]SKU{Basic, Standard, Premium}, c.sku):
 		return bad("WithSKU", c.sku, "Basic, Standard or Premium")
 	case c.softDelete < 0 || c.softDelete > 90:
-		return bad("WithSoftDelete", c.softDelete, "1 to 90 days, or 0 for none")
+		return bad("WithSoftDelete", c.softDelete, "1 to 90 days, or 0 for no soft delete")
 	case err != nil || u.Host != c.loginServer:
-		return bad("WithLoginServer", c.loginServer, "a host name, with a port perhaps")
+		return bad("WithLoginServer", c.loginServer, "a host name with an optional port")
 	case c.sync && c.dir == "":
-		return bad("WithSync", "", "WithDirectory as well")
+		return errors.New("acrtest: WithSync(): needs WithDirectory")
 	}
 	return nil
 }

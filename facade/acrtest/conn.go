@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// conn is a connection that the registry has accepted: it has a number for the ledger, keeps to the bandwidth, and can be reset.
+// conn is a connection that the registry has accepted: it has a number for the ledger, keeps to the
+// bandwidth, and can be reset.
 type conn struct {
 	net.Conn
 	id   int64

@@ -12,14 +12,15 @@ import (
 // everyPage asks for a whole list at once.
 var everyPage = store.Page{N: math.MaxInt}
 
-// Repositories gives the names of the repositories in order, those hidden from lists left out. It sends no request.
+// Repositories returns the names of the repositories in order, without those hidden from lists. It
+// sends no request.
 func (s *Server) Repositories() []string {
 	names, _ := s.store.Repositories(everyPage)
 	return names
 }
 
-// Tags gives the tags of a repository in order of name, those hidden from lists left out; none of a repository that does not
-// exist. It sends no request.
+// Tags returns the tags of a repository in order, without those hidden from lists. It returns nil
+// if the repository does not exist. It sends no request.
 func (s *Server) Tags(repository string) []string {
 	tags, _, err := s.store.Tags(repository, "", everyPage)
 	if err != nil {
@@ -32,8 +33,8 @@ func (s *Server) Tags(repository string) []string {
 	return names
 }
 
-// Manifests gives the digests of the manifests of a repository in order, those hidden from lists left out; none of a repository
-// that does not exist. It sends no request.
+// Manifests returns the digests of the manifests of a repository in order, without those hidden
+// from lists. It returns nil if the repository does not exist. It sends no request.
 func (s *Server) Manifests(repository string) []digest.Digest {
 	manifests, _, err := s.store.Manifests(repository, everyPage)
 	if err != nil {
@@ -46,19 +47,20 @@ func (s *Server) Manifests(repository string) []digest.Digest {
 	return digests
 }
 
-// HasBlob tells whether a repository holds a blob. It sends no request.
+// HasBlob reports whether a repository has a blob. It sends no request.
 func (s *Server) HasBlob(repository string, d digest.Digest) bool {
 	_, err := s.store.Blob(repository, d)
 	return err == nil
 }
 
-// Uploads gives the number of upload sessions of a repository that are open: neither completed, cancelled nor expired. It sends no
-// request.
+// Uploads returns the number of open upload sessions of a repository: those neither completed,
+// canceled nor expired. It sends no request.
 func (s *Server) Uploads(repository string) int { return s.store.Uploads(repository) }
 
-// Collect frees what nothing refers to any more and what is older than grace: blobs that no manifest of their repository names,
-// upload sessions and deleted manifests whose time is over. The service does so on its own; the emulator does when told. It gives
-// the number of blobs freed.
+// Collect deletes what has been unreferenced for longer than grace: blobs that no manifest of their
+// repository refers to, expired upload sessions, and deleted manifests past their retention period.
+// It returns the number of deleted blobs. The service collects on its own schedule; the emulator
+// only when Collect is called.
 func (s *Server) Collect(grace time.Duration) (blobs int, err error) {
 	freed, err := s.store.Collect(grace)
 	return freed.Blobs, err

@@ -24,15 +24,15 @@ func TestDirectoryRefused(t *testing.T) {
 	used := t.TempDir()
 	acrtest.New(t, acrtest.WithDirectory(used))
 	for want, dir := range map[string]string{
-		"directory holds a file that is not the emulator's: " + filepath.Join(layout, "blobs", "sha256"): layout,
-		"directory is in use by another process":                                                         used,
+		"the directory contains a file that the emulator did not create: " + filepath.Join(layout, "blobs", "sha256"): layout,
+		"the directory is in use by another registry":                                                                 used,
 	} {
 		s, err := acrtest.Start(acrtest.WithDirectory(dir))
 		if err == nil {
 			s.Close()
 			t.Fatalf("%s: no error", dir)
 		}
-		if text := err.Error(); !strings.HasPrefix(text, "acrtest: opening the directory "+dir+": "+want) || strings.Contains(text, "\n") {
+		if text := err.Error(); !strings.HasPrefix(text, "acrtest: open the directory "+dir+": "+want) || strings.Contains(text, "\n") {
 			t.Errorf("error %q", text)
 		}
 	}

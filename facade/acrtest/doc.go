@@ -1,48 +1,64 @@
-// Package acrtest is an Azure Container Registry inside the test process.
+// Package acrtest emulates an Azure Container Registry inside the test process.
 //
-// [New] starts one in about a millisecond and closes it with the test. It speaks the service's protocol down to the header
-// lines: the challenge and the three tokens, uploads whose location changes with every chunk, blobs that come from a second
-// origin, the /acr/v1 API with its pages and locks. Any client in any language can use it; nothing in it knows of the client
-// library of this module. For other languages there is the program facade/cmd/acrtest.
+// [New] starts a registry in about a millisecond and closes it when the test ends. It behaves like
+// the service down to the response headers: the authentication challenge and the three kinds of
+// tokens, uploads whose location changes with every chunk, blob content served by a second origin,
+// and the /acr/v1 API with its pages and locks. Clients in any language can use it, also through
+// the program facade/cmd/acrtest. It does not depend on the client library of this module.
 //
-//	s := acrtest.New(t)                    // a registry, closed with the test
-//	s.SeedImage(t, "samples/app:v1")       // with something in it
+//	s := acrtest.New(t)                    // starts a registry
+//	s.SeedImage(t, "samples/app:v1")       // stores an image in it
 //	s.Endpoint()                           // https://127.0.0.1:40123
-//	s.Credential(), s.ClientOptions()      // for any Azure client: a credential, a transport that trusts the registry
-//	s.HTTPClient(), s.Admin()              // for any other
+//	s.Credential(), s.ClientOptions()      // for clients of the Azure SDK
+//	s.HTTPClient(), s.Admin()              // for all other clients
 //
-// # What it can be
+// # Options
 //
-// Without options it is a Standard registry with anonymous pull, an admin user and one service principal that may do everything,
-// in memory and without request limits. Each quirk of real registries is an option with a name: [WithABAC], [WithSKU],
-// [WithLimits], [WithoutAnonymousPull], [WithoutARMAudience], [WithSoftDelete], [WithInlineBlobs], [WithTrailingEmptyPage],
-// [WithReplicaLag], [WithImmutableTags], [WithMaxBody], [WithRepositoryToken] and more. [WithDirectory] keeps what is in it for the
-// next run.
+// Without options the registry is of the Standard tier, in memory, with anonymous pull, an admin
+// user, and one service principal that has all permissions. It enforces no request limits. Options
+// change that:
 //
-// [Server.SeedImage] and its kin fill it in a line. [Server.Advance] moves its clock, so that a token expires or ninety days pass
-// at once. [WithMemoryNetwork] puts it inside a bubble of testing/synctest, where the client's time passes at once as well.
+//   - permissions: [WithABAC], [WithoutAnonymousPull], [WithoutARMAudience], [WithEntraActions],
+//     [WithAdmin], [WithRepositoryToken]
+//   - service tier and limits: [WithSKU], [WithLimits], [WithBudget], [WithMaxBody]
+//   - how the service may answer: [WithInlineBlobs], [WithTrailingEmptyPage], [WithReplicaLag],
+//     [WithImmutableTags], [WithSoftDelete], [WithoutBlobCheck], [WithBlobLinkLife],
+//     [WithSessionLife]
+//   - the network: [WithMemoryNetwork], [WithLatency], [WithBandwidth], [WithHTTP2],
+//     [WithLoginServer], [WithListen], [WithRemoteAccess]
+//   - storage and records: [WithDirectory], [WithSync], [WithLedgerSize], [WithLogger]
 //
-// # What can go wrong
+// # Content and time
 //
-// [Server.On] begins a line of the fault script, which reads like a sentence:
+// [Server.SeedImage] and the other Seed methods store content without a request.
+// [Server.Repositories], [Server.Tags], [Server.Manifests] and [Server.HasBlob] say what is there.
 //
-//	s.On("UploadChunk").Nth(2).DropReply()                      // done, but the client never hears of it
-//	s.On("GetBlobContent").ResetAfter(1 << 20)                  // the connection breaks after a megabyte
+// [Server.Advance] moves the registry's clock, so that tokens expire or ninety days pass at once.
+// [WithMemoryNetwork] lets the registry run inside a bubble of testing/synctest, where the client's
+// time passes at once as well.
+//
+// # Faults
+//
+// [Server.On] adds a line to the fault script, which reads like a sentence:
+//
+//	s.On("UploadChunk").Nth(2).DropReply()                      // executed, but the client receives no response
+//	s.On("GetBlobContent").ResetAfter(1 << 20)                  // the connection is reset after 1 MiB
 //	s.On("ListTags").Path("/samples/app/").First(3).Status(503, time.Second)
-//	s.On("GetBlob").Redirect(307, canary+"/elsewhere")          // to a host that is not the registry's: see Server.Canary
+//	s.On("GetBlob").Redirect(307, canary+"/elsewhere")          // to another host: see Server.Canary
 //
-// # What was asked
+// # Requests
 //
-// [Server.Ledger] has every request: operation, status, bytes, who sent it, whether a credential came along and to which origin. So a
-// test can say what a job may cost, and that it leaks nothing:
+// [Server.Ledger] lists every request: operation, status, size, caller, and whether it carried a
+// credential to which origin. A test can limit what a job may cost and check that it leaks nothing:
 //
 //	s.Ledger().AtMost(t, 1, "ExchangeEntraToken")
 //	s.Ledger().NoCredentialLeaked(t)
 //
 // # Tutorial: test your retention job
 //
-// A job deletes what is older than thirty days and not tagged "release". The test seeds a registry, lets ninety days pass,
-// seeds what is new, runs the job and looks at what is left and at what it cost:
+// The job deletes manifests that are older than thirty days and not tagged "release". The test
+// seeds a registry, lets ninety days pass, seeds newer content, runs the job, and checks what is
+// left and how many requests were made:
 //
 //	func TestRetention(t *testing.T) {
 //		registry := acrtest.New(t)
@@ -68,7 +84,7 @@
 //		registry.Ledger().AtMost(t, 1, "DeleteManifest")
 //	}
 //
-//	// The job: it deletes what was last changed before the limit and is not tagged "release".
+//	// retain deletes manifests that were last updated before limit and are not tagged "release".
 //	func retain(ctx context.Context, r *acr.Repository, limit time.Time) error {
 //		for m, err := range r.Manifests(ctx, nil) {
 //			if err != nil {
@@ -84,25 +100,26 @@
 //		return nil
 //	}
 //
-// A job for a repository with indexes has to keep the manifests that they name as well, which have no tags: a test of it begins with
-// [Server.SeedIndex].
+// [Server.Advance] moves the registry's clock but not that of the test, so the job takes the time
+// as a parameter. The registry's time is returned by [Server.Now] and sent in the Date header of
+// every response.
 //
-// The clock of the registry has moved and that of the test has not, so the job is told how late it is: the registry's time is in
-// [Server.Now], and in the Date header of every reply. Any other client does as well; the package's examples do the same with
-// net/http alone.
+// A real job must also keep the manifests that an index refers to: they have no tags of their own.
+// Start a test of that with [Server.SeedIndex]. The examples of this package show the same with
+// net/http only.
 //
 // # Examples
 //
-// In the examples start is [New] without a test, get and call send one request to the registry as its admin user and give the status
-// and body of the reply.
+// The examples use three small functions that are not shown: start calls [Start], get and call send
+// one request to the registry as its admin user and return the status and the body of the response.
 //
-// # What it is not
+// # Limitations
 //
-// It converts no manifest. Where the service makes one of schema 1 of a Docker image that is asked for by tag by a client which does not
-// accept its media type, the emulator answers 404 MANIFEST_UNKNOWN with a message that names the type, as the service does for OCI
-// images. A manifest of schema 1 is taken and given back as it is, like one of any other type.
-//
-// It keeps nothing secret and withstands no attack: it listens on the loopback interface only, unless [WithRemoteAccess] says
-// otherwise. It takes no token but its own; a real one that is sent to it by mistake is refused and kept nowhere. It is no
-// registry to store anything in.
+//   - Manifests are not converted. For a Docker image requested by tag without its media type in
+//     Accept, the service returns a schema 1 manifest; the emulator answers 404 MANIFEST_UNKNOWN,
+//     as the service does for OCI images.
+//   - It is not secure. It listens on the loopback interface only, unless [WithRemoteAccess] is
+//     given. It accepts only tokens that it issued itself; a real token sent by mistake is rejected
+//     and not stored.
+//   - It is meant for tests, not for keeping artifacts.
 package acrtest

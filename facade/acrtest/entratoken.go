@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The audiences that an Entra token may be for: the registry's own, and those of Azure Resource Manager in the clouds.
+// The audiences that an Entra token may be for: the registry's own, and those of Azure Resource
+// Manager in the clouds.
 const acrAudience = "https://containerregistry.azure.net"
 
 var armAudiences = map[string]bool{
@@ -44,7 +45,8 @@ func (t *tokens) issueEntra(audience string) (string, time.Time) {
 	}), expires
 }
 
-// openEntra checks an Entra token; the second result says why it is refused, in the registry's words.
+// openEntra checks an Entra token; the second result says why it is refused, in the registry's
+// words.
 func (t *tokens) openEntra(token string) (*principal, string) {
 	var claims entraClaims
 	if t.entra.open(token, &claims) != nil {
@@ -70,13 +72,14 @@ func (t *tokens) openEntra(token string) (*principal, string) {
 	return p, ""
 }
 
-// warnOfStranger says once that somebody sent what looks like a token of the real Entra. It is neither kept nor logged.
+// warnOfStranger says once that somebody sent what looks like a token of the real Entra. It is
+// neither kept nor logged.
 func (t *tokens) warnOfStranger(token string) {
 	var claims entraClaims
 	if readClaims(token, &claims) != nil || claims.Issuer == "" || strings.HasPrefix(claims.Issuer, t.hosts.authorityURL()) {
 		return
 	}
 	t.strangerOnce.Do(func() {
-		t.cfg.logger.Warn("a token that is not of this emulator was sent to it and refused; it may be a real credential, and the client that sent it is set up for another registry")
+		t.cfg.logger.Warn("rejected a token that this emulator did not issue; it may be a real credential, sent by a client that is configured for another registry")
 	})
 }

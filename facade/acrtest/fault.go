@@ -9,21 +9,30 @@ import (
 	"time"
 )
 
-// FaultHeader is put on every reply that a [Fault] has altered, and names what it did, so that a witness which holds replies
-// against a contract can tell a script from the registry. Replies that are only late, slow or cut off do not carry it.
+// FaultHeader is a header of every response that a [Fault] has altered; its value describes the
+// fault. A test that checks responses against a contract can use it to skip them. Responses that
+// are only late, slow or cut off do not carry it.
 const FaultHeader = "X-Acrtest-Fault"
 
-// Fault is a line of the fault script: which requests it meets, and what happens to them. It is made by [Server.On] and reads
-// like a sentence:
+// Fault is one line of the fault script: it says which requests fail and how. [Server.On] creates
+// it, and its methods are chained so that the line reads like a sentence:
 //
 //	s.On("UploadChunk").Nth(2).DropReply()
 //	s.On("GetBlobContent").Always().Slow(1 << 10)
 //	s.On("GetAccessToken").First(3).Status(503, 2*time.Second)
 //
-// Without [Fault.Nth], [Fault.First], [Fault.From] or [Fault.Always] it happens once, to the first request that matches. A request
-// meets at most one fault: the first line of the script that is due. Only requests that the registry would serve are counted: one
-// that is refused for its credential or a budget is answered before the script is asked. Several actions on one line happen to
-// the same request. A line may be written while requests are under way; it takes effect with its first action.
+// # Which requests
+//
+// [Fault.Path] and [Fault.When] restrict the line to some requests of the operation. Of those that
+// match, [Fault.Nth], [Fault.First], [Fault.From] and [Fault.Always] select by number; without them
+// only the first request is affected. A request is affected by at most one line: the first one in
+// the script that selects it. Requests rejected for their credential or a request budget are
+// answered before the script is consulted, and are not counted.
+//
+// # What happens
+//
+// All other methods are actions. Several actions on one line affect the same request. A line may be
+// added while requests are in progress; it takes effect with its first action.
 type Fault struct {
 	script *script
 	ops    []string
@@ -49,14 +58,14 @@ func (f *Fault) matches(op string, r *http.Request) bool {
 	return true
 }
 
-// Hits tells how many requests have met the fault.
+// Hits returns how many requests the line has affected.
 func (f *Fault) Hits() int {
 	f.script.mu.Lock()
 	defer f.script.mu.Unlock()
 	return f.hits
 }
 
-// Remove takes the line out of the script.
+// Remove removes the line from the script.
 func (f *Fault) Remove() {
 	f.script.mu.Lock()
 	defer f.script.mu.Unlock()
@@ -80,13 +89,13 @@ func (f *Fault) act(altered bool, name string, change func(p *plan)) *Fault {
 	})
 }
 
-// Nth lets the fault happen to the nth matching request alone, counted from 1.
+// Nth affects only the nth matching request, counted from 1.
 func (f *Fault) Nth(n int) *Fault {
 	n = f.counted("Nth", n)
 	return f.set(func() { f.from, f.until = n, n })
 }
 
-// First lets the fault happen to the first n matching requests, to none when n is 0.
+// First affects the first n matching requests; none if n is 0.
 func (f *Fault) First(n int) *Fault {
 	if n <= 0 {
 		n = never
@@ -94,58 +103,64 @@ func (f *Fault) First(n int) *Fault {
 	return f.set(func() { f.from, f.until = 1, n })
 }
 
-// From lets the fault happen to the nth matching request, counted from 1, and all after it.
+// From affects the nth matching request, counted from 1, and all later ones.
 func (f *Fault) From(n int) *Fault {
 	n = f.counted("From", n)
 	return f.set(func() { f.from, f.until = n, 0 })
 }
 
-// counted complains of a number that no request has: it fails the test of [New], and is logged for [Start].
+// counted complains of a number that no request has: it fails the test of [New], and is logged for
+// [Start].
 func (f *Fault) counted(method string, n int) int {
 	if n < 1 {
-		f.script.complain(fmt.Sprintf("acrtest: %s(%d): requests are counted from 1", method, n))
+		f.script.complain(fmt.Sprintf("acrtest: %s(%d): the number of a request starts at 1", method, n))
 	}
 	return max(n, 1)
 }
 
-// Always lets the fault happen to every matching request.
+// Always affects every matching request.
 func (f *Fault) Always() *Fault { return f.From(1) }
 
-// Path restricts the fault to requests whose decoded path holds the text.
+// Path restricts the fault to requests whose decoded URL path contains text.
 func (f *Fault) Path(text string) *Fault {
 	return f.When(func(r *http.Request) bool { return strings.Contains(r.URL.Path, text) })
 }
 
-// When restricts the fault to requests of which match, called under the lock of the script, says so. It must not read the body.
+// When restricts the fault to requests for which match returns true. match must not read the body
+// or call methods of [Server], [Fault] or [Ledger].
 func (f *Fault) When(match func(*http.Request) bool) *Fault {
 	return f.set(func() { f.when = append(f.when, match) })
 }
 
-// Delay lets d pass before the request is looked at.
+// Delay waits for d before the operation starts.
 func (f *Fault) Delay(d time.Duration) *Fault {
 	return f.act(false, "delay "+d.String(), func(p *plan) { p.delay = d })
 }
 
-// DelayReply lets d pass after the operation is done and before its reply begins.
+// DelayReply executes the operation, then waits for d before the response starts.
 func (f *Fault) DelayReply(d time.Duration) *Fault {
 	return f.act(false, "delay reply "+d.String(), func(p *plan) { p.delayReply = d })
 }
 
-// Stall never answers and does nothing; the connection stays open until the caller gives up or the emulator closes.
+// Stall neither executes the operation nor answers. The connection stays open until the client
+// closes it or the registry is closed.
 func (f *Fault) Stall() *Fault { return f.act(false, "stall", func(p *plan) { p.stall = true }) }
 
-// StallAfter sends n bytes of the reply's body and then nothing more, with the connection open.
+// StallAfter sends n bytes of the response body and then nothing more. The connection stays open.
 func (f *Fault) StallAfter(n int64) *Fault {
 	return f.act(false, "stall after "+itoa(n), func(p *plan) { p.stallAt = n })
 }
 
-// StallRequestAfter reads n bytes of the request's body and then nothing more, with the connection open.
+// StallRequestAfter reads n bytes of the request body and then nothing more. The connection stays
+// open.
 func (f *Fault) StallRequestAfter(n int64) *Fault {
 	return f.act(false, "stall request after "+itoa(n), func(p *plan) { p.stallRequestAt = n })
 }
 
-// Status answers with the code and does nothing else, after reading the request's body; [Fault.Early] leaves that unread. The
-// body is an error of the registry, see [Fault.Code] and [Fault.Body]; a wait gives Retry-After in whole seconds.
+// Status answers with the status code instead of executing the operation. It reads the request body
+// first, unless [Fault.Early] is given. The response body is an error document that fits the code;
+// [Fault.Code] and [Fault.Body] replace it. retryAfter, if given, sets the Retry-After header,
+// rounded up to whole seconds.
 func (f *Fault) Status(code int, retryAfter ...time.Duration) *Fault {
 	return f.act(true, "status "+strconv.Itoa(code), func(p *plan) {
 		p.status = code
@@ -156,7 +171,7 @@ func (f *Fault) Status(code int, retryAfter ...time.Duration) *Fault {
 	})
 }
 
-// Code gives the error of [Fault.Status] a code and a message.
+// Code sets the error code and message in the response of [Fault.Status].
 func (f *Fault) Code(code, message string) *Fault {
 	return f.act(true, code, func(p *plan) {
 		p.body = encodeJSON(errorBody{Errors: []apiError{{Code: code, Message: message}}})
@@ -164,77 +179,85 @@ func (f *Fault) Code(code, message string) *Fault {
 	})
 }
 
-// Body gives [Fault.Status] a body other than an error of the registry, such as the HTML of a proxy.
+// Body sets the response body of [Fault.Status] to something other than an error document, such as
+// the HTML page of a proxy.
 func (f *Fault) Body(contentType, text string) *Fault {
 	return f.act(true, "body", func(p *plan) { p.body, p.contentType = []byte(text), contentType })
 }
 
-// Early lets [Fault.Status] answer before the request's body is read.
+// Early makes [Fault.Status] answer before the request body has been read.
 func (f *Fault) Early() *Fault { return f.act(true, "early", func(p *plan) { p.early = true }) }
 
-// Redirect answers with the status, a Location and nothing else.
+// Redirect answers with the status code, a Location header and an empty body instead of executing
+// the operation.
 func (f *Fault) Redirect(status int, location string) *Fault {
 	return f.Status(status).Header("Location", location).Body("text/html; charset=utf-8", "")
 }
 
-// Lag answers as a replica that has not heard of the object yet: 404 with the code that fits the operation.
+// Lag answers like a replica that does not have the object yet: with status 404 and the error code
+// that fits the operation. The operation is not executed.
 func (f *Fault) Lag() *Fault { return f.act(true, "lag", func(p *plan) { p.lag = true }) }
 
-// Revoke answers 401 as if the credential of the request had just been revoked, and refuses it from then on: an access token on
-// an operation, a refresh token on GetAccessToken.
+// Revoke answers with status 401 as if the credential of the request had just been revoked, and
+// rejects that credential from then on: the access token of an operation, or the refresh token of a
+// GetAccessToken request.
 func (f *Fault) Revoke() *Fault { return f.act(true, "revoke", func(p *plan) { p.revoke = true }) }
 
-// DropReply does the operation and resets the connection in place of a reply.
+// DropReply executes the operation and resets the connection instead of sending the response.
 func (f *Fault) DropReply() *Fault {
 	return f.act(false, "drop reply", func(p *plan) { p.dropReply = true })
 }
 
-// ResetAfter resets the connection after n bytes of the reply's body.
+// ResetAfter resets the connection after n bytes of the response body.
 func (f *Fault) ResetAfter(n int64) *Fault {
 	return f.act(false, "reset after "+itoa(n), func(p *plan) { p.resetAt = n })
 }
 
-// ResetRequestAfter resets the connection after n bytes of the request's body. What has come by then is the operation's to keep.
+// ResetRequestAfter resets the connection after n bytes of the request body. An upload keeps the
+// bytes received so far.
 func (f *Fault) ResetRequestAfter(n int64) *Fault {
 	return f.act(false, "reset request after "+itoa(n), func(p *plan) { p.resetRequestAt = n })
 }
 
-// Accept takes n bytes of the request's body and does the operation as if that were all.
+// Accept takes n bytes of the request body and executes the operation as if they were the whole
+// body.
 func (f *Fault) Accept(n int64) *Fault {
 	return f.act(true, "accept "+itoa(n), func(p *plan) { p.acceptOnly = n })
 }
 
-// Truncate ends the connection after n bytes of the reply's body, in good order but too early for its length.
+// Truncate closes the connection after n bytes of the response body, before the Content-Length is
+// reached.
 func (f *Fault) Truncate(n int64) *Fault {
 	return f.act(true, "truncate "+itoa(n), func(p *plan) { p.truncateAt = n })
 }
 
-// TruncateClean ends the reply after n bytes of its body without any sign that there is more: no Content-Length, a proper end.
+// TruncateClean ends the response after n bytes of its body in a way the client cannot detect: the
+// response has no Content-Length and ends properly.
 func (f *Fault) TruncateClean(n int64) *Fault {
 	return f.act(true, "truncate clean "+itoa(n), func(p *plan) { p.truncateAt, p.truncateClean = n, true })
 }
 
-// FlipByte changes the byte of the reply's body at the given offset.
+// FlipByte changes the byte of the response body at the given offset.
 func (f *Fault) FlipByte(offset int64) *Fault {
 	return f.act(true, "flip byte "+itoa(offset), func(p *plan) { p.flip, p.flipAt = true, offset })
 }
 
-// Header sets a header of the reply.
+// Header sets a header of the response.
 func (f *Fault) Header(key, value string) *Fault {
 	return f.edit("header "+key, func(h http.Header) { dropKey(h, key); h.Set(key, value) })
 }
 
-// AddHeader adds a line to a header of the reply.
+// AddHeader adds a value to a header of the response.
 func (f *Fault) AddHeader(key, value string) *Fault {
 	return f.edit("header "+key, func(h http.Header) { h.Add(key, value) })
 }
 
-// WithoutHeader leaves a header out of the reply.
+// WithoutHeader removes a header from the response.
 func (f *Fault) WithoutHeader(key string) *Fault {
 	return f.edit("without header "+key, func(h http.Header) { dropKey(h, key) })
 }
 
-// RewriteHeader replaces a header of the reply by what rewrite makes of it.
+// RewriteHeader replaces the value of a response header by rewrite(value).
 func (f *Fault) RewriteHeader(key string, rewrite func(string) string) *Fault {
 	return f.edit("header "+key, func(h http.Header) {
 		value := h.Get(key)
@@ -243,59 +266,64 @@ func (f *Fault) RewriteHeader(key string, rewrite func(string) string) *Fault {
 	})
 }
 
-// Digest sets the Docker-Content-Digest of the reply.
+// Digest sets the Docker-Content-Digest header of the response.
 func (f *Fault) Digest(d string) *Fault { return f.Header("Docker-Content-Digest", d) }
 
-// Location sets the Location of the reply.
+// Location sets the Location header of the response.
 func (f *Fault) Location(location string) *Fault { return f.Header("Location", location) }
 
-// Link sets the Link of the reply to the given URL, as that of the next page.
+// Link sets the Link header of the response so that next is the URL of the next page.
 func (f *Fault) Link(next string) *Fault { return f.Header("Link", "<"+next+`>; rel="next"`) }
 
-// ContentLength sets the length that the reply claims. The body ends there, or the connection too early.
+// ContentLength sets the Content-Length header of the response. A longer body is cut at n bytes; a
+// shorter one ends with the connection closed.
 func (f *Fault) ContentLength(n int64) *Fault { return f.Header("Content-Length", itoa(n)) }
 
-// ReplyStatus does the operation and sends its reply with another status.
+// ReplyStatus executes the operation and sends its response with another status code.
 func (f *Fault) ReplyStatus(code int) *Fault {
 	return f.act(true, "reply status "+strconv.Itoa(code), func(p *plan) { p.replyStatus = code })
 }
 
-// ReplyBody does the operation and sends its reply with another body, and the length of that.
+// ReplyBody executes the operation and sends its response with another body and the matching
+// Content-Length.
 func (f *Fault) ReplyBody(text string) *Fault {
 	return f.act(true, "reply body", func(p *plan) { p.replaceBody, p.replyBody = true, []byte(text) })
 }
 
-// Endless lets the reply's body, that of the operation or of [Fault.Status], go on with blanks for ever.
+// Endless continues the body of the response with blanks and never ends it. It applies to the
+// response of the operation or of [Fault.Status].
 func (f *Fault) Endless() *Fault { return f.act(true, "endless", func(p *plan) { p.endless = true }) }
 
-// Slow sends the reply's body at the given number of bytes a second.
+// Slow limits the response body to the given number of bytes per second.
 func (f *Fault) Slow(bytesPerSecond int64) *Fault {
 	return f.act(false, "slow", func(p *plan) { p.rate = max(1, bytesPerSecond) })
 }
 
-// Informational sends n replies with the given 1xx status before the final one.
+// Informational sends n responses with the given 1xx status code before the final one.
 func (f *Fault) Informational(n, code int) *Fault {
 	return f.act(true, "informational "+strconv.Itoa(code), func(p *plan) {
 		p.informational = slices.Repeat([]int{code}, n)
 	})
 }
 
-// CloseIdle closes the connection after the reply without announcing it, so that the next request on it meets a closed door.
+// CloseIdle closes the connection after the response without announcing it, so that the next
+// request on it fails.
 func (f *Fault) CloseIdle() *Fault {
 	return f.act(false, "close idle", func(p *plan) { p.closeIdle = true })
 }
 
-// IgnoreRange takes the Range header off the request.
+// IgnoreRange handles the request as if it had no Range header.
 func (f *Fault) IgnoreRange() *Fault {
 	return f.act(true, "ignore range", func(p *plan) { p.ignoreRange = true })
 }
 
-// Raw writes the bytes to the connection in place of any HTTP reply and closes it. It works over HTTP/1.1 alone.
+// Raw writes the given bytes to the connection instead of an HTTP response, and closes it. It works
+// over HTTP/1.1 only.
 func (f *Fault) Raw(reply string) *Fault {
 	return f.act(true, "raw", func(p *plan) { p.raw = []byte(reply) })
 }
 
-// Do calls handle with the operation as next, for what no other action can say.
+// Do calls handle with the operation as next. Use it for faults that no other method can express.
 func (f *Fault) Do(handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) *Fault {
 	return f.act(true, "do", func(p *plan) { p.do = handle })
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// front is the front door of all origins: it writes requests into the ledger, routes them, and asks for budgets and credentials
-// before the fault script and the operation have their turn.
+// front is the front door of all origins: it writes requests into the ledger, routes them, and asks
+// for budgets and credentials before the fault script and the operation have their turn.
 type front struct {
 	cfg        *config
 	clock      *clock

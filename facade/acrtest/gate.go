@@ -2,8 +2,8 @@ package acrtest
 
 import "sync"
 
-// gate counts those inside, and once closed lets nobody in and waits for the last to leave. A sync.WaitGroup would not do: a
-// request may arrive while the server closes.
+// gate counts those inside, and once closed lets nobody in and waits for the last to leave. A
+// sync.WaitGroup would not do: a request may arrive while the server closes.
 type gate struct {
 	mu     sync.Mutex
 	inside int

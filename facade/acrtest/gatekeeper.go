@@ -45,8 +45,9 @@ func (g *gatekeeper) identify(r *http.Request) caller {
 	return caller{kind: OtherCredential}
 }
 
-// admit tells whether the caller may do what is needed, and answers with the challenge if he may not. It comes before anything is
-// looked up, so that what exists cannot be told from what does not.
+// admit tells whether the caller may do what is needed, and answers with the challenge if he may
+// not. It comes before anything is looked up, so that what exists cannot be told from what does
+// not.
 func (g *gatekeeper) admit(w http.ResponseWriter, c caller, needed []access) bool {
 	if c.id != "" && covers(c.granted, needed) {
 		return true

@@ -11,7 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// getBlob sends the caller to storage. The registry itself does not look at a Range, whichever way it answers.
+// getBlob sends the caller to storage. The registry itself does not look at a Range, whichever way
+// it answers.
 func (o *operations) getBlob(w http.ResponseWriter, r *http.Request, rt route) {
 	b, ok := o.findBlob(w, rt)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// The lists of what was deleted are a preview of the service, known by what the Azure command line calls.
+// The lists of what was deleted are a preview of the service, known by what the Azure command line
+// calls.
 
 func (o *operations) listDeletedRepositories(w http.ResponseWriter, r *http.Request, rt route) {
 	o.replyNames(w, r, rt, o.store.DeletedRepositories)
@@ -48,7 +49,8 @@ func (o *operations) listDeletedTags(w http.ResponseWriter, r *http.Request, rt 
 	}{o.host, rt.name, list})
 }
 
-// restoreManifest brings a deleted manifest back. The status of the real answer is not documented; a client is to take any 2xx.
+// restoreManifest brings a deleted manifest back. The status of the real answer is not documented;
+// a client is to take any 2xx.
 func (o *operations) restoreManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	var body struct {
 		Tag string `json:"tag"`

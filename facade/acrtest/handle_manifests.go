@@ -18,7 +18,8 @@ import (
 func (o *operations) getManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	m, err := o.store.Pull(rt.name, rt.reference)
 	if err == nil && !accepts(r.Header["Accept"], m.MediaType, rt.reference) {
-		// The service converts Docker images to schema 1 here; that is left out, and they are refused as OCI's are.
+		// The service converts Docker images to schema 1 here; that is left out, and they are
+		// refused as OCI's are.
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest is of type "+m.MediaType+", but the accept header does not support it",
 			unknownReference(rt))
 		return
@@ -45,7 +46,8 @@ func (o *operations) getManifest(w http.ResponseWriter, r *http.Request, rt rout
 	_, _ = w.Write(m.Content) // the caller may be gone; nobody is left to tell
 }
 
-// matches reads an If-None-Match, whose digests the distribution project also takes without their quotes.
+// matches reads an If-None-Match, whose digests the distribution project also takes without their
+// quotes.
 func matches(header []string, tag string) bool {
 	for _, line := range header {
 		for v := range strings.SplitSeq(line, ",") {
@@ -58,8 +60,9 @@ func matches(header []string, tag string) bool {
 	return false
 }
 
-// accepts tells whether a manifest can be sent to a caller. OCI manifests go to those who name their type, and no header names
-// none, as in the distribution project; Docker's go to everyone by digest; other types have no rule.
+// accepts tells whether a manifest can be sent to a caller. OCI manifests go to those who name
+// their type, and no header names none, as in the distribution project; Docker's go to everyone by
+// digest; other types have no rule.
 func accepts(header []string, mediaType, reference string) bool {
 	switch mediaType {
 	case store.DockerManifest, store.DockerList:

@@ -15,8 +15,8 @@ const (
 	maxPage     = 1000
 )
 
-// pageOf reads the parameters of a list. A page of more than a thousand is cut to a thousand, not refused; one of none or less
-// is the default page.
+// pageOf reads the parameters of a list. A page of more than a thousand is cut to a thousand, not
+// refused; one of none or less is the default page.
 func pageOf(r *http.Request) store.Page {
 	q := r.URL.Query()
 	p := store.Page{After: q.Get("last"), N: defaultPage}
@@ -33,9 +33,10 @@ func pageOf(r *http.Request) store.Page {
 	return p
 }
 
-// link puts the link to the next page on the reply, when there is one: relative, with the caller's own spelling of the path, the
-// keys in this order, orderby also when it is empty, and no api-version. The list of referrers is the distribution specification's
-// and has no order to repeat. A list that was filtered keeps its filter, given as the name of the parameter, in extra.
+// link puts the link to the next page on the reply, when there is one: relative, with the caller's
+// own spelling of the path, the keys in this order, orderby also when it is empty, and no
+// api-version. The list of referrers is the distribution specification's and has no order to
+// repeat. A list that was filtered keeps its filter, given as the name of the parameter, in extra.
 func (o *operations) setLink(w http.ResponseWriter, r *http.Request, rt route, p store.Page, last string, n int, more bool, extra ...string) {
 	if n < p.N || !more && !o.cfg.trailingEmptyPage {
 		return
@@ -55,6 +56,6 @@ func (o *operations) setLink(w http.ResponseWriter, r *http.Request, rt route, p
 	w.Header()["Link"] = []string{b.String()}
 }
 
-// nothingAsked tells a list of /v2 that asks for no entries at all, which by the distribution specification is an empty list
-// without a link.
+// nothingAsked tells a list of /v2 that asks for no entries at all, which by the distribution
+// specification is an empty list without a link.
 func nothingAsked(r *http.Request) bool { return r.URL.Query().Get("n") == "0" }

@@ -86,8 +86,8 @@ func propertiesOfManifest(m store.Manifest) manifestProperties {
 // maxChange bounds the body of a change of attributes.
 const maxChange = 1 << 20
 
-// changeOf reads a change of attributes; it has answered when it returns false. Keys it does not know are left alone, and an
-// empty body changes nothing.
+// changeOf reads a change of attributes; it has answered when it returns false. Keys it does not
+// know are left alone, and an empty body changes nothing.
 func (o *operations) readChange(w http.ResponseWriter, r *http.Request) (c store.Change, ok bool) {
 	var body struct {
 		DeleteEnabled     *bool   `json:"deleteEnabled"`

@@ -13,8 +13,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// uploadState is what the _state of a location says. A client is not to look into it, but some do, so it is spelled as the
-// service's is.
+// uploadState is what the _state of a location says. A client is not to look into it, but some do,
+// so it is spelled as the service's is.
 type uploadState struct {
 	Name      string
 	UUID      string
@@ -43,7 +43,8 @@ func (g sealer) decode(state string) (u uploadState, ok bool) {
 	return u, json.Unmarshal(text, &u) == nil
 }
 
-// location tells the caller how far the session is and where it goes on. From then on the session's earlier locations are stale.
+// location tells the caller how far the session is and where it goes on. From then on the session's
+// earlier locations are stale.
 func (o *operations) setLocation(w http.ResponseWriter, u *store.Upload) {
 	u.Acknowledge()
 	started := u.Started
@@ -58,11 +59,12 @@ func (o *operations) setLocation(w http.ResponseWriter, u *store.Upload) {
 	h["Docker-Upload-Uuid"] = []string{u.ID}
 }
 
-// session finds the session that a request is for and waits for its turn; it has answered when it returns false, and otherwise the
-// caller releases the session.
+// session finds the session that a request is for and waits for its turn; it has answered when it
+// returns false, and otherwise the caller releases the session.
 //
-// A location is good until the caller has been told the next one. A request that broke off told nothing, so its location is good
-// still: it can be asked how much arrived, and the session goes on from there. With any other location the session is lost.
+// A location is good until the caller has been told the next one. A request that broke off told
+// nothing, so its location is good still: it can be asked how much arrived, and the session goes on
+// from there. With any other location the session is lost.
 func (o *operations) findSession(w http.ResponseWriter, r *http.Request, rt route) (u *store.Upload, state uploadState, ok bool) {
 	u, err := o.store.Upload(rt.name, rt.uuid)
 	if err != nil {

@@ -129,8 +129,9 @@ func (o *operations) replyCreated(w http.ResponseWriter, b store.Blob) {
 	empty(w, http.StatusCreated)
 }
 
-// inOrder checks the Content-Range of a chunk, if it has one; it has answered when it returns false. The service takes a bare
-// "A-B" only. Where it is missing, the chunk goes where its location says, so that must be the end.
+// inOrder checks the Content-Range of a chunk, if it has one; it has answered when it returns
+// false. The service takes a bare "A-B" only. Where it is missing, the chunk goes where its
+// location says, so that must be the end.
 func (o *operations) inOrder(w http.ResponseWriter, r *http.Request, u *store.Upload, state uploadState) bool {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
@@ -148,7 +149,8 @@ func (o *operations) inOrder(w http.ResponseWriter, r *http.Request, u *store.Up
 		return false
 	}
 	if first != u.Offset() {
-		// By the distribution specification; what the service does is not known. The session stays, and says where it is.
+		// By the distribution specification; what the service does is not known. The session stays,
+		// and says where it is.
 		o.setLocation(w, u)
 		fail(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range", nil)
 		return false
@@ -160,7 +162,8 @@ func (o *operations) inOrder(w http.ResponseWriter, r *http.Request, u *store.Up
 	return true
 }
 
-// shortened tells whether a fault lets in only a part of the body, and says so in its length: the chunk itself is well-formed.
+// shortened tells whether a fault lets in only a part of the body, and says so in its length: the
+// chunk itself is well-formed.
 func shortened(r *http.Request) bool {
 	body, ok := r.Body.(*requestBody)
 	return ok && body.plan != nil && body.plan.acceptOnly >= 0
@@ -173,8 +176,8 @@ func bareRange(header string) (first, last int64, ok bool) {
 	return int64(x), int64(y), ok && errX == nil && errY == nil && x <= y
 }
 
-// take reads the request's body into the session; it has answered when it returns false. What arrived before the body broke off
-// stays in the session.
+// take reads the request's body into the session; it has answered when it returns false. What
+// arrived before the body broke off stays in the session.
 func (o *operations) appendBody(w http.ResponseWriter, r *http.Request, rt route, u *store.Upload) bool {
 	_, err := u.Append(r.Body)
 	switch {
@@ -197,7 +200,8 @@ func hangUp(w http.ResponseWriter) func() {
 // requestTooLarge is what the front end says to a body over its limit.
 const requestTooLarge = "413 Request Entity Too Large - AzureContainerRegistry\n"
 
-// bodyFailed answers when a request's body could not be taken in. Mostly nobody hears it, for the connection is gone.
+// bodyFailed answers when a request's body could not be taken in. Mostly nobody hears it, for the
+// connection is gone.
 func bodyFailed(w http.ResponseWriter, err error) {
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		plain(w, http.StatusRequestEntityTooLarge, requestTooLarge)

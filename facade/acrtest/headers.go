@@ -8,8 +8,9 @@ import (
 
 const transportSecurity = "max-age=31536000; includeSubDomains"
 
-// frontHeaders are what the registry's front end puts on every answer under /v2 and /acr/v1. Strict-Transport-Security stands
-// there twice on the real service too: two proxies in a row each add it.
+// frontHeaders are what the registry's front end puts on every answer under /v2 and /acr/v1.
+// Strict-Transport-Security stands there twice on the real service too: two proxies in a row each
+// add it.
 func frontHeaders(h http.Header, now time.Time) {
 	h["Access-Control-Expose-Headers"] = []string{"Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"}
 	h["Docker-Distribution-Api-Version"] = []string{"registry/2.0"}
@@ -27,7 +28,8 @@ func tokenHeaders(h http.Header, now time.Time) {
 	h["X-Ms-Correlation-Request-Id"] = []string{newGUID()}
 }
 
-// identified puts on the two headers of requests that passed the registry's own front door: all of /v2, and deletes.
+// identified puts on the two headers of requests that passed the registry's own front door: all of
+// /v2, and deletes.
 func identified(h http.Header, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v2/") || r.Method == http.MethodDelete {
 		h["X-Ms-Request-Id"] = []string{newGUID()}

@@ -8,8 +8,9 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// identity is what a registry makes up about itself. One that keeps its content in a directory keeps it there too, so that who was signed
-// in before a restart can sign in after it. Tokens and the certificate are made anew.
+// identity is what a registry makes up about itself. One that keeps its content in a directory
+// keeps it there too, so that who was signed in before a restart can sign in after it. Tokens and
+// the certificate are made anew.
 type identity struct {
 	RegistryID    string `json:"registry_id"`
 	AdminPassword string `json:"admin_password"`
@@ -30,15 +31,15 @@ func keptIdentity(st *store.Store, dir string) (identity, error) {
 	fresh := newIdentity()
 	raw, err := json.Marshal(fresh) //nolint:gosec // the secrets of an emulator, in a file that is its owner's
 	if err != nil {
-		return identity{}, fmt.Errorf("acrtest: the identity: %w", err)
+		return identity{}, fmt.Errorf("acrtest: encode the identity: %w", err)
 	}
 	if raw, err = st.Keep(identityFile, append(raw, '\n')); err != nil {
-		return identity{}, fmt.Errorf("acrtest: keeping the identity: %w", err)
+		return identity{}, fmt.Errorf("acrtest: store the identity: %w", err)
 	}
 	var kept identity
 	if err := json.Unmarshal(raw, &kept); err != nil || kept.AdminPassword == "" || kept.ClientSecret == "" {
 		name := filepath.Join(dir, identityFile)
-		return identity{}, fmt.Errorf("acrtest: %s is not an identity that the emulator wrote; remove it to get another", name)
+		return identity{}, fmt.Errorf("acrtest: %s was not written by the emulator; remove it to create a new identity", name)
 	}
 	return kept, nil
 }

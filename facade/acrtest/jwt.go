@@ -12,9 +12,10 @@ import (
 	"sync/atomic"
 )
 
-// jwtSigner makes and checks the tokens of one kind. They look like the registry's: three parts, RS256 in the header, a signature
-// of 256 bytes. But the service publishes no key, so nobody but the registry itself checks that signature, and here it is an
-// HMAC, which costs microseconds and no key generation. A new key makes all earlier tokens worthless.
+// jwtSigner makes and checks the tokens of one kind. They look like the registry's: three parts,
+// RS256 in the header, a signature of 256 bytes. But the service publishes no key, so nobody but
+// the registry itself checks that signature, and here it is an HMAC, which costs microseconds and
+// no key generation. A new key makes all earlier tokens worthless.
 type jwtSigner struct {
 	key atomic.Pointer[[32]byte]
 	kid string
@@ -23,7 +24,8 @@ type jwtSigner struct {
 func newJWTSigner() *jwtSigner {
 	s := &jwtSigner{}
 	s.rotate()
-	// The key id of the service has the form of libtrust's: twelve groups of four letters and digits.
+	// The key id of the service has the form of libtrust's: twelve groups of four letters and
+	// digits.
 	var id [30]byte
 	_, _ = rand.Read(id[:]) // never fails since Go 1.24
 	text := base32.StdEncoding.EncodeToString(id[:])
@@ -66,7 +68,7 @@ func (s *jwtSigner) signature(text string) []byte {
 	return out
 }
 
-var errToken = errors.New("acrtest: not a token of this registry")
+var errToken = errors.New("acrtest: the token was not issued by this registry")
 
 // open checks the signature and reads the claims. It does not look at the times.
 func (s *jwtSigner) open(token string, claims any) error {

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// Origin says which of the emulator's servers a request came to.
+// Origin names the server that received a request.
 type Origin string
 
-// The origins of an emulator. A canary stands for a host that is none of the registry's: see [Server.Canary].
+// The origins. CanaryOrigin stands for servers that do not belong to the registry; see
+// [Server.Canary].
 const (
 	LoginOrigin     Origin = "login"
 	StorageOrigin   Origin = "storage"
@@ -22,10 +23,11 @@ const (
 	CanaryOrigin    Origin = "canary"
 )
 
-// CredentialKind says how a credential came along with a request.
+// CredentialKind says in which form a request carried a credential.
 type CredentialKind string
 
-// The kinds of credentials. A form credential is a token, password or secret in the body of a token request.
+// The kinds of credentials. FormCredential is a token, password or secret in the body of a token
+// request.
 const (
 	NoCredential     CredentialKind = "none"
 	BearerCredential CredentialKind = "bearer"
@@ -34,49 +36,51 @@ const (
 	OtherCredential  CredentialKind = "other"
 )
 
-// Request is what the ledger keeps of one request. It holds no credential.
+// Request is the ledger's record of one request. It contains no credential.
 type Request struct {
-	// Number counts the requests of the emulator from 1.
+	// Number is the number of the request, counted from 1.
 	Number int
-	// Time is when the request came, on the registry's clock.
+	// Time is when the request arrived, on the registry's clock.
 	Time time.Time
-	// Origin is the server it came to.
+	// Origin is the server that received it.
 	Origin Origin
-	// Operation is the operation id, such as "GetManifest"; "GetBlobContent" for blob bytes from the storage origin, and ""
-	// for a path without a route.
+	// Operation is the operation ID, such as "GetManifest"; see [Operations]. It is empty for a
+	// path without a route.
 	Operation string
 	// Method is the HTTP method.
 	Method string
-	// Path is the path as the caller spelled it, before decoding.
+	// Path is the URL path as the client sent it, before decoding.
 	Path string
 	// Query is the raw query.
 	Query string
-	// Repository is the repository in the path, decoded; or "".
+	// Repository is the decoded repository name in the path, if any.
 	Repository string
-	// Reference is the tag or digest in the path, decoded; or "".
+	// Reference is the decoded tag or digest in the path, if any.
 	Reference string
-	// Header is the header of the request without Authorization and Cookie. It must not be changed.
+	// Header is the header of the request without Authorization and Cookie. Do not modify it.
 	Header http.Header
-	// Credential says whether a credential came along, and how.
+	// Credential says whether the request carried a credential, and in which form.
 	Credential CredentialKind
-	// Caller is who the credential stands for: "admin", "acr_anon_pull", the client id of the service principal, "token:NAME";
-	// or "" when there was none or it was not good.
+	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull", the client ID of
+	// the service principal, or "token:NAME". It is empty if there was no valid credential.
 	Caller string
-	// Scope is what a token request asked for, or what an operation that was refused demands.
+	// Scope is the scope that a token request asked for, or that a rejected operation requires.
 	Scope string
-	// Status is the status of the reply; 0 while there is none, or when a fault took it away.
+	// Status is the status code of the response; 0 if there is none yet or a fault prevented it.
 	Status int
-	// BytesIn is how much of the request body was read.
+	// BytesIn is the number of bytes read of the request body.
 	BytesIn int64
-	// BytesOut is how much of the reply body was written.
+	// BytesOut is the number of bytes written of the response body.
 	BytesOut int64
-	// Connection numbers the connection it came on.
+	// Connection is the number of the connection the request arrived on.
 	Connection int64
-	// Fault names what a script did to the exchange, such as "status 503"; "" when it did nothing.
+	// Fault describes what the fault script did to the request, such as "status 503"; empty if
+	// nothing.
 	Fault string
 }
 
-// String is the request in one line, as the failures of [Ledger.AtMost] and its kin list it.
+// String returns the request in one line, as the failure messages of [Ledger.AtMost] and
+// [Ledger.None] list it.
 func (r Request) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#%d %s %s %s", r.Number, r.Origin, r.Method, r.Path)
@@ -90,10 +94,11 @@ func (r Request) String() string {
 	return b.String()
 }
 
-// Ledger is the list of the requests that came to an emulator. An entry is complete as far as the caller can have seen its reply.
+// Ledger is the list of the requests that a registry has received. When a client has received a
+// response, the entry of that request is complete.
 //
-// A name of an operation that is none of [Operations] fails the test of [New], and is logged for [Start]: nothing would ever be found
-// under it.
+// An operation name that is not one of [Operations] fails the test of [New], because no entry could
+// ever match it; with [Start] it is logged.
 type Ledger struct {
 	complain func(string)
 
@@ -103,8 +108,8 @@ type Ledger struct {
 	lines  []*line
 }
 
-// line is an entry that is written while its request is under way. It holds nothing of the request's connection, for it stays when that
-// is long gone.
+// line is an entry that is written while its request is under way. It holds nothing of the
+// request's connection, for it stays when that is long gone.
 type line struct {
 	entry   Request // guarded by the ledger's lock
 	in, out atomic.Int64
@@ -117,7 +122,8 @@ func (x *line) snapshot() Request {
 	return e
 }
 
-// Requests returns a copy of the entries, oldest first, of the given operations; of all when none is given.
+// Requests returns copies of the entries of the given operations, oldest first; of all operations
+// if none is given.
 func (l *Ledger) Requests(operations ...string) []Request {
 	l.check("Requests", operations)
 	return l.find(operations)
@@ -135,7 +141,7 @@ func (l *Ledger) find(operations []string) []Request {
 	return out
 }
 
-// Count returns how many requests there were of the given operations; of all when none is given.
+// Count returns the number of requests of the given operations; of all operations if none is given.
 func (l *Ledger) Count(operations ...string) int {
 	l.check("Count", operations)
 	l.mu.Lock()
@@ -152,14 +158,15 @@ func (l *Ledger) Count(operations ...string) int {
 	return n
 }
 
-// Reset forgets all entries.
+// Reset removes all entries.
 func (l *Ledger) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = nil
 }
 
-// AtMost fails the test, naming the requests, if there were more than n of the given operations; of all when none is given.
+// AtMost fails the test if there were more than n requests of the given operations; of all
+// operations if none is given. The failure lists the requests.
 func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	t.Helper()
 	for _, op := range operations {
@@ -172,17 +179,17 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	}
 }
 
-// None fails the test, naming them, if any request matches.
+// None fails the test if match returns true for any request. The failure lists these requests.
 func (l *Ledger) None(t testing.TB, match func(Request) bool) {
 	t.Helper()
 	got := slices.DeleteFunc(l.find(nil), func(r Request) bool { return !match(r) })
 	if len(got) > 0 {
-		t.Errorf("%d requests that should not have been sent:%s", len(got), list(got))
+		t.Errorf("%d requests must not have been sent:%s", len(got), list(got))
 	}
 }
 
-// NoCredentialLeaked fails the test if a credential of the registry was sent to an origin that must not see it: to storage, or to
-// a [Server.Canary].
+// NoCredentialLeaked fails the test if a credential was sent to an origin that must not receive
+// one: the storage account, or a server of [Server.Canary].
 func (l *Ledger) NoCredentialLeaked(t testing.TB) {
 	t.Helper()
 	l.None(t, func(r Request) bool {

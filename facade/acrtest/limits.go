@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Budget is one of the five kinds of requests that the registry counts apart.
+// Budget names one of the five request budgets of a registry.
 type Budget string
 
-// The five budgets. A request for referrers counts as a read as well.
+// The five budgets. A request for referrers is counted against the read budget as well.
 const (
 	ReadBudget      Budget = "read"
 	WriteBudget     Budget = "write"
@@ -24,7 +24,8 @@ const (
 // quota is a budget in requests a minute: of the whole registry, and of one caller (0 is without).
 type quota struct{ registry, caller int }
 
-// quotas are the figures of https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+// quotas are the figures of
+// https://learn.microsoft.com/azure/container-registry/container-registry-skus.
 func quotas(sku SKU) map[Budget]quota {
 	if sku == Premium {
 		return map[Budget]quota{
@@ -79,7 +80,8 @@ func newLimiter(cfg config) *limiter {
 	return l
 }
 
-// take counts a request, and gives how long to wait if its budget is spent, and what is left of the registry's.
+// take counts a request, and gives how long to wait if its budget is spent, and what is left of the
+// registry's.
 func (l *limiter) take(b Budget, caller string, now time.Time) (wait time.Duration, left int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +144,8 @@ func budgetsOf(r *http.Request, op string) []Budget {
 
 const throttled = "too many requests, please retry later"
 
-// withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is spent.
+// withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is
+// spent.
 func (f *front) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
 	now := f.clock.now()
 	for _, b := range budgetsOf(r, op) {

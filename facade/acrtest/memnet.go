@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// memListener is a listener in memory. Unlike net.Pipe its connections have a buffer, so that a peer that writes before it reads
-// does not hang; unlike sockets they block durably, as testing/synctest asks for.
+// memListener is a listener in memory. Unlike net.Pipe its connections have a buffer, so that a
+// peer that writes before it reads does not hang; unlike sockets they block durably, as
+// testing/synctest asks for.
 type memListener struct {
 	addr  memAddr
 	queue chan net.Conn
@@ -193,7 +194,8 @@ func (h *memHalf) stop() {
 	h.moved.Broadcast()
 }
 
-// deadline wakes those who wait on a half when its time has come. Its fields are guarded by the half.
+// deadline wakes those who wait on a half when its time has come. Its fields are guarded by the
+// half.
 type deadline struct {
 	half   *memHalf
 	timer  *time.Timer

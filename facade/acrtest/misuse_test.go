@@ -37,7 +37,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 			if err == nil {
 				s.Close()
 			}
-			if err == nil || !strings.HasPrefix(err.Error(), "acrtest: "+want+": want ") || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.HasPrefix(err.Error(), "acrtest: "+want+": ") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -54,13 +54,13 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 func TestMisuseIsTold(t *testing.T) {
 	t.Parallel()
 	for want, misuse := range map[string]func(*acrtest.Server){
-		`On(\"GetBlobs\"): there is no such operation; Operations() lists them`:       func(s *acrtest.Server) { s.On("GetBlobs") },
-		`On(\"getblob\"): there is no such operation; there is \"GetBlob\"`:           func(s *acrtest.Server) { s.On("getblob") },
-		`Requests(\"GET\"): there is no such operation; Operations() lists them`:      func(s *acrtest.Server) { s.Ledger().Requests("GET") },
-		`Count(\"listTags\"): there is no such operation; there is \"ListTags\"`:      func(s *acrtest.Server) { s.Ledger().Count("listTags") },
-		`Nth(0): requests are counted from 1`:                                         func(s *acrtest.Server) { s.On().Nth(0).DropReply() },
-		`From(-1): requests are counted from 1`:                                       func(s *acrtest.Server) { s.On().From(-1).DropReply() },
-		`On(CheckSupport): Code, Body and Early say how Status answers, and the line`: func(s *acrtest.Server) { s.On().Code("DENIED", "no"); ask(s) },
+		`On(\"GetBlobs\"): unknown operation; Operations() lists the known ones`:  func(s *acrtest.Server) { s.On("GetBlobs") },
+		`On(\"getblob\"): unknown operation; did you mean \"GetBlob\"?`:           func(s *acrtest.Server) { s.On("getblob") },
+		`Requests(\"GET\"): unknown operation; Operations() lists the known ones`: func(s *acrtest.Server) { s.Ledger().Requests("GET") },
+		`Count(\"listTags\"): unknown operation; did you mean \"ListTags\"?`:      func(s *acrtest.Server) { s.Ledger().Count("listTags") },
+		`Nth(0): the number of a request starts at 1`:                             func(s *acrtest.Server) { s.On().Nth(0).DropReply() },
+		`From(-1): the number of a request starts at 1`:                           func(s *acrtest.Server) { s.On().From(-1).DropReply() },
+		`On(CheckSupport): Code, Body and Early need a Status on the same line`:   func(s *acrtest.Server) { s.On().Code("DENIED", "no"); ask(s) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestMisuseIsTold(t *testing.T) {
 	told := &toldTB{TB: t}
 	s := acrtest.New(t)
 	s.Ledger().AtMost(told, 1, "ListTag")
-	if !strings.Contains(told.errors, `AtMost("ListTag"): there is no such operation`) {
+	if !strings.Contains(told.errors, `AtMost("ListTag"): unknown operation`) {
 		t.Errorf("AtMost of an operation that there is not: %q", told.errors)
 	}
 }

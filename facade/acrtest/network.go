@@ -43,7 +43,8 @@ type network struct {
 	clients []*http.Transport
 }
 
-// newNetwork opens the listeners of the three origins. They serve once [network.serve] is called for them.
+// newNetwork opens the listeners of the three origins. They serve once [network.serve] is called
+// for them.
 func newNetwork(cfg *config, closing <-chan struct{}) (*network, error) {
 	n := &network{cfg: cfg, closing: closing}
 	var err error
@@ -72,10 +73,10 @@ func (n *network) origins() []*origin {
 func (n *network) listen() error {
 	host, _, err := net.SplitHostPort(n.cfg.listen)
 	if err != nil {
-		return fmt.Errorf("acrtest: the address to listen on: %w", err)
+		return fmt.Errorf("acrtest: WithListen: %w", err)
 	}
 	if !isLoopback(host) && !n.cfg.allowRemote {
-		return fmt.Errorf("acrtest: %s is not of the loopback interface: %w", n.cfg.listen, ErrRemoteAccess)
+		return fmt.Errorf("acrtest: %s is not a loopback address: %w", n.cfg.listen, ErrRemoteAccess)
 	}
 	other := "localhost" // the other origins go by another name, so that host-bound rules of a client show
 	if !isLoopback(host) {
@@ -100,15 +101,17 @@ func (n *network) listen() error {
 	return nil
 }
 
-// ErrRemoteAccess is the error of [Start] for an address that other machines reach, without [WithRemoteAccess].
-var ErrRemoteAccess = errors.New("remote access to the emulator is not allowed")
+// ErrRemoteAccess is returned by [Start] if [WithListen] names an address that other machines can
+// reach and [WithRemoteAccess] is not given.
+var ErrRemoteAccess = errors.New("remote access to the emulator needs WithRemoteAccess")
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// open makes an origin that listens on the address and goes by the given name, or by the address when that is "".
+// open makes an origin that listens on the address and goes by the given name, or by the address
+// when that is "".
 func (n *network) open(address, name string) (*origin, error) {
 	var l net.Listener
 	if n.cfg.memoryNetwork {
@@ -117,14 +120,14 @@ func (n *network) open(address, name string) (*origin, error) {
 	} else {
 		var err error
 		if l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
-			return nil, fmt.Errorf("acrtest: listening: %w", err)
+			return nil, fmt.Errorf("acrtest: listen: %w", err)
 		}
 	}
 	o := &origin{listener: l, done: make(chan struct{}), inside: newGate()}
 	host, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		_ = l.Close()
-		return nil, fmt.Errorf("acrtest: the address listened on: %w", err)
+		return nil, fmt.Errorf("acrtest: listen: %w", err)
 	}
 	if name != "" {
 		host = name

@@ -91,8 +91,8 @@ func (o *oauth) tokenBasic(w http.ResponseWriter, r *http.Request, x *visit) {
 	o.grant(w, x, p, query["scope"])
 }
 
-// grant answers with a token of what the caller may have of what he asked for; that may be nothing, and is a 200 all the
-// same.
+// grant answers with a token of what the caller may have of what he asked for; that may be nothing,
+// and is a 200 all the same.
 func (o *oauth) grant(w http.ResponseWriter, x *visit, p *principal, scopes []string) {
 	if p == nil {
 		refuseToken(w, http.StatusUnauthorized, "UNAUTHORIZED", needCredential)
@@ -131,7 +131,8 @@ func replyToken(w http.ResponseWriter, key, token string) {
 	_, _ = w.Write(mustJSON(map[string]string{key: token}))
 }
 
-// refuseToken answers with an error of the token endpoints: other than elsewhere it names no charset and ends without a newline.
+// refuseToken answers with an error of the token endpoints: other than elsewhere it names no
+// charset and ends without a newline.
 func refuseToken(w http.ResponseWriter, status int, code, message string) {
 	body := mustJSON(errorBody{Errors: []apiError{{Code: code, Message: message}}})
 	w.Header().Set("Content-Type", "application/json")

@@ -19,8 +19,10 @@ var otherOperations = []string{
 	"ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary,
 }
 
-// Operations lists the names of operations that [Server.On] and [Ledger] know: the operation ids of api/openapi.yaml,
-// "GetBlobContent" for blob bytes from the storage origin, "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary".
+// Operations returns the operation names that [Server.On] and [Ledger] accept, in order: the
+// operation IDs of api/openapi.yaml, "GetBlobContent" for blob content from the storage account,
+// "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary" for the servers of
+// [Server.Canary].
 func Operations() []string {
 	all := slices.Concat(operationNames, otherOperations)
 	slices.Sort(all)
@@ -32,15 +34,16 @@ func isOperation(op string) bool {
 	return slices.Contains(operationNames, op) || slices.Contains(otherOperations, op)
 }
 
-// unknownOperation is the complaint of a method that was given a name which is none; only the case may be wrong.
+// unknownOperation is the complaint of a method that was given a name which is none; only the case
+// may be wrong.
 func unknownOperation(method, op string) string {
-	text := fmt.Sprintf("acrtest: %s(%q): there is no such operation", method, op)
+	text := fmt.Sprintf("acrtest: %s(%q): unknown operation", method, op)
 	for _, known := range Operations() {
 		if strings.EqualFold(known, op) {
-			return text + fmt.Sprintf("; there is %q", known)
+			return text + fmt.Sprintf("; did you mean %q?", known)
 		}
 	}
-	return text + "; Operations() lists them"
+	return text + "; Operations() lists the known ones"
 }
 
 // operationNames are the operations of the login origin, from the router's tables.

@@ -17,8 +17,8 @@ type operations struct {
 	logger  *slog.Logger
 }
 
-// handlers has one entry for each operation of the login origin save the token calls. It is called with the caller admitted and
-// the common headers set.
+// handlers has one entry for each operation of the login origin save the token calls. It is called
+// with the caller admitted and the common headers set.
 var handlers = map[string]func(*operations, http.ResponseWriter, *http.Request, route){
 	"CheckSupport":        (*operations).checkSupport,
 	"ListRepositoryNames": (*operations).listRepositories,

@@ -5,31 +5,38 @@ import (
 	"time"
 )
 
-// Option is a property of the registry that [New] and [Start] make. Without any it is a Standard registry with anonymous pull,
-// an admin user, one service principal that may do everything, memory storage and no request limits.
+// Option configures the registry that [New] or [Start] creates. Without options it is a Standard
+// registry in memory with anonymous pull, an admin user and one service principal with all
+// permissions, and it enforces no request limits.
+//
+// Options are functions rather than fields of a struct because the zero value of many of them (a
+// limit, a life span, a name) would otherwise need a meaning of its own.
 type Option func(*config)
 
 // SKU is the service tier of a registry.
 type SKU string
 
-// The three tiers. They differ in their request budgets and in that Basic has no anonymous pull.
+// The service tiers. They differ in their request budgets, and Basic has no anonymous pull.
 const (
 	Basic    SKU = "Basic"
 	Standard SKU = "Standard"
 	Premium  SKU = "Premium"
 )
 
-// WithoutAnonymousPull asks for a credential on every request, as a registry does until its owner allows anonymous pull.
+// WithoutAnonymousPull requires a credential for every request. This is how Azure creates
+// registries.
 func WithoutAnonymousPull() Option { return func(c *config) { c.anonymousPull = false } }
 
-// WithSKU makes a registry of the given tier. The budgets of the tier show in the rate-limit headers; [WithLimits] enforces them.
+// WithSKU sets the service tier. Default: [Standard]. The rate-limit headers show the budgets of
+// the tier; [WithLimits] enforces them.
 func WithSKU(sku SKU) Option { return func(c *config) { c.sku = sku } }
 
-// WithLimits enforces the five request budgets of the registry's SKU: over budget is a 429 with a Retry-After that counts down.
-// They are off by default.
+// WithLimits enforces the five request budgets of the service tier: a request over budget is
+// answered with status 429 and a Retry-After that counts down. Default: not enforced.
 func WithLimits() Option { return func(c *config) { c.limits = true } }
 
-// WithBudget sets one budget, in requests a minute and for each caller, and enforces it alone if [WithLimits] is not given.
+// WithBudget sets one budget, in requests per minute and caller, and enforces it even without
+// [WithLimits].
 func WithBudget(b Budget, perMinute int) Option {
 	return func(c *config) {
 		if c.budgets == nil {
@@ -39,16 +46,18 @@ func WithBudget(b Budget, perMinute int) Option {
 	}
 }
 
-// WithABAC makes a registry whose permissions are attribute based ("RBAC Registry + ABAC Repository Permissions"): scopes with
-// a wildcard repository are silently dropped from tokens, and the refresh token says so in its aad_identity claim.
+// WithABAC creates a registry with attribute-based permissions ("RBAC Registry + ABAC Repository
+// Permissions"). Wildcard repository scopes are removed from access tokens without an error, and
+// refresh tokens carry the aad_identity claim.
 func WithABAC() Option { return func(c *config) { c.abac = true } }
 
-// WithoutARMAudience refuses Entra tokens for Azure Resource Manager, so that only those for
+// WithoutARMAudience rejects Entra tokens for Azure Resource Manager. Only tokens for
 // https://containerregistry.azure.net are exchanged.
 func WithoutARMAudience() Option { return func(c *config) { c.armAudience = false } }
 
-// WithEntraActions restricts the service principal to the given actions, each "REPOSITORIES ACTIONS" as in
-// [WithRepositoryToken]. Without any action it has no role at all, and the exchange of its token is denied with a 403.
+// WithEntraActions restricts the service principal to the given actions, each in the form
+// "REPOSITORY ACTION,ACTION" of [WithRepositoryToken]. Without actions it has no role at all, and
+// the exchange of its Entra token is answered with status 403.
 func WithEntraActions(actions ...string) Option {
 	return func(c *config) {
 		c.entraActions = append([]string{}, actions...)
@@ -56,97 +65,118 @@ func WithEntraActions(actions ...string) Option {
 	}
 }
 
-// WithAdmin names the admin user and its password, which are made up otherwise.
+// WithAdmin sets the name and password of the admin user. Default: the name "acrtest" and a random
+// password.
 func WithAdmin(user, password string) Option {
 	return func(c *config) { c.adminUser, c.adminPassword = user, password }
 }
 
-// WithRepositoryToken adds a token with a scope map. Each action reads "REPOSITORY ACTION,ACTION", such as
-// "samples/* content/read,metadata/read"; the actions are content/read, content/write, content/delete, metadata/read and
-// metadata/write, the repository is a name, "*", or a prefix that ends in "/*". "* metadata/read" may list the catalog as well.
+// WithRepositoryToken adds a repository token with a scope map. Each action has the form
+// "REPOSITORY ACTION,ACTION", such as "samples/* content/read,metadata/read". The repository is a
+// name, "*", or a prefix that ends in "/*". The actions are content/read, content/write,
+// content/delete, metadata/read and metadata/write. "* metadata/read" includes the catalog.
 func WithRepositoryToken(name, password string, actions ...string) Option {
 	return func(c *config) {
 		c.tokens = append(c.tokens, repositoryToken{name: name, password: password, actions: actions})
 	}
 }
 
-// WithSoftDelete keeps deleted manifests for the given number of days (1 to 90; 0 is the default: none), listed under /acr/v1/_deleted and restorable.
+// WithSoftDelete keeps deleted manifests for the given number of days, from 1 to 90. They are
+// listed under /acr/v1/_deleted and can be restored. Default: 0, deleted at once.
 func WithSoftDelete(days int) Option { return func(c *config) { c.softDelete = days } }
 
-// WithImmutableTags refuses to move a tag that exists.
+// WithImmutableTags rejects a push that would move an existing tag.
 func WithImmutableTags() Option { return func(c *config) { c.immutableTags = true } }
 
-// WithInlineBlobs serves blobs from the login origin with a 200, as connected registries and some private links do, instead of
-// sending the caller to the storage origin.
+// WithInlineBlobs serves blobs from the login server with status 200 instead of redirecting to the
+// storage account, as connected registries and some private links do.
 func WithInlineBlobs() Option { return func(c *config) { c.inlineBlobs = true } }
 
-// WithTrailingEmptyPage gives a Link on every full page, the last one too, so that a list may end in an empty page.
+// WithTrailingEmptyPage adds a Link to every full page, including the last one, so that a list may
+// end with an empty page.
 func WithTrailingEmptyPage() Option { return func(c *config) { c.trailingEmptyPage = true } }
 
-// WithMaxBody refuses a request body of more than n bytes, save those of token requests, with a 413 in plain text, as has been seen of Basic registries.
+// WithMaxBody rejects request bodies of more than n bytes with a plain-text 413, as Basic
+// registries have been seen to do. Token requests are exempt. Default: 0, no limit.
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = n } }
 
-// WithReplicaLag shows every write to reads only after d, on the registry's clock, as a geo-replica does. What is seeded is
-// written in that moment: [Server.Advance] by d shows it.
+// WithReplicaLag makes each write visible to reads only after d on the registry's clock, as if
+// another replica served the reads. Content seeded by the Seed methods is delayed as well;
+// [Server.Advance] by d makes it visible.
 func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replicaLag = d } }
 
-// WithoutBlobCheck accepts manifests that name blobs the repository does not hold.
+// WithoutBlobCheck accepts manifests that refer to blobs the repository does not have.
 func WithoutBlobCheck() Option { return func(c *config) { c.skipBlobCheck = true } }
 
-// WithBlobLinkLife sets how long the signed links to the storage origin are good for; 20 minutes by default.
+// WithBlobLinkLife sets how long signed links to the storage account are valid. Default: 20
+// minutes.
 func WithBlobLinkLife(d time.Duration) Option { return func(c *config) { c.blobLinkLife = d } }
 
-// WithSessionLife sets how long an upload session lives; 7 days by default.
+// WithSessionLife sets how long an upload session lives. Default: 7 days.
 func WithSessionLife(d time.Duration) Option { return func(c *config) { c.sessionLife = d } }
 
-// WithLatency adds d to every request, on all origins.
+// WithLatency delays every request to every origin by d.
 func WithLatency(d time.Duration) Option { return func(c *config) { c.latency = d } }
 
-// WithBandwidth caps every connection at the given number of bytes per second in each direction.
+// WithBandwidth limits every connection to the given number of bytes per second in each direction.
+// Default: 0, no limit.
 func WithBandwidth(bytesPerSecond int64) Option {
 	return func(c *config) { c.bandwidth = bytesPerSecond }
 }
 
-// WithHTTP2 offers HTTP/2 as well. The service speaks HTTP/1.1, and so does the emulator by default. Over HTTP/2 the fault
-// Header("Connection", "close") sends a GOAWAY, and [Fault.Raw] does not work.
+// WithHTTP2 offers HTTP/2 in addition to HTTP/1.1. The service speaks HTTP/1.1 only, and so does
+// the emulator by default. Over HTTP/2 the fault Header("Connection", "close") sends a GOAWAY, and
+// [Fault.Raw] does not work.
 func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 
-// WithDirectory keeps everything the registry stores in dir, which is made if need be and survives a restart, with the passwords that
-// the registry makes up. What was acknowledged survives a process that is killed, but not the loss of power: see [WithSync]. One
-// registry at a time has the directory. A blob whose file is found missing or too short at the start is taken out of all
-// repositories, with a warning to [WithLogger], and can be pushed again. Without the option all is in memory.
+// WithDirectory stores the content of the registry and its generated passwords in dir, which is
+// created if necessary. Without this option all content is in memory. Only one registry at a time
+// can use a directory.
 //
-// [Start] refuses a directory that another registry has, one with files of somebody else under the names that the registry uses,
-// such as an OCI image layout ([Server.SeedLayout] reads those), and one whose journal is damaged.
+// Acknowledged writes survive a killed process; with [WithSync] they also survive a power failure.
+// If the file of a blob turns out to be missing or too short when the registry starts, the blob is
+// removed from all repositories, a warning is logged to [WithLogger], and the blob can be pushed
+// again.
+//
+// [Start] fails if the directory is in use by another registry, if its journal is damaged, or if it
+// has files of other programs under names that the registry uses. An OCI image layout is such a
+// directory; read it with [Server.SeedLayout].
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
-// WithSync waits for the disk before a write to the directory of [WithDirectory] is acknowledged, so that it survives the loss of
-// power too. It costs some milliseconds for each blob, and less for a manifest, a tag or a change of attributes. Upload sessions are
-// not waited for: one that was under way may be lost.
+// WithSync writes to the directory of [WithDirectory] through to the disk before a write is
+// acknowledged, so that it survives a power failure. A blob takes some milliseconds longer;
+// manifests, tags and attributes take less. Open upload sessions are exempt and may be lost.
 func WithSync() Option { return func(c *config) { c.sync = true } }
 
-// WithMemoryNetwork replaces the sockets by connections in memory, so that the registry and its clients can live inside a
-// bubble of [testing/synctest]. Only clients of [Server.HTTPClient] and [Server.DialContext] reach it.
+// WithMemoryNetwork replaces sockets by connections in memory, so that the registry and its clients
+// can run inside a bubble of testing/synctest. Only clients that use [Server.HTTPClient] or
+// [Server.DialContext] can reach it.
 func WithMemoryNetwork() Option { return func(c *config) { c.memoryNetwork = true } }
 
-// WithLoginServer names the login server, for instance "myregistry.azurecr.io": challenges, tokens, certificate and
-// [Server.Endpoint] speak of that host, and clients of [Server.HTTPClient] and [Server.DialContext] find it.
+// WithLoginServer sets the host name of the login server, such as "myregistry.azurecr.io".
+// Challenges, tokens, the certificate and [Server.Endpoint] use that name. Clients that use
+// [Server.HTTPClient] or [Server.DialContext] can resolve it.
 func WithLoginServer(host string) Option { return func(c *config) { c.loginServer = host } }
 
-// WithListen sets the address of the login origin instead of a free port of 127.0.0.1. An address that is not of the loopback
-// interface is refused unless [WithRemoteAccess] is given too.
+// WithListen sets the address of the login server. Default: a free port of 127.0.0.1. An address
+// outside the loopback interface also needs [WithRemoteAccess].
 func WithListen(address string) Option { return func(c *config) { c.listen = address } }
 
-// WithRemoteAccess allows [WithListen] to name an address that other machines reach. The registry's passwords are then as good
-// as public. The storage origin and the authority listen on other ports of the same address. On 0.0.0.0 all three go by localhost,
-// which is no use to other machines: give the login server a name by [WithLoginServer], and have blobs come from it by
+// WithRemoteAccess allows [WithListen] to use an address that other machines can reach. Treat the
+// registry's passwords as public then. The storage account and the authority listen on other ports
+// of the same address.
+//
+// On 0.0.0.0 all three servers call themselves localhost, which other machines cannot resolve to
+// this one. In that case name the login server with [WithLoginServer] and serve blobs from it with
 // [WithInlineBlobs].
 func WithRemoteAccess() Option { return func(c *config) { c.allowRemote = true } }
 
-// WithLedgerSize bounds the ledger to the last n requests; about a million by default, all when n is 0.
+// WithLedgerSize limits the ledger to the last n requests. Default: about one million. 0 means no
+// limit.
 func WithLedgerSize(n int) Option { return func(c *config) { c.ledgerSize = n } }
 
-// WithLogger writes the warnings of the registry to l, such as one for a credential that looks real. By default they are dropped.
+// WithLogger sets the logger for warnings of the registry, such as one about a credential that
+// looks real. By default, and with nil, they are discarded.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l == nil {

@@ -37,7 +37,7 @@ func (p *player) answer(w http.ResponseWriter, r *http.Request, x *visit, handle
 
 func (p *player) play(plan *plan, w http.ResponseWriter, r *http.Request, x *visit, handle http.HandlerFunc) {
 	if plan.status == 0 && (plan.contentType != "" || plan.early) {
-		p.complain("acrtest: On(" + x.op() + "): Code, Body and Early say how Status answers, and the line has no Status")
+		p.complain("acrtest: On(" + x.op() + "): Code, Body and Early need a Status on the same line")
 	}
 	if plan.delay > 0 && !x.wait(plan.delay) {
 		panic(http.ErrAbortHandler)

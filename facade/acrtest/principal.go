@@ -48,7 +48,7 @@ func parseRights(lines []string) ([]access, error) {
 	for _, line := range lines {
 		fields := strings.Fields(line)
 		if len(fields) != 2 {
-			return nil, fmt.Errorf("acrtest: scope map %q: want \"REPOSITORY ACTION,ACTION\"", line)
+			return nil, fmt.Errorf("acrtest: scope map %q: must have the form \"REPOSITORY ACTION,ACTION\"", line)
 		}
 		name := fields[0]
 		if base := strings.TrimSuffix(name, "/*"); name != "*" && !isName(base) {
@@ -58,7 +58,7 @@ func parseRights(lines []string) ([]access, error) {
 		for word := range strings.SplitSeq(fields[1], ",") {
 			action, ok := scopeMapActions[word]
 			if !ok {
-				return nil, fmt.Errorf("acrtest: scope map %q: there is no action %q", line, word)
+				return nil, fmt.Errorf("acrtest: scope map %q: unknown action %q", line, word)
 			}
 			actions = append(actions, action)
 		}
@@ -107,7 +107,7 @@ func newPrincipals(cfg *config, self identity) (*principals, error) {
 	}
 	for _, p := range all {
 		if !p.anonymous && (p.user == "" || p.password == "" || strings.Contains(p.user, ":")) {
-			return nil, fmt.Errorf("acrtest: the user %q needs a name without a colon, and a password", p.user)
+			return nil, fmt.Errorf("acrtest: user %q: the name and the password must not be empty, and the name must not contain a colon", p.user)
 		}
 	}
 	s.byID = make(map[string]*principal, len(all))
@@ -117,7 +117,7 @@ func newPrincipals(cfg *config, self identity) (*principals, error) {
 		s.byID[p.id] = p
 		if p.user != "" {
 			if _, taken := s.byUser[p.user]; taken {
-				return nil, fmt.Errorf("acrtest: there are two tokens named %q", p.user)
+				return nil, fmt.Errorf("acrtest: two users are named %q", p.user)
 			}
 			s.byUser[p.user] = p
 		}
@@ -125,7 +125,7 @@ func newPrincipals(cfg *config, self identity) (*principals, error) {
 	return s, nil
 }
 
-// AllowsAnonymousPull tells whether callers without a credential may list and pull.
+// AllowsAnonymousPull reports whether clients without a credential may list and pull.
 func (s *Server) AllowsAnonymousPull() bool { return s.cfg.allowsAnonymous() }
 
 // byPassword finds the caller behind a user name and password, or nil.

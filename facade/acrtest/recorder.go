@@ -10,11 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// Recorder is a transport that keeps a transcript of what goes through it, for [NewReplay]. Put it under a client of a real
-// registry or of an emulator. Credentials, the signatures of links and the states of uploads are redacted: nothing that grants
-// access is in the transcript, but names, digests and content are. Look it over before you publish it.
+// Recorder is an [http.RoundTripper] that records requests and responses as a transcript for
+// [NewReplay]. Put it under a client of a real registry or of an emulated one.
 //
-// It holds every body in memory, up to a megabyte each; a longer one is noted as cut and cannot be replayed.
+// Credentials, link signatures and upload states are replaced by placeholders, so the transcript
+// grants no access. It does contain names, digests and content: review it before you publish it.
+//
+// Recorder keeps every body in memory, up to 1 MiB each. A longer body is marked as cut, and the
+// transcript cannot be replayed.
 type Recorder struct {
 	base http.RoundTripper
 
@@ -26,7 +29,8 @@ type Recorder struct {
 // maxRecordedBody is the length up to which a body is kept.
 const maxRecordedBody = 1 << 20
 
-// NewRecorder records what goes through base, [http.DefaultTransport] if it is nil.
+// NewRecorder returns a Recorder that sends requests through base, or through
+// [http.DefaultTransport] if base is nil.
 func NewRecorder(base http.RoundTripper) *Recorder {
 	if base == nil {
 		base = http.DefaultTransport
@@ -34,7 +38,7 @@ func NewRecorder(base http.RoundTripper) *Recorder {
 	return &Recorder{base: base, secrets: make(secrets)}
 }
 
-// RoundTrip sends the request as it is and keeps a copy of it and its reply.
+// RoundTrip sends the request unchanged and records it with its response.
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	e := &transcriptExchange{request: message{
 		first:  req.Method + " " + req.URL.String() + " HTTP/1.1",
@@ -74,8 +78,8 @@ func (r *Recorder) keep(m *message, body []byte, cut bool) {
 	}
 }
 
-// Transcript gives the transcript so far, as a txtar archive. Replies whose body has not been read to its end are in it as far as
-// they were read.
+// Transcript returns the transcript so far as a txtar archive. A response body that has not been
+// read to its end is recorded as far as it was read.
 func (r *Recorder) Transcript() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,10 +98,10 @@ func (r *Recorder) Transcript() []byte {
 	return encodeTranscript(out)
 }
 
-// WriteFile writes the transcript to a file.
+// WriteFile writes the transcript to a file with mode 0600.
 func (r *Recorder) WriteFile(name string) error {
 	if err := os.WriteFile(name, r.Transcript(), 0o600); err != nil {
-		return fmt.Errorf("acrtest: writing the transcript: %w", err)
+		return fmt.Errorf("acrtest: write the transcript: %w", err)
 	}
 	return nil
 }

@@ -15,8 +15,9 @@ const redacted = "REDACTED"
 // secretFields are the fields of forms and JSON bodies that hold credentials.
 var secretFields = []string{"access_token", "refresh_token", "id_token", "password", "client_secret", "client_assertion", "assertion", "device_code"}
 
-// secretPair is a parameter of a query or a form that holds a credential or a signature; an upload's _state is signed as well. secretMember
-// is the same in JSON. By its name even a secret is found that is too short to be looked for everywhere.
+// secretPair is a parameter of a query or a form that holds a credential or a signature; an
+// upload's _state is signed as well. secretMember is the same in JSON. By its name even a secret is
+// found that is too short to be looked for everywhere.
 var (
 	secretPair   = regexp.MustCompile(`\b(sig|_state|` + strings.Join(secretFields, "|") + `)=[^&\s"'<>;]+`)
 	secretMember = regexp.MustCompile(`"(` + strings.Join(secretFields, "|") + `)"(\s*:\s*)"(?:[^"\\]|\\.)+"`)
@@ -74,8 +75,8 @@ func (s secrets) learnResponse(body []byte) {
 	}
 }
 
-// scrub takes the secrets out of a text. A JWT keeps its form, with a far expiry as its only claim, so that a client which replays
-// the transcript does not take it for expired.
+// scrub takes the secrets out of a text. A JWT keeps its form, with a far expiry as its only claim,
+// so that a client which replays the transcript does not take it for expired.
 func (s secrets) scrub(text string) string {
 	for _, secret := range slices.SortedFunc(mapKeys(s), func(a, b string) int { return len(b) - len(a) }) {
 		replacement := redacted

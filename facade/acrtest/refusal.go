@@ -9,13 +9,15 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// disallowed is the message of every lock. The service's own begins so and ends in a link to its help.
+// disallowed is the message of every lock. The service's own begins so and ends in a link to its
+// help.
 const disallowed = "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation"
 
 // object is a detail with no keys.
 type object struct{}
 
-// refuse answers with what the store refused. Errors that depend on how the object was named are answered where that is known.
+// refuse answers with what the store refused. Errors that depend on how the object was named are
+// answered where that is known.
 func (o *operations) refuse(w http.ResponseWriter, rt route, err error) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -35,7 +37,7 @@ func (o *operations) refuse(w http.ResponseWriter, rt route, err error) {
 	case errors.Is(err, store.ErrConflict):
 		fail(w, http.StatusConflict, "CONFLICT", "the tag points at another manifest; restore with force to move it", nil)
 	default:
-		o.logger.Warn("the store failed", "operation", rt.op, "error", err)
+		o.logger.Warn("the store failed; the request was answered with status 500", "operation", rt.op, "error", err)
 		fail(w, http.StatusInternalServerError, "UNKNOWN", "unknown error", nil)
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// Replay is a server that answers with the replies of a transcript, in order, whatever hosts they came from.
+// Replay is a server that answers with the recorded responses of a transcript, in order, for all
+// hosts in it.
 type Replay struct {
 	ca        *authority
 	server    *http.Server
@@ -32,9 +33,12 @@ type Replay struct {
 	clients  []*http.Transport
 }
 
-// NewReplay starts a server for the transcript in a file, as written by a [Recorder], and closes it at the end of the test. A
-// request that is not the next one of the transcript, by method and URL, fails the test and gets a 404 that says which one was
-// due; so does what was not asked when the test ends.
+// NewReplay starts a server for the transcript in a file, as written by a [Recorder], and closes it
+// when the test ends.
+//
+// A request whose method or URL differs from the next request of the transcript fails the test; it
+// is answered with status 404 and a message that names the expected request. Requests of the
+// transcript that were never made also fail the test.
 func NewReplay(t testing.TB, file string) *Replay {
 	t.Helper()
 	archive, err := os.ReadFile(file)
@@ -51,22 +55,24 @@ func NewReplay(t testing.TB, file string) *Replay {
 			t.Error(mistake)
 		}
 		for _, request := range r.Unasked() {
-			t.Error("acrtest: not asked: " + request)
+			t.Error("acrtest: the transcript has a request that was not made: " + request)
 		}
 	})
 	return r
 }
 
-// StartReplay starts a server for a transcript. The caller closes it and looks at [Replay.Mistakes] and [Replay.Unasked].
+// StartReplay starts a server for a transcript. The caller must call [Replay.Close], and should
+// check [Replay.Mistakes] and [Replay.Unasked].
 //
-// Errors: a transcript that cannot be read, or is empty; a port that cannot be listened on.
+// It fails if the transcript is empty or cannot be parsed, or if no port of the loopback interface
+// is free.
 func StartReplay(transcript []byte) (*Replay, error) {
 	exchanges, err := decodeTranscript(transcript)
 	if err != nil {
 		return nil, err
 	}
 	if len(exchanges) == 0 {
-		return nil, fmt.Errorf("%w: there is nothing in it", errTranscript)
+		return nil, fmt.Errorf("%w: it is empty", errTranscript)
 	}
 	r := &Replay{exchanges: exchanges, done: make(chan struct{})}
 	var hosts []string
@@ -89,7 +95,7 @@ func StartReplay(transcript []byte) (*Replay, error) {
 		return nil, err
 	}
 	if r.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("acrtest: listening: %w", err)
+		return nil, fmt.Errorf("acrtest: listen: %w", err)
 	}
 	r.server = &http.Server{
 		Handler:           r,
@@ -104,10 +110,11 @@ func StartReplay(transcript []byte) (*Replay, error) {
 	return r, nil
 }
 
-// Endpoint is the URL of the host that the first request of the transcript went to.
+// Endpoint returns the URL of the host that received the first request of the transcript.
 func (r *Replay) Endpoint() string { return r.endpoint }
 
-// HTTPClient gives a client that finds the server under every host name of the transcript, and trusts it.
+// HTTPClient returns a client that connects to the server under every host name of the transcript
+// and trusts its certificate.
 func (r *Replay) HTTPClient() *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -128,13 +135,13 @@ func (r *Replay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next >= len(r.exchanges) {
-		r.refuse(w, fmt.Sprintf("acrtest: the transcript is at its end, but there came %s", asked))
+		r.refuse(w, fmt.Sprintf("acrtest: unexpected request after the end of the transcript: %s", asked))
 		return
 	}
 	e := r.exchanges[r.next]
 	method, target := e.request.target()
 	if due := method + " " + target; due != asked {
-		r.refuse(w, fmt.Sprintf("acrtest: request %d of the transcript is %s, but there came %s", r.next+1, due, asked))
+		r.refuse(w, fmt.Sprintf("acrtest: request %d of the transcript is %s, but the client sent %s", r.next+1, due, asked))
 		return
 	}
 	r.next++
@@ -166,14 +173,14 @@ func (r *Replay) refuse(w http.ResponseWriter, mistake string) {
 	plain(w, http.StatusNotFound, mistake+"\n")
 }
 
-// Mistakes says which requests were not what the transcript had next.
+// Mistakes describes the requests that differed from the transcript.
 func (r *Replay) Mistakes() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]string{}, r.mistakes...)
 }
 
-// Unasked lists the requests of the transcript that have not come.
+// Unasked lists the requests of the transcript that have not been made.
 func (r *Replay) Unasked() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -185,7 +192,7 @@ func (r *Replay) Unasked() []string {
 	return out
 }
 
-// Close stops the server. It may be called again.
+// Close stops the server. Calling it again does nothing.
 func (r *Replay) Close() {
 	_ = r.server.Close() // an error of closing a listener helps nobody here
 	r.mu.Lock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reply counts a reply, writes its status into the ledger before the caller can see it, and does to it what the script says. A
-// nil plan is the usual case.
+// reply counts a reply, writes its status into the ledger before the caller can see it, and does to
+// it what the script says. A nil plan is the usual case.
 type reply struct {
 	x    *visit
 	w    http.ResponseWriter
@@ -120,9 +120,10 @@ func (w *reply) Write(b []byte) (int, error) {
 	return w.send(b)
 }
 
-var errGone = errors.New("acrtest: the connection was ended by a fault")
+var errGone = errors.New("acrtest: a fault ended the connection")
 
-// send writes a part of the body as the script has it. The handler is not told of what it does not need to know.
+// send writes a part of the body as the script has it. The handler is not told of what it does not
+// need to know.
 func (w *reply) send(b []byte) (int, error) {
 	p, whole := w.plan, len(b)
 	for len(b) > 0 && !w.cut {
@@ -177,7 +178,8 @@ func (w *reply) endAt(whole int) (int, error) {
 	return whole, nil
 }
 
-// finish is called when the handler is done. It does not return where the reply is not to end as a reply does.
+// finish is called when the handler is done. It does not return where the reply is not to end as a
+// reply does.
 func (w *reply) finish() {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
@@ -203,7 +205,8 @@ func (w *reply) finish() {
 	if p.endless && !w.head {
 		w.repeat()
 	}
-	// A fault at a byte the reply never came to happens at its end, so that no script is without effect.
+	// A fault at a byte the reply never came to happens at its end, so that no script is without
+	// effect.
 	if p.resetAt >= 0 || p.stallAt >= 0 {
 		_, _ = w.endAt(0)
 	}

@@ -15,13 +15,15 @@ type route struct {
 	path      string // the path as the caller spelled it, "%2F" and all: a Link repeats it
 }
 
-// The grammars that decide whether a path has a route at all. They are the ones of the distribution project, whose router ACR's
-// answers match: a digest is any algorithm with at least 32 hexadecimal digits; whether the registry knows it, the handler says.
+// The grammars that decide whether a path has a route at all. They are the ones of the distribution
+// project, whose router ACR's answers match: a digest is any algorithm with at least 32 hexadecimal
+// digits; whether the registry knows it, the handler says.
 var (
 	nameGrammar   = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	digestGrammar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,}$`)
-	// An ill-formed digest still has a route to a manifest: the OCI conformance program wants a 400 for it, not a 404.
+	// An ill-formed digest still has a route to a manifest: the OCI conformance program wants a 400
+	// for it, not a 404.
 	looseGrammar = regexp.MustCompile(`^[A-Za-z0-9_+.-]+:[A-Za-z0-9=_-]+$`)
 	uuidGrammar  = regexp.MustCompile(`^[A-Za-z0-9-_.=]+$`)
 )
@@ -62,8 +64,8 @@ var (
 	token    = methods{http.MethodGet: "GetAccessTokenWithBasic", http.MethodPost: "GetAccessToken"}
 )
 
-// findRoute reads the decoded path from its right end, for repository names hold slashes. A path that matches nothing gives nil
-// methods.
+// findRoute reads the decoded path from its right end, for repository names hold slashes. A path
+// that matches nothing gives nil methods.
 func findRoute(path string) (route, methods) {
 	switch path {
 	case "/v2/":

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// access is one entry of an access token's claims, and one scope: what may be done to what. The keys are capitalised on the wire.
+// access is one entry of an access token's claims, and one scope: what may be done to what. The
+// keys are capitalised on the wire.
 type access struct {
 	Type    string   `json:"Type"`
 	Name    string   `json:"Name"`
@@ -50,8 +51,8 @@ func scopeOf(rt route, r *http.Request) []access {
 	return nil
 }
 
-// parseScopes reads the scope parameters of a token request: repeated, or several in one separated by blanks. What cannot be
-// read is left out, as the service issues a token all the same.
+// parseScopes reads the scope parameters of a token request: repeated, or several in one separated
+// by blanks. What cannot be read is left out, as the service issues a token all the same.
 func parseScopes(values []string) []access {
 	var out []access
 	for _, value := range values {
@@ -89,7 +90,8 @@ func covers(granted, needed []access) bool {
 	return true
 }
 
-// matchName matches a repository name with a pattern of a scope map: a name, "*", or a prefix that ends in "/*".
+// matchName matches a repository name with a pattern of a scope map: a name, "*", or a prefix that
+// ends in "/*".
 func matchName(pattern, name string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(name, prefix)
@@ -97,8 +99,8 @@ func matchName(pattern, name string) bool {
 	return pattern == name
 }
 
-// grant gives the part of the asked scopes that the rights allow. A wildcard asks for all rights there are; under ABAC it is
-// dropped without a word.
+// grant gives the part of the asked scopes that the rights allow. A wildcard asks for all rights
+// there are; under ABAC it is dropped without a word.
 func grant(rights, asked []access, abac bool) []access {
 	out := []access{}
 	for _, ask := range asked {

@@ -13,9 +13,9 @@ type script struct {
 	faults []*Fault
 }
 
-// On begins a line of the fault script for the given operations: the operation ids of [Request], "GetBlobContent" for blob
-// bytes from the storage origin, "OpenIDConfiguration" and "EntraToken" for the authority. Without one it is every operation.
-// A name that is none of them fails the test of [New], and is logged for [Start].
+// On adds a line to the fault script for the given operations, or for every operation if none is
+// given. [Operations] lists the valid names. An unknown name fails the test of [New]; with [Start]
+// it is logged. See [Fault] for what follows On.
 func (s *Server) On(operations ...string) *Fault {
 	for _, op := range operations {
 		if !isOperation(op) {
@@ -29,7 +29,7 @@ func (s *Server) On(operations ...string) *Fault {
 	return f
 }
 
-// ClearFaults empties the fault script.
+// ClearFaults removes all lines from the fault script.
 func (s *Server) ClearFaults() {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()

@@ -18,10 +18,15 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// SeedImage puts an OCI image for linux/amd64 under a reference such as "samples/app:v1" and gives its digest. Without layers it
-// has one, a small archive with the reference in a file, so that every reference has an image of its own. It sends no request and
-// leaves nothing in the ledger; the image is as old as the registry's clock says. A reference that is none fails the test; where
-// there is no test, as in an example, t is nil, and the mistake is logged and the digest empty.
+// SeedImage stores an OCI image for linux/amd64 under a reference such as "samples/app:v1" and
+// returns its digest. Without a tag the reference means "latest". Without layers the image gets one
+// small layer that contains the reference, so that images of different references differ. The
+// creation time is the registry's current time. SeedImage sends no request and adds nothing to the
+// ledger.
+//
+// An invalid reference fails the test. In an example, where there is no test, pass nil for t: then
+// the error is logged and the returned digest is empty. The other Seed methods treat t in the same
+// way.
 func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) digest.Digest {
 	helper(t)
 	name, tag, err := splitReference(reference)
@@ -35,7 +40,8 @@ func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) dig
 	return ""
 }
 
-// SeedIndex puts an image for each of the architectures, and an index of them under the reference. It gives the index's digest.
+// SeedIndex stores an image for each architecture and an index of these images under the reference.
+// It returns the digest of the index.
 func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...string) digest.Digest {
 	helper(t)
 	d, err := s.seeder.seedIndex(reference, architectures)
@@ -45,8 +51,9 @@ func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...stri
 	return d
 }
 
-// SeedReferrer puts an artifact of the given type that refers to the subject, such as a signature or an SBOM, without a tag. It
-// gives the artifact's digest. The subject need not exist.
+// SeedReferrer stores an untagged artifact of the given type whose subject is the given digest,
+// such as a signature or an SBOM. It returns the digest of the artifact. The subject need not
+// exist.
 func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Digest, artifactType string) digest.Digest {
 	helper(t)
 	d, err := s.seeder.seedReferrer(repository, subject, artifactType)
@@ -56,7 +63,7 @@ func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Di
 	return d
 }
 
-// SeedBlob puts a blob into a repository and gives its digest.
+// SeedBlob stores a blob in a repository and returns its digest.
 func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) digest.Digest {
 	helper(t)
 	d, err := s.seeder.seedBlob(repository, content)
@@ -66,8 +73,8 @@ func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) diges
 	return d.Digest
 }
 
-// SeedTags puts n tags into a repository, t000000, t000001 and so on, all of one image, and gives its digest. A hundred
-// thousand take about a second.
+// SeedTags adds n tags named t000000, t000001 and so on to a repository. All of them point at one
+// image, whose digest is returned. A hundred thousand tags take about a second.
 func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest {
 	helper(t)
 	d, err := s.seeder.seedTags(repository, n)
@@ -77,7 +84,7 @@ func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest 
 	return d
 }
 
-// SeedManifests puts n artifacts without tags into a repository and gives their digests.
+// SeedManifests stores n untagged artifacts in a repository and returns their digests.
 func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
 	helper(t)
 	digests, err := s.seeder.seedManifests(repository, n)
@@ -117,7 +124,7 @@ func (s *seeder) seedImage(name string, tags []string, architecture, text string
 	}
 	raw, err := json.Marshal(config)
 	if err != nil {
-		return store.Manifest{}, fmt.Errorf("the config: %w", err)
+		return store.Manifest{}, fmt.Errorf("encode the config: %w", err)
 	}
 	if m.Config, err = s.seedBlob(name, raw); err != nil {
 		return store.Manifest{}, err
@@ -189,7 +196,8 @@ func (s *seeder) seedManifests(name string, n int) ([]digest.Digest, error) {
 	return digests, nil
 }
 
-// makeEmpty gives an artifact the empty config and layer that the image spec has for those without content.
+// makeEmpty gives an artifact the empty config and layer that the image spec has for those without
+// content.
 func (s *seeder) makeEmpty(name string, m *ocispec.Manifest) error {
 	empty := ocispec.DescriptorEmptyJSON
 	if _, err := s.seedBlob(name, empty.Data); err != nil {
@@ -202,7 +210,7 @@ func (s *seeder) makeEmpty(name string, m *ocispec.Manifest) error {
 func (s *seeder) seedManifest(name, mediaType string, manifest any, tags ...string) (store.Manifest, error) {
 	raw, err := json.Marshal(manifest)
 	if err != nil {
-		return store.Manifest{}, fmt.Errorf("the manifest: %w", err)
+		return store.Manifest{}, fmt.Errorf("encode the manifest: %w", err)
 	}
 	return s.store.PutManifest(name, store.Push{MediaType: mediaType, Content: raw, Tags: tags, AllowMissing: s.allowMissing})
 }
@@ -222,7 +230,7 @@ func splitReference(reference string) (name, tag string, err error) {
 		tag = "latest"
 	}
 	if !isName(name) || !tagGrammar.MatchString(tag) {
-		return "", "", fmt.Errorf("%q is not a repository and a tag", reference)
+		return "", "", fmt.Errorf("%q is not a reference of the form REPOSITORY:TAG", reference)
 	}
 	return name, tag, nil
 }
@@ -243,7 +251,7 @@ func smallLayer(text string) ([]byte, error) {
 		err = zip.Close()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the layer: %w", err)
+		return nil, fmt.Errorf("make a layer: %w", err)
 	}
 	return b.Bytes(), nil
 }
@@ -268,7 +276,7 @@ func helper(t testing.TB) {
 }
 
 func (s *Server) failSeed(t testing.TB, what, name string, err error) {
-	text := fmt.Sprintf("acrtest: %s of %q: %v", what, name, err)
+	text := fmt.Sprintf("acrtest: %s(%q): %v", what, name, err)
 	if t != nil {
 		t.Helper()
 		t.Fatal(text)

@@ -15,8 +15,9 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// SeedLayout puts everything that the index of an OCI image layout in dir leads to into a repository, with the tags that
-// org.opencontainers.image.ref.name gives. It does not follow symbolic links out of dir.
+// SeedLayout stores in a repository everything that the index of the OCI image layout in dir refers
+// to. Manifests get the tags that org.opencontainers.image.ref.name gives them. Symbolic links that
+// lead out of dir are not followed.
 func (s *Server) SeedLayout(t testing.TB, repository, dir string) {
 	helper(t)
 	if err := s.seeder.seedLayout(repository, dir); err != nil {
@@ -52,7 +53,7 @@ func (s *seeder) seedLayout(name, dir string) (err error) {
 
 func (s *seeder) seedLayoutManifest(root *os.Root, name string, d ocispec.Descriptor, tag string, depth int) error {
 	if depth > maxIndexDepth {
-		return fmt.Errorf("indexes lie more than %d deep", maxIndexDepth)
+		return fmt.Errorf("indexes are nested more than %d deep", maxIndexDepth)
 	}
 	f, err := openBlob(root, d.Digest)
 	if err != nil {

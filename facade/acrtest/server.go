@@ -9,10 +9,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
-// Server is an Azure Container Registry in this process. All its methods may be called at the same time.
-//
-// It is made of parts, each a type of its own: the network that its origins listen on, the front door that every request comes
-// through, the gatekeeper and the tokens, the fault script and its player, the operations over a store, and the seeder.
+// Server is an emulated Azure Container Registry in this process. All its methods may be called
+// concurrently.
 type Server struct {
 	cfg   config
 	tb    testing.TB // nil for Start
@@ -30,7 +28,8 @@ type Server struct {
 	closeOne sync.Once
 }
 
-// New starts a registry and closes it at the end of the test. It fails the test if the registry cannot start.
+// New starts a registry and closes it when the test ends. If the registry cannot start, New fails
+// the test.
 func New(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := Start(opts...)
@@ -42,11 +41,14 @@ func New(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// Start starts a registry: three servers on free ports of the loopback interface, the login server, the storage account that blobs
-// come from, and the Entra authority. It takes about a millisecond. The caller closes it.
+// Start starts a registry with three servers on free ports of the loopback interface: the login
+// server, the storage account that serves blob content, and the Entra authority. It takes about a
+// millisecond. The caller must call [Server.Close].
 //
-// Errors: an option that makes no sense, an address that cannot be listened on or is not of the loopback interface, a
-// directory that cannot be used.
+// Errors:
+//   - an option has an invalid value; the error names the option
+//   - the address of [WithListen] is in use, or is not a loopback address ([ErrRemoteAccess])
+//   - the directory of [WithDirectory] cannot be used
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{cfg: defaultConfig(), closing: make(chan struct{})}
 	for _, o := range opts {
@@ -77,10 +79,10 @@ func (s *Server) openStore() (err error) {
 		UploadTTL:  s.cfg.sessionLife,
 	})
 	if err != nil {
-		return fmt.Errorf("acrtest: opening the directory %s: %w", s.cfg.dir, err)
+		return fmt.Errorf("acrtest: open the directory %s: %w", s.cfg.dir, err)
 	}
 	if lost := s.store.Lost(); len(lost) > 0 {
-		s.cfg.logger.Warn("blobs whose files are missing or damaged were taken out of all repositories", "blobs", lost)
+		s.cfg.logger.Warn("removed blobs with missing or damaged files from all repositories; they can be pushed again", "blobs", lost)
 	}
 	return nil
 }
@@ -88,7 +90,7 @@ func (s *Server) openStore() (err error) {
 // closeStore is called when no request is under way any more.
 func (s *Server) closeStore() {
 	if err := s.store.Close(); err != nil {
-		s.cfg.logger.Warn("close the store", "error", err)
+		s.cfg.logger.Warn("closing the store failed", "error", err)
 	}
 }
 
@@ -138,7 +140,8 @@ func (s *Server) newFront() *front {
 	}
 }
 
-// Close stops the registry, ends all connections to it and waits until every request has left. It may be called again.
+// Close stops the registry, closes all connections to it and waits until all requests have ended.
+// Calling it again does nothing.
 func (s *Server) Close() {
 	s.closeOne.Do(func() {
 		close(s.closing)
@@ -157,42 +160,48 @@ func (s *Server) complain(text string) {
 	s.cfg.logger.Error(text)
 }
 
-// Endpoint is the URL of the registry, such as https://127.0.0.1:40123.
+// Endpoint returns the URL of the login server, such as https://127.0.0.1:40123.
 func (s *Server) Endpoint() string { return "https://" + s.Host() }
 
-// Host is the name of the login server with its port: what stands before the first slash of an image name.
+// Host returns the host and port of the login server: the part of an image name before the first
+// slash.
 func (s *Server) Host() string { return s.network.login.host }
 
-// StorageHost is the host, with its port, that blobs are served from: a name other than that of the login server.
+// StorageHost returns the host and port of the storage account that serves blob content. It differs
+// from [Server.Host].
 func (s *Server) StorageHost() string { return s.network.storage.host }
 
-// Authority is the URL of the Entra authority, without the tenant.
+// Authority returns the URL of the Entra authority, without a tenant.
 func (s *Server) Authority() string { return s.network.hosts().authorityURL() }
 
-// Admin gives the user name and password of the admin user, who may do everything.
+// Admin returns the user name and password of the admin user, who has all permissions.
 func (s *Server) Admin() (user, password string) {
 	return s.tokens.principals.admin.user, s.tokens.principals.admin.password
 }
 
-// ServicePrincipal gives the tenant, client id and secret with which an application signs in at [Server.Authority].
+// ServicePrincipal returns the tenant, client ID and secret of the service principal, which signs
+// in at [Server.Authority].
 func (s *Server) ServicePrincipal() (tenant, clientID, secret string) {
 	return s.tokens.self.Tenant, s.tokens.principals.client.user, s.tokens.principals.client.password
 }
 
-// EntraToken gives a fresh Entra access token of the service principal for the audience of the registry, good for a day.
+// EntraToken returns a new Entra access token of the service principal for the registry. It is
+// valid for 24 hours.
 func (s *Server) EntraToken() string {
 	token, _ := s.tokens.issueEntra(acrAudience)
 	return token
 }
 
-// EntraTokenFor gives a fresh Entra access token for another audience, such as https://management.azure.com.
+// EntraTokenFor returns a new Entra access token of the service principal for another audience,
+// such as https://management.azure.com.
 func (s *Server) EntraTokenFor(audience string) string {
 	token, _ := s.tokens.issueEntra(audience)
 	return token
 }
 
-// Ledger gives the list of all requests so far.
+// Ledger returns the list of all requests the registry has received.
 func (s *Server) Ledger() *Ledger { return &s.ledger }
 
-// CA gives the certificate of the authority that signs for every emulator of this process, as PEM.
+// CA returns, as PEM, the certificate of the authority that signs the certificates of all
+// registries of this process.
 func (s *Server) CA() []byte { return append([]byte{}, s.network.ca.pem...) }

@@ -97,7 +97,7 @@ func (s *storage) serveContent(w http.ResponseWriter, r *http.Request, b store.B
 		return
 	}
 	if err != nil {
-		s.logger.Warn("open a blob", "error", err)
+		s.logger.Warn("opening a blob failed; the request was answered with status 500", "error", err)
 		s.fail(w, http.StatusInternalServerError, "InternalError", "The server encountered an internal error.")
 		return
 	}
@@ -120,7 +120,8 @@ func (s *storage) serveContent(w http.ResponseWriter, r *http.Request, b store.B
 	}
 }
 
-// rangeOf reads a range as Azure storage does: "bytes=A-B" and "bytes=A-", one only; what has another form is ignored.
+// rangeOf reads a range as Azure storage does: "bytes=A-B" and "bytes=A-", one only; what has
+// another form is ignored.
 func rangeOf(header string, size int64) (off, n int64, status int) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	first, last, dash := strings.Cut(spec, "-")

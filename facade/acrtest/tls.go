@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// authority is the certificate authority of this process: all emulators in it share one, so that a client which trusts one
-// trusts the others. Its key never leaves the process.
+// authority is the certificate authority of this process: all emulators in it share one, so that a
+// client which trusts one trusts the others. Its key never leaves the process.
 type authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -26,7 +26,8 @@ type authority struct {
 
 var processAuthority = sync.OnceValues(newAuthority)
 
-// The authority is made for a span that holds every clock a test may have, that of a synctest bubble (the year 2000) included.
+// The authority is made for a span that holds every clock a test may have, that of a synctest
+// bubble (the year 2000) included.
 var (
 	authorityFrom  = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 	authorityUntil = time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -38,7 +39,7 @@ const leafLife = 800 * 24 * time.Hour
 func newAuthority() (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("acrtest: making the CA's key: %w", err)
+		return nil, fmt.Errorf("acrtest: generate the CA key: %w", err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -56,11 +57,11 @@ func newAuthority() (*authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("acrtest: making the CA: %w", err)
+		return nil, fmt.Errorf("acrtest: create the CA certificate: %w", err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("acrtest: reading the CA back: %w", err)
+		return nil, fmt.Errorf("acrtest: parse the CA certificate: %w", err)
 	}
 	a := &authority{key: key, cert: cert, pool: x509.NewCertPool()}
 	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
@@ -72,7 +73,7 @@ func newAuthority() (*authority, error) {
 func (a *authority) issue(hosts ...string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("acrtest: making the server's key: %w", err)
+		return tls.Certificate{}, fmt.Errorf("acrtest: generate the server key: %w", err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -98,7 +99,7 @@ func (a *authority) issue(hosts ...string) (tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("acrtest: making the server's certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("acrtest: create the server certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}, nil
 }
@@ -106,7 +107,7 @@ func (a *authority) issue(hosts ...string) (tls.Certificate, error) {
 func newSerial() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, fmt.Errorf("acrtest: making a serial number: %w", err)
+		return nil, fmt.Errorf("acrtest: generate a serial number: %w", err)
 	}
 	return serial, nil
 }

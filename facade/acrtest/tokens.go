@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Lives of the registry's tokens, from nbf to exp. nbf and iat lie 15 minutes back, so what is left when a token is issued is 3
-// hours, 60 minutes and 5 minutes.
+// Lives of the registry's tokens, from nbf to exp. nbf and iat lie 15 minutes back, so what is left
+// when a token is issued is 3 hours, 60 minutes and 5 minutes.
 const (
 	backDate       = 900 * time.Second
 	refreshSpan    = 11700 * time.Second
@@ -17,7 +17,8 @@ const (
 	anonymousReuse = time.Minute // the service answers equal anonymous requests with the same token for a while
 )
 
-// tokens issues the tokens of the registry and of the Entra authority, and checks those that come back.
+// tokens issues the tokens of the registry and of the Entra authority, and checks those that come
+// back.
 type tokens struct {
 	cfg        *config
 	now        func() time.Time
@@ -110,14 +111,15 @@ func (t *tokens) openRefresh(token string) (*principal, error) {
 	return p, nil
 }
 
-var errExpired = errors.New("acrtest: the token is expired or revoked")
+var errExpired = errors.New("acrtest: the token has expired or was revoked")
 
-// RevokeAccessTokens makes every access token issued so far worthless, as when a role is taken away: the next call with one is
-// a 401 with error="invalid_token".
+// RevokeAccessTokens invalidates all access tokens issued so far, as if a role had been removed.
+// The next request with one of them is answered with status 401 and error="invalid_token".
 func (s *Server) RevokeAccessTokens() {
 	s.tokens.access.rotate()
 	s.tokens.anonymous.clear()
 }
 
-// RevokeRefreshTokens makes every refresh token issued so far worthless: the next request for an access token with one is a 401.
+// RevokeRefreshTokens invalidates all refresh tokens issued so far. The next request that exchanges
+// one for an access token is answered with status 401.
 func (s *Server) RevokeRefreshTokens() { s.tokens.refresh.rotate() }

@@ -26,7 +26,8 @@ type message struct {
 	body   []byte
 }
 
-// bodyHeader says how a body stands in a transcript where it is not plain text that ends with a newline.
+// bodyHeader says how a body stands in a transcript where it is not plain text that ends with a
+// newline.
 const (
 	bodyHeader    = "X-Acrtest-Body"
 	bodyBase64    = "base64"
@@ -34,7 +35,8 @@ const (
 	bodyCut       = "cut" // it was too long to keep
 )
 
-// encodeTranscript writes exchanges as a txtar archive: "-- 001 request --" and "-- 001 response --", each as HTTP has it.
+// encodeTranscript writes exchanges as a txtar archive: "-- 001 request --" and "-- 001 response
+// --", each as HTTP has it.
 func encodeTranscript(exchanges []transcriptExchange) []byte {
 	var b bytes.Buffer
 	b.WriteString("Recorded by acrtest. Credentials, signatures and upload states are redacted.\n")
@@ -88,7 +90,7 @@ func wrapped(text string) []byte {
 	return b.Bytes()
 }
 
-var errTranscript = errors.New("acrtest: not a transcript")
+var errTranscript = errors.New("acrtest: invalid transcript")
 
 // decodeTranscript reads what encodeTranscript wrote, and edited by hand perhaps.
 func decodeTranscript(archive []byte) ([]transcriptExchange, error) {
@@ -148,7 +150,7 @@ func decodeMessage(text []byte) (message, error) {
 	case bodyNoNewline:
 		m.body = bytes.TrimSuffix(body, []byte("\n"))
 	case bodyCut:
-		return message{}, fmt.Errorf("%w: the body was too long to be kept", errTranscript)
+		return message{}, fmt.Errorf("%w: a body was too long to be recorded", errTranscript)
 	}
 	m.header.Del(bodyHeader)
 	return m, nil

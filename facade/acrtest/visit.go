@@ -93,7 +93,8 @@ func (x *visit) op() string {
 	return x.entry.Operation
 }
 
-// sniffForm looks into the form of a request that went astray, to see whether there is a credential in it.
+// sniffForm looks into the form of a request that went astray, to see whether there is a credential
+// in it.
 func (x *visit) sniffForm(r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return
@@ -114,8 +115,8 @@ func (x *visit) sniffForm(r *http.Request) {
 // lingerTime is how long the rest of a body is read after an early reply.
 const lingerTime = 5 * time.Second
 
-// linger reads what is left of the request's body after an early reply, as proxies do, so that the caller finds the reply and
-// not a reset. The bytes do not count as read.
+// linger reads what is left of the request's body after an early reply, as proxies do, so that the
+// caller finds the reply and not a reset. The bytes do not count as read.
 func (x *visit) linger(w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
 	_ = rc.Flush()

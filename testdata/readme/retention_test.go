@@ -34,7 +34,7 @@ func TestRetention(t *testing.T) {
 	registry.Ledger().AtMost(t, 1, "DeleteManifest")
 }
 
-// The job: it deletes what was last changed before the limit and is not tagged "release".
+// retain deletes manifests that were last updated before limit and are not tagged "release".
 func retain(ctx context.Context, r *acr.Repository, limit time.Time) error {
 	for m, err := range r.Manifests(ctx, nil) {
 		if err != nil {

@@ -18,7 +18,8 @@ type Blob struct {
 	content content
 }
 
-// Open opens the blob's bytes. They stay readable until the reader is closed, also when the blob is deleted meanwhile.
+// Open opens the blob's bytes. They stay readable until the reader is closed, also when the blob is
+// deleted meanwhile.
 //
 // Errors: ErrBlobUnknown when it was deleted since it was looked up.
 func (b Blob) Open() (ContentReader, error) { return b.content.open() }
@@ -29,7 +30,8 @@ func (l *link) properties(repository string) Blob {
 
 // Blob returns a blob of a repository.
 //
-// Errors: ErrBlobUnknown, also for an unknown repository; ErrDisallowed when reading the repository is disabled.
+// Errors: ErrBlobUnknown, also for an unknown repository; ErrDisallowed when reading the repository
+// is disabled.
 func (st *Store) Blob(name string, d digest.Digest) (b Blob, err error) {
 	st.read(func(s *state) {
 		b, err = s.blob(name, d)
@@ -67,7 +69,8 @@ func (st *Store) Content(d digest.Digest) (Blob, error) {
 	return Blob{Digest: b.digest, Size: b.size, content: b.content}, nil
 }
 
-// PutBlob stores the bytes of r in a repository. want is the digest that they must have; empty, they get that by SHA-256.
+// PutBlob stores the bytes of r in a repository. want is the digest that they must have; empty,
+// they get that by SHA-256.
 //
 // Errors: ErrDigestMismatch, or what r says.
 func (st *Store) PutBlob(name string, r io.Reader, want digest.Digest) (Blob, error) {
@@ -119,7 +122,8 @@ func (st *Store) link(name string, b *blob) (Blob, error) {
 
 // DeleteBlob takes a blob from a repository, also where a manifest names it.
 //
-// Errors: ErrBlobUnknown, also for an unknown repository; ErrDisallowed when the repository is locked against writes.
+// Errors: ErrBlobUnknown, also for an unknown repository; ErrDisallowed when the repository is
+// locked against writes.
 func (st *Store) DeleteBlob(name string, d digest.Digest) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()

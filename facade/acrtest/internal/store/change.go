@@ -98,7 +98,8 @@ func (r *repository) unrefer(m *manifest) {
 func (r *repository) putTag(name string, m *manifest, rec *record) {
 	r.updated = rec.Time
 	if t := r.tags.get(name); t != nil {
-		// The manifest's index of tags goes by the same time, so the tag leaves it before the time changes.
+		// The manifest's index of tags goes by the same time, so the tag leaves it before the time
+		// changes.
 		t.manifest.tags.remove(t)
 		r.tags.touch(t, func() { t.manifest, t.updated = m, rec.Time })
 		m.tags.insert(t)

@@ -5,9 +5,10 @@ import "time"
 // Collected says what a Collect freed.
 type Collected struct{ Blobs, Sessions, Manifests int }
 
-// Collect frees what nothing needs any more: links to blobs that no manifest names and that are older than grace, with their
-// content where no other repository links to it; expired upload sessions; and manifests whose time after a soft deletion is over. It
-// costs one pass over all links.
+// Collect frees what nothing needs any more: links to blobs that no manifest names and that are
+// older than grace, with their content where no other repository links to it; expired upload
+// sessions; and manifests whose time after a soft deletion is over. It costs one pass over all
+// links.
 func (st *Store) Collect(grace time.Duration) (c Collected, err error) {
 	now := st.opts.Now()
 	c.Sessions = st.sessions.expire(now)

@@ -5,7 +5,8 @@ import (
 	"sort"
 )
 
-// content is the immutable bytes of a blob. It stays readable for those who have opened it after the blob is gone.
+// content is the immutable bytes of a blob. It stays readable for those who have opened it after
+// the blob is gone.
 type content interface {
 	open() (ContentReader, error)
 	// discard frees the bytes; no one will open them any more.
@@ -16,7 +17,8 @@ type content interface {
 type ContentReader interface {
 	io.ReaderAt
 	io.Closer
-	// WriteRange writes n bytes from off on to w, without a copy where the content is in memory. The range lies within the blob.
+	// WriteRange writes n bytes from off on to w, without a copy where the content is in memory.
+	// The range lies within the blob.
 	WriteRange(w io.Writer, off, n int64) error
 }
 
@@ -25,8 +27,8 @@ const (
 	maxSegment   = 1 << 20
 )
 
-// segments is content in memory. Segments double up to maxSegment, so that a small blob is small and a large one wastes at most
-// a part of one segment while it grows, and nothing when it is done.
+// segments is content in memory. Segments double up to maxSegment, so that a small blob is small
+// and a large one wastes at most a part of one segment while it grows, and nothing when it is done.
 type segments struct {
 	parts [][]byte
 	ends  []int64 // offset of the end of each part

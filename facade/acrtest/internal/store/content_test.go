@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestSegmentsWasteNothing wants a blob in memory to take its own size, and little more while it arrives.
+// TestSegmentsWasteNothing wants a blob in memory to take its own size, and little more while it
+// arrives.
 func TestSegmentsWasteNothing(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 100, 5000, 1 << 20, 100<<20 + 1} {

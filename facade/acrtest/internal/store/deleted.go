@@ -23,7 +23,8 @@ func (st *Store) purge(r *repository) error {
 	return st.commit(&record{Op: opPurge, Time: until, Repository: r.name})
 }
 
-// DeletedRepositories lists the names of the repositories that were deleted and of which a manifest is still kept.
+// DeletedRepositories lists the names of the repositories that were deleted and of which a manifest
+// is still kept.
 func (st *Store) DeletedRepositories(p Page) (names []string, more bool) {
 	until := st.horizon()
 	p.Order = ByKey
@@ -43,8 +44,8 @@ func (st *Store) DeletedRepositories(p Page) (names []string, more bool) {
 	return names, more
 }
 
-// DeletedManifests lists the manifests of a repository that were deleted and are still kept; lists by time go by the time of the
-// deletion.
+// DeletedManifests lists the manifests of a repository that were deleted and are still kept; lists
+// by time go by the time of the deletion.
 //
 // Errors: ErrRepositoryUnknown when nothing of the repository is kept.
 func (st *Store) DeletedManifests(name string, p Page) (manifests []Manifest, more bool, err error) {
@@ -66,8 +67,8 @@ func (st *Store) DeletedManifests(name string, p Page) (manifests []Manifest, mo
 	return manifests, more, err
 }
 
-// DeletedTags lists the tags of a repository that were deleted and are still kept. The key of a page is what DeletedTagKey makes of
-// its last tag.
+// DeletedTags lists the tags of a repository that were deleted and are still kept. The key of a
+// page is what DeletedTagKey makes of its last tag.
 //
 // Errors: ErrRepositoryUnknown when nothing of the repository is kept.
 func (st *Store) DeletedTags(name string, p Page) (tags []Tag, more bool, err error) {
@@ -87,14 +88,15 @@ func (st *Store) DeletedTags(name string, p Page) (tags []Tag, more bool, err er
 	return tags, more, err
 }
 
-// DeletedTagKey is what a list of deleted tags goes on after: one name can have been deleted many times.
+// DeletedTagKey is what a list of deleted tags goes on after: one name can have been deleted many
+// times.
 func DeletedTagKey(t Tag) string { return (&deletedTag{name: t.Name, deleted: t.Deleted}).key() }
 
-// Restore makes a deleted manifest live again and, unless tag is empty, points the tag at it. A live manifest can have a tag restored
-// as well.
+// Restore makes a deleted manifest live again and, unless tag is empty, points the tag at it. A
+// live manifest can have a tag restored as well.
 //
-// Errors: ErrManifestUnknown when it is not kept; ErrConflict when the tag points at another manifest and force is false;
-// ErrDisallowed when that tag is locked.
+// Errors: ErrManifestUnknown when it is not kept; ErrConflict when the tag points at another
+// manifest and force is false; ErrDisallowed when that tag is locked.
 func (st *Store) Restore(name string, d digest.Digest, tag string, force bool) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()

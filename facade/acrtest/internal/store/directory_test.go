@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestForeignDirectory wants a directory that holds the files of others to be refused and left as it is: what a store does not know
-// in its own directory, it sweeps away.
+// TestForeignDirectory wants a directory that holds the files of others to be refused and left as
+// it is: what a store does not know in its own directory, it sweeps away.
 func TestForeignDirectory(t *testing.T) {
 	t.Parallel()
 	for name, file := range map[string]string{
@@ -64,8 +64,8 @@ func tell(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// TestLostFile damages the files of blobs between two runs, as the loss of power does. The registry must not offer what it has
-// not got, and take it when it is pushed again.
+// TestLostFile damages the files of blobs between two runs, as the loss of power does. The registry
+// must not offer what it has not got, and take it when it is pushed again.
 func TestLostFile(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(path string) error{

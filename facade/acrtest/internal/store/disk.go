@@ -25,7 +25,8 @@ func (d disk) file(f *os.File) error {
 	return nil
 }
 
-// directories waits for the names in directories, in this order. One that was waited for before costs little.
+// directories waits for the names in directories, in this order. One that was waited for before
+// costs little.
 func (d disk) directories(paths ...string) error {
 	if !d.wait || runtime.GOOS == "windows" { // which writes names through and has nothing to wait on
 		return nil

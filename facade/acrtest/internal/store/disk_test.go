@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// platter is what a disk holds for sure: the bytes of files and the names in directories as they were when last waited for.
+// platter is what a disk holds for sure: the bytes of files and the names in directories as they
+// were when last waited for.
 type platter struct {
 	t     *testing.T
 	files map[uint64][]byte            // by inode
@@ -49,7 +50,8 @@ func (p *platter) waited(path string) {
 	p.names[number] = names
 }
 
-// restore makes a directory as it would be found after the power was lost: a file that was not waited for is empty.
+// restore makes a directory as it would be found after the power was lost: a file that was not
+// waited for is empty.
 func (p *platter) restore(number uint64, path string) {
 	for name, n := range p.names[number] {
 		at := filepath.Join(path, name)
@@ -66,8 +68,8 @@ func (p *platter) restore(number uint64, path string) {
 	}
 }
 
-// TestPowerLoss takes the power away after each acknowledged change, and wants all of it to be there when it is back. What the disk
-// was not waited for is lost in it, all of it.
+// TestPowerLoss takes the power away after each acknowledged change, and wants all of it to be
+// there when it is back. What the disk was not waited for is lost in it, all of it.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	p, c := newPlatter(t), newClock()

@@ -6,31 +6,33 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// What a Store refuses.
+// Errors of a Store.
 var (
-	ErrRepositoryUnknown = errors.New("repository is not known")
-	ErrTagUnknown        = errors.New("tag is not known")
-	ErrManifestUnknown   = errors.New("manifest is not known")
-	ErrManifestInvalid   = errors.New("manifest is invalid")
-	ErrBlobUnknown       = errors.New("blob is not known")
-	ErrUploadUnknown     = errors.New("upload session is not known")
-	ErrDigestMismatch    = errors.New("content has another digest")
-	// ErrDisallowed is the answer of a lock: an attribute, a quarantine, an immutable tag or a soft-deleted manifest in the way.
-	ErrDisallowed = errors.New("operation is disallowed")
-	// ErrConflict means that a restore would move a tag that points elsewhere.
-	ErrConflict = errors.New("tag points at another manifest")
-	// ErrCorrupt means that a directory's journal cannot be read.
-	ErrCorrupt = errors.New("journal is corrupt")
-	// ErrForeign means that a directory holds files of somebody else under the names that a store would use.
-	ErrForeign = errors.New("directory holds a file that is not the emulator's")
-	// ErrInUse means that another process has the directory.
-	ErrInUse = errors.New("directory is in use by another process")
+	ErrRepositoryUnknown = errors.New("unknown repository")
+	ErrTagUnknown        = errors.New("unknown tag")
+	ErrManifestUnknown   = errors.New("unknown manifest")
+	ErrManifestInvalid   = errors.New("invalid manifest")
+	ErrBlobUnknown       = errors.New("unknown blob")
+	ErrUploadUnknown     = errors.New("unknown upload session")
+	ErrDigestMismatch    = errors.New("the content has another digest")
+	// ErrDisallowed is returned if an attribute, a quarantine, an immutable tag or a soft-deleted
+	// manifest forbids the operation.
+	ErrDisallowed = errors.New("the operation is disallowed")
+	// ErrConflict is returned if a restore would move a tag that points at another manifest.
+	ErrConflict = errors.New("the tag points at another manifest")
+	// ErrCorrupt is returned if the journal of a directory is damaged.
+	ErrCorrupt = errors.New("the journal is damaged")
+	// ErrForeign is returned if a directory contains files of other programs under names that a
+	// store uses.
+	ErrForeign = errors.New("the directory contains a file that the emulator did not create")
+	// ErrInUse is returned if another store uses the directory.
+	ErrInUse = errors.New("the directory is in use by another registry")
 )
 
-// MissingError means that a manifest names content that is not in the repository.
+// MissingError is returned for a manifest that refers to content the repository does not have.
 type MissingError struct{ Digests []digest.Digest }
 
-// Error names the first digest that is missing.
+// Error names the first missing digest.
 func (e *MissingError) Error() string {
-	return "manifest names unknown content " + e.Digests[0].String()
+	return "the manifest refers to unknown content " + e.Digests[0].String()
 }

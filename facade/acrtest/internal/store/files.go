@@ -41,7 +41,8 @@ func (f file) open() (ContentReader, error) {
 	return openFile{h}, nil
 }
 
-// discard removes the file. A file that cannot be removed now is removed at the next start, when nothing refers to it.
+// discard removes the file. A file that cannot be removed now is removed at the next start, when
+// nothing refers to it.
 func (f file) discard() { _ = os.Remove(f.path) }
 
 type openFile struct{ *os.File }
@@ -78,8 +79,8 @@ func (t tree) blob(d digest.Digest) string {
 	return filepath.Join(t.root, "blobs", d.Algorithm().String(), hex[:2], hex)
 }
 
-// claim makes sure that a directory without a journal, in which nothing is known and all of it would be swept away, holds nothing
-// under the names that are to be used.
+// claim makes sure that a directory without a journal, in which nothing is known and all of it
+// would be swept away, holds nothing under the names that are to be used.
 func (t tree) claim() error {
 	if _, err := os.Lstat(t.journal()); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -108,8 +109,8 @@ func (t tree) make() error {
 	return nil
 }
 
-// replace writes a file whole or not at all: into a temporary file beside it that then takes its name. For that the disk is not
-// waited for.
+// replace writes a file whole or not at all: into a temporary file beside it that then takes its
+// name. For that the disk is not waited for.
 func (d disk) replace(path string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -124,7 +125,8 @@ func (d disk) replace(path string, write func(io.Writer) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	// Here the disk is waited for in any case: the new file takes the place of one that holds everything.
+	// Here the disk is waited for in any case: the new file takes the place of one that holds
+	// everything.
 	if err := (disk{wait: true, waited: d.waited}).file(f); err != nil {
 		return err
 	}

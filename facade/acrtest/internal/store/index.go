@@ -19,8 +19,8 @@ const maxGone = 1 << 17
 // index holds entries by key and by time. An entry's key and time must not change while it is in.
 type index[T entry] struct {
 	byKey, byTime sorted[T]
-	// gone has the time of keys that were removed, so that a list by time that is read page by page while its entries are
-	// deleted goes on where it was.
+	// gone has the time of keys that were removed, so that a list by time that is read page by page
+	// while its entries are deleted goes on where it was.
 	gone map[string]time.Time
 }
 
@@ -85,8 +85,8 @@ func (x *index[T]) touch(v T, change func()) {
 	x.byTime.insert(v, beforeTime[T](v.at(), v.key()))
 }
 
-// page returns the entries of p that keep wants, and whether more of them follow. It costs what it reads: the page, what keep
-// left out on the way, and finding the place.
+// page returns the entries of p that keep wants, and whether more of them follow. It costs what it
+// reads: the page, what keep left out on the way, and finding the place.
 func (x *index[T]) page(p Page, keep func(T) bool) (page []T, more bool) {
 	for v := range x.after(p) {
 		if !keep(v) {
@@ -119,7 +119,8 @@ func (x *index[T]) after(p Page) iter.Seq[T] {
 		var none T
 		v := x.get(p.After)
 		if v == none {
-			// A key that never was has no place in time. Nothing follows it; to begin anew would make a reader go in circles.
+			// A key that never was has no place in time. Nothing follows it; to begin anew would
+			// make a reader go in circles.
 			return slices.Values([]T(nil))
 		}
 		at = v.at()
@@ -130,7 +131,8 @@ func (x *index[T]) after(p Page) iter.Seq[T] {
 	return x.byTime.back(beforeTime[T](at, p.After))
 }
 
-// snapshot yields the entries in order of key as they are now, whatever is done to the index meanwhile.
+// snapshot yields the entries in order of key as they are now, whatever is done to the index
+// meanwhile.
 func (x *index[T]) snapshot() iter.Seq[T] {
 	return slices.Values(slices.AppendSeq(make([]T, 0, x.len()), x.byKey.all()))
 }

@@ -17,7 +17,8 @@ type item struct {
 func (i *item) key() string   { return i.name }
 func (i *item) at() time.Time { return i.time }
 
-// TestIndexAgainstSlice does random things to an index and to a slice, and wants every page of every order to be the same.
+// TestIndexAgainstSlice does random things to an index and to a slice, and wants every page of
+// every order to be the same.
 func TestIndexAgainstSlice(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -89,7 +90,8 @@ func compareIndex(t *testing.T, x *index[*item], model map[string]*item) {
 	}
 }
 
-// TestPageGoesOnAfterItsKeyIsGone reads a list by time while its entries are deleted behind the reader.
+// TestPageGoesOnAfterItsKeyIsGone reads a list by time while its entries are deleted behind the
+// reader.
 func TestPageGoesOnAfterItsKeyIsGone(t *testing.T) {
 	t.Parallel()
 	for _, order := range []Order{ByKey, ByTimeAscending, ByTimeDescending} {

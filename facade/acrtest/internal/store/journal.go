@@ -12,9 +12,10 @@ import (
 	"strconv"
 )
 
-// journal is the metadata of a directory: one line for each change, "CHECKSUM JSON", appended by a single write before the change is
-// made and acknowledged. A process that is killed leaves at most a part of a last line, which was never acknowledged; the next
-// start cuts it off. The loss of power, other than the loss of the process, may cost the last changes and, where the file system
+// journal is the metadata of a directory: one line for each change, "CHECKSUM JSON", appended by a
+// single write before the change is made and acknowledged. A process that is killed leaves at most
+// a part of a last line, which was never acknowledged; the next start cuts it off. The loss of
+// power, other than the loss of the process, may cost the last changes and, where the file system
 // writes a later part of a file before an earlier one, the journal; unless the disk is waited for.
 type journal struct {
 	f      *os.File
@@ -71,8 +72,8 @@ func (j *journal) replay(apply func(*record)) error {
 	}
 }
 
-// beginsLine says whether the bytes can be a line, or the first part of one, that the journal wrote. Zeros are what the loss of power
-// leaves of one.
+// beginsLine says whether the bytes can be a line, or the first part of one, that the journal
+// wrote. Zeros are what the loss of power leaves of one.
 func beginsLine(line []byte) bool {
 	for i, b := range line[:min(len(line), 10)] {
 		hex := b >= '0' && b <= '9' || b >= 'a' && b <= 'f'
@@ -117,8 +118,8 @@ func (j *journal) append(rec *record) error {
 		return err
 	}
 	if _, err := j.f.WriteAt(j.buf.Bytes(), j.size); err != nil {
-		// The next line is written over what there is of this one. What could not be cut off would be read as a line, so without
-		// the cut there are no further lines.
+		// The next line is written over what there is of this one. What could not be cut off would
+		// be read as a line, so without the cut there are no further lines.
 		if cut := j.f.Truncate(j.size); cut != nil {
 			j.broken = err
 		}

@@ -14,8 +14,8 @@ const (
 	keySize = 32
 )
 
-// Keep returns what the file of that name in the directory holds. One that is not there is made, with the given content; in memory the
-// content is all there is.
+// Keep returns what the file of that name in the directory holds. One that is not there is made,
+// with the given content; in memory the content is all there is.
 func (st *Store) Keep(name string, fresh []byte) ([]byte, error) {
 	if st.tree == nil {
 		return fresh, nil

@@ -78,8 +78,8 @@ func (a *acknowledged) note(line string) error {
 	return nil
 }
 
-// TestKill kills a writer with SIGKILL at a random moment, again and again on the same directory, and wants everything that it was
-// told of to be there. Run it with -kills=1000.
+// TestKill kills a writer with SIGKILL at a random moment, again and again on the same directory,
+// and wants everything that it was told of to be there. Run it with -kills=1000.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// lockDir keeps a second process out of the directory. The kernel gives the lock back when the process ends, however it ends.
+// lockDir keeps a second process out of the directory. The kernel gives the lock back when the
+// process ends, however it ends.
 func lockDir(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -18,7 +19,8 @@ func lockDir(path string) (release func(), err error) {
 		return nil, ErrInUse
 	}
 	return func() {
-		// To close the file is not enough: a process that is just being started holds a copy of it for a moment.
+		// To close the file is not enough: a process that is just being started holds a copy of it
+		// for a moment.
 		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
 		_ = f.Close()
 	}, nil

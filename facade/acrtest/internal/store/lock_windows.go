@@ -8,8 +8,8 @@ import (
 // sharingViolation is ERROR_SHARING_VIOLATION, which package syscall does not name.
 const sharingViolation syscall.Errno = 32
 
-// lockDir keeps a second process out of the directory: it opens a file that it shares with nobody. The system closes it when the
-// process ends, however it ends.
+// lockDir keeps a second process out of the directory: it opens a file that it shares with nobody.
+// The system closes it when the process ends, however it ends.
 func lockDir(path string) (release func(), err error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {

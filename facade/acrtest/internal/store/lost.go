@@ -6,8 +6,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Lost gives the blobs whose files were missing or too short when the directory was opened, as the loss of power can leave them. No
-// repository has them any more, so that they can be pushed again.
+// Lost gives the blobs whose files were missing or too short when the directory was opened, as the
+// loss of power can leave them. No repository has them any more, so that they can be pushed again.
 func (st *Store) Lost() []digest.Digest { return st.lost }
 
 // unlinkLost takes the blobs whose file is not as large as it was out of all repositories.

@@ -21,11 +21,12 @@ func (m *manifest) bare() Manifest {
 	return p
 }
 
-// PutManifest stores a manifest and points its tags at it, all or nothing. Storing it again renews its time of update, unless it is
-// locked against writes; a lock on the manifest does not keep a tag from pointing at it.
+// PutManifest stores a manifest and points its tags at it, all or nothing. Storing it again renews
+// its time of update, unless it is locked against writes; a lock on the manifest does not keep a
+// tag from pointing at it.
 //
-// Errors: ErrDigestMismatch, ErrManifestInvalid, *MissingError; ErrDisallowed when the repository or a tag is locked, an existing
-// tag may not move, or the same manifest lies soft-deleted.
+// Errors: ErrDigestMismatch, ErrManifestInvalid, *MissingError; ErrDisallowed when the repository
+// or a tag is locked, an existing tag may not move, or the same manifest lies soft-deleted.
 func (st *Store) PutManifest(name string, p Push) (Manifest, error) {
 	m, err := st.parse(name, p)
 	if err != nil {
@@ -78,8 +79,9 @@ func (r *repository) missing(m *Manifest) (missing []digest.Digest) {
 
 // Pull returns a manifest by tag or digest, as a pull sees it. Its Tags are not filled in.
 //
-// Errors: ErrManifestUnknown, also for an unknown repository and a quarantined manifest asked for by tag; ErrDisallowed when reading
-// the repository, the tag or the manifest is disabled, or the manifest is quarantined.
+// Errors: ErrManifestUnknown, also for an unknown repository and a quarantined manifest asked for
+// by tag; ErrDisallowed when reading the repository, the tag or the manifest is disabled, or the
+// manifest is quarantined.
 func (st *Store) Pull(name, reference string) (p Manifest, err error) {
 	st.read(func(s *state) {
 		r := s.visible(name)
@@ -156,7 +158,8 @@ func (st *Store) Manifests(name string, p Page) (manifests []Manifest, more bool
 	return manifests, more, err
 }
 
-// Referrers lists the manifests whose subject is d, or those among them of one artifact type. The subject need not exist.
+// Referrers lists the manifests whose subject is d, or those among them of one artifact type. The
+// subject need not exist.
 func (st *Store) Referrers(name string, d digest.Digest, artifactType string, p Page) (manifests []Manifest, more bool) {
 	p.Order = ByKey
 	st.read(func(s *state) {
@@ -175,7 +178,8 @@ func (st *Store) Referrers(name string, d digest.Digest, artifactType string, p 
 	return manifests, more
 }
 
-// UpdateManifest changes a manifest's attributes; no lock stands in the way, and its time of update stays.
+// UpdateManifest changes a manifest's attributes; no lock stands in the way, and its time of update
+// stays.
 //
 // Errors: ErrRepositoryUnknown, ErrManifestUnknown.
 func (st *Store) UpdateManifest(name string, d digest.Digest, c Change) (Manifest, error) {
@@ -192,10 +196,11 @@ func (st *Store) UpdateManifest(name string, d digest.Digest, c Change) (Manifes
 	return m.properties(), nil
 }
 
-// DeleteManifest deletes a manifest with its tags and, as they lose their subject, the manifests that refer to it.
+// DeleteManifest deletes a manifest with its tags and, as they lose their subject, the manifests
+// that refer to it.
 //
-// Errors: ErrRepositoryUnknown, ErrManifestUnknown; ErrDisallowed when one of what would go is locked, or the repository against
-// writes.
+// Errors: ErrRepositoryUnknown, ErrManifestUnknown; ErrDisallowed when one of what would go is
+// locked, or the repository against writes.
 func (st *Store) DeleteManifest(name string, d digest.Digest) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -213,8 +218,8 @@ func (st *Store) DeleteManifest(name string, d digest.Digest) error {
 	return st.commit(&record{Op: opDelete, Time: st.time(), Repository: name, Digests: all, Soft: st.soft()})
 }
 
-// cascade collects the manifest and its referrers, theirs too; it returns false when one of them or a tag is locked. A manifest
-// has one subject, whose digest is in its own bytes, so this is a tree.
+// cascade collects the manifest and its referrers, theirs too; it returns false when one of them or
+// a tag is locked. A manifest has one subject, whose digest is in its own bytes, so this is a tree.
 func (r *repository) cascade(m *manifest, all *[]digest.Digest) bool {
 	if m.attributes.locked() {
 		return false

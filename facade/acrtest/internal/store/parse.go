@@ -33,8 +33,8 @@ type wireManifest struct {
 	Annotations  map[string]string    `json:"annotations"`
 }
 
-// parse makes sure of a push's digest and reads the manifest, and the platform from its configuration if that is in the
-// repository. No lock is held.
+// parse makes sure of a push's digest and reads the manifest, and the platform from its
+// configuration if that is in the repository. No lock is held.
 func (st *Store) parse(name string, p Push) (*Manifest, error) {
 	got := digest.FromBytes(p.Content)
 	if p.Digest != "" && p.Digest != got {
@@ -61,7 +61,8 @@ func (st *Store) parse(name string, p Push) (*Manifest, error) {
 	return m, nil
 }
 
-// parseManifest reads a manifest; config is the descriptor of an image's configuration, if it is that of an image.
+// parseManifest reads a manifest; config is the descriptor of an image's configuration, if it is
+// that of an image.
 func parseManifest(mediaType string, content []byte) (m *Manifest, config *ocispec.Descriptor, err error) {
 	if len(content) > MaxManifest {
 		return nil, nil, fmt.Errorf("%w: more than %d bytes", ErrManifestInvalid, MaxManifest)
@@ -140,7 +141,8 @@ func foreign(d ocispec.Descriptor) bool {
 	return len(d.URLs) > 0 || strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
 }
 
-// platform reads architecture and operating system from an image's configuration; it is none where that cannot be read.
+// platform reads architecture and operating system from an image's configuration; it is none where
+// that cannot be read.
 func (st *Store) platform(name string, config ocispec.Descriptor) (architecture, os string) {
 	st.mu.RLock()
 	l := st.primary.linked(name, config.Digest)

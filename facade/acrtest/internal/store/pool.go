@@ -30,7 +30,8 @@ type pool struct {
 
 func newPool(t *tree) *pool { return &pool{tree: t, all: make(map[digest.Digest]*blob)} }
 
-// add takes what was uploaded in, unless the content is there already, and holds it. The sink is still to be discarded.
+// add takes what was uploaded in, unless the content is there already, and holds it. The sink is
+// still to be discarded.
 func (p *pool) add(d digest.Digest, up sink) (*blob, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +49,8 @@ func (p *pool) add(d digest.Digest, up sink) (*blob, error) {
 	return b, nil
 }
 
-// hold returns the content with one more hold on it. A content that is not known yet lies in a directory since an earlier run.
+// hold returns the content with one more hold on it. A content that is not known yet lies in a
+// directory since an earlier run.
 func (p *pool) hold(d digest.Digest, size int64) *blob {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +98,8 @@ type sink interface {
 	reader() (ContentReader, error)
 	// settle waits for the disk to have the bytes, if it is waited for.
 	settle() error
-	// finish makes it content. The sink keeps its bytes, which it shares with the content, until it is discarded.
+	// finish makes it content. The sink keeps its bytes, which it shares with the content, until it
+	// is discarded.
 	finish(d digest.Digest) (content, error)
 	discard()
 	// close gives up what the process holds and leaves the bytes where they outlive it.
@@ -115,7 +118,8 @@ func (m *memorySink) finish(digest.Digest) (content, error) { m.s.trim(); c := m
 func (m *memorySink) discard()                              { m.s = segments{} }
 func (m *memorySink) close()                                {}
 
-// fileSink appends to a file. The buffer is held between requests only by a session that a request is using.
+// fileSink appends to a file. The buffer is held between requests only by a session that a request
+// is using.
 type fileSink struct {
 	tree *tree
 	path string
@@ -174,7 +178,8 @@ func (s *fileSink) finish(d digest.Digest) (content, error) {
 	return file{path}, nil
 }
 
-// keep gives a file a second name, in place of what has that name; on a file system that has no links, the file's only one.
+// keep gives a file a second name, in place of what has that name; on a file system that has no
+// links, the file's only one.
 func keep(old, name string) error {
 	if os.Link(old, name) == nil {
 		return nil

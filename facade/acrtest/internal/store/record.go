@@ -7,8 +7,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// record is one change of the content. Every change goes through one: it is written to the journal, made in the state, and, with a
-// replica that lags, made there later.
+// record is one change of the content. Every change goes through one: it is written to the journal,
+// made in the state, and, with a replica that lags, made there later.
 type record struct {
 	Op         op              `json:"op"`
 	Time       time.Time       `json:"time"`
@@ -22,7 +22,8 @@ type record struct {
 	Digests    []digest.Digest `json:"digests,omitempty"`
 	// Soft says that what is deleted can be restored.
 	Soft bool `json:"soft,omitzero"`
-	// Created is set in a compacted journal, where an object is one record; Updated where Time says something else.
+	// Created is set in a compacted journal, where an object is one record; Updated where Time says
+	// something else.
 	Created time.Time `json:"created,omitzero"`
 	Updated time.Time `json:"updated,omitzero"`
 }

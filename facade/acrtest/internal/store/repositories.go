@@ -9,7 +9,8 @@ func (r *repository) properties() Repository {
 	}
 }
 
-// Repositories lists the names of the repositories that hold a manifest and are not hidden. A page costs what it holds.
+// Repositories lists the names of the repositories that hold a manifest and are not hidden. A page
+// costs what it holds.
 func (st *Store) Repositories(p Page) (names []string, more bool) {
 	p.Order = ByKey
 	st.read(func(s *state) {
@@ -68,9 +69,11 @@ func (st *Store) Writable(name string) error {
 	return nil
 }
 
-// DeleteRepository deletes a repository with all that is in it, and says which manifests and tags went.
+// DeleteRepository deletes a repository with all that is in it, and says which manifests and tags
+// went.
 //
-// Errors: ErrRepositoryUnknown; ErrDisallowed when the repository, or any tag or manifest in it, is locked.
+// Errors: ErrRepositoryUnknown; ErrDisallowed when the repository, or any tag or manifest in it, is
+// locked.
 func (st *Store) DeleteRepository(name string) (manifests []digest.Digest, tags []string, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -71,7 +71,8 @@ func churn(t testing.TB, st *Store, c *clock, random *rand.Rand, steps int) {
 	}
 }
 
-// TestRestart wants the state after a restart to be that before it, with and without a journal written anew.
+// TestRestart wants the state after a restart to be that before it, with and without a journal
+// written anew.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
@@ -133,7 +134,8 @@ func compareFiles(t *testing.T, st *Store) {
 	}
 }
 
-// TestTornJournal cuts the journal at every byte of its last line, and wants the state without that line.
+// TestTornJournal cuts the journal at every byte of its last line, and wants the state without that
+// line.
 func TestTornJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -231,7 +233,8 @@ func TestSessionSurvivesRestart(t *testing.T) {
 	}
 }
 
-// TestAbandonedUpload wants the bytes of an upload that nobody went on with to be gone at the first start after its time.
+// TestAbandonedUpload wants the bytes of an upload that nobody went on with to be gone at the first
+// start after its time.
 func TestAbandonedUpload(t *testing.T) {
 	t.Parallel()
 	c := newClock()

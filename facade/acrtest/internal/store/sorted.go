@@ -9,15 +9,15 @@ import (
 // chunkSize bounds what one insertion has to move. With it a list of 100,000 is some 400 chunks.
 const chunkSize = 256
 
-// sorted is an ordered list in chunks: finding a place costs O(log n), inserting and removing O(log n + chunkSize), and reading
-// on from a place nothing but the reading.
+// sorted is an ordered list in chunks: finding a place costs O(log n), inserting and removing O(log
+// n + chunkSize), and reading on from a place nothing but the reading.
 type sorted[T any] struct {
 	chunks [][]T
 	n      int
 }
 
-// seek returns the place of the first value that is not before the wanted place. before must be true for a head of the list and
-// false for the rest.
+// seek returns the place of the first value that is not before the wanted place. before must be
+// true for a head of the list and false for the rest.
 func (s *sorted[T]) seek(before func(T) bool) (chunk, at int) {
 	chunk = sort.Search(len(s.chunks), func(i int) bool { c := s.chunks[i]; return !before(c[len(c)-1]) })
 	if chunk == len(s.chunks) {

@@ -6,14 +6,15 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// state is the registry's content as it is after a series of records. It has no lock and refuses nothing: who makes a record has
-// checked it.
+// state is the registry's content as it is after a series of records. It has no lock and refuses
+// nothing: who makes a record has checked it.
 type state struct {
 	pool         *pool
 	repositories index[*repository]
 }
 
-// repository holds what was pushed under one name. It is there while it holds anything, and to be seen while it holds a manifest.
+// repository holds what was pushed under one name. It is there while it holds anything, and to be
+// seen while it holds a manifest.
 type repository struct {
 	name             string
 	created, updated time.Time
@@ -63,7 +64,8 @@ func (t *tag) key() string      { return t.name }
 func (t *tag) at() time.Time    { return t.updated }
 func (m *manifest) key() string { return m.m.Digest.String() }
 
-// at is the time of the deletion in the index of deleted manifests, and else that of the last update.
+// at is the time of the deletion in the index of deleted manifests, and else that of the last
+// update.
 func (m *manifest) at() time.Time {
 	if !m.deleted.IsZero() {
 		return m.deleted
@@ -127,7 +129,8 @@ func (s *state) apply(rec *record) {
 	s.tidy(r)
 }
 
-// tidy forgets a repository that holds nothing, and the properties of one that can no longer be seen.
+// tidy forgets a repository that holds nothing, and the properties of one that can no longer be
+// seen.
 func (s *state) tidy(r *repository) {
 	if r.manifests.len() > 0 {
 		return

@@ -1,8 +1,9 @@
-// Package store keeps the content of an emulated registry: blobs, manifests, tags, attributes and upload sessions, in memory
-// or in a directory. It knows nothing of HTTP.
+// Package store keeps the content of an emulated registry: blobs, manifests, tags, attributes and
+// upload sessions, in memory or in a directory. It knows nothing of HTTP.
 //
-// Every change of metadata is a record: it is appended to a journal, if there is a directory, and then made in the state. One lock
-// guards the state; it is held for look-ups and changes, never while a body is read, hashed or written.
+// Every change of metadata is a record: it is appended to a journal, if there is a directory, and
+// then made in the state. One lock guards the state; it is held for look-ups and changes, never
+// while a body is read, hashed or written.
 package store
 
 import (
@@ -19,16 +20,18 @@ import (
 
 // Options configure a Store; the zero value keeps everything in memory.
 type Options struct {
-	// Dir keeps the content in this directory, made if need be, so that it survives a restart and the sudden end of the process.
-	// One process at a time.
+	// Dir keeps the content in this directory, made if need be, so that it survives a restart and
+	// the sudden end of the process. One process at a time.
 	Dir string
-	// Sync waits for the disk before a change is acknowledged, so that it survives the loss of power as well; upload sessions do not.
+	// Sync waits for the disk before a change is acknowledged, so that it survives the loss of
+	// power as well; upload sessions do not.
 	Sync bool
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// SoftDelete keeps deleted manifests and tags for that long; 0 deletes at once.
 	SoftDelete time.Duration
-	// ReplicaLag lets reads see each write only that much later, as a read that another replica answers does; 0 at once.
+	// ReplicaLag lets reads see each write only that much later, as a read that another replica
+	// answers does; 0 at once.
 	ReplicaLag time.Duration
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
@@ -116,8 +119,8 @@ func (st *Store) load() (err error) {
 	if len(st.key) != keySize {
 		return fmt.Errorf("%w: %s", ErrForeign, st.tree.key())
 	}
-	// A blob comes before the record that links it and goes after the record that unlinks it, so what nothing links to is the
-	// rest of a change that never was, or of one that was made whole.
+	// A blob comes before the record that links it and goes after the record that unlinks it, so
+	// what nothing links to is the rest of a change that never was, or of one that was made whole.
 	sizes, err := st.tree.sweep(func(d digest.Digest) bool { return st.pool.get(d) != nil })
 	if err != nil {
 		return err
@@ -175,11 +178,13 @@ func (st *Store) Close() error {
 	return err
 }
 
-// SigningKey returns the 32 bytes that sign upload states and storage links; a directory keeps them over a restart.
+// SigningKey returns the 32 bytes that sign upload states and storage links; a directory keeps them
+// over a restart.
 func (st *Store) SigningKey() []byte { return st.key }
 
-// time returns the time of the next change. The caller holds the lock. Changes within one tick of the clock, as all are under a clock
-// that stands still, get ticks of their own, so that a list by time is one by order of change. A clock that was put back is followed.
+// time returns the time of the next change. The caller holds the lock. Changes within one tick of
+// the clock, as all are under a clock that stands still, get ticks of their own, so that a list by
+// time is one by order of change. A clock that was put back is followed.
 func (st *Store) time() time.Time {
 	now := st.opts.Now().UTC().Truncate(resolution)
 	if ahead := st.now.Sub(now); ahead >= 0 && ahead < maxDrift {

@@ -6,7 +6,8 @@ func (t *tag) properties() Tag {
 	return Tag{Name: t.name, Digest: t.manifest.m.Digest, Created: t.created, Updated: t.updated, Attributes: t.attributes}
 }
 
-// Tags lists the tags of a repository that are not hidden, or, unless of is empty, of one manifest. A page costs what it holds.
+// Tags lists the tags of a repository that are not hidden, or, unless of is empty, of one manifest.
+// A page costs what it holds.
 //
 // Errors: ErrRepositoryUnknown.
 func (st *Store) Tags(name string, of digest.Digest, p Page) (tags []Tag, more bool, err error) {
@@ -102,7 +103,8 @@ func (st *Store) UpdateTag(name, tag string, c Change) (Tag, error) {
 
 // DeleteTag deletes a tag and leaves its manifest, whose digest it returns.
 //
-// Errors: ErrTagUnknown, also for an unknown repository; ErrDisallowed when the tag is locked, or the repository against writes.
+// Errors: ErrTagUnknown, also for an unknown repository; ErrDisallowed when the tag is locked, or
+// the repository against writes.
 func (st *Store) DeleteTag(name, tag string) (digest.Digest, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

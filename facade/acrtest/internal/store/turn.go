@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// patience is how long a request waits for one that has the session and is silent before it has that one broken off. A caller whose
-// network went away without a word asks again over a new connection; the old one would keep the session from it for ever.
+// patience is how long a request waits for one that has the session and is silent before it has
+// that one broken off. A caller whose network went away without a word asks again over a new
+// connection; the old one would keep the session from it for ever.
 const patience = 5 * time.Second
 
 // turn lets one request at a time use a session.
@@ -68,7 +69,8 @@ func (t *turn) give() {
 	t.free <- struct{}{}
 }
 
-// hear notes that the request that has the turn is alive, and whether it goes on to wait for its body.
+// hear notes that the request that has the turn is alive, and whether it goes on to wait for its
+// body.
 func (t *turn) hear(reading bool) {
 	t.mu.Lock()
 	t.heard, t.reading = time.Now(), reading

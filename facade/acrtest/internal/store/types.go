@@ -6,8 +6,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Attributes are the four changeable flags of a repository, a tag or a manifest, and the two quarantine fields of a
-// manifest. They are kept as disabled flags so that the zero value is what the service gives a new object: all enabled.
+// Attributes are the four changeable flags of a repository, a tag or a manifest, and the two
+// quarantine fields of a manifest. They are kept as disabled flags so that the zero value is what
+// the service gives a new object: all enabled.
 type Attributes struct {
 	DeleteDisabled    bool   `json:"deleteDisabled,omitzero"`
 	WriteDisabled     bool   `json:"writeDisabled,omitzero"`
@@ -47,8 +48,8 @@ type Reference struct {
 	OS           string        `json:"os,omitzero"`
 }
 
-// Manifest is a snapshot of a manifest: its bytes, what was read from them, and its properties. The slices and maps in it are
-// shared and must not be changed.
+// Manifest is a snapshot of a manifest: its bytes, what was read from them, and its properties. The
+// slices and maps in it are shared and must not be changed.
 type Manifest struct {
 	Digest           digest.Digest     `json:"digest"`
 	MediaType        string            `json:"mediaType"`
@@ -78,8 +79,9 @@ const (
 	ByTimeDescending
 )
 
-// Page says which part of a list is wanted: at most N entries that come after the entry with the key After. After need not
-// exist in a list by key. In a list by time its place is where the entry stood when it was last in the list.
+// Page says which part of a list is wanted: at most N entries that come after the entry with the
+// key After. After need not exist in a list by key. In a list by time its place is where the entry
+// stood when it was last in the list.
 type Page struct {
 	After string
 	N     int

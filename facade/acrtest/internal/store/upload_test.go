@@ -40,7 +40,8 @@ func both(t *testing.T, test func(t *testing.T, opts store.Options)) {
 	}
 }
 
-// TestContent uploads blobs of sizes around the edges of segments and buffers, in odd pieces, and reads them back in odd ranges.
+// TestContent uploads blobs of sizes around the edges of segments and buffers, in odd pieces, and
+// reads them back in odd ranges.
 func TestContent(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, opts store.Options) {
@@ -161,7 +162,8 @@ func TestExpiry(t *testing.T) {
 	busy.Release()
 }
 
-// TestSharedContent wants content to stay while any repository links to it, and to go with the last.
+// TestSharedContent wants content to stay while any repository links to it, and to go with the
+// last.
 func TestSharedContent(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, opts store.Options) {
@@ -214,7 +216,8 @@ func TestCollect(t *testing.T) {
 	collected(0, 1)
 }
 
-// TestConcurrency does everything at once, for the race detector, and then wants the counts to add up.
+// TestConcurrency does everything at once, for the race detector, and then wants the counts to add
+// up.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, opts store.Options) {

@@ -72,8 +72,9 @@ func (st *Store) Upload(name, id string) (*Upload, error) {
 
 func (u *Upload) expired(now time.Time) bool { return now.Sub(u.Started) > u.store.opts.UploadTTL }
 
-// Acquire waits for the session's turn. breakOff, which may be nil, is called from another goroutine, before Release returns, when
-// another request has waited long enough for this one, of which nothing is heard: it ends the reading that Append is about.
+// Acquire waits for the session's turn. breakOff, which may be nil, is called from another
+// goroutine, before Release returns, when another request has waited long enough for this one, of
+// which nothing is heard: it ends the reading that Append is about.
 //
 // Errors: ErrUploadUnknown when the session ended meanwhile; the context's.
 func (u *Upload) Acquire(ctx context.Context, breakOff func()) error {
@@ -98,8 +99,8 @@ func (u *Upload) Release() {
 // Offset is how many bytes have arrived.
 func (u *Upload) Offset() int64 { return u.sink.size() }
 
-// Acknowledged is the offset that Acknowledge was last called at. It differs from Offset when a request broke off, or -1 when that
-// is not known because the session is of an earlier run.
+// Acknowledged is the offset that Acknowledge was last called at. It differs from Offset when a
+// request broke off, or -1 when that is not known because the session is of an earlier run.
 func (u *Upload) Acknowledged() int64 { return u.acked }
 
 // Acknowledge notes that the caller is about to be told the offset.
@@ -131,8 +132,8 @@ func (u *Upload) Append(r io.Reader) (n int64, err error) {
 	}
 }
 
-// fill reads until b is full, for a connection gives little at a time and the disk is to be asked seldom. The hash sees each piece
-// while it is warm.
+// fill reads until b is full, for a connection gives little at a time and the disk is to be asked
+// seldom. The hash sees each piece while it is warm.
 func (u *Upload) fill(b []byte, r io.Reader, h hash.Hash) (n int, err error) {
 	for n < len(b) && err == nil {
 		var m int
@@ -175,10 +176,11 @@ func (u *Upload) Digest() (digest.Digest, error) {
 	return digest.NewDigestFromBytes(digest.SHA256, h.Sum(nil)), nil
 }
 
-// Commit makes what has arrived a blob of the repository and ends the session, also when the digest is another: then the bytes are
-// lost.
+// Commit makes what has arrived a blob of the repository and ends the session, also when the digest
+// is another: then the bytes are lost.
 //
-// Errors: ErrDigestMismatch; that of a digest that is none, which leaves the session as it was; or what the file system says.
+// Errors: ErrDigestMismatch; that of a digest that is none, which leaves the session as it was; or
+// what the file system says.
 func (u *Upload) Commit(want digest.Digest) (Blob, error) {
 	if err := want.Validate(); err != nil {
 		return Blob{}, err
@@ -206,7 +208,8 @@ func (u *Upload) Commit(want digest.Digest) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
-	// Only now: a process that is killed before this has the session with all its bytes, and its completion can be repeated.
+	// Only now: a process that is killed before this has the session with all its bytes, and its
+	// completion can be repeated.
 	u.end()
 	u.sink.discard()
 	return linked, nil
@@ -221,7 +224,8 @@ func (st *Store) settle(d digest.Digest) error {
 	return st.tree.disk.directories(st.tree.blobs(), filepath.Dir(dir), dir)
 }
 
-// digest computes the digest by any algorithm. The session's own hash serves for SHA-256; for others the bytes are read again.
+// digest computes the digest by any algorithm. The session's own hash serves for SHA-256; for
+// others the bytes are read again.
 func (u *Upload) digest(a digest.Algorithm) (digest.Digest, error) {
 	if a == digest.SHA256 {
 		return u.Digest()
