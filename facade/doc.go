@@ -10,6 +10,7 @@
 //	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
 //	internal/match                patterns of names, groups, semantic versions
 //	internal/wait                 sleeping, why a context ended, back-off: shared by all that wait
+//	internal/jsonscan             a JSON scanner without reflection, for long lists
 //	internal/contract             holds each exchange of a test against api/openapi.yaml
 //	cmd/tour                      the demonstration
 //	cmd/acrtest                   the emulated registry as a program

@@ -22,6 +22,7 @@ func TestRulesCanFail(t *testing.T) {
 		"acr never reaches oras-go, kin-openapi, azidentity or the emulator":      edges(acrPkg, genPkg, genPkg, orasGo+"/v2/registry"),
 		"transfer knows no HTTP":                                                  edges(transferPkg, goDigest, goDigest, "net/http"),
 		"wait imports the standard library alone, and no HTTP":                    edges(waitPkg, wirePkg),
+		"jsonscan imports the standard library alone":                             edges(jsonscanPkg, wirePkg),
 		"wire knows neither gen nor what is built on it":                          edges(wirePkg, genPkg),
 		"auth, wire and transfer stand apart; auth may use wire":                  edges(authPkg, wirePkg, wirePkg, transferPkg),
 		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),

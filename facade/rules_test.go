@@ -41,6 +41,7 @@ const (
 	wirePkg     = internalPkg + "/wire"
 	transferPkg = internalPkg + "/transfer"
 	waitPkg     = internalPkg + "/wait"
+	jsonscanPkg = internalPkg + "/jsonscan"
 	contractPkg = internalPkg + "/contract"
 	graphPkg    = internalPkg + "/graph"
 	matchPkg    = internalPkg + "/match"
@@ -62,7 +63,7 @@ var importRules = []struct {
 			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
-		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, versionPkg, waitPkg)
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, jsonscanPkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
@@ -72,6 +73,9 @@ var importRules = []struct {
 	}},
 	{"wait imports the standard library alone, and no HTTP", func(g graph) []string {
 		return append(g.reachesNone(waitPkg, "net/http"), g.importsOnly(waitPkg, std)...)
+	}},
+	{"jsonscan imports the standard library alone", func(g graph) []string {
+		return append(g.reachesNone(jsonscanPkg, "net/http"), g.importsOnly(jsonscanPkg, std)...)
 	}},
 	{"wire knows neither gen nor what is built on it", func(g graph) []string {
 		return g.reachesNone(wirePkg, azident, genPkg, acrPkg)

@@ -2,6 +2,8 @@ package acr
 
 import (
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 )
 
 // decoder appends the entries of a page to into, whose memory is used again from page to page.
@@ -14,27 +16,27 @@ var allEnabled = Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled
 type heading struct{ registry, repository string }
 
 // decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the entries; complete sets it in them.
-func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
-	s := &scanner{data: page}
+func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.Scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
+	s := jsonscan.New(page)
 	var h heading
 	var none, last T
 	start := len(into)
-	err := s.document(func(k []byte) {
+	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			h.registry = string(s.text())
+			h.registry = string(s.Text())
 		case "imageName":
-			h.repository = string(s.text())
+			h.repository = string(s.Text())
 		case key:
 			into, last = into[:start], none // of a member that is there twice the last one counts, as with encoding/json
-			s.array(func() {
+			s.Array(func() {
 				into = append(into, none)
 				v := &into[len(into)-1]
 				entry(s, v, &last)
 				last = *v
 			})
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 	if complete != nil {
@@ -46,92 +48,92 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*scanner, *
 }
 
 func decodeTags(page reply, into []TagProperties) ([]TagProperties, error) {
-	return decodeList(page.body, into, "tags", func(s *scanner, t, last *TagProperties) {
+	return decodeList(page.body, into, "tags", func(s *jsonscan.Scanner, t, last *TagProperties) {
 		scanTag(s, t, last)
-		s.named(t.Name)
+		named(s, t.Name)
 	}, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
 }
 
 func decodeManifests(page reply, into []ManifestProperties) ([]ManifestProperties, error) {
-	return decodeList(page.body, into, "manifests", func(s *scanner, m, last *ManifestProperties) {
+	return decodeList(page.body, into, "manifests", func(s *jsonscan.Scanner, m, last *ManifestProperties) {
 		scanManifest(s, m, last)
-		s.named(string(m.Digest))
+		named(s, string(m.Digest))
 	}, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
 }
 
 // named refuses an entry that does not say what it is: nobody can use it, and three bytes of a page would take hundreds of memory.
-func (s *scanner) named(name string) {
+func named(s *jsonscan.Scanner, name string) {
 	if name == "" {
-		s.fail("an entry without its name or digest")
+		s.Fail("an entry without its name or digest")
 	}
 }
 
 // decodeNames reads the names of repositories or tags.
 func decodeNames(key string) decoder[string] {
 	return func(page reply, into []string) ([]string, error) {
-		return decodeList(page.body, into, key, func(s *scanner, v, _ *string) { *v = string(s.text()) }, nil)
+		return decodeList(page.body, into, key, func(s *jsonscan.Scanner, v, _ *string) { *v = string(s.Text()) }, nil)
 	}
 }
 
 // scanTag reads one tag; last is the one before it.
-func scanTag(s *scanner, t, last *TagProperties) {
+func scanTag(s *jsonscan.Scanner, t, last *TagProperties) {
 	t.Attributes = allEnabled
-	s.object(func(k []byte) {
+	s.Object(func(k []byte) {
 		switch string(k) {
 		case "name":
-			t.Name = string(s.text())
+			t.Name = string(s.Text())
 		case "digest":
-			t.Digest = digest.Digest(s.keep(string(last.Digest)))
+			t.Digest = digest.Digest(s.Keep(string(last.Digest)))
 		case "createdTime":
-			t.CreatedTime = s.time()
+			t.CreatedTime = s.Time()
 		case "lastUpdateTime":
-			t.LastUpdateTime = s.time()
+			t.LastUpdateTime = s.Time()
 		case "signed":
-			t.Signed = s.bool(false)
+			t.Signed = s.Bool(false)
 		case "changeableAttributes":
 			scanAttributes(s, &t.Attributes, nil)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 }
 
 // scanManifest reads one manifest; last is the one before it.
-func scanManifest(s *scanner, m, last *ManifestProperties) {
+func scanManifest(s *jsonscan.Scanner, m, last *ManifestProperties) {
 	m.Attributes = allEnabled
-	s.object(func(k []byte) {
+	s.Object(func(k []byte) {
 		if scanManifestMember(s, string(k), m, last) {
 			return
 		}
-		s.skip()
+		s.Skip()
 	})
 }
 
 // scanManifestMember reads one member of a manifest's properties, and tells whether it knew it.
-func scanManifestMember(s *scanner, key string, m, last *ManifestProperties) bool {
+func scanManifestMember(s *jsonscan.Scanner, key string, m, last *ManifestProperties) bool {
 	switch key {
 	case "digest":
-		m.Digest = digest.Digest(s.text())
+		m.Digest = digest.Digest(s.Text())
 	case "imageSize":
-		m.Size = s.int()
+		m.Size = s.Int()
 	case "createdTime":
-		m.CreatedTime = s.time()
+		m.CreatedTime = s.Time()
 	case "lastUpdateTime":
-		m.LastUpdateTime = s.time()
+		m.LastUpdateTime = s.Time()
 	case "mediaType":
-		m.MediaType = s.keep(last.MediaType)
+		m.MediaType = s.Keep(last.MediaType)
 	case "configMediaType":
-		m.ConfigMediaType = s.keep(last.ConfigMediaType)
+		m.ConfigMediaType = s.Keep(last.ConfigMediaType)
 	case "architecture":
-		m.Architecture = s.keep(last.Architecture)
+		m.Architecture = s.Keep(last.Architecture)
 	case "os":
-		m.OS = s.keep(last.OS)
+		m.OS = s.Keep(last.OS)
 	case "tags":
 		m.Tags = nil
-		s.array(func() { m.Tags = append(m.Tags, string(s.text())) })
+		s.Array(func() { m.Tags = append(m.Tags, string(s.Text())) })
 	case "references":
 		m.References = nil
-		s.array(func() { m.References = append(m.References, scanReference(s)) })
+		s.Array(func() { m.References = append(m.References, scanReference(s)) })
 	case "changeableAttributes":
 		scanAttributes(s, &m.Attributes, m)
 	default:
@@ -140,97 +142,97 @@ func scanManifestMember(s *scanner, key string, m, last *ManifestProperties) boo
 	return true
 }
 
-func scanReference(s *scanner) (r ManifestReference) {
-	s.object(func(k []byte) {
+func scanReference(s *jsonscan.Scanner) (r ManifestReference) {
+	s.Object(func(k []byte) {
 		switch string(k) {
 		case "digest":
-			r.Digest = digest.Digest(s.text())
+			r.Digest = digest.Digest(s.Text())
 		case "architecture":
-			r.Architecture = string(s.text())
+			r.Architecture = string(s.Text())
 		case "os":
-			r.OS = string(s.text())
+			r.OS = string(s.Text())
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 	return r
 }
 
 // scanAttributes reads the four attributes, and for a manifest those of the quarantine that stand among them.
-func scanAttributes(s *scanner, a *Attributes, m *ManifestProperties) {
+func scanAttributes(s *jsonscan.Scanner, a *Attributes, m *ManifestProperties) {
 	*a = allEnabled
 	if m != nil {
 		m.QuarantineState, m.QuarantineDetails = "", ""
 	}
-	s.object(func(k []byte) {
+	s.Object(func(k []byte) {
 		switch key := string(k); {
 		case key == "deleteEnabled":
-			a.DeleteEnabled = s.bool(true)
+			a.DeleteEnabled = s.Bool(true)
 		case key == "writeEnabled":
-			a.WriteEnabled = s.bool(true)
+			a.WriteEnabled = s.Bool(true)
 		case key == "listEnabled":
-			a.ListEnabled = s.bool(true)
+			a.ListEnabled = s.Bool(true)
 		case key == "readEnabled":
-			a.ReadEnabled = s.bool(true)
+			a.ReadEnabled = s.Bool(true)
 		case key == "quarantineState" && m != nil:
-			m.QuarantineState = string(s.text())
+			m.QuarantineState = string(s.Text())
 		case key == "quarantineDetails" && m != nil:
-			m.QuarantineDetails = string(s.text())
+			m.QuarantineDetails = string(s.Text())
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 }
 
 func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManifest, error) {
-	return decodeList(page.body, into, "manifests", func(s *scanner, m, last *DeletedManifest) {
+	return decodeList(page.body, into, "manifests", func(s *jsonscan.Scanner, m, last *DeletedManifest) {
 		m.Attributes = allEnabled
-		s.object(func(k []byte) {
+		s.Object(func(k []byte) {
 			switch key := string(k); {
 			case key == "deletedAt":
-				m.DeletedAt = s.time()
+				m.DeletedAt = s.Time()
 			case !scanManifestMember(s, key, &m.ManifestProperties, &last.ManifestProperties):
-				s.skip()
+				s.Skip()
 			}
 		})
-		s.named(string(m.Digest))
+		named(s, string(m.Digest))
 	}, func(m *DeletedManifest, h heading) { m.Registry, m.Repository = h.registry, h.repository })
 }
 
 func decodeDeletedTags(page reply, into []DeletedTag) ([]DeletedTag, error) {
-	return decodeList(page.body, into, "tags", func(s *scanner, t, last *DeletedTag) {
-		s.object(func(k []byte) {
+	return decodeList(page.body, into, "tags", func(s *jsonscan.Scanner, t, last *DeletedTag) {
+		s.Object(func(k []byte) {
 			switch string(k) {
 			case "tag":
-				t.Name = string(s.text())
+				t.Name = string(s.Text())
 			case "digest":
-				t.Digest = digest.Digest(s.keep(string(last.Digest)))
+				t.Digest = digest.Digest(s.Keep(string(last.Digest)))
 			case "deletedAt":
-				t.DeletedAt = s.time()
+				t.DeletedAt = s.Time()
 			default:
-				s.skip()
+				s.Skip()
 			}
 		})
-		s.named(t.Name)
+		named(s, t.Name)
 	}, func(t *DeletedTag, h heading) { t.Repository = h.repository })
 }
 
 // decodeOne reads {"registry":…,"imageName":…,"<key>":{entry}}.
-func decodeOne[T any](document []byte, key string, entry func(*scanner, *T, *T)) (v T, h heading, err error) {
-	s := &scanner{data: document}
+func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner, *T, *T)) (v T, h heading, err error) {
+	s := jsonscan.New(document)
 	var none T
 	found := false
-	err = s.document(func(k []byte) {
+	err = s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			h.registry = string(s.text())
+			h.registry = string(s.Text())
 		case "imageName":
-			h.repository = string(s.text())
+			h.repository = string(s.Text())
 		case key:
 			found, v = true, none
 			entry(s, &v, &none)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 	if err == nil && !found {
@@ -265,26 +267,26 @@ func decodeManifest(d digest.Digest) func([]byte) (ManifestProperties, error) {
 
 // decodeProperties reads the properties of this repository.
 func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, error) {
-	s := &scanner{data: document}
+	s := jsonscan.New(document)
 	p := RepositoryProperties{Attributes: allEnabled}
-	err := s.document(func(k []byte) {
+	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			p.Registry = string(s.text())
+			p.Registry = string(s.Text())
 		case "imageName":
-			p.Name = string(s.text())
+			p.Name = string(s.Text())
 		case "createdTime":
-			p.CreatedTime = s.time()
+			p.CreatedTime = s.Time()
 		case "lastUpdateTime":
-			p.LastUpdateTime = s.time()
+			p.LastUpdateTime = s.Time()
 		case "manifestCount":
-			p.ManifestCount = int(s.int())
+			p.ManifestCount = int(s.Int())
 		case "tagCount":
-			p.TagCount = int(s.int())
+			p.TagCount = int(s.Int())
 		case "changeableAttributes":
 			scanAttributes(s, &p.Attributes, nil)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 	return p, about(p.Name, r.name, err)
@@ -295,17 +297,17 @@ func decodeDeletion(document []byte) (DeletedRepository, error) {
 	if len(document) == 0 {
 		return d, nil
 	}
-	s := &scanner{data: document}
-	err := s.document(func(k []byte) {
+	s := jsonscan.New(document)
+	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "manifestsDeleted":
 			d.Manifests = nil
-			s.array(func() { d.Manifests = append(d.Manifests, digest.Digest(s.text())) })
+			s.Array(func() { d.Manifests = append(d.Manifests, digest.Digest(s.Text())) })
 		case "tagsDeleted":
 			d.Tags = nil
-			s.array(func() { d.Tags = append(d.Tags, string(s.text())) })
+			s.Array(func() { d.Tags = append(d.Tags, string(s.Text())) })
 		default:
-			s.skip()
+			s.Skip()
 		}
 	})
 	return d, err

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 )
 
 // kind is how a manifest is to be read.
@@ -89,23 +91,23 @@ var knownMembers = func() map[string]string {
 // another case: readers differ in which of them counts. Annotations are a map of any keys, told apart by case.
 func outline(content []byte) (manifestOutline, error) {
 	top := manifestOutline{members: make(map[string]bool)}
-	s := &scanner{data: content}
+	s := jsonscan.New(content)
 	seen := make(uniqueKeys)
-	err := s.document(func(key []byte) {
+	err := s.Document(func(key []byte) {
 		name := string(key)
 		if !seen.add(s, name, true) {
 			return
 		}
 		if known := knownMembers[foldKey(name)]; known != "" && known != name {
-			s.fail("the member %s is %q in another case", quote(name), known)
+			s.Fail("the member %s is %q in another case", quote(name), known)
 			return
 		}
 		top.members[name] = true
 		if name == "mediaType" {
-			top.mediaType = string(s.text())
+			top.mediaType = string(s.Text())
 			return
 		}
-		s.unique(name != "annotations")
+		unique(s, name != "annotations")
 	})
 	if err != nil {
 		return top, malformedManifest("%v", err)
@@ -117,12 +119,12 @@ func outline(content []byte) (manifestOutline, error) {
 type uniqueKeys map[string]struct{}
 
 // add notes a key, and ends the scan where it was there before.
-func (u uniqueKeys) add(s *scanner, key string, fold bool) bool {
+func (u uniqueKeys) add(s *jsonscan.Scanner, key string, fold bool) bool {
 	if fold {
 		key = foldKey(key)
 	}
 	if _, twice := u[key]; twice {
-		s.fail("the member %s is there twice", quote(key))
+		s.Fail("the member %s is there twice", quote(key))
 		return false
 	}
 	u[key] = struct{}{}
@@ -141,20 +143,20 @@ func foldKey(key string) string {
 }
 
 // unique takes any value, and ends the scan at an object with a key twice.
-func (s *scanner) unique(fold bool) {
-	switch s.next() {
+func unique(s *jsonscan.Scanner, fold bool) {
+	switch s.Next() {
 	case '{':
 		seen := make(uniqueKeys)
-		s.object(func(key []byte) {
+		s.Object(func(key []byte) {
 			name := string(key)
 			if seen.add(s, name, fold) {
-				s.unique(name != "annotations")
+				unique(s, name != "annotations")
 			}
 		})
 	case '[':
-		s.array(func() { s.unique(true) })
+		s.Array(func() { unique(s, true) })
 	default:
-		s.skip()
+		s.Skip()
 	}
 }
 

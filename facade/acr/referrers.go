@@ -15,6 +15,7 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -123,24 +124,24 @@ func decodeReferrers(artifactType string) decoder[candidate] {
 // decodeIndex reads an image index.
 func decodeIndex(body []byte) (ocispec.Index, error) {
 	var index ocispec.Index
-	s := &scanner{data: body}
+	s := jsonscan.New(body)
 	found := false
-	err := s.document(func(key []byte) {
+	err := s.Document(func(key []byte) {
 		if string(key) != "manifests" {
-			s.skip()
+			s.Skip()
 			return
 		}
 		found = true
-		s.array(func() {
+		s.Array(func() {
 			var dgst []byte
-			s.object(func(key []byte) {
+			s.Object(func(key []byte) {
 				if string(key) != "digest" {
-					s.skip()
+					s.Skip()
 					return
 				}
-				dgst = s.text()
+				dgst = s.Text()
 			})
-			s.named(string(dgst))
+			named(s, string(dgst))
 		})
 	})
 	switch {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -17,6 +18,9 @@ type reply struct {
 	header http.Header
 	length int64 // Content-Length, -1 when not stated
 }
+
+// errCutShort is the end of a body or document before it is complete: it was cut on its way, so that asking again may help.
+var errCutShort = jsonscan.ErrCutShort
 
 // read is do for answers that are held in memory: at most limit bytes, into buf where it is large enough. A body that is cut on its way
 // is asked for once more. look sees the answer before its body is read, and may refuse it; nil looks at nothing.
