@@ -11,6 +11,7 @@
 //	internal/match                patterns of names, groups, semantic versions
 //	internal/wait                 sleeping, why a context ended, back-off: shared by all that wait
 //	internal/jsonscan             a JSON scanner without reflection, for long lists
+//	internal/pace                 spaces requests so that they stay within budgets
 //	internal/contract             holds each exchange of a test against api/openapi.yaml
 //	cmd/tour                      the demonstration
 //	cmd/acrtest                   the emulated registry as a program

@@ -28,7 +28,7 @@ func TestRulesCanFail(t *testing.T) {
 		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),
 		"images and retention use acr's exported API, graph and match alone":      edges(retentPkg, wirePkg),
 		"retention never reaches images or oras-go":                               edges(retentPkg, orasGo),
-		"graph and match send nothing":                                            edges(graphPkg, "net/http"),
+		"graph, match and pace send nothing":                                      edges(graphPkg, "net/http"),
 		"contract and kin-openapi are reached from tests alone":                   edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
 		"the document is for contract and tests":                                  edges(imagesPkg, apiPkg),
 		"azidentity belongs to programs and tests":                                edges(imagesPkg, azident),

@@ -45,6 +45,7 @@ const (
 	contractPkg = internalPkg + "/contract"
 	graphPkg    = internalPkg + "/graph"
 	matchPkg    = internalPkg + "/match"
+	pacePkg     = internalPkg + "/pace"
 	cmdPkg      = module + "/facade/cmd"
 )
 
@@ -63,7 +64,7 @@ var importRules = []struct {
 			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
-		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, jsonscanPkg, versionPkg, waitPkg)
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, jsonscanPkg, pacePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
@@ -99,8 +100,10 @@ var importRules = []struct {
 	{"retention never reaches images or oras-go", func(g graph) []string {
 		return g.reachesNone(retentPkg, imagesPkg, orasGo)
 	}},
-	{"graph and match send nothing", func(g graph) []string {
+	{"graph, match and pace send nothing", func(g graph) []string {
 		return slices.Concat(
+			g.importsOnly(pacePkg, std, waitPkg),
+			g.reachesNone(pacePkg, "net/http"),
 			g.reachesNone(graphPkg, "net/http", azcore),
 			g.reachesNone(matchPkg, "net/http", azcore),
 			g.importsOnly(graphPkg, std, goDigest, imageSpec),

@@ -103,6 +103,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	budget := wire.NewBudget() // of retries, for requests and sign-ins together
 	c.auth, err = auth.New(auth.Config{
 		Budget:       budget,
+		Gate:         c.gate(),
 		Login:        c.login,
 		Credential:   cred,
 		Transport:    c.transport,

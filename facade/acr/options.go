@@ -48,6 +48,10 @@ type ClientOptions struct {
 	// X-Meta-Source-Client, which the registry's diagnostics keep. Empty: not sent.
 	SourceClient string
 
+	// Governor paces the requests of this client, token requests included, so that the registry does not refuse any with status
+	// code 429. Each try of a request waits for its turn before its time limit begins. Default: requests are not paced.
+	Governor *Governor
+
 	// MaxPages bounds how many pages one list may have; a longer one ends in ErrListEndless. 0: 10,000.
 	MaxPages int
 }

@@ -26,7 +26,7 @@ func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{wire.NewGuard(), sourceClient(c.options.SourceClient)},
-		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
+		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget, c.gate()), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
 }

@@ -47,6 +47,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Budget bounds the retries of token requests along with those of the client's other requests. Default: a budget of their own.
 	Budget *wire.Budget
+	// Gate is called before each try of a token request. Default: none.
+	Gate wire.Gate
 }
 
 // Authenticator holds the tokens of one identity at one registry. It is safe for concurrent use, and prints no secret.

@@ -46,7 +46,7 @@ func tokenRoad(c Config, v *vault) (*azcore.Client, error) {
 	return azcore.NewClient(cmp.Or(c.Module, "acrkit"), cmp.Or(c.Version, "v0.0.0"),
 		runtime.PipelineOptions{
 			PerCall:  []policy.Policy{wire.NewGuard()},
-			PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget), whole{}},
+			PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget, c.Gate), whole{}},
 			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 		},
 		&policy.ClientOptions{

@@ -28,16 +28,23 @@ const (
 // o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and statuses 408, 429, 500, 502, 503, 504. A
 // MaxRetryDelay bounds both waits. A reply that asks for a longer wait, or one beyond the context's deadline, comes back at once, as does the last one; PATCH and PUT of a CallUpload are
 // sent once. Every wait ends with the context. A try's TryTimeout includes reading its body.
-func NewRetryPolicy(o policy.RetryOptions) policy.Policy { return NewSharedRetryPolicy(o, NewBudget()) }
-
-// NewSharedRetryPolicy is NewRetryPolicy on a budget that other policies spend from too.
-func NewSharedRetryPolicy(o policy.RetryOptions, b *Budget) policy.Policy {
-	return &retryPolicy{options: o, budget: b}
+func NewRetryPolicy(o policy.RetryOptions) policy.Policy {
+	return NewSharedRetryPolicy(o, NewBudget(), nil)
 }
+
+// NewSharedRetryPolicy is NewRetryPolicy on a budget that other policies spend from too, with a gate before each try (nil: none).
+func NewSharedRetryPolicy(o policy.RetryOptions, b *Budget, gate Gate) policy.Policy {
+	return &retryPolicy{options: o, budget: b, gate: gate}
+}
+
+// Gate is called before each try, and may wait: the time limit of the try begins afterwards. The function that it returns is
+// called with the outcome of the try. An error ends the request.
+type Gate func(r *http.Request) (after func(*http.Response, error), err error)
 
 type retryPolicy struct {
 	options policy.RetryOptions
 	budget  *Budget
+	gate    Gate
 }
 
 // rules are RetryOptions with the defaults filled in.
@@ -101,7 +108,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		if err := req.RewindBody(); err != nil {
 			return nil, err
 		}
-		resp, err := attempt(req, r.TryTimeout)
+		resp, err := p.gated(req, r.TryTimeout)
 		wants := ctx.Err() == nil && r.retryable(resp, err)
 		if !wants && try == 1 && err == nil {
 			p.budget.earn()
@@ -157,6 +164,29 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// gated is one try behind the gate.
+func (p *retryPolicy) gated(req *policy.Request, timeout time.Duration) (*http.Response, error) {
+	if p.gate == nil {
+		return attempt(req, timeout)
+	}
+	after, err := p.gate(req.Raw())
+	if err != nil {
+		return nil, &gateError{err}
+	}
+	resp, err := attempt(req, timeout)
+	after(resp, err)
+	return resp, err
+}
+
+// gateError is an error of the gate: trying again would not help.
+type gateError struct{ error }
+
+// Unwrap returns the gate's error.
+func (e *gateError) Unwrap() error { return e.error }
+
+// NonRetriable marks the error as one that ends the request.
+func (*gateError) NonRetriable() {}
 
 // attempt is one try, within its own time when it has one.
 func attempt(req *policy.Request, timeout time.Duration) (*http.Response, error) {

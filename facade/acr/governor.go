@@ -1,0 +1,244 @@
+package acr
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/internal/pace"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// Budget is one of the kinds of requests that a registry counts apart. Each has a limit per minute, see
+// https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+type Budget string
+
+// The budgets. A list of referrers counts against BudgetReferrers and BudgetRead.
+const (
+	BudgetRead      Budget = "read"      // GET and HEAD
+	BudgetWrite     Budget = "write"     // PUT, PATCH and POST
+	BudgetDelete    Budget = "delete"    // DELETE
+	BudgetReferrers Budget = "referrers" // lists of referrers
+	BudgetSignIn    Budget = "signin"    // token requests
+)
+
+// Tier is the service tier of a registry, which decides its budgets.
+type Tier string
+
+// The tiers. Basic and Standard have the same budgets.
+const (
+	TierUnknown  Tier = "" // found out from the registry's responses
+	TierBasic    Tier = "Basic"
+	TierStandard Tier = "Standard"
+	TierPremium  Tier = "Premium"
+)
+
+// GovernorOptions are the choices of NewGovernor. The zero value is right for a job that has an identity of its own.
+type GovernorOptions struct {
+	// Tier is the registry's service tier. Default: the Governor starts with the budgets of Standard, and changes to those of
+	// Premium when the figures in the registry's responses are higher than Standard's.
+	Tier Tier
+
+	// Share is the part of each budget to use, above 0 and at most 1. Processes that use one identity at the same time spend the
+	// same budgets: give two of them 0.45 each. Anonymous clients and the admin user share one identity. Default: 0.95.
+	Share float64
+
+	// PerMinute replaces budgets of the tier, in requests a minute: for a registry with raised limits, or a stricter house rule.
+	PerMinute map[Budget]int
+
+	// Concurrency is how many requests to one registry may wait for a response at the same time, token requests not counted.
+	// Default: any number.
+	Concurrency int
+
+	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that waits.
+	OnWait func(budget Budget, wait time.Duration)
+}
+
+// BudgetUsage is what a Governor knows of one budget.
+type BudgetUsage struct {
+	PerMinute int           // the present pace: the budget times Share, and less for a while after a 429
+	Requests  int64         // requests that were sent
+	Waited    time.Duration // the waits of all requests together
+	Throttled int64         // responses with status code 429, which happen when others spend the same budget
+}
+
+// Governor keeps requests within the published budgets of a registry, so that the registry has no reason to refuse one. Set
+// it in [ClientOptions], or add it to PerRetryPolicies of another azcore client. One Governor serves any number of clients
+// and registries; budgets are counted by host. It is safe for concurrent use, starts no goroutine and needs no closing.
+//
+// When the registry refuses a request with status code 429 all the same, every request of that budget waits for the time
+// that Retry-After asks for. The pace then falls to 70 percent and rises again by 5 percent every ten seconds.
+type Governor struct {
+	pacer *pace.Pacer
+	fixed bool // the tier is known, or the budgets are the caller's: responses do not raise them
+}
+
+// The published budgets in requests a minute and identity, and the highest figures that Standard registries state as the
+// remaining calls per second of token requests and of deletions.
+var (
+	standardBudgets = map[Budget]int{BudgetRead: 5000, BudgetWrite: 1000, BudgetDelete: 500, BudgetReferrers: 250, BudgetSignIn: 10_000}
+	premiumBudgets  = map[Budget]int{BudgetRead: 10_000, BudgetWrite: 2000, BudgetDelete: 2000, BudgetReferrers: 1000, BudgetSignIn: 20_000}
+)
+
+const (
+	standardSignIns = 10_000.0 / 60
+	standardDeletes = 8.0
+	defaultShare    = 0.95
+	longestPause    = time.Minute     // a budget is whole again after a minute
+	defaultPause    = 2 * time.Second // after a 429 that asks for no pause
+)
+
+// NewGovernor returns a Governor. It sends nothing.
+//
+// It fails with [ErrInvalidArgument] if Tier, Share, Concurrency or a budget is out of range.
+func NewGovernor(opts *GovernorOptions) (*Governor, error) {
+	if opts == nil {
+		opts = &GovernorOptions{}
+	}
+	limits := map[pace.Budget]int{}
+	switch opts.Tier {
+	case TierPremium:
+		addBudgets(limits, premiumBudgets)
+	case TierUnknown, TierBasic, TierStandard:
+		addBudgets(limits, standardBudgets)
+	default:
+		return nil, invalidGovernor(string(opts.Tier), "Tier must be Basic, Standard, Premium or empty")
+	}
+	for b, n := range opts.PerMinute {
+		if _, known := limits[pace.Budget(b)]; !known || n <= 0 {
+			return nil, invalidGovernor(fmt.Sprintf("%s: %d", b, n), "PerMinute takes budgets of this package, and at least 1 for each")
+		}
+	}
+	addBudgets(limits, opts.PerMinute)
+	share := opts.Share
+	if share == 0 {
+		share = defaultShare
+	}
+	if !(share > 0 && share <= 1) { // NaN is neither
+		return nil, invalidGovernor(fmt.Sprint(share), "Share must be above 0 and at most 1")
+	}
+	if opts.Concurrency < 0 {
+		return nil, invalidGovernor(fmt.Sprint(opts.Concurrency), "Concurrency must not be negative")
+	}
+	config := pace.Config{Limits: limits, Share: share, Concurrency: opts.Concurrency}
+	if opts.OnWait != nil {
+		config.OnWait = func(b pace.Budget, d time.Duration) { opts.OnWait(Budget(b), d) }
+	}
+	return &Governor{pacer: pace.New(config), fixed: opts.Tier != TierUnknown || len(opts.PerMinute) > 0}, nil
+}
+
+func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
+	for b, n := range budgets {
+		limits[pace.Budget(b)] = n
+	}
+}
+
+// Usage returns what the Governor knows of the budgets of a registry host, such as myregistry.azurecr.io.
+func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
+	usage := map[Budget]BudgetUsage{}
+	for b, u := range g.pacer.Usage(host) {
+		usage[Budget(b)] = BudgetUsage(u)
+	}
+	return usage
+}
+
+// Do waits for the turn of a request and sends it. It implements policy.Policy for other azcore clients; a [Client] takes a
+// Governor in its options instead, where the wait does not count against the time limit of a try.
+//
+// It fails with the context's error if the context ends during the wait, and at once if the turn comes after its deadline.
+func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
+	after, err := g.gate(req.Raw())
+	if err != nil {
+		return nil, err
+	}
+	resp, err := req.Next()
+	after(resp, err)
+	return resp, err
+}
+
+// gate waits for the turn of a request. It is a wire.Gate.
+func (g *Governor) gate(r *http.Request) (after func(*http.Response, error), err error) {
+	budgets := budgetsOf(r)
+	leave := func() {}
+	if budgets[0] != pace.Budget(BudgetSignIn) { // a token request is sent within another request: it would wait for that one
+		if leave, err = g.pacer.Enter(r.Context(), r.URL.Host); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.pacer.Wait(r.Context(), r.URL.Host, budgets...); err != nil {
+		leave()
+		return nil, err
+	}
+	return func(resp *http.Response, _ error) {
+		leave()
+		if resp != nil {
+			g.learn(r.URL.Host, budgets, resp)
+		}
+	}, nil
+}
+
+// budgetsOf returns the budgets that a request counts against, the scarcest first.
+func budgetsOf(r *http.Request) []pace.Budget {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/oauth2/"):
+		return []pace.Budget{pace.Budget(BudgetSignIn)}
+	case r.Method == http.MethodDelete:
+		return []pace.Budget{pace.Budget(BudgetDelete)}
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions:
+		return []pace.Budget{pace.Budget(BudgetWrite)}
+	case strings.HasPrefix(r.URL.Path, "/v2/") && strings.Contains(r.URL.Path, "/referrers/"):
+		return []pace.Budget{pace.Budget(BudgetReferrers), pace.Budget(BudgetRead)}
+	default:
+		return []pace.Budget{pace.Budget(BudgetRead)}
+	}
+}
+
+// learn takes what a response says of the budgets: a refusal, or figures that only a Premium registry states.
+func (g *Governor) learn(host string, budgets []pace.Budget, resp *http.Response) {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		pause, asked := wire.RetryAfter(resp.Header, time.Now())
+		if !asked {
+			pause = defaultPause
+		}
+		g.pacer.Refused(host, budgets[0], min(max(pause, 0), longestPause))
+		return
+	}
+	if g.fixed {
+		return
+	}
+	if left := remaining(resp.Header); left > standardSignIns && budgets[0] == pace.Budget(BudgetSignIn) ||
+		left > standardDeletes && budgets[0] == pace.Budget(BudgetDelete) {
+		limits := map[pace.Budget]int{}
+		addBudgets(limits, premiumBudgets)
+		g.pacer.Raise(host, limits)
+	}
+}
+
+// remaining returns the number of calls per second that a registry says are left, 0 if it does not say.
+func remaining(h http.Header) float64 {
+	for key, values := range h { // the registry writes the name in lower case too, which Header.Get does not find
+		if strings.EqualFold(key, "X-Ms-Ratelimit-Remaining-Calls-Per-Second") && len(values) > 0 {
+			left, err := strconv.ParseFloat(values[0], 64)
+			if err == nil {
+				return left
+			}
+		}
+	}
+	return 0
+}
+
+func invalidGovernor(value, reason string) error {
+	return &ArgumentError{Kind: ErrInvalidArgument, Value: value, Reason: reason}
+}
+
+// gate returns the gate of the client's requests, nil without a Governor.
+func (c *Client) gate() wire.Gate {
+	if c.options.Governor == nil {
+		return nil
+	}
+	return c.options.Governor.gate
+}

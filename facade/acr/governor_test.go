@@ -1,0 +1,266 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+)
+
+func governor(t testing.TB, opts *acr.GovernorOptions) *acr.Governor {
+	t.Helper()
+	g, err := acr.NewGovernor(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func governed(g *acr.Governor) option {
+	return func(o *acr.ClientOptions) { o.Governor = g }
+}
+
+// deleteAll deletes the manifests by a number of goroutines.
+func deleteAll(t *testing.T, repo *acr.Repository, digests []digest.Digest, goroutines int) {
+	t.Helper()
+	work := make(chan digest.Digest)
+	var wait sync.WaitGroup
+	for range goroutines {
+		wait.Go(func() {
+			for d := range work {
+				if err := repo.DeleteManifest(t.Context(), d); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for _, d := range digests {
+		work <- d
+	}
+	close(work)
+	wait.Wait()
+}
+
+func refusals(srv *acrtest.Server) (n int) {
+	for _, r := range srv.Ledger().Requests() {
+		if r.Status == http.StatusTooManyRequests {
+			n++
+		}
+	}
+	return n
+}
+
+// A registry that enforces its budgets refuses nothing, and most of the budget is used.
+func TestGovernorKeepsWithinTheBudget(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		sku     acrtest.SKU
+		deletes int
+		limit   float64
+	}{{acrtest.Basic, 1200, 500}, {acrtest.Premium, 4000, 2000}} {
+		t.Run(string(row.sku), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(row.sku), acrtest.WithLimits())
+				digests := srv.SeedManifests(t, "samples/app", row.deletes)
+				g := governor(t, nil)
+				client := newClientVia(t, srv, srv.HTTPClient(), governed(g))
+				start := time.Now()
+				deleteAll(t, client.Repository("samples/app"), digests, 16)
+				if n := refusals(srv); n > 0 {
+					t.Errorf("%d requests were refused", n)
+				}
+				if use := float64(row.deletes) / time.Since(start).Minutes() / row.limit; use < 0.9 || use > 1 {
+					t.Errorf("%.2f of the budget was used", use)
+				}
+				u := g.Usage(srv.Host())
+				if u[acr.BudgetDelete].Requests != int64(row.deletes) || u[acr.BudgetSignIn].Requests < 2 || u[acr.BudgetDelete].PerMinute != int(0.95*row.limit) {
+					t.Errorf("%+v", u)
+				}
+			})
+		})
+	}
+}
+
+// Two processes with one identity take half of the budget each.
+func TestGovernorsShareABudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
+		digests := srv.SeedManifests(t, "samples/app", 1200)
+		start := time.Now()
+		var wait sync.WaitGroup
+		for _, half := range [][]digest.Digest{digests[:600], digests[600:]} {
+			client := newClientVia(t, srv, srv.HTTPClient(), governed(governor(t, &acr.GovernorOptions{Share: 0.475})))
+			wait.Go(func() { deleteAll(t, client.Repository("samples/app"), half, 8) })
+		}
+		wait.Wait()
+		if n := refusals(srv); n > 0 {
+			t.Errorf("%d requests were refused", n)
+		}
+		if use := 1200 / time.Since(start).Minutes() / 500; use < 0.9 {
+			t.Errorf("%.2f of the budget was used", use)
+		}
+	})
+}
+
+// Beside somebody who spends half of the budget without a governor few requests are refused, and all succeed.
+func TestGovernorBesideANeighbor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
+		digests := srv.SeedManifests(t, "samples/app", 3000)
+		mine := newClientVia(t, srv, srv.HTTPClient(), governed(governor(t, nil)))
+		theirs := newClientVia(t, srv, srv.HTTPClient())
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			for _, d := range digests[:1000] {
+				_ = theirs.Repository("samples/app").DeleteManifest(t.Context(), d)
+				time.Sleep(240 * time.Millisecond)
+			}
+		})
+		wait.Go(func() { deleteAll(t, mine.Repository("samples/app"), digests[1000:], 16) })
+		wait.Wait()
+		if n := refusals(srv); n == 0 || n > 150 {
+			t.Errorf("%d of 3000 requests were refused", n)
+		}
+	})
+}
+
+// The first refusal makes every request of the budget wait, and not only the one that was refused.
+func TestGovernorPausesForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, acrtest.WithMemoryNetwork())
+		digests := srv.SeedManifests(t, "samples/app", 41)
+		client := newClient(t, srv, governed(governor(t, nil)))
+		repo := client.Repository("samples/app")
+		if err := repo.DeleteManifest(t.Context(), digests[40]); err != nil {
+			t.Fatal(err)
+		}
+		srv.On("DeleteManifest").Status(http.StatusTooManyRequests, 20*time.Second)
+		start := time.Now()
+		deleteAll(t, repo, digests[:40], 4)
+		if n := refusals(srv); n != 1 {
+			t.Errorf("%d requests were refused", n)
+		}
+		early := 0
+		for _, r := range srv.Ledger().Requests("DeleteManifest") {
+			if d := r.Time.Sub(start); d > time.Second && d < 20*time.Second {
+				early++
+			}
+		}
+		if early > 0 || time.Since(start) < 20*time.Second {
+			t.Errorf("%d requests during the pause; all was done in %v", early, time.Since(start))
+		}
+	})
+}
+
+// The wait for a turn does not count against the time limit of a try, but it ends with the caller's context.
+func TestGovernorWaitsOutsideOfTheTry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, acrtest.WithMemoryNetwork())
+		digests := srv.SeedManifests(t, "samples/app", 4)
+		client := newClient(t, srv, func(o *acr.ClientOptions) {
+			o.Retry.TryTimeout = 5 * time.Second
+			o.Governor = governor(t, &acr.GovernorOptions{PerMinute: map[acr.Budget]int{acr.BudgetDelete: 2}})
+		})
+		repo := client.Repository("samples/app")
+		start := time.Now()
+		for _, d := range digests[:2] {
+			if err := repo.DeleteManifest(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(start); d < 30*time.Second {
+			t.Errorf("two deletions in %v at a pace of two a minute", d)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start = time.Now()
+		err := repo.DeleteManifest(ctx, digests[2])
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 0 || !strings.Contains(err.Error(), `"delete"`) {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := repo.DeleteManifest(ctx, digests[3]); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		srv.Ledger().AtMost(t, 2, "DeleteManifest")
+	})
+}
+
+// A list of referrers counts against both of its budgets, a sign-in against its own.
+func TestGovernorBudgets(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	d := srv.SeedImage(t, "samples/app:v1")
+	g := governor(t, &acr.GovernorOptions{Concurrency: 1})
+	repo := newClient(t, srv, governed(g)).Repository("samples/app")
+	if _, err := acr.Collect(repo.Referrers(t.Context(), d, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Tag(t.Context(), "v1", "v2", nil); err != nil {
+		t.Fatal(err)
+	}
+	u := g.Usage(srv.Host())
+	for b, want := range map[acr.Budget]int64{acr.BudgetReferrers: 1, acr.BudgetRead: 2, acr.BudgetWrite: 1, acr.BudgetDelete: 0} {
+		if u[b].Requests != want {
+			t.Errorf("%s: %d requests, want %d", b, u[b].Requests, want)
+		}
+	}
+	if n := u[acr.BudgetSignIn].Requests; n < 2 || int(n) != srv.Ledger().Count("ExchangeEntraToken", "GetAccessToken") {
+		t.Errorf("%d sign-ins", n)
+	}
+}
+
+// Other azcore clients have a Governor among their policies.
+func TestGovernorAsPolicy(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, acrtest.WithAdmin("admin", "pass"))
+	g := governor(t, nil)
+	pipeline := runtime.NewPipeline("test", "v1", runtime.PipelineOptions{PerRetry: []policy.Policy{g}}, &policy.ClientOptions{Transport: srv.HTTPClient()})
+	req, err := runtime.NewRequest(t.Context(), http.MethodGet, srv.Endpoint()+"/v2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := pipeline.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if n := g.Usage(srv.Host())[acr.BudgetRead].Requests; n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := pipeline.Do(req.WithContext(ctx)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestGovernorOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, o := range []acr.GovernorOptions{
+		{Tier: "Gold"}, {Share: -0.1}, {Share: 1.01}, {Share: math.NaN()}, {Concurrency: -1},
+		{PerMinute: map[acr.Budget]int{"reads": 1}}, {PerMinute: map[acr.Budget]int{acr.BudgetRead: 0}},
+	} {
+		if g, err := acr.NewGovernor(&o); !errors.Is(err, acr.ErrInvalidArgument) || g != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
