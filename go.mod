@@ -13,6 +13,7 @@ require (
 	github.com/opencontainers/image-spec v1.1.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/mod v0.41.0
+	oras.land/oras-go/v2 v2.7.0
 )
 
 require (

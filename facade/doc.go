@@ -3,6 +3,7 @@
 //	acr                           the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
 //	acrtest                       an Azure Container Registry in the test process
 //	acrtest/internal/store        what that registry holds, in memory or in a directory
+//	images                        whole images: layouts, archives, copies between registries, oras-go's interfaces
 //	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
 //	internal/wire                 how far a server's word is believed: origins, redirects, links, locations, bounds
 //	internal/transfer             the loops of upload and download, over interfaces of a few methods, without HTTP
@@ -25,5 +26,6 @@
 //   - acr imports neither oras-go nor kin-openapi nor azidentity.
 //   - transfer knows no HTTP, wire no tokens, auth no blobs. They do not import each other, save that auth uses wire.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
+//   - images uses acr's exported API, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
 //   - contract, and with it the document in api, is reached from tests alone.
 package facade

@@ -27,6 +27,7 @@ func TestRulesCanFail(t *testing.T) {
 		"auth, wire and transfer stand apart; auth may use wire":                  edges(authPkg, wirePkg, wirePkg, transferPkg),
 		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),
 		"images and retention use acr's exported API, graph and match alone":      edges(retentPkg, wirePkg),
+		"of oras-go images takes nothing that opens a connection":                 edges(imagesPkg, orasV2+"/registry/remote/auth"),
 		"retention never reaches images or oras-go":                               edges(retentPkg, orasGo),
 		"graph, match and pace send nothing":                                      edges(graphPkg, "net/http"),
 		"contract and kin-openapi are reached from tests alone":                   edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),

@@ -162,6 +162,21 @@ func (g graph) reachesNone(room string, banned ...string) (broken []string) {
 	return broken
 }
 
+// orasPackages: the room imports of oras-go exactly packages of the list, and is built from no more than those and oras-go's internal
+// ones: the others bring a sign-in and a retry of their own.
+func (g graph) orasPackages(room string, allowed ...string) (broken []string) {
+	for _, p := range g.room(room) {
+		for _, imp := range slices.Concat(p.Imports, p.Deps) {
+			name := strings.TrimPrefix(imp, orasV2+"/")
+			if !under(imp, orasGo) || slices.Contains(allowed, name) || under(name, "internal") && slices.Contains(p.Deps, imp) {
+				continue
+			}
+			broken = append(broken, fmt.Sprintf("%s is built from %s", p.ImportPath, imp))
+		}
+	}
+	return broken
+}
+
 // importers: only packages under allowed import the target, in their sources or (tests) in their tests.
 func (g graph) importers(tests bool, target string, allowed ...string) (broken []string) {
 	for _, p := range g.room(module) {

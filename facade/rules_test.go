@@ -27,6 +27,7 @@ const (
 	kin       = "github.com/getkin/kin-openapi"
 	oapiRun   = "github.com/oapi-codegen/runtime"
 	orasGo    = "oras.land/oras-go"
+	orasV2    = orasGo + "/v2"
 	semver    = "golang.org/x/mod/semver"
 
 	apiPkg      = module + "/api"
@@ -94,8 +95,11 @@ var importRules = []struct {
 	}},
 	{"images and retention use acr's exported API, graph and match alone", func(g graph) []string {
 		return append(
-			g.importsNone(imagesPkg, genPkg, acrtestPkg, authPkg, wirePkg, transferPkg, contractPkg),
+			g.importsOnly(imagesPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg, orasGo),
 			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg)...)
+	}},
+	{"of oras-go images takes nothing that opens a connection", func(g graph) []string {
+		return g.orasPackages(imagesPkg, "content", "errdef", "registry", "registry/remote/errcode")
 	}},
 	{"retention never reaches images or oras-go", func(g graph) []string {
 		return g.reachesNone(retentPkg, imagesPkg, orasGo)

@@ -1,0 +1,57 @@
+package images
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Errors of layouts.
+var (
+	// ErrNotLayout is returned for a directory or archive that is not an OCI image layout, and for parts of a layout that this
+	// package does not read: symbolic links, devices, and files that are too large.
+	ErrNotLayout = errors.New("not an OCI image layout")
+	// ErrAmbiguous is returned for a name that stands for several images of a layout.
+	ErrAmbiguous = errors.New("ambiguous name")
+)
+
+// layoutError adds the layout and what was done to an error.
+type layoutError struct {
+	what string // such as "pull library/app" or "layout /srv/images"
+	err  error
+}
+
+func (e *layoutError) Error() string { return "images: " + e.what + ": " + e.err.Error() }
+
+func (e *layoutError) Unwrap() error { return e.err }
+
+// notFound says that a layout does not have something, in a way that oras-go understands.
+func notFound(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), errdef.ErrNotFound)
+}
+
+// shown returns text that content or a caller provided as one line of at most 128 bytes, for an error.
+func shown(s string) string {
+	const limit = 128
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
+	}
+	return s
+}
+
+// isBroken tells whether an error says that content is missing or not what it should be, and not that it could not be read.
+func isBroken(err error) bool {
+	return errors.Is(err, errdef.ErrNotFound) || errors.Is(err, acr.ErrDigestMismatch) || errors.Is(err, acr.ErrSizeMismatch) ||
+		errors.Is(err, acr.ErrTooLarge) || errors.Is(err, ErrNotLayout)
+}

@@ -1,0 +1,252 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// Limits on what is read into memory of a layout.
+const (
+	maxIndexSize  = 64 << 20 // of index.json: about 200,000 entries
+	maxMarkerSize = 4 << 10  // of oci-layout
+)
+
+// Layout is an OCI image layout: a directory, or a tar archive of one, which is read only. Nothing outside the directory or
+// archive is read or written, whatever links are in it. Blobs are verified when they are read, and those that are already in
+// a directory are hashed once before they are reused.
+//
+// A Layout is safe for concurrent use. Several processes may write to the same directory: each replaces index.json under a
+// lock (on Unix), and a blob appears under its name only when it is complete.
+type Layout struct {
+	path   string
+	files  layoutFiles
+	dir    *layoutDir // nil for an archive
+	trust  bool
+	noSync bool
+
+	mu       sync.Mutex
+	index    *layoutIndex
+	verified map[digest.Digest]fileState // blobs that were hashed
+	graph    *layoutGraph                // nil until it is needed
+}
+
+// LayoutOptions are the options of OpenLayout.
+type LayoutOptions struct {
+	// Create makes an empty layout if the directory does not exist or is empty. Default: OpenLayout fails.
+	Create bool
+
+	// TrustBlobs takes a blob file for what its name says if it has the right size. Default: it is hashed before it is reused.
+	TrustBlobs bool
+
+	// NoSync leaves out the flush of blobs to stable storage. After a power failure a blob may then be incomplete under its
+	// final name; it is noticed and replaced when it is next hashed. Default: blobs are flushed.
+	NoSync bool
+}
+
+// layoutFiles is where the files of a layout are read from.
+type layoutFiles interface {
+	// open returns a file by its slash-separated path in the layout. It fails with fs.ErrNotExist or ErrNotLayout.
+	open(name string) (*layoutFile, error)
+	io.Closer
+}
+
+// layoutFile is an open file of a layout.
+type layoutFile struct {
+	*io.SectionReader
+
+	closer io.Closer
+	state  fileState
+}
+
+// fileState tells whether a file has changed since it was hashed.
+type fileState struct {
+	size    int64
+	modTime int64
+}
+
+// Close closes the file.
+func (f *layoutFile) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// OpenLayout opens the layout in a directory.
+//
+// Errors:
+//   - [ErrNotLayout] if the directory holds something else, or a file that must be there is a symbolic link or a device
+//   - *[fs.PathError] if the directory cannot be opened or made
+func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
+	var o LayoutOptions
+	if opts != nil {
+		o = *opts
+	}
+	d, err := openLayoutDir(dir, o.Create)
+	if err != nil {
+		return nil, err
+	}
+	l := &Layout{path: dir, files: d, dir: d, trust: o.TrustBlobs, noSync: o.NoSync, verified: map[digest.Digest]fileState{}}
+	if err := l.load(); err != nil {
+		_ = d.Close() // it was only read
+		return nil, l.fail(err)
+	}
+	return l, nil
+}
+
+// fail adds which layout it was.
+func (l *Layout) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*layoutError](err); ok {
+		return err
+	}
+	return &layoutError{"layout " + shown(l.path), err}
+}
+
+// load reads the marker and the index.
+func (l *Layout) load() error {
+	raw, err := l.read(ocispec.ImageLayoutFile, maxMarkerSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := l.files.open("manifest.json"); err == nil {
+			return fmt.Errorf("%w: this is an archive of docker before version 25, which holds no manifests", ErrNotLayout)
+		}
+		return fmt.Errorf("%w: there is no file %s", ErrNotLayout, ocispec.ImageLayoutFile)
+	} else if err != nil {
+		return err
+	}
+	var marker ocispec.ImageLayout
+	if err := json.Unmarshal(raw, &marker); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrNotLayout, ocispec.ImageLayoutFile, err)
+	}
+	if marker.Version != ocispec.ImageLayoutVersion {
+		return fmt.Errorf("%w: its version is %q, want %s", ErrNotLayout, shown(marker.Version), ocispec.ImageLayoutVersion)
+	}
+	index, err := l.readIndex()
+	if err != nil {
+		return err
+	}
+	l.index = index
+	return nil
+}
+
+// read returns a small file.
+func (l *Layout) read(name string, limit int64) ([]byte, error) {
+	f, err := l.files.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if f.Size() > limit {
+		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d", ErrNotLayout, name, f.Size(), limit)
+	}
+	return io.ReadAll(f)
+}
+
+// Close closes the directory or archive.
+func (l *Layout) Close() error { return l.files.Close() }
+
+// Path returns the path that the layout was opened with.
+func (l *Layout) Path() string { return l.path }
+
+// String returns the path of the layout.
+func (l *Layout) String() string { return l.path }
+
+// Entry is one entry of a layout's index.json.
+type Entry struct {
+	// Name is what the entry calls its image: the annotation org.opencontainers.image.ref.name, or else
+	// io.containerd.image.name; "" if there is neither.
+	Name       string
+	Descriptor ocispec.Descriptor // as it is in index.json
+}
+
+// Entries ranges over the entries of index.json in their order.
+func (l *Layout) Entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		l.mu.Lock()
+		entries := slices.Clone(l.index.entries)
+		l.mu.Unlock()
+		for _, e := range entries {
+			if !yield(Entry{Name: e.name(), Descriptor: e.descriptor}) {
+				return
+			}
+		}
+	}
+}
+
+// Resolve returns the descriptor that a reference stands for: a name in index.json, in full or by its tag alone, or the
+// digest of a manifest. The empty reference stands for the only entry.
+//
+// Errors:
+//   - errdef.ErrNotFound if the layout has no such image
+//   - [ErrAmbiguous] if the reference stands for several
+func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
+	l.mu.Lock()
+	d, err := l.index.resolve(reference)
+	l.mu.Unlock()
+	if dgst, invalid := parseDigest(reference); err != nil && invalid == nil {
+		return l.resolveDigest(dgst)
+	}
+	return d, l.fail(err)
+}
+
+// resolveDigest describes a manifest that index.json does not name itself.
+func (l *Layout) resolveDigest(dgst digest.Digest) (ocispec.Descriptor, error) {
+	content, err := l.manifest(ocispec.Descriptor{Digest: dgst})
+	if err != nil {
+		return ocispec.Descriptor{}, l.fail(err)
+	}
+	body, err := graph.Read("", content)
+	if err != nil || body.MediaType == "" {
+		return ocispec.Descriptor{}, l.fail(notFound("%s is not a manifest", dgst))
+	}
+	return ocispec.Descriptor{MediaType: body.MediaType, Digest: dgst, Size: int64(len(content))}, nil
+}
+
+// Tags calls fn once with the names in index.json that follow last, in order.
+func (l *Layout) Tags(_ context.Context, last string, fn func(tags []string) error) error {
+	var names []string
+	for e := range l.Entries() {
+		if e.Name > last {
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return fn(slices.Compact(names))
+}
+
+// blobPath returns where the blob of a digest is in a layout. The digest must be valid.
+func blobPath(d digest.Digest) string {
+	return path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+}
+
+// openPath opens the layout at a path, a directory or an archive.
+func openPath(name string) (*Layout, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, &layoutError{"layout " + shown(name), err}
+	}
+	if info.IsDir() {
+		return OpenLayout(name, nil)
+	}
+	return OpenArchive(filepath.Clean(name))
+}

@@ -1,0 +1,191 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// layoutGraph is what the manifests that index.json reaches name.
+type layoutGraph struct {
+	parents map[digest.Digest][]ocispec.Descriptor // by what they name
+	reached map[digest.Digest]bool                 // manifests and blobs
+	unread  error                                  // the first manifest that is there and cannot be read
+}
+
+// Predecessors returns the manifests of the layout that name the node: its referrers, and the indexes that it is in. The
+// first call, and one after a change, reads every manifest that index.json reaches.
+func (l *Layout) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	g, err := l.readGraph(ctx)
+	if err != nil {
+		return nil, l.fail(err)
+	}
+	return slices.Clone(g.parents[node.Digest]), nil
+}
+
+// readGraph reads the manifests from index.json on, each once.
+func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
+	l.mu.Lock()
+	g, entries := l.graph, slices.Clone(l.index.entries)
+	l.mu.Unlock()
+	if g != nil {
+		return g, nil
+	}
+	g = &layoutGraph{parents: map[digest.Digest][]ocispec.Descriptor{}, reached: map[digest.Digest]bool{}}
+	var todo []ocispec.Descriptor
+	for _, e := range entries {
+		todo = append(todo, plain(e.descriptor))
+	}
+	for len(todo) > 0 {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if g.reached[d.Digest] {
+			continue
+		}
+		g.reached[d.Digest] = true
+		below, err := l.readNode(d, g)
+		if err != nil {
+			return nil, err
+		}
+		todo = append(todo, below...)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.graph = g
+	return g, nil
+}
+
+// readNode reads a manifest and returns those below it. One that is not there, or cannot be read, names nothing.
+func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec.Descriptor, err error) {
+	content, err := l.manifest(d)
+	var body *graph.Body
+	switch {
+	case errors.Is(err, errdef.ErrNotFound):
+		return nil, nil // as in an index that was pulled for some platforms
+	case err == nil:
+		body, err = graph.Read(d.MediaType, content)
+	case !isBroken(err):
+		return nil, err
+	}
+	if err != nil {
+		if g.unread == nil {
+			g.unread = err
+		}
+		return nil, nil
+	}
+	self := ocispec.Descriptor{MediaType: body.MediaType, Digest: d.Digest, Size: int64(len(content))}
+	if body.Subject != nil {
+		self.ArtifactType, self.Annotations = body.ArtifactType, body.Annotations
+	}
+	seen := map[digest.Digest]bool{}
+	for role, c := range body.Descriptors() {
+		if seen[c.Digest] {
+			continue
+		}
+		seen[c.Digest] = true
+		g.parents[c.Digest] = append(g.parents[c.Digest], self)
+		switch {
+		case role == graph.RoleSubject: // a referrer keeps nothing of its subject
+		case isManifest(c.MediaType):
+			below = append(below, c)
+		default:
+			g.reached[c.Digest] = true
+		}
+	}
+	return below, nil
+}
+
+// Prune removes the blobs and manifests that nothing in index.json reaches, and what broken pulls left behind. It returns how
+// many bytes that freed. Pulls into the layout at the same time lose what they have not entered in index.json yet.
+//
+// It removes nothing if a manifest that index.json reaches cannot be read, because it is not known what that one needs.
+//
+// Errors:
+//   - [acr.ErrManifestMalformed], [acr.ErrDigestMismatch] and their like if a manifest cannot be read
+//   - [errors.ErrUnsupported] for an archive
+//   - *[fs.PathError]
+func (l *Layout) Prune(ctx context.Context) (freed int64, err error) {
+	if err := l.updateIndex(func(*layoutIndex) bool { return false }); err != nil {
+		return 0, l.fail(err)
+	}
+	g, err := l.readGraph(ctx)
+	if err != nil {
+		return 0, l.fail(err)
+	}
+	if g.unread != nil {
+		return 0, l.fail(fmt.Errorf("nothing was removed: %w", g.unread))
+	}
+	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		n, err := l.pruneDirectory(ctx, algorithm, g.reached)
+		if freed += n; err != nil {
+			return freed, l.fail(err)
+		}
+	}
+	return freed, nil
+}
+
+func (l *Layout) pruneDirectory(ctx context.Context, algorithm digest.Algorithm, reached map[digest.Digest]bool) (freed int64, err error) {
+	dir := path.Join(ocispec.ImageBlobsDir, algorithm.String())
+	if err := l.dir.plainPath(dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
+	f, err := l.dir.root.Open(dir)
+	if err != nil {
+		return 0, err
+	}
+	files, err := f.ReadDir(-1)
+	_ = f.Close() // it was only read
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return freed, context.Cause(ctx)
+		}
+		d := digest.NewDigestFromEncoded(algorithm, file.Name())
+		switch {
+		case checkDigest(d) == nil && !reached[d]:
+		case isLeftover(file.Name()):
+		default:
+			continue // it is needed, or somebody else's
+		}
+		info, err := file.Info()
+		if err == nil && info.Mode().IsRegular() {
+			err = l.dir.root.Remove(path.Join(dir, file.Name()))
+		} else if err == nil {
+			continue
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return freed, err
+		}
+		freed += info.Size()
+	}
+	return freed, nil
+}
+
+// isManifest tells whether content of the media type is a manifest that this package can read.
+func isManifest(mediaType string) bool { return graph.KindOf(mediaType) != graph.KindUnknown }
+
+// isLeftover tells whether a file is one that a broken pull leaves beside the blobs.
+func isLeftover(name string) bool {
+	return strings.HasPrefix(name, tempPrefix) ||
+		strings.HasPrefix(name, ".") && (strings.HasSuffix(name, ".partial") || strings.HasSuffix(name, ".partial.json"))
+}

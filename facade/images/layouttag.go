@@ -1,0 +1,82 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// Tag enters a manifest that the layout has in index.json, under a name. The name moves from where it was. A reference that
+// is the manifest's own digest enters it without a name.
+//
+// Errors:
+//   - errdef.ErrMissingReference if the reference is empty
+//   - errdef.ErrNotFound if the layout does not have the manifest
+//   - [errors.ErrUnsupported] for an archive
+func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
+	if reference == "" {
+		return l.fail(errdef.ErrMissingReference)
+	}
+	if reference == string(desc.Digest) {
+		reference = ""
+	}
+	if there, err := l.Exists(ctx, desc); err != nil {
+		return err
+	} else if !there {
+		return l.fail(notFound("%s", shown(string(desc.Digest))))
+	}
+	return l.fail(l.updateIndex(func(x *layoutIndex) bool { return x.add(desc, reference) }))
+}
+
+// Untag takes a name out of index.json. The manifest and its blobs stay until Prune.
+//
+// Errors:
+//   - errdef.ErrNotFound if index.json does not have the name
+//   - [errors.ErrUnsupported] for an archive
+func (l *Layout) Untag(_ context.Context, reference string) error {
+	found := false
+	err := l.updateIndex(func(x *layoutIndex) bool {
+		found = reference != "" && x.remove(func(d ocispec.Descriptor) bool {
+			return d.Annotations[ocispec.AnnotationRefName] == reference || d.Annotations[containerdName] == reference
+		})
+		return found
+	})
+	if err == nil && !found {
+		err = notFound("no image is named %q", shown(reference))
+	}
+	return l.fail(err)
+}
+
+// Delete removes a blob or manifest, and its entries in index.json. What it names stays until Prune.
+//
+// Errors:
+//   - errdef.ErrNotFound if the layout does not have it
+//   - [errors.ErrUnsupported] for an archive
+func (l *Layout) Delete(_ context.Context, target ocispec.Descriptor) error {
+	if err := checkDigest(target.Digest); err != nil {
+		return l.fail(err)
+	}
+	err := l.updateIndex(func(x *layoutIndex) bool {
+		return x.remove(func(d ocispec.Descriptor) bool { return d.Digest == target.Digest })
+	})
+	if err != nil {
+		return l.fail(err)
+	}
+	return l.fail(notALayout(l.dir.root.Remove(blobPath(target.Digest)), string(target.Digest)))
+}
+
+// notALayout turns the absence of a file into an error of this package.
+func notALayout(err error, name string) error {
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case name == ocispec.ImageIndexFile:
+		return fmt.Errorf("%w: there is no file %s", ErrNotLayout, name)
+	default:
+		return notFound("%s", name)
+	}
+}
