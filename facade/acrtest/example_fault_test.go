@@ -9,21 +9,21 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
-// patience is how long the clients below wait for what does not come. For what does come they wait longer: the machine may be busy.
+// patience is how long the clients below wait for what does not come. For what does come they wait
+// longer: the machine may be busy.
 const patience = time.Second
 
 // never is the byte at which a reply stalls that does not.
 const never = -1
 
-// outcome lists the catalog, and says what the client sees of it: the status and as many bytes as come, or that it broke. A client whose
-// reply stalls at a byte loses its patience there.
+// outcome lists the catalog, and says what the client sees of it: the status and as many bytes as
+// come, or that it broke. A client whose reply stalls at a byte loses its patience there.
 func outcome(s *acrtest.Server, stallsAt int64) string {
 	ctx, leave := context.WithCancel(context.Background())
 	defer leave()
@@ -97,22 +97,21 @@ func ExampleFault_ResetAfter() {
 	// no HTTP: broken
 }
 
-// The names that a script may use: those of the OpenAPI document's operations, and of what is not the registry's own.
+// The names that a script may use are the operation ids of the OpenAPI document, and a few more.
+// Here are those about tags.
 func ExampleOperations() {
-	for names := range slices.Chunk(acrtest.Operations(), 4) {
-		fmt.Println(strings.Join(names, " "))
+	for _, name := range acrtest.Operations() {
+		if strings.Contains(name, "Tag") {
+			fmt.Println(name)
+		}
 	}
 	// Output:
-	// Canary CancelUpload CheckSupport CompleteUpload
-	// DeleteBlob DeleteManifest DeleteRepository DeleteTag
-	// EntraToken ExchangeEntraToken GetAccessToken GetAccessTokenWithBasic
-	// GetBlob GetBlobContent GetManifest GetManifestProperties
-	// GetRepositoryProperties GetTagProperties GetUploadStatus HeadBlob
-	// HeadManifest ListDeletedManifests ListDeletedRepositories ListDeletedTags
-	// ListManifests ListReferrers ListRepositories ListRepositoryNames
-	// ListTagNames ListTags OpenIDConfiguration PutManifest
-	// RestoreManifest StartUpload UpdateManifestAttributes UpdateRepositoryAttributes
-	// UpdateTagAttributes UploadChunk
+	// DeleteTag
+	// GetTagProperties
+	// ListDeletedTags
+	// ListTagNames
+	// ListTags
+	// UpdateTagAttributes
 }
 
 // Replies that are late.
@@ -211,7 +210,8 @@ func ExampleFault_Header() {
 	// X-Acrtest-Fault: ["flip byte 2"] (200)
 }
 
-// What happens to uploads on their way, and what the session says afterwards. That of a lost reply is lost: its location is stale.
+// What happens to uploads on their way, and what the session says afterwards. That of a lost reply
+// is lost: its location is stale.
 func ExampleFault_ResetRequestAfter() {
 	s := start()
 	defer s.Close()

@@ -3,6 +3,7 @@ package acrtest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -65,22 +66,22 @@ func (f *front) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 		notFound(w)
 		return
 	case !ok:
-		w.Header().Set("Allow", strings.Join(sortedKeys(allowed), ", "))
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(allowed)), ", "))
 		plain(w, http.StatusMethodNotAllowed, "Method Not Allowed\n")
 		return
 	}
-	rt.op, rt.path = op, r.URL.EscapedPath()
+	rt.op, rt.path = op.id, r.URL.EscapedPath()
 	x.setRoute(rt)
 	if !isToken && f.refuseLarge(w, r, x) {
 		return
 	}
 	if isToken {
-		f.serveToken(w, r, x, op)
+		f.serveToken(w, r, x, op.id)
 		return
 	}
 	who := f.gatekeeper.identify(r)
 	x.setCaller(who.id)
-	if !f.withinBudget(w, r, who.id, op) {
+	if !f.withinBudget(w, r, who.id, op.id) {
 		return
 	}
 	needed := scopeOf(rt, r)
@@ -90,12 +91,7 @@ func (f *front) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 	}
 	identified(w.Header(), r)
 	f.player.answer(w, r, x, func(w http.ResponseWriter, r *http.Request) {
-		handle, ok := handlers[op]
-		if !ok {
-			fail(w, http.StatusNotFound, "UNSUPPORTED", "the emulator does not serve "+op, nil)
-			return
-		}
-		handle(f.operations, w, r, rt)
+		op.serve(f.operations, w, r, rt)
 	})
 }
 
@@ -140,13 +136,4 @@ func (f *front) refuseLarge(w http.ResponseWriter, r *http.Request, x *visit) bo
 // ahead lets a reply go out before the request's body is read.
 func ahead(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 can without
-}
-
-func sortedKeys(m methods) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -14,24 +14,25 @@ const (
 	opCanary      = "Canary"
 )
 
-// otherOperations are those that no table of the router has.
-var otherOperations = []string{
-	"ExchangeEntraToken", "GetAccessToken", "GetAccessTokenWithBasic", opBlobContent, opOpenID, opEntraToken, opCanary,
-}
+// otherOperations are those that the table of the login origin does not have.
+var otherOperations = []string{opBlobContent, opOpenID, opEntraToken, opCanary}
 
 // Operations returns the operation names that [Server.On] and [Ledger] accept, in order: the
 // operation IDs of api/openapi.yaml, "GetBlobContent" for blob content from the storage account,
 // "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary" for the servers of
 // [Server.Canary].
 func Operations() []string {
-	all := slices.Concat(operationNames, otherOperations)
+	all := slices.Clone(otherOperations)
+	for _, op := range operationTable {
+		all = append(all, op.id)
+	}
 	slices.Sort(all)
 	return all
 }
 
 // isOperation tells whether the ledger knows the name.
 func isOperation(op string) bool {
-	return slices.Contains(operationNames, op) || slices.Contains(otherOperations, op)
+	return operationByID(op) != nil || slices.Contains(otherOperations, op)
 }
 
 // unknownOperation is the complaint of a method that was given a name which is none; only the case
@@ -45,18 +46,3 @@ func unknownOperation(method, op string) string {
 	}
 	return text + "; Operations() lists the known ones"
 }
-
-// operationNames are the operations of the login origin, from the router's tables.
-var operationNames = func() []string {
-	var names []string
-	for _, m := range []methods{
-		checkSupport, repositoryNames, tagNames, manifest, blob, start, upload, referrers, repositories, repositoryProps, tags,
-		tagProps, manifests, manifestProps, deletedRepos, deletedManifests, deletedTags, restoreOneManifest,
-	} {
-		for _, op := range m {
-			names = append(names, op)
-		}
-	}
-	slices.Sort(names)
-	return names
-}()

@@ -1,7 +1,6 @@
 package acrtest
 
 import (
-	"net/http"
 	"regexp"
 	"strings"
 )
@@ -30,136 +29,64 @@ var (
 
 const maxNameLength = 255
 
-// methods gives the operation of each method on one path.
-type methods map[string]string
-
-var (
-	checkSupport    = methods{http.MethodGet: "CheckSupport"}
-	repositoryNames = methods{http.MethodGet: "ListRepositoryNames"}
-	tagNames        = methods{http.MethodGet: "ListTagNames"}
-	manifest        = methods{
-		http.MethodGet: "GetManifest", http.MethodHead: "HeadManifest",
-		http.MethodPut: "PutManifest", http.MethodDelete: "DeleteManifest",
+// set stores the value of a path parameter and reports whether it has the parameter's form. Other
+// segments must be equal.
+func (rt *route) set(parameter, value string) bool {
+	switch parameter {
+	case "{name}":
+		rt.name = value
+		return isName(value)
+	case "{tag}":
+		rt.reference = value
+		return tagGrammar.MatchString(value)
+	case "{digest}":
+		rt.reference = value
+		return digestGrammar.MatchString(value)
+	case "{reference}":
+		rt.reference = value
+		return tagGrammar.MatchString(value) || looseGrammar.MatchString(value)
+	case "{uuid}":
+		rt.uuid = value
+		return uuidGrammar.MatchString(value)
 	}
-	blob   = methods{http.MethodGet: "GetBlob", http.MethodHead: "HeadBlob", http.MethodDelete: "DeleteBlob"}
-	start  = methods{http.MethodPost: "StartUpload"}
-	upload = methods{
-		http.MethodGet: "GetUploadStatus", http.MethodPatch: "UploadChunk",
-		http.MethodPut: "CompleteUpload", http.MethodDelete: "CancelUpload",
-	}
-	referrers = methods{http.MethodGet: "ListReferrers"}
-
-	repositories       = methods{http.MethodGet: "ListRepositories"}
-	repositoryProps    = methods{http.MethodGet: "GetRepositoryProperties", http.MethodPatch: "UpdateRepositoryAttributes", http.MethodDelete: "DeleteRepository"}
-	tags               = methods{http.MethodGet: "ListTags"}
-	tagProps           = methods{http.MethodGet: "GetTagProperties", http.MethodPatch: "UpdateTagAttributes", http.MethodDelete: "DeleteTag"}
-	manifests          = methods{http.MethodGet: "ListManifests"}
-	manifestProps      = methods{http.MethodGet: "GetManifestProperties", http.MethodPatch: "UpdateManifestAttributes"}
-	deletedRepos       = methods{http.MethodGet: "ListDeletedRepositories"}
-	deletedManifests   = methods{http.MethodGet: "ListDeletedManifests"}
-	deletedTags        = methods{http.MethodGet: "ListDeletedTags"}
-	restoreOneManifest = methods{http.MethodPost: "RestoreManifest"}
-
-	exchange = methods{http.MethodPost: "ExchangeEntraToken"}
-	token    = methods{http.MethodGet: "GetAccessTokenWithBasic", http.MethodPost: "GetAccessToken"}
-)
-
-// findRoute reads the decoded path from its right end, for repository names hold slashes. A path
-// that matches nothing gives nil methods.
-func findRoute(path string) (route, methods) {
-	switch path {
-	case "/v2/":
-		return route{}, checkSupport
-	case "/v2/_catalog":
-		return route{}, repositoryNames
-	case "/acr/v1/_catalog":
-		return route{}, repositories
-	case "/acr/v1/_deleted/_catalog":
-		return route{}, deletedRepos
-	case "/oauth2/exchange":
-		return route{}, exchange
-	case "/oauth2/token":
-		return route{}, token
-	}
-	if rest, ok := strings.CutPrefix(path, "/v2/"); ok {
-		return findV2(rest)
-	}
-	if rest, ok := strings.CutPrefix(path, "/acr/v1/_deleted/"); ok {
-		return findDeleted(rest)
-	}
-	if rest, ok := strings.CutPrefix(path, "/acr/v1/"); ok {
-		return findACR(rest)
-	}
-	return route{}, nil
+	return parameter == value // a literal
 }
 
-func findV2(rest string) (route, methods) {
-	if name, ok := strings.CutSuffix(rest, "/tags/list"); ok && isName(name) {
-		return route{name: name}, tagNames
-	}
-	if name, ok := strings.CutSuffix(rest, "/blobs/uploads/"); ok && isName(name) {
-		return route{name: name}, start
-	}
-	head, last := cutLast(rest)
-	if name, ok := strings.CutSuffix(head, "/blobs/uploads"); ok && isName(name) && uuidGrammar.MatchString(last) {
-		return route{name: name, uuid: last}, upload
-	}
-	name, kind := cutLast(head)
-	if !isName(name) {
-		return route{}, nil
-	}
-	switch {
-	case kind == "manifests" && (tagGrammar.MatchString(last) || looseGrammar.MatchString(last)):
-		return route{name: name, reference: last}, manifest
-	case kind == "blobs" && digestGrammar.MatchString(last):
-		return route{name: name, reference: last}, blob
-	case kind == "referrers" && digestGrammar.MatchString(last):
-		return route{name: name, reference: last}, referrers
-	}
-	return route{}, nil
-}
-
-func findACR(rest string) (route, methods) {
-	if isName(rest) {
-		return route{name: rest}, repositoryProps
-	}
-	head, last := cutLast(rest)
-	if isName(head) {
-		switch last {
-		case "_tags":
-			return route{name: head}, tags
-		case "_manifests":
-			return route{name: head}, manifests
+// findRoute returns the operations of a decoded path, by method: none if no row of the table has
+// such a path. Repository names never have a segment that begins with an underscore, so no path
+// matches two templates.
+func findRoute(path string) (rt route, allowed map[string]*operation) {
+	for i := range operationTable {
+		op := &operationTable[i]
+		var here route
+		if !here.match(op.path, path) {
+			continue
 		}
+		if allowed == nil {
+			rt, allowed = here, make(map[string]*operation)
+		}
+		allowed[op.method] = op
 	}
-	name, kind := cutLast(head)
-	if !isName(name) {
-		return route{}, nil
-	}
-	switch {
-	case kind == "_tags" && tagGrammar.MatchString(last):
-		return route{name: name, reference: last}, tagProps
-	case kind == "_manifests" && digestGrammar.MatchString(last):
-		return route{name: name, reference: last}, manifestProps
-	}
-	return route{}, nil
+	return rt, allowed
 }
 
-func findDeleted(rest string) (route, methods) {
-	head, last := cutLast(rest)
-	if isName(head) {
-		switch last {
-		case "_tags":
-			return route{name: head}, deletedTags
-		case "_manifests":
-			return route{name: head}, deletedManifests
-		}
+// match compares a path with a template. It reads both from the right end, because {name} stands
+// for any number of segments.
+func (rt *route) match(template, path string) bool {
+	prefix, rest, parameters := strings.Cut(template, "{name}")
+	if !parameters {
+		return template == path
 	}
-	name, kind := cutLast(head)
-	if isName(name) && kind == "_manifests" && digestGrammar.MatchString(last) {
-		return route{name: name, reference: last}, restoreOneManifest
+	path, ok := strings.CutPrefix(path, prefix)
+	literal, _, _ := strings.Cut(rest, "{")
+	ok = ok && strings.Contains(path, literal) // cheaper than the grammars, and false for most rows
+	for ok && rest != "" {
+		var segment, value string
+		rest, segment = cutLast(rest)
+		path, value = cutLast(path)
+		ok = rt.set(segment, value)
 	}
-	return route{}, nil
+	return ok && rt.set("{name}", path)
 }
 
 // cutLast splits a path before its last slash.

@@ -16,39 +16,20 @@ type access struct {
 
 func (a access) String() string { return a.Type + ":" + a.Name + ":" + strings.Join(a.Actions, ",") }
 
-// scopeOf gives the scope that an operation demands; none for those that any valid token may call.
+// scopeOf returns the scopes that a request needs; none if any valid token may make it.
 func scopeOf(rt route, r *http.Request) []access {
-	repository := func(actions ...string) []access {
-		return []access{{Type: "repository", Name: rt.name, Actions: actions}}
+	op := operationByID(rt.op)
+	if op == nil {
+		return nil
 	}
-	switch rt.op {
-	case "ListRepositories", "ListRepositoryNames":
-		return []access{{Type: "registry", Name: "catalog", Actions: []string{"*"}}}
-	case "ListDeletedRepositories":
-		return []access{{Type: "registry", Name: "deleted_catalog", Actions: []string{"*"}}}
-	case "ListDeletedManifests", "ListDeletedTags":
-		return repository("deleted_read")
-	case "RestoreManifest":
-		return repository("deleted_read", "deleted_restore")
-	case "GetRepositoryProperties", "ListTags", "GetTagProperties", "ListManifests", "GetManifestProperties":
-		return repository("metadata_read")
-	case "UpdateRepositoryAttributes", "UpdateTagAttributes", "UpdateManifestAttributes":
-		return repository("metadata_write")
-	case "DeleteRepository", "DeleteTag", "DeleteManifest", "DeleteBlob":
-		return repository("delete")
-	case "GetManifest", "HeadManifest", "GetBlob", "HeadBlob", "ListTagNames", "ListReferrers":
-		return repository("pull")
-	case "StartUpload":
-		scopes := repository("pull", "push")
+	scopes := parseScopes([]string{strings.ReplaceAll(op.scope, "{name}", rt.name)})
+	if op.id == "StartUpload" { // a mount reads from another repository too
 		query := r.URL.Query()
 		if from := query.Get("from"); from != "" && from != rt.name && query.Get("mount") != "" && isName(from) {
 			scopes = append(scopes, access{Type: "repository", Name: from, Actions: []string{"pull"}})
 		}
-		return scopes
-	case "UploadChunk", "CompleteUpload", "PutManifest", "GetUploadStatus", "CancelUpload":
-		return repository("pull", "push")
 	}
-	return nil
+	return scopes
 }
 
 // parseScopes reads the scope parameters of a token request: repeated, or several in one separated

@@ -13,7 +13,8 @@ import (
 	"github.com/acrkit/acrkit/api"
 )
 
-// everywhereKey is the document's extension that lists the response headers of the front end, which no operation repeats.
+// everywhereKey is the document's extension that lists the response headers of the front end, which
+// no operation repeats.
 const everywhereKey = "x-response-headers-everywhere"
 
 type document struct {
@@ -55,9 +56,11 @@ func Operations() ([]string, error) {
 	return slices.Sorted(maps.Keys(document.router.ids)), nil
 }
 
-// Declaration is what the document says of an operation beside its path, for tables that have to agree with it.
+// Declaration is what the document says of an operation, for tables that have to agree with it.
 type Declaration struct {
-	Scopes    []string // of x-acr-scopes, with {name} for the repository; none for token calls
+	Method    string
+	Path      string   // with its parameters in braces
+	Scopes    []string // of x-acr-scopes, with {name} for the repository; nil for token calls
 	Successes []string // statuses below 400, sorted; "2XX" stands for any of them
 }
 
@@ -72,7 +75,17 @@ func Declared(id string) (Declaration, error) {
 		return Declaration{}, fmt.Errorf("openapi.yaml: no operation %s", id)
 	}
 	var d Declaration
-	scopes, _ := op.Extensions["x-acr-scopes"].([]any)
+	for _, p := range document.router.paths {
+		for method, candidate := range p.item.Operations() {
+			if candidate == op {
+				d.Method, d.Path = method, p.template
+			}
+		}
+	}
+	scopes, ok := op.Extensions["x-acr-scopes"].([]any)
+	if ok {
+		d.Scopes = []string{}
+	}
 	for _, scope := range scopes {
 		d.Scopes = append(d.Scopes, fmt.Sprint(scope))
 	}
