@@ -5,7 +5,11 @@
 //	acrtest/internal/store        what that registry holds, in memory or in a directory
 //	images                        whole images: layouts, archives, copies between registries, oras-go's interfaces
 //	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
-//	internal/wire                 how far a server's word is believed: origins, redirects, links, locations, bounds
+//	internal/redact               what may be shown of a server's text, headers and URLs
+//	internal/call                 what a request carries in its context
+//	internal/wire                 what is believed of a server: origins, redirects, links, locations, headers, bounds
+//	internal/transport            how a request is sent: connections, redirects, time limits, request bodies
+//	internal/retry                when a request is sent again: policy, budget
 //	internal/transfer             the loops of upload and download, over interfaces of a few methods, without HTTP
 //	internal/version              the version of this module, from the build information
 //	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
@@ -24,7 +28,8 @@
 //
 //   - Only acr and internal/auth import the generated package gen, and none of its types is in an exported signature.
 //   - acr imports neither oras-go nor kin-openapi nor azidentity.
-//   - transfer knows no HTTP, wire no tokens, auth no blobs. They do not import each other, save that auth uses wire.
+//   - transfer knows no HTTP, and imports none of the packages that send requests. These are, each built on those before
+//     it alone: redact, wire, transport, retry, auth. All but auth know no tokens, and auth knows no blobs.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
 //   - images uses acr's exported API, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
 //   - contract, and with it the document in api, is reached from tests alone.

@@ -16,24 +16,25 @@ import (
 func TestRulesCanFail(t *testing.T) {
 	t.Parallel()
 	wrong := map[string]graph{
-		"gen imports the standard library, the generator's runtime and go-digest": edges(genPkg, azcore+"/runtime"),
-		"only acr and auth import gen":                                            edges(wirePkg, genPkg),
-		"acr imports azcore, image-spec, go-digest, gen and its internals":        edges(acrPkg, contractPkg),
-		"acr never reaches oras-go, kin-openapi, azidentity or the emulator":      edges(acrPkg, genPkg, genPkg, orasGo+"/v2/registry"),
-		"transfer knows no HTTP":                                                  edges(transferPkg, goDigest, goDigest, "net/http"),
-		"wait imports the standard library alone, and no HTTP":                    edges(waitPkg, wirePkg),
-		"jsonscan imports the standard library alone":                             edges(jsonscanPkg, wirePkg),
-		"wire knows neither gen nor what is built on it":                          edges(wirePkg, genPkg),
-		"auth, wire and transfer stand apart; auth may use wire":                  edges(authPkg, wirePkg, wirePkg, transferPkg),
-		"acrtest is an independent witness: neither gen nor acr":                  edges(acrtestPkg+"/internal/store", genPkg),
-		"images and retention use acr's exported API, graph and match alone":      edges(retentPkg, wirePkg),
-		"of oras-go images takes nothing that opens a connection":                 edges(imagesPkg, orasV2+"/registry/remote/auth"),
-		"retention never reaches images or oras-go":                               edges(retentPkg, orasGo),
-		"graph, match and pace send nothing":                                      edges(graphPkg, "net/http"),
-		"contract and kin-openapi are reached from tests alone":                   edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
-		"the document is for contract and tests":                                  edges(imagesPkg, apiPkg),
-		"azidentity belongs to programs and tests":                                edges(imagesPkg, azident),
-		"the emulator is used by programs and tests":                              edges(retentPkg, acrtestPkg),
+		"gen imports the standard library, the generator's runtime and go-digest":      edges(genPkg, azcore+"/runtime"),
+		"only acr and auth import gen":                                                 edges(wirePkg, genPkg),
+		"acr imports azcore, image-spec, go-digest, gen and its internals":             edges(acrPkg, contractPkg),
+		"acr never reaches oras-go, kin-openapi, azidentity or the emulator":           edges(acrPkg, genPkg, genPkg, orasGo+"/v2/registry"),
+		"transfer knows no HTTP":                                                       edges(transferPkg, goDigest, goDigest, "net/http"),
+		"wait imports the standard library alone, and no HTTP":                         edges(waitPkg, wirePkg),
+		"jsonscan imports the standard library alone":                                  edges(jsonscanPkg, wirePkg),
+		"redact, wire, transport, retry, auth: each is built on those before it alone": edges(wirePkg, transportPkg),
+		"call imports nothing of this module, and no HTTP":                             edges(callPkg, waitPkg),
+		"transfer stands apart from what sends requests":                               edges(transferPkg, callPkg, callPkg, redactPkg),
+		"acrtest is an independent witness: neither gen nor acr":                       edges(acrtestPkg+"/internal/store", genPkg),
+		"images and retention use acr's exported API, graph and match alone":           edges(retentPkg, wirePkg),
+		"retention never reaches images or oras-go":                                    edges(retentPkg, orasGo),
+		"graph, match and pace send nothing":                                           edges(graphPkg, "net/http"),
+		"contract and kin-openapi are reached from tests alone":                        edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
+		"the document is for contract and tests":                                       edges(imagesPkg, apiPkg),
+		"azidentity belongs to programs and tests":                                     edges(imagesPkg, azident),
+		"the emulator is used by programs and tests":                                   edges(retentPkg, acrtestPkg),
+		"of oras-go images takes nothing that opens a connection":                      edges(imagesPkg, orasV2+"/registry/remote/auth"),
 	}
 	for _, rule := range importRules {
 		t.Run(rule.name, func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestRulesCanFail(t *testing.T) {
 		})
 	}
 	bad := map[string]map[string]string{
-		"wire knows no tokens":                     {"facade/internal/wire/a.go": "package wire\nvar a = \"Bearer \"\n"},
+		"wire, transport and retry know no tokens": {"facade/internal/retry/a.go": "package retry\nvar a = \"Bearer \"\n"},
 		"auth knows no blobs":                      {"facade/internal/auth/a.go": "package auth\nvar a = \"/v2/x/blobs/y\"\n"},
 		"nothing else at the top":                  {"pkg/a.go": "package pkg\n"},
 		"a file holds one noun: at most 400 lines": {"facade/acr/a.go": "package acr\n" + strings.Repeat("\n", 400)},
@@ -77,6 +78,18 @@ func TestRulesCanFail(t *testing.T) {
 				t.Error("the rule found nothing wrong")
 			}
 		})
+	}
+}
+
+// TestEachFloorCanFail lets each package of the way out import the one after it, which it must not.
+func TestEachFloorCanFail(t *testing.T) {
+	t.Parallel()
+	i := slices.IndexFunc(importRules, func(r importRule) bool { return strings.HasPrefix(r.name, "redact, wire,") })
+	above := []string{wirePkg, transportPkg, retryPkg, authPkg, acrPkg}
+	for n, f := range floors {
+		if len(importRules[i].check(edges(f.pkg, above[n]))) == 0 {
+			t.Errorf("%s may import %s", f.pkg, above[n])
+		}
 	}
 }
 

@@ -30,32 +30,52 @@ const (
 	orasV2    = orasGo + "/v2"
 	semver    = "golang.org/x/mod/semver"
 
-	apiPkg      = module + "/api"
-	genPkg      = module + "/gen"
-	acrPkg      = module + "/facade/acr"
-	acrtestPkg  = module + "/facade/acrtest"
-	imagesPkg   = module + "/facade/images"
-	retentPkg   = module + "/facade/retention"
-	internalPkg = module + "/facade/internal"
-	versionPkg  = internalPkg + "/version"
-	authPkg     = internalPkg + "/auth"
-	wirePkg     = internalPkg + "/wire"
-	transferPkg = internalPkg + "/transfer"
-	waitPkg     = internalPkg + "/wait"
-	jsonscanPkg = internalPkg + "/jsonscan"
-	contractPkg = internalPkg + "/contract"
-	graphPkg    = internalPkg + "/graph"
-	matchPkg    = internalPkg + "/match"
-	pacePkg     = internalPkg + "/pace"
-	cmdPkg      = module + "/facade/cmd"
+	apiPkg       = module + "/api"
+	genPkg       = module + "/gen"
+	acrPkg       = module + "/facade/acr"
+	acrtestPkg   = module + "/facade/acrtest"
+	imagesPkg    = module + "/facade/images"
+	retentPkg    = module + "/facade/retention"
+	internalPkg  = module + "/facade/internal"
+	versionPkg   = internalPkg + "/version"
+	authPkg      = internalPkg + "/auth"
+	callPkg      = internalPkg + "/call"
+	redactPkg    = internalPkg + "/redact"
+	wirePkg      = internalPkg + "/wire"
+	transportPkg = internalPkg + "/transport"
+	retryPkg     = internalPkg + "/retry"
+	transferPkg  = internalPkg + "/transfer"
+	waitPkg      = internalPkg + "/wait"
+	jsonscanPkg  = internalPkg + "/jsonscan"
+	contractPkg  = internalPkg + "/contract"
+	graphPkg     = internalPkg + "/graph"
+	matchPkg     = internalPkg + "/match"
+	pacePkg      = internalPkg + "/pace"
+	cmdPkg       = module + "/facade/cmd"
 )
+
+// floors are the packages that a request goes through on its way out, from the lowest on: each imports those before it
+// and what it has beside it, and never one after it.
+var floors = []struct {
+	pkg    string
+	others []string
+}{
+	{redactPkg, []string{std}},
+	{wirePkg, []string{std, callPkg}},
+	{transportPkg, []string{std, azcore, callPkg, waitPkg}},
+	{retryPkg, []string{std, azcore, callPkg, waitPkg}},
+	{authPkg, []string{std, azcore, genPkg, callPkg, waitPkg, versionPkg}},
+}
+
+// importRule is a question about the package graph.
+type importRule struct {
+	name  string
+	check func(graph) []string
+}
 
 // importRules is who may import whom. Each is a question about the package graph, so that the same question can be put
 // to a graph that is wrong (TestRulesCanFail).
-var importRules = []struct {
-	name  string
-	check func(graph) []string
-}{
+var importRules = []importRule{
 	{"gen imports the standard library, the generator's runtime and go-digest", func(g graph) []string {
 		return g.importsOnly(genPkg, std, oapiRun, goDigest)
 	}},
@@ -65,7 +85,8 @@ var importRules = []struct {
 			g.importers(true, genPkg, acrPkg, authPkg, genPkg, apiPkg)...)
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
-		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, wirePkg, transferPkg, jsonscanPkg, pacePkg, versionPkg, waitPkg)
+		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, retryPkg, transportPkg, wirePkg,
+			redactPkg, callPkg, transferPkg, jsonscanPkg, pacePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
@@ -79,14 +100,19 @@ var importRules = []struct {
 	{"jsonscan imports the standard library alone", func(g graph) []string {
 		return append(g.reachesNone(jsonscanPkg, "net/http"), g.importsOnly(jsonscanPkg, std)...)
 	}},
-	{"wire knows neither gen nor what is built on it", func(g graph) []string {
-		return g.reachesNone(wirePkg, azident, genPkg, acrPkg)
+	{"redact, wire, transport, retry, auth: each is built on those before it alone", func(g graph) (broken []string) {
+		var below []string
+		for _, f := range floors {
+			broken = append(broken, g.importsOnly(f.pkg, slices.Concat(below, f.others)...)...)
+			below = append(below, f.pkg)
+		}
+		return broken
 	}},
-	{"auth, wire and transfer stand apart; auth may use wire", func(g graph) []string {
-		return slices.Concat(
-			g.reachesNone(authPkg, transferPkg),
-			g.reachesNone(wirePkg, authPkg, transferPkg),
-			g.reachesNone(transferPkg, authPkg, wirePkg))
+	{"call imports nothing of this module, and no HTTP", func(g graph) []string {
+		return append(g.reachesNone(callPkg, "net/http"), g.importsOnly(callPkg, std)...)
+	}},
+	{"transfer stands apart from what sends requests", func(g graph) []string {
+		return g.reachesNone(transferPkg, redactPkg, wirePkg, transportPkg, retryPkg, authPkg)
 	}},
 	{"acrtest is an independent witness: neither gen nor acr", func(g graph) []string {
 		return append(
@@ -163,8 +189,11 @@ var sourceRules = []struct {
 	name  string
 	check func(tree) []string
 }{
-	{"wire knows no tokens", func(tr tree) []string {
-		return tr.mentions("facade/internal/wire/", "TokenCredential", "grant_type", "Bearer ")
+	{"wire, transport and retry know no tokens", func(tr tree) (broken []string) {
+		for _, pkg := range []string{"wire", "transport", "retry"} {
+			broken = append(broken, tr.mentions("facade/internal/"+pkg+"/", "TokenCredential", "grant_type", "Bearer ")...)
+		}
+		return broken
 	}},
 	{"auth knows no blobs", func(tr tree) []string {
 		return tr.mentions("facade/internal/auth/", "/blobs/", "/manifests/", "Descriptor")

@@ -10,7 +10,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -23,7 +25,7 @@ type blobSource struct {
 
 	mu     sync.Mutex
 	size   int64 // that the registry stated, 0 until it was asked
-	link   *wire.Link
+	link   *transport.Link
 	inline bool // the registry sends the blob itself
 	asking chan struct{}
 }
@@ -58,7 +60,7 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 
 // current returns the link to use, asking the registry for one where there is none: once for all who wait. A registry that answers with the
 // content itself is asked by each of them; then there is no link but a reply.
-func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*wire.Link, *http.Response, error) {
+func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*transport.Link, *http.Response, error) {
 	for {
 		b.mu.Lock()
 		if fresh {
@@ -93,7 +95,7 @@ func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*wire
 }
 
 // ask asks the registry for the content: it answers with a link to it or, behind some private endpoints, with the content itself.
-func (b *blobSource) ask(ctx context.Context, rng string) (*wire.Link, *http.Response, error) {
+func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *http.Response, error) {
 	params := &gen.GetBlobParams{}
 	if rng != "" {
 		params.Range = &rng
@@ -115,7 +117,7 @@ func (b *blobSource) ask(ctx context.Context, rng string) (*wire.Link, *http.Res
 }
 
 // expired forgets a link.
-func (b *blobSource) expired(link *wire.Link) {
+func (b *blobSource) expired(link *transport.Link) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.link == link {
@@ -124,7 +126,7 @@ func (b *blobSource) expired(link *wire.Link) {
 }
 
 // fetch gets the content from storage.
-func (b *blobSource) fetch(ctx context.Context, link *wire.Link, rng string) (*http.Response, error) {
+func (b *blobSource) fetch(ctx context.Context, link *transport.Link, rng string) (*http.Response, error) {
 	header := http.Header{}
 	if rng != "" {
 		header.Set("Range", rng)
@@ -187,7 +189,7 @@ func (b *blobSource) stated(ctx context.Context) int64 {
 // unencoded refuses an answer whose bytes are not those of the blob.
 func unencoded(resp *http.Response) error {
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") || resp.Uncompressed {
-		return contradicts(ErrMalformedReply, "the blob came with Content-Encoding %q, which was not asked for", wire.OneLine(e))
+		return contradicts(ErrMalformedReply, "the blob came with Content-Encoding %q, which was not asked for", redact.OneLine(e))
 	}
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && t == "multipart/byteranges" {
 		return contradicts(ErrMalformedReply, "one range was asked for, several came")

@@ -13,7 +13,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -30,7 +33,7 @@ type Client struct {
 	login     *url.URL // the registry's endpoint: the only origin that sees a credential
 	options   ClientOptions
 	azure     *azcore.Client // pipeline and tracer
-	transport *wire.Transport
+	transport *transport.Transport
 	auth      *auth.Authenticator
 	gen       *gen.Client
 	limits    transfer.Limits // what uploads have learned of the registry
@@ -99,8 +102,8 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if !printable(c.options.SourceClient) {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: c.options.SourceClient, Reason: "SourceClient takes printable ASCII without blanks"}
 	}
-	c.transport = wire.NewTransport(c.login, c.options.Transport, &wire.TransportOptions{StrictStorage: c.options.StrictStorage})
-	budget := wire.NewBudget() // of retries, for requests and sign-ins together
+	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{StrictStorage: c.options.StrictStorage})
+	budget := retry.NewBudget() // of retries, for requests and sign-ins together
 	c.auth, err = auth.New(auth.Config{
 		Budget:       budget,
 		Gate:         c.gate(),
@@ -131,7 +134,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 // do sends one request of an operation on the repository name (empty for the registry's own) and returns the reply once op.check has
 // let it pass: then the body is the caller's to close. send calls the method of c.gen. extra are scopes beyond the operation's own.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
-	ctx = wire.WithCall(ctx, op.call)
+	ctx = call.WithKind(ctx, op.call)
 	scopes := append(op.scopes(name), extra...)
 	ctx = withScrub(auth.WithScopes(ctx, scopes...), c.auth.Scrub)
 	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)

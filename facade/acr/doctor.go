@@ -16,6 +16,8 @@ import (
 	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -143,7 +145,7 @@ func (d *doctor) add(s DoctorStep) {
 	default:
 	}
 	for _, text := range []*string{&s.Seen, &s.Advice, &s.CorrelationID} {
-		*text = wire.OneLine(d.client.auth.Scrub(d.auth.Scrub(*text)))
+		*text = redact.OneLine(d.client.auth.Scrub(d.auth.Scrub(*text)))
 	}
 	d.report.Steps = append(d.report.Steps, s)
 }
@@ -220,7 +222,7 @@ func signInSummary(e *auth.Error) string {
 // ask sends one request of an operation, once, signed by the grant or (nil) not at all. seen gets the reply that op.check let pass; its body
 // is closed behind it.
 func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error), seen func(*http.Response) error) error {
-	ctx = policy.WithRetryOptions(wire.WithCall(ctx, op.call), policy.RetryOptions{MaxRetries: -1})
+	ctx = policy.WithRetryOptions(call.WithKind(ctx, op.call), policy.RetryOptions{MaxRetries: -1})
 	answer, err := send(ctx, func(_ context.Context, r *http.Request) error {
 		if grant != nil {
 			grant.Sign(r)
@@ -249,7 +251,7 @@ func (s *DoctorStep) correlate(resp *http.Response) error {
 
 // correlationOf is the id of an answer.
 func correlationOf(resp *http.Response) string {
-	return wire.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))
+	return redact.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))
 }
 
 // witness sees the token requests of the walk.

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -49,7 +50,7 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 		}
 		return
 	}
-	var link *wire.Link // nil where the registry serves blobs itself
+	var link *transport.Link // nil where the registry serves blobs itself
 	err = d.ask(ctx, opGetBlob, &grant, opGetBlob.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.GetBlob(ctx, name, dgst, &gen.GetBlobParams{}, edit)
 	}, func(resp *http.Response) (err error) {
@@ -71,7 +72,7 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 }
 
 // fetch reads one byte behind a link of the registry.
-func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *wire.Link) {
+func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *transport.Link) {
 	host := "storage"
 	if u, err := url.Parse(link.String()); err == nil {
 		o := wire.OriginOf(u)

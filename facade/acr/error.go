@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -72,7 +73,7 @@ func (e *Error) Error() string {
 // shown is a text as one line of at most so many bytes.
 func shown(s string, limit int) string {
 	const more = " [...]"
-	if s = wire.OneLine(s); len(s) > limit {
+	if s = redact.OneLine(s); len(s) > limit {
 		s = strings.ToValidUTF8(s[:limit-len(more)], "") + more
 	}
 	return s
@@ -122,11 +123,11 @@ func (op *operation) refused(resp *http.Response) *Error {
 	e := &Error{
 		Operation:     op.id,
 		StatusCode:    resp.StatusCode,
-		CorrelationID: wire.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id")),
+		CorrelationID: redact.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id")),
 		missing:       op.missing,
 	}
 	if resp.Request != nil {
-		e.Method, e.URL = resp.Request.Method, wire.RedactURL(resp.Request.URL)
+		e.Method, e.URL = resp.Request.Method, redact.URL(resp.Request.URL)
 	}
 	if d, ok := wire.RetryAfter(resp.Header, time.Now()); ok {
 		e.RetryAfter = d
@@ -159,7 +160,7 @@ func (e *Error) readBody(body []byte) {
 	var doc gen.ErrorBody
 	if json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0 {
 		for _, item := range doc.Errors[:min(len(doc.Errors), maxErrorItems)] {
-			e.Details = append(e.Details, ErrorDetail{Code: ErrorCode(wire.OneLine(item.Code)), Message: wire.OneLine(item.Message), Detail: item.Detail})
+			e.Details = append(e.Details, ErrorDetail{Code: ErrorCode(redact.OneLine(item.Code)), Message: redact.OneLine(item.Message), Detail: item.Detail})
 		}
 		e.Code, e.Message = e.Details[0].Code, e.Details[0].Message
 		return
@@ -168,7 +169,7 @@ func (e *Error) readBody(body []byte) {
 	if strings.HasPrefix(text, "<") { // a page of a proxy, or storage's XML: nothing to read in one line
 		text = ""
 	}
-	e.Message = wire.OneLine(text)
+	e.Message = redact.OneLine(text)
 }
 
 // responseError keeps the answer for callers who look for azcore's error: its body to read again, as far as it may be shown (azcore logs
@@ -178,7 +179,7 @@ func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 	kept.Header = resp.Header.Clone()
 	kept.Header.Del("Location") // may carry a signature
 	kept.Header.Del("Set-Cookie")
-	kept.Body = io.NopCloser(strings.NewReader(wire.OneLine(string(body))))
+	kept.Body = io.NopCloser(strings.NewReader(redact.OneLine(string(body))))
 	if resp.Request != nil {
 		request := resp.Request.Clone(resp.Request.Context())
 		request.Header.Del("Authorization")

@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -174,7 +176,7 @@ type callError struct {
 
 // Error is one line without secrets, whatever the cause's text holds.
 func (e *callError) Error() string {
-	return wire.OneLine("acr: " + e.operation + ": " + plain(e.err))
+	return redact.OneLine("acr: " + e.operation + ": " + plain(e.err))
 }
 
 // plain is the text of an error within one of this package: the package's name stands at its head alone.
@@ -187,7 +189,7 @@ func (e *callError) Unwrap() error { return e.err }
 
 // Is matches the name that a verdict of wire has in this package.
 func (e *callError) Is(target error) bool {
-	return target == ErrStalled && errors.Is(e.err, wire.ErrHeaderTimeout)
+	return target == ErrStalled && errors.Is(e.err, transport.ErrHeaderTimeout)
 }
 
 // malformed is the error of a reply that is not the document it has to be.
@@ -205,7 +207,7 @@ type transferError struct {
 }
 
 func (e *transferError) Error() string {
-	return wire.OneLine("acr: " + e.doing + ": " + plain(e.err))
+	return redact.OneLine("acr: " + e.doing + ": " + plain(e.err))
 }
 
 // Unwrap gives the cause.

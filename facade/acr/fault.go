@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
-	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // unsent is an error of a request that wire refused, or that there is no token for. Sign-in has been repeated already.
@@ -58,7 +58,7 @@ func statusKind(status int) transfer.Kind {
 func storageFault(resp *http.Response) error {
 	e := opGetBlobContent.refused(resp)
 	if e.Code == "" {
-		e.Code = ErrorCode(wire.OneLine(resp.Header.Get("X-Ms-Error-Code")))
+		e.Code = ErrorCode(redact.OneLine(resp.Header.Get("X-Ms-Error-Code")))
 	}
 	e.advice = ""
 	if e.StatusCode == http.StatusForbidden {

@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/pace"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -160,7 +161,7 @@ func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// gate waits for the turn of a request. It is a wire.Gate.
+// gate waits for the turn of a request. It is a retry.Gate.
 func (g *Governor) gate(r *http.Request) (after func(*http.Response, error), err error) {
 	budgets := budgetsOf(r)
 	leave := func() {}
@@ -236,7 +237,7 @@ func invalidGovernor(value, reason string) error {
 }
 
 // gate returns the gate of the client's requests, nil without a Governor.
-func (c *Client) gate() wire.Gate {
+func (c *Client) gate() retry.Gate {
 	if c.options.Governor == nil {
 		return nil
 	}

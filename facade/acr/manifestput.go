@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -188,7 +189,7 @@ func pauseFor(ctx context.Context, d time.Duration) error {
 // once sends the manifest.
 func (p *manifestPut) once(ctx context.Context) (http.Header, error) {
 	resp, err := p.repository.do(ctx, opPutManifest, func(ctx context.Context) (*http.Response, error) {
-		body := wire.NewBody(bytes.NewReader(p.content), 0, int64(len(p.content)))
+		body := transport.NewBody(bytes.NewReader(p.content), 0, int64(len(p.content)))
 		return p.repository.client.gen.PutManifestWithBody(ctx, p.repository.name, p.reference, p.descriptor.MediaType, body)
 	})
 	if err != nil {

@@ -4,13 +4,13 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
 // operation is one row of the table below: what the facade knows of an operation of the document before it is sent.
 type operation struct {
 	id      string                // operationId of the document, Operation of an *Error
-	call    wire.Call             // which row of the redirect rules holds
+	call    call.Kind             // which row of the redirect rules holds
 	scopes  func(string) []string // scopes of the access token, by repository name
 	success []int                 // statuses that are no error
 	missing ErrorCode             // what a bodyless 404 stands for
@@ -38,47 +38,47 @@ func scopeDeletedRestore(name string) []string {
 
 // The table: every operation of the document that the facade sends itself. The token operations are sent by the auth policy.
 var (
-	opCheckSupport = &operation{id: "CheckSupport", call: wire.CallAPI, scopes: scopeNone, success: []int{200}}
+	opCheckSupport = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{200}}
 
-	opListRepositories           = &operation{id: "ListRepositories", call: wire.CallAPI, scopes: scopeCatalog, success: []int{200}}
-	opListRepositoryNames        = &operation{id: "ListRepositoryNames", call: wire.CallAPI, scopes: scopeCatalog, success: []int{200}}
-	opGetRepositoryProperties    = &operation{id: "GetRepositoryProperties", call: wire.CallAPI, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateRepositoryAttributes = &operation{id: "UpdateRepositoryAttributes", call: wire.CallAPI, scopes: scopeMetadataWrite, success: []int{200}}
-	opDeleteRepository           = &operation{id: "DeleteRepository", call: wire.CallAPI, scopes: scopeDelete, success: []int{200, 202}}
+	opListRepositories           = &operation{id: "ListRepositories", call: call.API, scopes: scopeCatalog, success: []int{200}}
+	opListRepositoryNames        = &operation{id: "ListRepositoryNames", call: call.API, scopes: scopeCatalog, success: []int{200}}
+	opGetRepositoryProperties    = &operation{id: "GetRepositoryProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
+	opUpdateRepositoryAttributes = &operation{id: "UpdateRepositoryAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
+	opDeleteRepository           = &operation{id: "DeleteRepository", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
 
-	opListTags            = &operation{id: "ListTags", call: wire.CallAPI, scopes: scopeMetadataRead, success: []int{200}}
-	opListTagNames        = &operation{id: "ListTagNames", call: wire.CallAPI, scopes: scopePull, success: []int{200}}
-	opGetTagProperties    = &operation{id: "GetTagProperties", call: wire.CallAPI, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateTagAttributes = &operation{id: "UpdateTagAttributes", call: wire.CallAPI, scopes: scopeMetadataWrite, success: []int{200}}
-	opDeleteTag           = &operation{id: "DeleteTag", call: wire.CallAPI, scopes: scopeDelete, success: []int{200, 202}}
+	opListTags            = &operation{id: "ListTags", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
+	opListTagNames        = &operation{id: "ListTagNames", call: call.API, scopes: scopePull, success: []int{200}}
+	opGetTagProperties    = &operation{id: "GetTagProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
+	opUpdateTagAttributes = &operation{id: "UpdateTagAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
+	opDeleteTag           = &operation{id: "DeleteTag", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
 
-	opListManifests            = &operation{id: "ListManifests", call: wire.CallAPI, scopes: scopeMetadataRead, success: []int{200}}
-	opGetManifestProperties    = &operation{id: "GetManifestProperties", call: wire.CallAPI, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateManifestAttributes = &operation{id: "UpdateManifestAttributes", call: wire.CallAPI, scopes: scopeMetadataWrite, success: []int{200}}
+	opListManifests            = &operation{id: "ListManifests", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
+	opGetManifestProperties    = &operation{id: "GetManifestProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
+	opUpdateManifestAttributes = &operation{id: "UpdateManifestAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
 
-	opGetManifest    = &operation{id: "GetManifest", call: wire.CallAPI, scopes: scopePull, success: []int{200}}
-	opHeadManifest   = &operation{id: "HeadManifest", call: wire.CallAPI, scopes: scopePull, success: []int{200}, missing: ErrManifestUnknown}
-	opPutManifest    = &operation{id: "PutManifest", call: wire.CallAPI, scopes: scopePullPush, success: []int{201}}
-	opDeleteManifest = &operation{id: "DeleteManifest", call: wire.CallAPI, scopes: scopeDelete, success: []int{200, 202}}
-	opListReferrers  = &operation{id: "ListReferrers", call: wire.CallAPI, scopes: scopePull, success: []int{200}}
+	opGetManifest    = &operation{id: "GetManifest", call: call.API, scopes: scopePull, success: []int{200}}
+	opHeadManifest   = &operation{id: "HeadManifest", call: call.API, scopes: scopePull, success: []int{200}, missing: ErrManifestUnknown}
+	opPutManifest    = &operation{id: "PutManifest", call: call.API, scopes: scopePullPush, success: []int{201}}
+	opDeleteManifest = &operation{id: "DeleteManifest", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
+	opListReferrers  = &operation{id: "ListReferrers", call: call.API, scopes: scopePull, success: []int{200}}
 
-	opGetBlob    = &operation{id: "GetBlob", call: wire.CallBlob, scopes: scopePull, success: []int{200, 206, 307}}
-	opHeadBlob   = &operation{id: "HeadBlob", call: wire.CallBlob, scopes: scopePull, success: []int{200, 307}, missing: ErrBlobUnknown}
-	opDeleteBlob = &operation{id: "DeleteBlob", call: wire.CallAPI, scopes: scopeDelete, success: []int{200, 202}}
+	opGetBlob    = &operation{id: "GetBlob", call: call.Blob, scopes: scopePull, success: []int{200, 206, 307}}
+	opHeadBlob   = &operation{id: "HeadBlob", call: call.Blob, scopes: scopePull, success: []int{200, 307}, missing: ErrBlobUnknown}
+	opDeleteBlob = &operation{id: "DeleteBlob", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
 
-	opStartUpload     = &operation{id: "StartUpload", call: wire.CallUpload, scopes: scopePullPush, success: []int{201, 202}}
-	opGetUploadStatus = &operation{id: "GetUploadStatus", call: wire.CallUpload, scopes: scopePullPush, success: []int{204}}
-	opUploadChunk     = &operation{id: "UploadChunk", call: wire.CallUpload, scopes: scopePullPush, success: []int{202}}
-	opCompleteUpload  = &operation{id: "CompleteUpload", call: wire.CallUpload, scopes: scopePullPush, success: []int{201}}
-	opCancelUpload    = &operation{id: "CancelUpload", call: wire.CallUpload, scopes: scopePullPush, success: []int{204}}
+	opStartUpload     = &operation{id: "StartUpload", call: call.Upload, scopes: scopePullPush, success: []int{201, 202}}
+	opGetUploadStatus = &operation{id: "GetUploadStatus", call: call.Upload, scopes: scopePullPush, success: []int{204}}
+	opUploadChunk     = &operation{id: "UploadChunk", call: call.Upload, scopes: scopePullPush, success: []int{202}}
+	opCompleteUpload  = &operation{id: "CompleteUpload", call: call.Upload, scopes: scopePullPush, success: []int{201}}
+	opCancelUpload    = &operation{id: "CancelUpload", call: call.Upload, scopes: scopePullPush, success: []int{204}}
 
-	opListDeletedRepositories = &operation{id: "ListDeletedRepositories", call: wire.CallAPI, scopes: scopeDeletedCatalog, success: []int{200}}
-	opListDeletedManifests    = &operation{id: "ListDeletedManifests", call: wire.CallAPI, scopes: scopeDeletedRead, success: []int{200}}
-	opListDeletedTags         = &operation{id: "ListDeletedTags", call: wire.CallAPI, scopes: scopeDeletedRead, success: []int{200}}
-	opRestoreManifest         = &operation{id: "RestoreManifest", call: wire.CallAPI, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}}
+	opListDeletedRepositories = &operation{id: "ListDeletedRepositories", call: call.API, scopes: scopeDeletedCatalog, success: []int{200}}
+	opListDeletedManifests    = &operation{id: "ListDeletedManifests", call: call.API, scopes: scopeDeletedRead, success: []int{200}}
+	opListDeletedTags         = &operation{id: "ListDeletedTags", call: call.API, scopes: scopeDeletedRead, success: []int{200}}
+	opRestoreManifest         = &operation{id: "RestoreManifest", call: call.API, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}}
 
 	// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
-	opChallenge = &operation{id: "CheckSupport", call: wire.CallAPI, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
+	opChallenge = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
 
 	// These only name a call in errors. GetBlobContent is a request to the storage that the registry sends readers of a blob to; Login and
 	// Doctor send requests of other operations.

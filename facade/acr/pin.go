@@ -3,11 +3,11 @@ package acr
 import (
 	"context"
 
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 )
 
 // pushPin keeps one push at the address that the registry's name resolved to first. A nil pin does nothing.
-type pushPin struct{ *wire.Pin }
+type pushPin struct{ *transport.Pin }
 
 func (c *Client) newPin() *pushPin { return &pushPin{c.transport.NewPin()} }
 
@@ -16,7 +16,7 @@ func (p *pushPin) with(ctx context.Context) context.Context {
 	if p == nil {
 		return ctx
 	}
-	return wire.WithPin(ctx, p.Pin)
+	return transport.WithPin(ctx, p.Pin)
 }
 
 // close closes them.

@@ -11,22 +11,23 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 )
 
 // newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the clock of uploads, the
 // tally of what was sent, the caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a
 // shared seeker, and knows neither uploads nor a budget.
-func newPipeline(c *Client, budget *wire.Budget) (*azcore.Client, error) {
+func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 	options := c.options.ClientOptions
-	retry := options.Retry
+	retries := options.Retry
 	options.Retry = policy.RetryOptions{MaxRetries: -1}
 	options.Transport = c.transport
 	return azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
-		PerCall:                []policy.Policy{wire.NewGuard(), sourceClient(c.options.SourceClient)},
-		PerRetry:               []policy.Policy{wire.NewSharedRetryPolicy(retry, budget, c.gate()), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
+		PerCall:                []policy.Policy{retry.NewGuard(), sourceClient(c.options.SourceClient)},
+		PerRetry:               []policy.Policy{retry.New(retries, budget, c.gate()), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
 		Tracing:                runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 	}, &options)
 }
@@ -82,13 +83,13 @@ func (j journal) Do(req *policy.Request) (*http.Response, error) {
 	resp, err := req.Next()
 	attrs := []slog.Attr{
 		slog.String("method", req.Raw().Method),
-		slog.String("url", wire.RedactURL(req.Raw().URL)),
+		slog.String("url", redact.URL(req.Raw().URL)),
 		slog.Duration("duration", time.Since(start)),
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", wire.OneLine(err.Error())))
+		attrs = append(attrs, slog.String("error", redact.OneLine(err.Error())))
 	} else {
-		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("correlation_id", wire.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))))
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("correlation_id", redact.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))))
 	}
 	j.logger.LogAttrs(ctx, slog.LevelDebug, "registry exchange", attrs...)
 	return resp, err

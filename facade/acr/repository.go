@@ -6,7 +6,7 @@ import (
 	"iter"
 	"net/http"
 
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -27,7 +27,7 @@ func (c *Client) Repository(name string) *Repository {
 func (r *Repository) Name() string { return r.name }
 
 // String names the repository.
-func (r *Repository) String() string { return "acr.Repository(" + wire.OneLine(r.name) + ")" }
+func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
 
 // GoString is String.
 func (r *Repository) GoString() string { return r.String() }

@@ -12,7 +12,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -108,7 +110,7 @@ func (s *uploadSession) Chunk(ctx context.Context, location string, c transfer.C
 
 // withBody sends a request with a chunk, and returns when the transport has let go of the chunk.
 func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.Chunk, send func(context.Context, io.Reader) (*http.Response, error)) (*http.Response, error) {
-	body := wire.NewBody(c.Data, c.Offset, c.Size)
+	body := transport.NewBody(c.Data, c.Offset, c.Size)
 	resp, err := s.do(ctx, op, func(ctx context.Context) (*http.Response, error) { return send(ctx, body) })
 	limit := settleTime
 	if ctx.Err() != nil {
@@ -187,7 +189,7 @@ func (s *uploadSession) Commit(ctx context.Context, location string, dgst digest
 // stored compares the digest that the registry names, if it does, with that of the content.
 func (s *uploadSession) stored(op *operation, resp *http.Response, dgst digest.Digest) error {
 	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != string(dgst) && digest.Digest(got).Algorithm() == dgst.Algorithm() {
-		err := contradicts(ErrDigestMismatch, "asked for %s, the registry stored %s", dgst, wire.OneLine(got))
+		err := contradicts(ErrDigestMismatch, "asked for %s, the registry stored %s", dgst, redact.OneLine(got))
 		return &transfer.Fault{Kind: transfer.Final, Err: op.fail(err)}
 	}
 	return nil

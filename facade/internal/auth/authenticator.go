@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -28,7 +29,7 @@ type Config struct {
 	// Login is the registry's login URL: the only origin that ever sees a token.
 	Login      *url.URL
 	Credential Credential
-	// Transport sends the token requests, through a pipeline of their own. It must follow no redirects: a *wire.Transport.
+	// Transport sends the token requests, through a pipeline of their own. It must follow no redirects: a *transport.Transport.
 	Transport policy.Transporter
 	// Pipeline are the caller's options for that pipeline. Telemetry and policies are used as for any request, as the Azure SDK's registry module does: a policy that a
 	// network needs, it needs for token requests too. Retry is used with at most 30 s per try and 90 s in all. TracingProvider gets a span of each. Of Logging all but IncludeBody
@@ -46,9 +47,9 @@ type Config struct {
 	// Logger gets what is noteworthy, redacted. Default: nothing is logged.
 	Logger *slog.Logger
 	// Budget bounds the retries of token requests along with those of the client's other requests. Default: a budget of their own.
-	Budget *wire.Budget
+	Budget *retry.Budget
 	// Gate is called before each try of a token request. Default: none.
-	Gate wire.Gate
+	Gate retry.Gate
 }
 
 // Authenticator holds the tokens of one identity at one registry. It is safe for concurrent use, and prints no secret.

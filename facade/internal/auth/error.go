@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -89,7 +90,7 @@ func (e *Error) Error() string {
 	if e.CorrelationID != "" {
 		b.WriteString(" [correlation id " + e.CorrelationID + "]")
 	}
-	return wire.OneLine(b.String())
+	return redact.OneLine(b.String())
 }
 
 // Unwrap returns the cause and what lies beneath.

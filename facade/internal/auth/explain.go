@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -126,7 +127,7 @@ func (a *Authenticator) firewall(e *Error, message string) bool {
 
 // unreachable explains a token request that got no usable answer in the time it took.
 func (a *Authenticator) unreachable(op string, err error, took time.Duration) *Error {
-	e := &Error{Operation: op, Err: err, text: wire.OneLine(a.vault.scrub(err.Error()))}
+	e := &Error{Operation: op, Err: err, text: redact.OneLine(a.vault.scrub(err.Error()))}
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -153,7 +154,7 @@ var (
 // credentialFailed explains why the credential gave no Entra token in the time it took. Entra's error numbers tell the common cases apart.
 func (a *Authenticator) credentialFailed(err error, took time.Duration) *Error {
 	text := err.Error()
-	e := &Error{Operation: opEntra, Err: err, text: wire.OneLine(a.vault.scrub(text))}
+	e := &Error{Operation: opEntra, Err: err, text: redact.OneLine(a.vault.scrub(text))}
 	switch err { //nolint:errorlint // ours, not what a credential says of its own time
 	case context.Canceled:
 		return e

@@ -20,7 +20,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/retry"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 )
 
 const host = "reg.azurecr.io"
@@ -279,7 +280,7 @@ type client struct {
 func newClient(t testing.TB, tr policy.Transporter, cred auth.Credential, change ...func(*auth.Config)) *client {
 	t.Helper()
 	login, _ := url.Parse("https://" + host)
-	w := wire.NewTransport(login, tr, nil)
+	w := transport.New(login, tr, nil)
 	c := auth.Config{Login: login, Credential: cred, Transport: w}
 	for _, f := range change {
 		f(&c)
@@ -289,8 +290,8 @@ func newClient(t testing.TB, tr policy.Transporter, cred auth.Credential, change
 		t.Fatal(err)
 	}
 	return &client{a, runtime.NewPipeline("test", "v0", runtime.PipelineOptions{
-		PerCall:  []policy.Policy{wire.NewGuard()},
-		PerRetry: []policy.Policy{wire.NewRetryPolicy(policy.RetryOptions{}), a.Policy()},
+		PerCall:  []policy.Policy{retry.NewGuard()},
+		PerRetry: []policy.Policy{retry.New(policy.RetryOptions{}, retry.NewBudget(), nil), a.Policy()},
 	}, &policy.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}})}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -110,11 +111,11 @@ func (a *Authenticator) note(ctx context.Context, c challenge) {
 	service, realm := c.params["service"], c.params["realm"]
 	if service != "" && !strings.EqualFold(service, a.Service()) {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "the challenge names another service than the registry, which is not obeyed",
-			slog.String("registry", a.login.Host), slog.String("service", wire.OneLine(service)))
+			slog.String("registry", a.login.Host), slog.String("service", redact.OneLine(service)))
 	}
 	if realm != "" && !strings.EqualFold(realm, strings.TrimSuffix(a.login.String(), "/")+"/oauth2/token") {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "the challenge names another realm than the registry's, which is not obeyed",
-			slog.String("registry", a.login.Host), slog.String("realm", wire.OneLine(realm)))
+			slog.String("registry", a.login.Host), slog.String("realm", redact.OneLine(realm)))
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -35,18 +37,18 @@ const (
 func tokenRoad(c Config, v *vault) (*azcore.Client, error) {
 	budget := c.Budget
 	if budget == nil {
-		budget = wire.NewBudget()
+		budget = retry.NewBudget()
 	}
-	retry := c.Pipeline.Retry
-	if retry.TryTimeout <= 0 || retry.TryTimeout > tokenTimeout {
-		retry.TryTimeout = tokenTimeout
+	retries := c.Pipeline.Retry
+	if retries.TryTimeout <= 0 || retries.TryTimeout > tokenTimeout {
+		retries.TryTimeout = tokenTimeout
 	}
 	logging := c.Pipeline.Logging
 	logging.IncludeBody = false
 	return azcore.NewClient(cmp.Or(c.Module, "acrkit"), cmp.Or(c.Version, "v0.0.0"),
 		runtime.PipelineOptions{
-			PerCall:  []policy.Policy{wire.NewGuard()},
-			PerRetry: []policy.Policy{wire.NewSharedRetryPolicy(retry, budget, c.Gate), whole{}},
+			PerCall:  []policy.Policy{retry.NewGuard()},
+			PerRetry: []policy.Policy{retry.New(retries, budget, c.Gate), whole{}},
 			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
 		},
 		&policy.ClientOptions{
@@ -125,7 +127,7 @@ func (a *Authenticator) ask(ctx context.Context, op string, soft bool, send func
 		_, err := r.result()
 		end(err)
 	}()
-	ctx, cancel := context.WithTimeout(wire.WithCall(ctx, wire.CallToken), askTimeout)
+	ctx, cancel := context.WithTimeout(call.WithKind(ctx, call.Token), askTimeout)
 	defer cancel()
 	if soft {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tokenTimeout})

@@ -19,14 +19,14 @@ func StorageSuffixes() []string {
 // checkStorageHost refuses a host by its name or literal address. Names that resolve to a forbidden address are caught by the dial hook.
 func checkStorageHost(host string, suffixes []string, loopback bool) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		if forbidden(addr, loopback) {
-			return refuse(ErrForbiddenAddress, addr.String())
+		if IsForbidden(addr, loopback) {
+			return Refuse(ErrForbiddenAddress, addr.String())
 		}
 	} else if !loopback && isLocalhost(host) || numeric(host) {
-		return refuse(ErrForbiddenAddress, host)
+		return Refuse(ErrForbiddenAddress, host)
 	}
 	if len(suffixes) > 0 && !slices.ContainsFunc(suffixes, func(s string) bool { return len(host) > len(s) && strings.HasSuffix(host, s) }) {
-		return refuse(ErrForeignOrigin, "blob redirect to "+host+", which is not Azure storage")
+		return Refuse(ErrForeignOrigin, "blob redirect to "+host+", which is not Azure storage")
 	}
 	return nil
 }
@@ -47,8 +47,8 @@ func isLocalhost(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// loopbackHost says whether the host names this machine by itself.
-func loopbackHost(host string) bool {
+// IsLoopback says whether the host names this machine by itself.
+func IsLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return isLocalhost(host) || err == nil && addr.Unmap().IsLoopback()
 }
@@ -66,8 +66,8 @@ var (
 	sixToFour   = netip.MustParsePrefix("2002::/16")
 )
 
-// forbidden says whether no blob is ever to be fetched from the address. Private addresses are not forbidden: Private Link uses them.
-func forbidden(addr netip.Addr, loopback bool) bool {
+// IsForbidden says whether no blob is ever to be fetched from the address. Private addresses are not forbidden: Private Link uses them.
+func IsForbidden(addr netip.Addr, loopback bool) bool {
 	addr = addr.WithZone("").Unmap()
 	if b := addr.As16(); nat64.Contains(addr) || compatible.Contains(addr) && addr != netip.IPv6Loopback() {
 		addr = netip.AddrFrom4([4]byte(b[12:16])) // an IPv4 address in disguise

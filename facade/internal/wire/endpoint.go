@@ -18,7 +18,7 @@ var acrSuffixes = []string{"azurecr.io", "azurecr.cn", "azurecr.us", "azurecr.de
 // User information, path, query, fragment, a trailing dot and non-ASCII names are refused always.
 // Errors: ErrEndpoint.
 func CheckEndpoint(endpoint string, allowedHosts []string) (*url.URL, error) {
-	bad := func(why string) (*url.URL, error) { return nil, refuse(ErrEndpoint, why) }
+	bad := func(why string) (*url.URL, error) { return nil, Refuse(ErrEndpoint, why) }
 	raw := endpoint
 	if !strings.Contains(raw, "://") {
 		raw = "https://" + raw

@@ -1,6 +1,10 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/acrkit/acrkit/facade/internal/redact"
+)
 
 // What wire refuses, for errors.Is; facade/acr exports them anew. Every refusal is a [*Refusal] that unwraps to one of these.
 var (
@@ -20,12 +24,6 @@ var (
 	ErrBadRange = errors.New("bad Content-Range header")
 	// ErrTooLarge: a reply, or its header, is larger than what is read of it.
 	ErrTooLarge = errors.New("reply is larger than allowed")
-	// ErrHeaderTimeout: no response header came in time after the request was sent. It is a timeout in the sense of net.Error.
-	ErrHeaderTimeout error = timeoutError("timeout awaiting response headers")
-	// ErrStalled: a reply began, but nothing more of it came in time. It is a timeout too.
-	ErrStalled error = timeoutError("the reply stalled")
-	// errWhole: the Timeout of the caller's http.Client.
-	errWhole error = timeoutError("timeout of the HTTP client exceeded")
 )
 
 // Refusal is an answer or a URL that was not acted upon. Retrying cannot help, and azcore is told so.
@@ -36,7 +34,10 @@ type Refusal struct {
 	Detail string
 }
 
-func refuse(err error, detail string) *Refusal { return &Refusal{Err: err, Detail: OneLine(detail)} }
+// Refuse returns a refusal whose detail is made fit to be shown.
+func Refuse(err error, detail string) *Refusal {
+	return &Refusal{Err: err, Detail: redact.OneLine(detail)}
+}
 
 func (r *Refusal) Error() string { return r.Err.Error() + ": " + r.Detail }
 
@@ -45,10 +46,3 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // NonRetriable marks the error for azcore's and our retry policy.
 func (*Refusal) NonRetriable() {}
-
-// timeoutError is a timeout in the sense of net.Error.
-type timeoutError string
-
-func (e timeoutError) Error() string { return string(e) }
-func (timeoutError) Timeout() bool   { return true }
-func (timeoutError) Temporary() bool { return true }

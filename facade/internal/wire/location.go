@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
 // UploadLocation resolves the Location of an upload reply: it must lie on the login origin under /v2/<name>/blobs/uploads/. The query is kept byte for byte, for it
@@ -13,10 +15,10 @@ import (
 func UploadLocation(resp *http.Response, login *url.URL, name string) (*url.URL, error) {
 	values := resp.Header.Values("Location")
 	if len(values) == 0 || values[0] == "" {
-		return nil, refuse(ErrBadLocation, "missing")
+		return nil, Refuse(ErrBadLocation, "missing")
 	}
 	if len(values) > 1 {
-		return nil, refuse(ErrBadLocation, "given twice")
+		return nil, Refuse(ErrBadLocation, "given twice")
 	}
 	base := login
 	if resp.Request != nil && resp.Request.URL != nil {
@@ -33,15 +35,15 @@ func CheckUploadURL(location string, login *url.URL, name string) (*url.URL, err
 func uploadURL(base *url.URL, location string, login *url.URL, name string) (*url.URL, error) {
 	u, ok := resolve(base, location)
 	if !ok {
-		return nil, refuse(ErrBadLocation, "not a URL")
+		return nil, Refuse(ErrBadLocation, "not a URL")
 	}
-	if _, err := Decide(Move{Call: CallUpload, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
+	if _, err := Decide(Move{Call: call.Upload, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
 		return nil, err
 	}
 	// The decoded path is compared: a server may write the slashes of a name as %2F.
 	rest, ok := strings.CutPrefix(u.Path, "/v2/"+name+"/blobs/uploads/")
 	if !ok || strings.Trim(rest, "/") == "" || hasDotSegment(rest) {
-		return nil, refuse(ErrBadLocation, "outside the uploads of the repository")
+		return nil, Refuse(ErrBadLocation, "outside the uploads of the repository")
 	}
 	return u, nil
 }
@@ -61,7 +63,7 @@ func hasDotSegment(path string) bool {
 func At(u *url.URL) func(context.Context, *http.Request) error {
 	return func(_ context.Context, r *http.Request) error {
 		if OriginOf(u) != OriginOf(r.URL) {
-			return refuse(ErrForeignOrigin, OriginOf(u).String()+" is not "+OriginOf(r.URL).String())
+			return Refuse(ErrForeignOrigin, OriginOf(u).String()+" is not "+OriginOf(r.URL).String())
 		}
 		next := *u
 		next.Host = r.URL.Host // as we write it: connections are kept by it
@@ -74,4 +76,29 @@ func At(u *url.URL) func(context.Context, *http.Request) error {
 		r.URL = &next
 		return nil
 	}
+}
+
+// IsRedirect says whether the status sends a request elsewhere: 301, 302, 303, 307, 308.
+func IsRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// RedirectTarget returns the absolute Location of a redirect. Whether a request may be sent there is for [Decide] to say.
+//
+// Errors: ErrRedirect, if there is not exactly one Location, or it is not a URL.
+func RedirectTarget(resp *http.Response) (*url.URL, error) {
+	v := resp.Header.Values("Location")
+	if len(v) != 1 {
+		return nil, Refuse(ErrRedirect, "a redirect needs one Location")
+	}
+	u, ok := resolve(resp.Request.URL, v[0])
+	if !ok {
+		return nil, Refuse(ErrRedirect, "its Location is not a URL")
+	}
+	return u, nil
 }

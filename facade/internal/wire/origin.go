@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
 // maxHops is how many redirects are followed where any are.
@@ -67,7 +69,7 @@ const (
 
 // Move is one request about to be made, as the origin rule sees it.
 type Move struct {
-	Call   Call
+	Call   call.Kind
 	Step   Step
 	Method string
 	Login  Origin
@@ -103,34 +105,34 @@ func Decide(m Move) (Verdict, error) {
 	to := m.To
 	switch {
 	case to == nil || to.Host == "" || to.Opaque != "":
-		return Verdict{}, refuse(kindOf(m.Step), "not an absolute URL")
+		return Verdict{}, Refuse(kindOf(m.Step), "not an absolute URL")
 	case to.User != nil:
-		return Verdict{}, refuse(ErrForeignOrigin, "URL with user information to "+to.Host)
+		return Verdict{}, Refuse(ErrForeignOrigin, "URL with user information to "+to.Host)
 	}
 	origin := OriginOf(to)
 	if !validHost(strings.TrimSuffix(origin.Host, ".")) {
 		// Empty (a dialer takes it for this machine), or with characters that a resolver makes others of (url.Parse has undone their percent-encoding).
-		return Verdict{}, refuse(kindOf(m.Step), "URL without a proper host name")
+		return Verdict{}, Refuse(kindOf(m.Step), "URL without a proper host name")
 	}
 	if m.Step != StepRedirect {
 		if origin != m.Login {
-			return Verdict{}, refuse(ErrForeignOrigin, origin.String()+" is not "+m.Login.String())
+			return Verdict{}, Refuse(ErrForeignOrigin, origin.String()+" is not "+m.Login.String())
 		}
 		return Verdict{Credential: true}, nil
 	}
 	switch {
-	case m.Call != CallAPI && m.Call != CallBlob:
-		return Verdict{}, refuse(ErrRedirect, "a "+m.Call.String()+" request was redirected to "+origin.String())
+	case m.Call != call.API && m.Call != call.Blob:
+		return Verdict{}, Refuse(ErrRedirect, "a "+m.Call.String()+" request was redirected to "+origin.String())
 	case m.Method != http.MethodGet && m.Method != http.MethodHead:
-		return Verdict{}, refuse(ErrRedirect, "a "+m.Method+" was redirected to "+origin.String())
+		return Verdict{}, Refuse(ErrRedirect, "a "+m.Method+" was redirected to "+origin.String())
 	case m.Hops >= maxHops:
-		return Verdict{}, refuse(ErrRedirect, "more than "+strconv.Itoa(maxHops)+" redirects")
+		return Verdict{}, Refuse(ErrRedirect, "more than "+strconv.Itoa(maxHops)+" redirects")
 	case origin == m.Login:
 		return Verdict{Credential: !m.Left}, nil
-	case m.Call == CallAPI:
-		return Verdict{}, refuse(ErrForeignOrigin, "redirect to "+origin.String())
+	case m.Call == call.API:
+		return Verdict{}, Refuse(ErrForeignOrigin, "redirect to "+origin.String())
 	case origin.Scheme != "https":
-		return Verdict{}, refuse(ErrForeignOrigin, "blob redirect to "+origin.String()+", which is not https")
+		return Verdict{}, Refuse(ErrForeignOrigin, "blob redirect to "+origin.String()+", which is not https")
 	}
 	if err := checkStorageHost(origin.Host, m.Storage, m.Loopback); err != nil {
 		return Verdict{}, err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -31,12 +32,12 @@ func TestDecide(t *testing.T) {
 		address  outcome = "ErrForbiddenAddress"
 	)
 	get, head, post, patch, put, del := http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete
-	api, token, upload, blob := wire.CallAPI, wire.CallToken, wire.CallUpload, wire.CallBlob
+	api, token, upload, blob := call.API, call.Token, call.Upload, call.Blob
 	send, redir, follow := wire.StepSend, wire.StepRedirect, wire.StepFollow
 
 	for _, row := range []struct {
 		name   string
-		call   wire.Call
+		call   call.Kind
 		step   wire.Step
 		method string
 		hops   int
@@ -159,7 +160,7 @@ func TestDecide(t *testing.T) {
 func TestLoopbackStorageNeedsLoopbackLogin(t *testing.T) {
 	t.Parallel()
 	for _, to := range []string{"https://127.0.0.1:2/", "https://localhost:2/", "https://[::1]:2/"} {
-		m := wire.Move{Call: wire.CallBlob, Step: wire.StepRedirect, Method: http.MethodGet, Login: wire.Origin{Scheme: "https", Host: "127.0.0.1", Port: "1"}, To: parse(t, to), Loopback: true}
+		m := wire.Move{Call: call.Blob, Step: wire.StepRedirect, Method: http.MethodGet, Login: wire.Origin{Scheme: "https", Host: "127.0.0.1", Port: "1"}, To: parse(t, to), Loopback: true}
 		if v, err := wire.Decide(m); err != nil || v.Credential {
 			t.Errorf("%s: %v, %v", to, v, err)
 		}

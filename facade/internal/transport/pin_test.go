@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -33,11 +35,11 @@ func TestPin(t *testing.T) {
 		mu.Unlock()
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
-	tr := wire.NewTransport(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
+	tr := transport.New(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
 	defer tr.CloseIdleConnections()
 	send := func(ctx context.Context) {
 		t.Helper()
-		r := request(t, wire.CallAPI, http.MethodGet, "https://example.com/", nil)
+		r := request(t, call.API, http.MethodGet, "https://example.com/", nil)
 		resp, err := tr.Do(r.WithContext(ctx))
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +51,7 @@ func TestPin(t *testing.T) {
 	if pin.Address() != "" {
 		t.Error("pinned before the first connection")
 	}
-	ctx := wire.WithPin(t.Context(), pin)
+	ctx := transport.WithPin(t.Context(), pin)
 	send(ctx)
 	mu.Lock()
 	answer = two.Listener.Addr().String()
@@ -92,13 +94,13 @@ func TestPinRace(t *testing.T) {
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
-	tr := wire.NewTransport(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
+	tr := transport.New(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
 	defer tr.CloseIdleConnections()
 	pin := tr.NewPin()
 	defer pin.Close()
 	send := func(target string) {
-		r := request(t, wire.CallAPI, http.MethodGet, target, nil)
-		resp, err := tr.Do(r.WithContext(wire.WithPin(t.Context(), pin)))
+		r := request(t, call.API, http.MethodGet, target, nil)
+		resp, err := tr.Do(r.WithContext(transport.WithPin(t.Context(), pin)))
 		if err != nil {
 			t.Error(err)
 			return
@@ -119,16 +121,16 @@ func TestPinRace(t *testing.T) {
 func TestPinWithoutConnections(t *testing.T) {
 	t.Parallel()
 	n := 0
-	tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
+	tr := transport.New(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
 		n++
 		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 	}), nil)
 	pin := tr.NewPin()
 	defer pin.Close()
-	other := wire.NewTransport(parse(t, "https://other.azurecr.io"), nil, nil).NewPin()
-	for _, p := range []*wire.Pin{pin, other, nil} {
-		r := request(t, wire.CallAPI, http.MethodGet, "https://reg.azurecr.io/", nil)
-		resp, err := tr.Do(r.WithContext(wire.WithPin(r.Context(), p)))
+	other := transport.New(parse(t, "https://other.azurecr.io"), nil, nil).NewPin()
+	for _, p := range []*transport.Pin{pin, other, nil} {
+		r := request(t, call.API, http.MethodGet, "https://reg.azurecr.io/", nil)
+		resp, err := tr.Do(r.WithContext(transport.WithPin(r.Context(), p)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -6,13 +6,17 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 const (
-	// idleTimeout is how long a reply may say nothing in the middle of its body, for calls other than blobs: whoever reads those minds the time itself. Redirects have drainTime.
+	// idleTimeout is how long a reply may say nothing in the middle of its body, for calls other than blobs: whoever reads those minds the time itself.
 	idleTimeout = 30 * time.Second
 	// idleErrorTimeout is that for replies with a status of 400 and above. They are small and made at once.
 	idleErrorTimeout = 10 * time.Second
+	// idleRedirectTimeout is that for redirects, whose bodies nobody reads.
+	idleRedirectTimeout = time.Second
 )
 
 // exchange is one attempt of one request and all that ends with it: its context, its time limits, its forks of the request's body.
@@ -115,7 +119,7 @@ type replyBody struct {
 func (b *replyBody) Read(p []byte) (int, error) {
 	if b.idle > 0 {
 		if b.limp == nil {
-			b.limp = time.AfterFunc(b.idle, func() { b.x.cancel(ErrStalled) })
+			b.limp = time.AfterFunc(b.idle, func() { b.x.cancel(wait.ErrStalled) })
 		} else {
 			b.limp.Reset(b.idle)
 		}
@@ -138,7 +142,8 @@ func (b *replyBody) Close() error {
 
 // reason is why the exchange came to its end: one of our limits, or err.
 func reason(ctx context.Context, err error) error {
-	if cause, ours := errors.AsType[timeoutError](context.Cause(ctx)); ours {
+	switch cause := context.Cause(ctx); cause { //nolint:errorlint // the very values that exchanges are cancelled with
+	case ErrHeaderTimeout, wait.ErrStalled, errWhole:
 		return cause
 	}
 	return err

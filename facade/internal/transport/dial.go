@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 const (
@@ -87,7 +89,7 @@ func storageClone(tr *http.Transport) *http.Transport {
 
 // guardDial makes tr refuse forbidden addresses after name resolution, so that a name that resolves to one (or to one the second time it is asked) is caught too.
 // Proxies are the caller's choice and may be anywhere, and so may the registry itself: blobs that it sends without a redirect come over these connections too.
-func guardDial(tr *http.Transport, login Origin, loopback bool) {
+func guardDial(tr *http.Transport, login wire.Origin, loopback bool) {
 	var proxies sync.Map
 	if proxy := tr.Proxy; proxy != nil {
 		tr.Proxy = func(r *http.Request) (*url.URL, error) {
@@ -147,8 +149,8 @@ func guardDial(tr *http.Transport, login Origin, loopback bool) {
 
 // checkAddr refuses a forbidden "ip:port".
 func checkAddr(address string, loopback bool) error {
-	if ap, err := netip.ParseAddrPort(address); err == nil && forbidden(ap.Addr(), loopback) {
-		return refuse(ErrForbiddenAddress, ap.Addr().String())
+	if ap, err := netip.ParseAddrPort(address); err == nil && wire.IsForbidden(ap.Addr(), loopback) {
+		return wire.Refuse(wire.ErrForbiddenAddress, ap.Addr().String())
 	}
 	return nil // another network has no such addresses
 }

@@ -1,4 +1,4 @@
-package wire
+package redact
 
 import (
 	"fmt"
@@ -68,9 +68,9 @@ func OneLine(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// dropEchoes takes the credential of a request, and what looks like a token, out of the headers of its reply: logs and errors show some of them. Headers that are acted upon
+// Echoes takes the credential of a request, and what looks like a token, out of the headers of its reply: logs and errors show some of them. Headers that are acted upon
 // keep what only looks like a token: a location's state and a challenge's claims may begin like one. Of these a challenge is logged, and has no use for a whole one.
-func dropEchoes(h http.Header, authorization string) {
+func Echoes(h http.Header, authorization string) {
 	_, credential, _ := strings.Cut(authorization, " ")
 	for key, values := range h {
 		acted := key == "Location" || key == "Link" || key == "Www-Authenticate"
@@ -84,8 +84,8 @@ func dropEchoes(h http.Header, authorization string) {
 	}
 }
 
-// RedactURL returns scheme, host and path of u: what may be shown of it.
-func RedactURL(u *url.URL) string {
+// URL returns scheme, host and path of u: what may be shown of it.
+func URL(u *url.URL) string {
 	if u == nil {
 		return ""
 	}

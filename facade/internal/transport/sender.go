@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -10,6 +10,17 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+const (
+	// maxErrorBody is what is read of a body that comes with a status of 400 and above.
+	maxErrorBody = 64 << 10
+	// maxHeader is what is accepted as response header.
+	maxHeader = 64 << 10
 )
 
 // sender is one set of connections.
@@ -20,7 +31,7 @@ type sender struct {
 }
 
 // send makes one attempt of one request.
-func (s sender) send(req *http.Request, call Call) (*http.Response, error) {
+func (s sender) send(req *http.Request, kind call.Kind) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	x := &exchange{cancel: cancel}
 	if s.whole > 0 {
@@ -53,21 +64,21 @@ func (s sender) send(req *http.Request, call Call) (*http.Response, error) {
 		if resp.ContentLength > maxErrorBody {
 			resp.ContentLength = -1
 		}
-	case IsRedirect(resp.StatusCode):
-		body.idle = drainTime // nobody wants to know what it says
-	case call != CallBlob:
+	case wire.IsRedirect(resp.StatusCode):
+		body.idle = idleRedirectTimeout // nobody wants to know what it says
+	case kind != call.Blob:
 		body.idle = idleTimeout
 	}
 	resp.Body = body
 	if resp.Request != nil && resp.Request.Response != nil { // set by net/http when a redirect led to the request
 		_ = resp.Body.Close()
-		return nil, refuse(ErrRedirect, "the caller's transport followed one by itself")
+		return nil, wire.Refuse(wire.ErrRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
-	dropEchoes(resp.Header, r.Header.Get("Authorization"))
+	redact.Echoes(resp.Header, r.Header.Get("Authorization"))
 	if headerSize(resp.Header) > maxHeader {
 		_ = resp.Body.Close()
-		return nil, refuse(ErrTooLarge, "response header")
+		return nil, wire.Refuse(wire.ErrTooLarge, "response header")
 	}
 	return resp, nil
 }
@@ -100,26 +111,26 @@ func closeBody(req *http.Request) {
 
 // cleanError takes the query out of the URLs in an error of the transport: it may be a signature.
 func cleanError(req *http.Request, err error) error {
-	if refusal, ok := errors.AsType[*Refusal](err); ok { // of the dial hook
+	if refusal, ok := errors.AsType[*wire.Refusal](err); ok { // of the dial hook
 		return refusal
 	}
 	for u, ok := errors.AsType[*url.Error](err); ok; u, ok = errors.AsType[*url.Error](err) {
 		err = u.Err
 	}
 	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no name for it
-		return refuse(ErrTooLarge, "response header")
+		return wire.Refuse(wire.ErrTooLarge, "response header")
 	}
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(record.RecordHeader[:]) == "HTTP/" {
 		err = http.ErrSchemeMismatch // as an http.Client says
 	}
-	if text := OneLine(err.Error()); text != err.Error() {
+	if text := redact.OneLine(err.Error()); text != err.Error() {
 		err = &shownError{err, text}
 	}
 	op := "Get"
 	if req.Method != "" {
 		op = req.Method[:1] + strings.ToLower(req.Method[1:])
 	}
-	return &url.Error{Op: op, URL: RedactURL(req.URL), Err: err}
+	return &url.Error{Op: op, URL: redact.URL(req.URL), Err: err}
 }
 
 // shownError is an error of which only a part may be shown. It can be compared, but not taken apart: net/http quotes header lines that it cannot read in errors of its own.
@@ -143,4 +154,15 @@ func (e *shownError) Timeout() bool {
 		Timeout() bool
 	}](e.err)
 	return ok && t.Timeout()
+}
+
+// headerSize is the size of a header as sent, roughly.
+func headerSize(h http.Header) int {
+	n := 0
+	for k, vs := range h {
+		for _, v := range vs {
+			n += len(k) + len(v) + 4
+		}
+	}
+	return n
 }

@@ -1,11 +1,12 @@
-package wire_test
+package redact_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"unicode"
 
-	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
 func TestOneLine(t *testing.T) {
@@ -35,14 +36,14 @@ func TestOneLine(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if got := wire.OneLine(row.in); got != row.want {
+			if got := redact.OneLine(row.in); got != row.want {
 				t.Errorf("%q, want %q", got, row.want)
 			}
 		})
 	}
 	t.Run("A57 1 MiB", func(t *testing.T) {
 		t.Parallel()
-		if got := wire.OneLine(strings.Repeat("\x1bx", 1<<19)); len(got) > 4<<10 {
+		if got := redact.OneLine(strings.Repeat("\x1bx", 1<<19)); len(got) > 4<<10 {
 			t.Error(len(got))
 		}
 	})
@@ -51,7 +52,7 @@ func TestOneLine(t *testing.T) {
 func FuzzOneLine(f *testing.F) {
 	f.Add("a\r\nb https://x/y?z=1 eyJhbGciOiJub25lIn0.a.b")
 	f.Fuzz(func(t *testing.T, s string) {
-		got := wire.OneLine(s)
+		got := redact.OneLine(s)
 		if len(got) > 4<<10 || strings.ContainsFunc(got, func(r rune) bool {
 			return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 		}) {
@@ -60,12 +61,16 @@ func FuzzOneLine(f *testing.F) {
 	})
 }
 
-func TestRedactURL(t *testing.T) {
+func TestURL(t *testing.T) {
 	t.Parallel()
-	if got := wire.RedactURL(parse(t, "https://u:p@h:1/a%2Fb//c?sig=s#f")); got != "https://h:1/a%2Fb//c" {
+	u, err := url.Parse("https://u:p@h:1/a%2Fb//c?sig=s#f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := redact.URL(u); got != "https://h:1/a%2Fb//c" {
 		t.Error(got)
 	}
-	if got := wire.RedactURL(nil); got != "" {
+	if got := redact.URL(nil); got != "" {
 		t.Error(got)
 	}
 }

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"bytes"
@@ -6,20 +6,22 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // BenchmarkUpload is a chunk of 16 MiB over TLS to a server that reads it.
 func BenchmarkUpload(b *testing.B) {
 	home, _ := serve(b, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	tr := wire.NewTransport(parse(b, home.URL), nil, nil)
+	tr := transport.New(parse(b, home.URL), nil, nil)
 	defer tr.CloseIdleConnections()
-	wire.TrustForTest(tr, home.Client())
+	transport.TrustForTest(tr, home.Client())
 	data := bytes.Repeat([]byte("x"), 16<<20)
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		resp, err := tr.Do(request(b, wire.CallUpload, http.MethodPatch, home.URL, data))
+		resp, err := tr.Do(request(b, call.Upload, http.MethodPatch, home.URL, data))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -30,12 +32,12 @@ func BenchmarkUpload(b *testing.B) {
 // BenchmarkSmallRequest is what a request costs beyond its bytes.
 func BenchmarkSmallRequest(b *testing.B) {
 	home, _ := serve(b, func(http.ResponseWriter, *http.Request) {})
-	tr := wire.NewTransport(parse(b, home.URL), nil, nil)
+	tr := transport.New(parse(b, home.URL), nil, nil)
 	defer tr.CloseIdleConnections()
-	wire.TrustForTest(tr, home.Client())
+	transport.TrustForTest(tr, home.Client())
 	b.ReportAllocs()
 	for b.Loop() {
-		resp, err := tr.Do(request(b, wire.CallAPI, http.MethodGet, home.URL, nil))
+		resp, err := tr.Do(request(b, call.API, http.MethodGet, home.URL, nil))
 		if err != nil {
 			b.Fatal(err)
 		}

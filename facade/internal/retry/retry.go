@@ -1,4 +1,4 @@
-package wire
+package retry
 
 import (
 	"context"
@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/wait"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 const (
@@ -22,18 +26,13 @@ const (
 	defaultRetryAfter = 60 * time.Second
 )
 
-// NewRetryPolicy returns the retry policy of one client, with a budget of its own. It comes first of PipelineOptions.PerRetry, with ClientOptions.Retry
+// New returns a retry policy on a budget that other policies may spend from too, with a gate before each try (nil: none). It comes first of PipelineOptions.PerRetry, with ClientOptions.Retry
 // {MaxRetries: -1} and NewGuard in the same pipeline.
 //
 // o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and statuses 408, 429, 500, 502, 503, 504. A
 // MaxRetryDelay bounds both waits. A reply that asks for a longer wait, or one beyond the context's deadline, comes back at once, as does the last one; PATCH and PUT of a CallUpload are
 // sent once. Every wait ends with the context. A try's TryTimeout includes reading its body.
-func NewRetryPolicy(o policy.RetryOptions) policy.Policy {
-	return NewSharedRetryPolicy(o, NewBudget(), nil)
-}
-
-// NewSharedRetryPolicy is NewRetryPolicy on a budget that other policies spend from too, with a gate before each try (nil: none).
-func NewSharedRetryPolicy(o policy.RetryOptions, b *Budget, gate Gate) policy.Policy {
+func New(o policy.RetryOptions, b *Budget, gate Gate) policy.Policy {
 	return &retryPolicy{options: o, budget: b, gate: gate}
 }
 
@@ -81,18 +80,6 @@ func rulesOf(o policy.RetryOptions) rules {
 	return r
 }
 
-// backoff is the wait before retry n (from 1): anything up to RetryDelay doubled n-1 times.
-func (r rules) backoff(n int32) time.Duration {
-	d := r.RetryDelay
-	for ; n > 1 && d < r.MaxRetryDelay; n-- {
-		d *= 2
-	}
-	if d = min(d, r.MaxRetryDelay); d <= 0 {
-		return 0
-	}
-	return rand.N(d) + 1
-}
-
 func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 	o := p.options
 	var override retryOverride
@@ -116,53 +103,39 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		if !wants || try > r.MaxRetries {
 			return resp, err
 		}
-		wait, asked := time.Duration(0), false
+		pause, asked := time.Duration(0), false
 		if resp != nil {
-			wait, asked = RetryAfter(resp.Header, time.Now())
+			pause, asked = wire.RetryAfter(resp.Header, time.Now())
 		}
 		switch {
-		case asked && (wait > r.retryAfter || endsBefore(ctx, wait)):
+		case asked && (pause > r.retryAfter || endsBefore(ctx, pause)):
 			return resp, err // an answer now, rather than the context's end later
-		case asked && wait > 0:
-			wait += spread(wait) // those who were told the same do not all come back at once
+		case asked && pause > 0:
+			pause += spread(pause) // those who were told the same do not all come back at once
 		case !p.budget.spend():
 			return resp, err
 		default:
-			wait = r.backoff(try)
+			pause = wait.Backoff(int(try), r.RetryDelay, r.MaxRetryDelay)
 		}
-		Drain(resp)
-		if err := sleep(ctx, wait); err != nil {
+		wire.Drain(resp)
+		if err := wait.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// endsBefore says whether the context ends within the wait, as far as it knows.
-func endsBefore(ctx context.Context, wait time.Duration) bool {
+// endsBefore says whether the context ends within the pause, as far as it knows.
+func endsBefore(ctx context.Context, pause time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return ok && time.Until(deadline) <= wait
+	return ok && time.Until(deadline) <= pause
 }
 
-// spread is up to a tenth of the wait, and up to a second.
-func spread(wait time.Duration) time.Duration {
-	if most := min(wait/10, time.Second); most > 0 {
+// spread is up to a tenth of the pause, and up to a second.
+func spread(pause time.Duration) time.Duration {
+	if most := min(pause/10, time.Second); most > 0 {
 		return rand.N(most)
 	}
 	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // gated is one try behind the gate.
@@ -240,4 +213,9 @@ func permanent(err error) bool {
 	)
 	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
 		errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isChunk says whether the request carries bytes of an upload session.
+func isChunk(r *http.Request) bool {
+	return call.KindOf(r.Context()) == call.Upload && (r.Method == http.MethodPatch || r.Method == http.MethodPut)
 }

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -48,20 +50,20 @@ func serve(t testing.TB, h http.HandlerFunc) (*httptest.Server, *recorder) {
 	return s, rec
 }
 
-func transportOf(t testing.TB, s *httptest.Server, opts *wire.TransportOptions) *wire.Transport {
+func transportOf(t testing.TB, s *httptest.Server, opts *transport.Options) *transport.Transport {
 	t.Helper()
-	tr := wire.NewTransport(parse(t, s.URL), s.Client(), opts)
+	tr := transport.New(parse(t, s.URL), s.Client(), opts)
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }
 
-func request(t testing.TB, call wire.Call, method, target string, body []byte) *http.Request {
+func request(t testing.TB, kind call.Kind, method, target string, body []byte) *http.Request {
 	t.Helper()
 	var rd io.Reader
 	if body != nil {
-		rd = wire.NewBody(bytes.NewReader(body), 0, int64(len(body)))
+		rd = transport.NewBody(bytes.NewReader(body), 0, int64(len(body)))
 	}
-	r, err := http.NewRequestWithContext(wire.WithCall(t.Context(), call), method, target, rd)
+	r, err := http.NewRequestWithContext(call.WithKind(t.Context(), kind), method, target, rd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,22 +76,22 @@ func TestTransportFollowsByCall(t *testing.T) {
 	elsewhere, foreign := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for _, row := range []struct {
 		name   string
-		call   wire.Call
+		call   call.Kind
 		method string
 		to     string // relative, or {elsewhere}
 		want   error
 		hits   int // at home
 	}{
-		{"A09 token", wire.CallToken, http.MethodPost, "{elsewhere}/steal", wire.ErrRedirect, 1},
-		{"A09 token, same origin", wire.CallToken, http.MethodPost, "/there", wire.ErrRedirect, 1},
-		{"A10 exchange, GET", wire.CallToken, http.MethodGet, "{elsewhere}/steal", wire.ErrRedirect, 1},
-		{"A13 chunk", wire.CallUpload, http.MethodPatch, "{elsewhere}/steal", wire.ErrRedirect, 1},
-		{"A13 commit", wire.CallUpload, http.MethodPut, "/there", wire.ErrRedirect, 1},
-		{"manifest put", wire.CallAPI, http.MethodPut, "/there", wire.ErrRedirect, 1},
-		{"list, same origin", wire.CallAPI, http.MethodGet, "/there", nil, 2},
-		{"list, elsewhere", wire.CallAPI, http.MethodGet, "{elsewhere}/steal", wire.ErrForeignOrigin, 1},
-		{"A36 list, for ever", wire.CallAPI, http.MethodGet, "/again", wire.ErrRedirect, 4},
-		{"redirect without a target", wire.CallAPI, http.MethodGet, "", wire.ErrRedirect, 1},
+		{"A09 token", call.Token, http.MethodPost, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A09 token, same origin", call.Token, http.MethodPost, "/there", wire.ErrRedirect, 1},
+		{"A10 exchange, GET", call.Token, http.MethodGet, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A13 chunk", call.Upload, http.MethodPatch, "{elsewhere}/steal", wire.ErrRedirect, 1},
+		{"A13 commit", call.Upload, http.MethodPut, "/there", wire.ErrRedirect, 1},
+		{"manifest put", call.API, http.MethodPut, "/there", wire.ErrRedirect, 1},
+		{"list, same origin", call.API, http.MethodGet, "/there", nil, 2},
+		{"list, elsewhere", call.API, http.MethodGet, "{elsewhere}/steal", wire.ErrForeignOrigin, 1},
+		{"A36 list, for ever", call.API, http.MethodGet, "/again", wire.ErrRedirect, 4},
+		{"redirect without a target", call.API, http.MethodGet, "", wire.ErrRedirect, 1},
 	} {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprintf("%s by %d", row.name, status), func(t *testing.T) {
@@ -129,11 +131,11 @@ func TestTransportSendsHomeOnly(t *testing.T) {
 	t.Parallel()
 	home, rec := serve(t, func(http.ResponseWriter, *http.Request) {})
 	tr := transportOf(t, home, nil)
-	other := request(t, wire.CallAPI, http.MethodGet, "https://other.invalid/", nil)
+	other := request(t, call.API, http.MethodGet, "https://other.invalid/", nil)
 	if _, err := tr.Do(other); !errors.Is(err, wire.ErrForeignOrigin) {
 		t.Error("A11", err)
 	}
-	host := request(t, wire.CallAPI, http.MethodGet, home.URL, nil)
+	host := request(t, call.API, http.MethodGet, home.URL, nil)
 	host.Host = "evil.invalid"
 	if _, err := tr.Do(host); !errors.Is(err, wire.ErrForeignOrigin) {
 		t.Error("other Host header:", err)
@@ -141,10 +143,10 @@ func TestTransportSendsHomeOnly(t *testing.T) {
 	if len(rec.requests()) != 0 {
 		t.Error("something was sent")
 	}
-	named := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
+	named := transport.New(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 	}), nil)
-	same := request(t, wire.CallAPI, http.MethodGet, "https://REG.azurecr.io:443/", nil)
+	same := request(t, call.API, http.MethodGet, "https://REG.azurecr.io:443/", nil)
 	same.Host = "reg.azurecr.io"
 	resp, err := named.Do(same)
 	if err != nil {
@@ -167,10 +169,10 @@ func TestTransportSendsNoCookies(t *testing.T) {
 	client.Jar, _ = cookiejar.New(nil)
 	followed := false
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { followed = true; return nil }
-	tr := wire.NewTransport(parse(t, home.URL), client, nil)
+	tr := transport.New(parse(t, home.URL), client, nil)
 	defer tr.CloseIdleConnections()
 	for range 2 {
-		r := request(t, wire.CallAPI, http.MethodGet, home.URL+"/a", nil)
+		r := request(t, call.API, http.MethodGet, home.URL+"/a", nil)
 		r.Header.Set("Cookie", "c=mine")
 		r.Header.Set("Referer", "https://x.invalid/?secret")
 		resp, err := tr.Do(r)
@@ -201,8 +203,8 @@ func TestTransportNoticesFollowedRedirects(t *testing.T) {
 			http.Redirect(w, r, "/b", http.StatusTemporaryRedirect)
 		}
 	})
-	tr := wire.NewTransport(parse(t, home.URL), selfish{home.Client()}, nil)
-	if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/a", nil)); !errors.Is(err, wire.ErrRedirect) {
+	tr := transport.New(parse(t, home.URL), selfish{home.Client()}, nil)
+	if _, err := tr.Do(request(t, call.API, http.MethodGet, home.URL+"/a", nil)); !errors.Is(err, wire.ErrRedirect) {
 		t.Error(err)
 	}
 }
@@ -220,7 +222,7 @@ func TestTransportBoundsErrorsAndHeaders(t *testing.T) {
 		_, _ = io.CopyN(w, endless{}, 1<<20)
 	})
 	tr := transportOf(t, home, nil)
-	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil))
+	resp, err := tr.Do(request(t, call.API, http.MethodGet, home.URL, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +230,11 @@ func TestTransportBoundsErrorsAndHeaders(t *testing.T) {
 		t.Errorf("A28: %d bytes, %v", len(b), err)
 	}
 	_ = resp.Body.Close()
-	own := wire.NewTransport(parse(t, home.URL), nil, nil)
+	own := transport.New(parse(t, home.URL), nil, nil)
 	defer own.CloseIdleConnections()
-	wire.TrustForTest(own, home.Client())
-	for _, tr := range []*wire.Transport{tr, own} {
-		if _, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/header", nil)); !errors.Is(err, wire.ErrTooLarge) {
+	transport.TrustForTest(own, home.Client())
+	for _, tr := range []*transport.Transport{tr, own} {
+		if _, err := tr.Do(request(t, call.API, http.MethodGet, home.URL+"/header", nil)); !errors.Is(err, wire.ErrTooLarge) {
 			t.Errorf("A38: %v", err)
 		}
 	}
@@ -250,14 +252,14 @@ func (endless) Read(p []byte) (int, error) {
 func TestTransportErrorsHideQueries(t *testing.T) {
 	t.Parallel()
 	home, _ := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	_, err := transportOf(t, home, nil).Do(request(t, wire.CallUpload, http.MethodPatch, home.URL+"/v2/a/blobs/uploads/u?_state=canary", []byte("x")))
+	_, err := transportOf(t, home, nil).Do(request(t, call.Upload, http.MethodPatch, home.URL+"/v2/a/blobs/uploads/u?_state=canary", []byte("x")))
 	var ue *url.Error
 	if err == nil || strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") || !errors.As(err, &ue) {
 		t.Errorf("A55: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = transportOf(t, home, nil).Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/?q=canary", nil).WithContext(ctx))
+	_, err = transportOf(t, home, nil).Do(request(t, call.API, http.MethodGet, home.URL+"/?q=canary", nil).WithContext(ctx))
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "canary") {
 		t.Errorf("F72: %v", err)
 	}
@@ -273,7 +275,7 @@ func TestTransportDropsEchoes(t *testing.T) {
 		w.Header().Add("WWW-Authenticate", `Bearer error="eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln is bad", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="`)
 		w.Header().Set("Location", "/v2/a/blobs/uploads/1?_state=eyJhY2Nlc3NfdG9rZW4iOnt9fQ")
 	})
-	req := request(t, wire.CallAPI, http.MethodGet, s.URL+"/v2/", nil)
+	req := request(t, call.API, http.MethodGet, s.URL+"/v2/", nil)
 	req.Header.Set("Authorization", "Bearer opaque-credential")
 	resp, err := transportOf(t, s, nil).Do(req)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
 // maxLinks bounds the links read from one reply.
@@ -23,19 +25,19 @@ func NextLink(resp *http.Response, login *url.URL, samePath string) (*url.URL, e
 			var target, rels string
 			var ok bool
 			if target, rels, rest, ok = cutLink(rest); !ok {
-				return nil, refuse(ErrBadLink, "malformed")
+				return nil, Refuse(ErrBadLink, "malformed")
 			}
 			if found++; found > maxLinks {
-				return nil, refuse(ErrBadLink, "too many links")
+				return nil, Refuse(ErrBadLink, "too many links")
 			}
 			if !isNext(rels) {
 				continue
 			}
 			if next != "" && next != target {
-				return nil, refuse(ErrBadLink, "two different next links")
+				return nil, Refuse(ErrBadLink, "two different next links")
 			}
 			if target == "" {
-				return nil, refuse(ErrBadLink, "empty target")
+				return nil, Refuse(ErrBadLink, "empty target")
 			}
 			next = target
 		}
@@ -45,13 +47,13 @@ func NextLink(resp *http.Response, login *url.URL, samePath string) (*url.URL, e
 	}
 	u, ok := resolve(base, next)
 	if !ok {
-		return nil, refuse(ErrBadLink, "not a URL")
+		return nil, Refuse(ErrBadLink, "not a URL")
 	}
-	if _, err := Decide(Move{Call: CallAPI, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
+	if _, err := Decide(Move{Call: call.API, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
 		return nil, err
 	}
 	if u.Path != samePath {
-		return nil, refuse(ErrBadLink, "leads to another path than the first page's")
+		return nil, Refuse(ErrBadLink, "leads to another path than the first page's")
 	}
 	return u, nil
 }

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"bytes"
@@ -15,6 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -42,27 +45,27 @@ func TestStalledReply(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name   string
-		call   wire.Call
+		call   call.Kind
 		status int
 		want   time.Duration
 	}{
-		{"list", wire.CallAPI, 200, 30 * time.Second},
-		{"token", wire.CallToken, 200, 30 * time.Second},
-		{"refusal", wire.CallAPI, 503, 10 * time.Second},
-		{"refusal of a blob", wire.CallBlob, 503, 10 * time.Second},
-		{"redirect of a blob", wire.CallBlob, 307, time.Second},
+		{"list", call.API, 200, 30 * time.Second},
+		{"token", call.Token, 200, 30 * time.Second},
+		{"refusal", call.API, 503, 10 * time.Second},
+		{"refusal of a blob", call.Blob, 503, 10 * time.Second},
+		{"redirect of a blob", call.Blob, 307, time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				tr := wire.NewTransport(parse(t, regURL), stallAfter(row.status), nil)
+				tr := transport.New(parse(t, regURL), stallAfter(row.status), nil)
 				start := time.Now()
 				resp, err := tr.Do(request(t, row.call, http.MethodGet, regURL, nil))
 				if err != nil {
 					t.Fatal(err)
 				}
 				b, err := io.ReadAll(resp.Body)
-				if took := time.Since(start); !errors.Is(err, wire.ErrStalled) || string(b) != "x" || took != row.want {
+				if took := time.Since(start); !errors.Is(err, wait.ErrStalled) || string(b) != "x" || took != row.want {
 					t.Errorf("%q, %v after %v, want %v", b, err, took, row.want)
 				}
 				var ne net.Error
@@ -77,10 +80,10 @@ func TestStalledReply(t *testing.T) {
 	t.Run("a slow reader is not a stalled reply", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(*http.Request) (*http.Response, error) {
+			tr := transport.New(parse(t, regURL), transporterFunc(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("xyz"))}, nil
 			}), nil)
-			resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, regURL, nil))
+			resp, err := tr.Do(request(t, call.API, http.MethodGet, regURL, nil))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,9 +123,9 @@ func TestClientTimeout(t *testing.T) {
 			"header": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
 			"body":   stallAfter(200),
 		} {
-			tr := wire.NewTransport(parse(t, regURL), &http.Client{Transport: roundTripper(do), Timeout: 3 * time.Second}, nil)
+			tr := transport.New(parse(t, regURL), &http.Client{Transport: roundTripper(do), Timeout: 3 * time.Second}, nil)
 			start := time.Now()
-			resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, regURL, nil))
+			resp, err := tr.Do(request(t, call.API, http.MethodGet, regURL, nil))
 			if err == nil {
 				_, err = io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
@@ -144,7 +147,7 @@ func TestTransportThatForgetsBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, fails := range []bool{false, true} {
-			tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
+			tr := transport.New(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
 				if again, err := r.GetBody(); err != nil || again == nil {
 					t.Error(err)
 				}
@@ -153,8 +156,8 @@ func TestTransportThatForgetsBodies(t *testing.T) {
 				}
 				return &http.Response{StatusCode: 202}, nil
 			}), nil)
-			body := wire.NewBody(bytes.NewReader([]byte("content")), 0, 7)
-			req := request(t, wire.CallUpload, http.MethodPatch, regURL, nil)
+			body := transport.NewBody(bytes.NewReader([]byte("content")), 0, 7)
+			req := request(t, call.Upload, http.MethodPatch, regURL, nil)
 			req.Body = body
 			if resp, err := tr.Do(req); err == nil {
 				_ = resp.Body.Close()
@@ -172,7 +175,7 @@ func TestTransportThatForgetsBodies(t *testing.T) {
 func TestHeaderTimeoutOfResentBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
+		tr := transport.New(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
 			_ = r.Body.Close()
 			time.Sleep(50 * time.Second)
 			again, err := r.GetBody()
@@ -188,8 +191,8 @@ func TestHeaderTimeoutOfResentBody(t *testing.T) {
 			return nil, r.Context().Err()
 		}), nil)
 		start := time.Now()
-		_, err := tr.Do(request(t, wire.CallUpload, http.MethodPatch, regURL, []byte("x")))
-		if want := 50*time.Second + 10*time.Minute + wire.HeaderTimeout; !errors.Is(err, wire.ErrHeaderTimeout) || time.Since(start) != want {
+		_, err := tr.Do(request(t, call.Upload, http.MethodPatch, regURL, []byte("x")))
+		if want := 50*time.Second + 10*time.Minute + transport.HeaderTimeout; !errors.Is(err, transport.ErrHeaderTimeout) || time.Since(start) != want {
 			t.Errorf("%v after %v, want %v", err, time.Since(start), want)
 		}
 	})
@@ -221,7 +224,7 @@ func TestUnreadableRedirect(t *testing.T) {
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		})
 		tr := transportOf(t, home, nil)
-		for _, call := range []wire.Call{wire.CallAPI, wire.CallBlob, wire.CallToken} {
+		for _, call := range []call.Kind{call.API, call.Blob, call.Token} {
 			resp, err := tr.Do(request(t, call, http.MethodGet, home.URL, nil))
 			if err == nil {
 				_, err = tr.BlobLink(resp)
@@ -239,8 +242,8 @@ func TestWrappedTransportErrors(t *testing.T) {
 	t.Parallel()
 	inner := &url.Error{Op: "Get", URL: "https://a.invalid/?sig=canary", Err: &url.Error{Op: "Get", URL: "https://b.invalid/?sig=canary", Err: context.DeadlineExceeded}}
 	for _, cause := range []error{inner, fmt.Errorf("tracing: %w", inner), fmt.Errorf("GET https://c.invalid/?sig=canary: %w", context.DeadlineExceeded)} {
-		tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), nil)
-		_, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, regURL, nil))
+		tr := transport.New(parse(t, regURL), transporterFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), nil)
+		_, err := tr.Do(request(t, call.API, http.MethodGet, regURL, nil))
 		var ue *url.Error
 		if !errors.As(err, &ue) || !ue.Timeout() || !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "canary") {
 			t.Error(err)
@@ -262,20 +265,20 @@ func TestOpenBlobsHoldNothingUp(t *testing.T) {
 		}
 	}))
 	defer home.Close()
-	tr := wire.NewTransport(parse(t, home.URL), nil, nil)
+	tr := transport.New(parse(t, home.URL), nil, nil)
 	defer tr.CloseIdleConnections()
-	wire.TrustForTest(tr, home.Client())
+	transport.TrustForTest(tr, home.Client())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for i := range 120 { // more than there are connections to the registry
-		req := request(t, wire.CallBlob, http.MethodGet, home.URL+"/blob", nil)
-		resp, err := tr.Do(req.WithContext(wire.WithCall(ctx, wire.CallBlob)))
+		req := request(t, call.Blob, http.MethodGet, home.URL+"/blob", nil)
+		resp, err := tr.Do(req.WithContext(call.WithKind(ctx, call.Blob)))
 		if err != nil {
 			t.Fatalf("blob %d: %v", i, err)
 		}
 		defer func() { _ = resp.Body.Close() }()
 	}
-	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil).WithContext(ctx))
+	resp, err := tr.Do(request(t, call.API, http.MethodGet, home.URL, nil).WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -6,6 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // Link is the checked target of a blob redirect: a URL whose query is a credential for some minutes. It prints without it.
@@ -20,7 +24,7 @@ type Link struct {
 }
 
 // String returns the link without its query.
-func (l *Link) String() string { return RedactURL(l.url) }
+func (l *Link) String() string { return redact.URL(l.url) }
 
 // GoString is String.
 func (l *Link) GoString() string { return l.String() }
@@ -31,12 +35,12 @@ func (l *Link) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) 
 // LogValue is String.
 func (l *Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// BlobLink checks the redirect in resp, the answer to a CallBlob GET or HEAD, drains and closes its body, and returns the target. The target is asked only by Fetch.
-// Errors: ErrRedirect, ErrForeignOrigin (not https, or not storage in strict mode), ErrForbiddenAddress.
+// BlobLink checks the redirect in resp, the answer to a call.Blob GET or HEAD, drains and closes its body, and returns the target. The target is asked only by Fetch.
+// Errors: wire.ErrRedirect, wire.ErrForeignOrigin (not https, or not storage in strict mode), wire.ErrForbiddenAddress.
 func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
-	defer Drain(resp)
-	if !IsRedirect(resp.StatusCode) || resp.Request == nil {
-		return nil, refuse(ErrRedirect, "not a redirect: "+resp.Status)
+	defer wire.Drain(resp)
+	if !wire.IsRedirect(resp.StatusCode) || resp.Request == nil {
+		return nil, wire.Refuse(wire.ErrRedirect, "not a redirect: "+resp.Status)
 	}
 	return t.link(resp, &Link{
 		method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),
@@ -45,18 +49,18 @@ func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
 
 // link returns where resp, which answered from, goes on.
 func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
-	to, err := redirectTarget(resp)
+	to, err := wire.RedirectTarget(resp)
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := Decide(Move{
-		Call: CallBlob, Step: StepRedirect, Method: from.method, Login: t.login, Hops: from.hops, Left: from.left, To: to,
+	verdict, err := wire.Decide(wire.Move{
+		Call: call.Blob, Step: wire.StepRedirect, Method: from.method, Login: t.login, Hops: from.hops, Left: from.left, To: to,
 		Storage: t.strict, Loopback: t.loopback,
 	})
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{method: from.method, agent: from.agent, url: to, hops: from.hops + 1, left: from.left || OriginOf(to) != t.login}
+	l := &Link{method: from.method, agent: from.agent, url: to, hops: from.hops + 1, left: from.left || wire.OriginOf(to) != t.login}
 	if verdict.Credential {
 		l.authorization = from.authorization
 	}
@@ -69,7 +73,7 @@ var fetchHeader = []string{"Range", "If-Range", "If-Match", "Accept", "Accept-En
 // Fetch sends the GET (or HEAD, as the redirected request was) to the link, with Range, If-Range, If-Match, Accept, Accept-Encoding (default: identity) and User-Agent (default: the
 // redirected request's) of header and nothing else, over the storage connections. What is left of three hops is followed. Every other status comes back as it is, a 401 too; the caller closes the body.
 // A link may be fetched many times, also at the same time, until storage says it has expired.
-// Errors: *Refusal, *url.Error (without query).
+// Errors: *wire.Refusal, *url.Error (without query).
 func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (*http.Response, error) {
 	for {
 		req, err := http.NewRequestWithContext(ctx, link.method, "https://storage.invalid/", nil)
@@ -90,15 +94,15 @@ func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (
 			req.Header.Set("Authorization", link.authorization)
 			via = t.registry
 		}
-		resp, err := via.send(req, CallBlob)
+		resp, err := via.send(req, call.Blob)
 		if err != nil {
 			return nil, err
 		}
-		if !IsRedirect(resp.StatusCode) {
+		if !wire.IsRedirect(resp.StatusCode) {
 			return resp, nil
 		}
 		link, err = t.link(resp, link)
-		Drain(resp)
+		wire.Drain(resp)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
 // Pin keeps the requests of one push at the address the login host resolved to first, over connections of their own: the name of a geo-replicated registry may
@@ -97,11 +99,11 @@ func WithPin(ctx context.Context, p *Pin) context.Context { return context.WithV
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
 // open, and must not take those that other calls wait for.
-func (t *Transport) senderFor(req *http.Request, call Call) sender {
+func (t *Transport) senderFor(req *http.Request, kind call.Kind) sender {
 	if p, ok := req.Context().Value(pinKey{}).(*Pin); ok && p != nil && p.owner == t {
 		return p.via
 	}
-	if call == CallBlob && req.Method == http.MethodGet && t.inline.Load() {
+	if kind == call.Blob && req.Method == http.MethodGet && t.inline.Load() {
 		return t.storage
 	}
 	return t.registry

@@ -1,4 +1,4 @@
-package wire_test
+package retry_test
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -52,11 +54,11 @@ func (s *script) Do(r *http.Request) (*http.Response, error) {
 
 func pipeline(t policy.Transporter, o policy.RetryOptions) runtime.Pipeline {
 	return runtime.NewPipeline("test", "v0",
-		runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{wire.NewRetryPolicy(o)}},
+		runtime.PipelineOptions{PerCall: []policy.Policy{retry.NewGuard()}, PerRetry: []policy.Policy{retry.New(o, retry.NewBudget(), nil)}},
 		&policy.ClientOptions{Transport: t, Retry: policy.RetryOptions{MaxRetries: -1}})
 }
 
-func call(ctx context.Context, p runtime.Pipeline, method, body string) (*http.Response, error) {
+func ask(ctx context.Context, p runtime.Pipeline, method, body string) (*http.Response, error) {
 	var rd io.Reader
 	if body != "" {
 		rd = strings.NewReader(body)
@@ -81,10 +83,10 @@ func call(ctx context.Context, p runtime.Pipeline, method, body string) (*http.R
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	after := func(s string) http.Header { return http.Header{"Retry-After": {s}} }
-	api, upload := wire.CallAPI, wire.CallUpload
+	api, upload := call.API, call.Upload
 	for _, row := range []struct {
 		name     string
-		call     wire.Call
+		call     call.Kind
 		method   string
 		statuses []int
 		header   http.Header
@@ -132,7 +134,7 @@ func TestRetry(t *testing.T) {
 				if row.method != "GET" {
 					body = "body"
 				}
-				resp, err := call(wire.WithCall(t.Context(), row.call), pipeline(s, row.options), row.method, body)
+				resp, err := ask(call.WithKind(t.Context(), row.call), pipeline(s, row.options), row.method, body)
 				took := time.Since(start)
 				status := 0
 				if err == nil {
@@ -158,7 +160,7 @@ func TestRetryBackoffGrows(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{statuses: []int{503}}
-		if _, err := call(t.Context(), pipeline(s, policy.RetryOptions{MaxRetries: 9}), "GET", ""); err != nil {
+		if _, err := ask(t.Context(), pipeline(s, policy.RetryOptions{MaxRetries: 9}), "GET", ""); err != nil {
 			t.Fatal(err)
 		}
 		most := 250 * time.Millisecond
@@ -178,12 +180,12 @@ func TestRetryBudget(t *testing.T) {
 		s := &script{statuses: []int{200}}
 		p := pipeline(s, policy.RetryOptions{})
 		for range 200 { // good times give no more than a full budget
-			_, _ = call(t.Context(), p, "GET", "")
+			_, _ = ask(t.Context(), p, "GET", "")
 		}
 		s.at, s.statuses = nil, []int{503}
 		var wg sync.WaitGroup
 		for range 100 {
-			wg.Go(func() { _, _ = call(t.Context(), p, "GET", "") })
+			wg.Go(func() { _, _ = ask(t.Context(), p, "GET", "") })
 		}
 		wg.Wait()
 		if n := len(s.at); n > 110 {
@@ -193,7 +195,7 @@ func TestRetryBudget(t *testing.T) {
 		s.mu.Lock()
 		s.header, s.at, s.statuses = http.Header{"Retry-After": {"1"}}, nil, []int{429, 200}
 		s.mu.Unlock()
-		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
+		if resp, err := ask(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
 			t.Error(resp, err)
 		}
 		// The budget recovers, by time and by calls that go well.
@@ -201,7 +203,7 @@ func TestRetryBudget(t *testing.T) {
 		s.mu.Lock()
 		s.header, s.at, s.statuses = nil, nil, []int{503, 200}
 		s.mu.Unlock()
-		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
+		if resp, err := ask(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 {
 			t.Error("a minute later:", resp, err)
 		}
 	})
@@ -215,19 +217,19 @@ func TestRetryEndsWithContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(3*time.Second, cancel)
 		start := time.Now()
-		if _, err := call(ctx, pipeline(s, policy.RetryOptions{}), "GET", ""); !errors.Is(err, context.Canceled) || time.Since(start) != 3*time.Second || len(s.at) != 1 {
+		if _, err := ask(ctx, pipeline(s, policy.RetryOptions{}), "GET", ""); !errors.Is(err, context.Canceled) || time.Since(start) != 3*time.Second || len(s.at) != 1 {
 			t.Error(err, time.Since(start), len(s.at))
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Second)
 		defer cancel()
 		start = time.Now()
-		if resp, err := call(ctx, pipeline(s, policy.RetryOptions{}), "GET", ""); err != nil || resp.StatusCode != 429 || time.Since(start) != 0 {
+		if resp, err := ask(ctx, pipeline(s, policy.RetryOptions{}), "GET", ""); err != nil || resp.StatusCode != 429 || time.Since(start) != 0 {
 			t.Error(resp, err, time.Since(start))
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s.header = nil
-		if _, err := call(ctx, pipeline(s, policy.RetryOptions{RetryDelay: time.Hour}), "GET", ""); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := ask(ctx, pipeline(s, policy.RetryOptions{RetryDelay: time.Hour}), "GET", ""); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
@@ -240,7 +242,7 @@ func TestRetrySpreads(t *testing.T) {
 		waits := map[time.Duration]bool{}
 		for range 20 {
 			s := &script{statuses: []int{429, 200}, header: http.Header{"Retry-After": {"5"}}}
-			if _, err := call(t.Context(), pipeline(s, policy.RetryOptions{}), "GET", ""); err != nil || len(s.at) != 2 {
+			if _, err := ask(t.Context(), pipeline(s, policy.RetryOptions{}), "GET", ""); err != nil || len(s.at) != 2 {
 				t.Fatal(err, len(s.at))
 			}
 			wait := s.at[1].Sub(s.at[0])
@@ -259,7 +261,7 @@ func TestRetryPermanentErrors(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}, http.ErrSchemeMismatch} {
 		var n atomic.Int32
-		_, err := call(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
+		_, err := ask(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
 		if !errors.Is(err, cause) || n.Load() != 1 {
 			t.Errorf("%v after %d tries", err, n.Load())
 		}
@@ -277,7 +279,7 @@ func TestRetryTryTimeout(t *testing.T) {
 			}
 			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 		}), policy.RetryOptions{TryTimeout: time.Second})
-		if resp, err := call(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 || n != 2 {
+		if resp, err := ask(t.Context(), p, "GET", ""); err != nil || resp.StatusCode != 200 || n != 2 {
 			t.Error(resp, err, n)
 		}
 	})
@@ -288,10 +290,10 @@ func TestGuardTakesOverRetryOptions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := map[string]int{}
-		for name, c := range map[string]wire.Call{"GET": wire.CallAPI, "PATCH": wire.CallUpload} {
+		for name, c := range map[string]call.Kind{"GET": call.API, "PATCH": call.Upload} {
 			s := &script{statuses: []int{503}}
-			ctx := policy.WithRetryOptions(wire.WithCall(t.Context(), c), policy.RetryOptions{MaxRetries: 2, RetryDelay: -1})
-			if _, err := call(ctx, pipeline(s, policy.RetryOptions{}), name, "body"); err != nil {
+			ctx := policy.WithRetryOptions(call.WithKind(t.Context(), c), policy.RetryOptions{MaxRetries: 2, RetryDelay: -1})
+			if _, err := ask(ctx, pipeline(s, policy.RetryOptions{}), name, "body"); err != nil {
 				t.Error(err)
 			}
 			tries[name] = len(s.at)
@@ -301,3 +303,8 @@ func TestGuardTakesOverRetryOptions(t *testing.T) {
 		}
 	})
 }
+
+// transporterFunc is a policy.Transporter.
+type transporterFunc func(*http.Request) (*http.Response, error)
+
+func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }

@@ -2,65 +2,19 @@ package wire
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-const (
-	// maxErrorBody is what is read of a body that comes with a status of 400 and above.
-	maxErrorBody = 64 << 10
-	// maxHeader is what is accepted as response header.
-	maxHeader = 64 << 10
-)
-
-// ReadAll reads r to its end, at most limit bytes. Where there is more, the first limit bytes come back with a Refusal of ErrTooLarge.
-func ReadAll(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(b)) > limit {
-		return b[:limit], refuse(ErrTooLarge, "more than "+strconv.FormatInt(limit, 10)+" bytes")
-	}
-	return b, err
-}
-
-// drainTime is how long what is left of a reply is worth reading: a new connection costs less.
-const drainTime = time.Second
-
-// Drain reads what little is left of a reply so that its connection can be used again, and closes it.
-func Drain(resp *http.Response) {
-	if resp == nil || resp.Body == nil {
-		return
-	}
-	defer func() { _ = resp.Body.Close() }()
-	buf := make([]byte, 512)
-	for n, start := 0, time.Now(); n < maxErrorBody && time.Since(start) < drainTime; {
-		m, err := resp.Body.Read(buf)
-		if n += m; err != nil {
-			return
-		}
-	}
-}
-
-// headerSize is the size of a header as sent, roughly.
-func headerSize(h http.Header) int {
-	n := 0
-	for k, vs := range h {
-		for _, v := range vs {
-			n += len(k) + len(v) + 4
-		}
-	}
-	return n
-}
-
 // ContentRange reads the Content-Range of a 206, "bytes start-end/size", or of a 416, "bytes */size" (then start and end are -1). size is -1 for "*".
 // Errors: ErrBadRange.
 func ContentRange(h http.Header) (start, end, size int64, err error) {
-	bad := refuse(ErrBadRange, "not bytes start-end/size")
+	bad := Refuse(ErrBadRange, "not bytes start-end/size")
 	v := h.Values("Content-Range")
 	if len(v) != 1 {
-		return 0, 0, 0, refuse(ErrBadRange, strconv.Itoa(len(v))+" of them")
+		return 0, 0, 0, Refuse(ErrBadRange, strconv.Itoa(len(v))+" of them")
 	}
 	unit, rest, ok := strings.Cut(strings.TrimSpace(v[0]), " ")
 	if !ok || !strings.EqualFold(unit, "bytes") {

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"crypto/tls"
@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -42,8 +44,8 @@ func TestTransportProxy(t *testing.T) {
 	defer proxy.Close()
 	client := home.Client()
 	client.Transport.(*http.Transport).Proxy = http.ProxyURL(parse(t, proxy.URL))
-	tr := wire.NewTransport(parse(t, home.URL), client, nil)
-	resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL+"/x", nil))
+	tr := transport.New(parse(t, home.URL), client, nil)
+	resp, err := tr.Do(request(t, call.API, http.MethodGet, home.URL+"/x", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +91,9 @@ func TestTransportSecondReply(t *testing.T) {
 		}
 	}()
 	login := "https://" + l.Addr().String()
-	tr := wire.NewTransport(parse(t, login), home.Client(), nil)
+	tr := transport.New(parse(t, login), home.Client(), nil)
 	for range 3 {
-		resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, login, nil))
+		resp, err := tr.Do(request(t, call.API, http.MethodGet, login, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,15 +125,15 @@ func TestTransportHeaderTimeout(t *testing.T) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
-		tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), silent, nil)
+		tr := transport.New(parse(t, "https://reg.azurecr.io"), silent, nil)
 		for _, body := range [][]byte{nil, []byte("x")} {
 			start := time.Now()
-			_, err := tr.Do(request(t, wire.CallAPI, http.MethodPut, "https://reg.azurecr.io/", body))
-			want := wire.HeaderTimeout
+			_, err := tr.Do(request(t, call.API, http.MethodPut, "https://reg.azurecr.io/", body))
+			want := transport.HeaderTimeout
 			if body != nil {
 				want += 10 * time.Minute
 			}
-			if took := time.Since(start); !errors.Is(err, wire.ErrHeaderTimeout) || took != want {
+			if took := time.Since(start); !errors.Is(err, transport.ErrHeaderTimeout) || took != want {
 				t.Errorf("%v after %v, want %v", err, took, want)
 			}
 			var ne net.Error
@@ -158,13 +160,13 @@ func TestOwnTransportConnections(t *testing.T) {
 	}
 	home.StartTLS()
 	defer home.Close()
-	tr := wire.NewTransport(parse(t, home.URL), nil, nil)
+	tr := transport.New(parse(t, home.URL), nil, nil)
 	defer tr.CloseIdleConnections()
-	wire.TrustForTest(tr, home.Client())
+	transport.TrustForTest(tr, home.Client())
 	var wg sync.WaitGroup
 	for range 1000 {
 		wg.Go(func() {
-			resp, err := tr.Do(request(t, wire.CallAPI, http.MethodGet, home.URL, nil))
+			resp, err := tr.Do(request(t, call.API, http.MethodGet, home.URL, nil))
 			if err != nil {
 				t.Error(err)
 				return

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"bytes"
@@ -18,27 +18,30 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/retry"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 func TestBodyReadsItsSection(t *testing.T) {
 	t.Parallel()
-	b := wire.NewBody(bytes.NewReader([]byte("0123456789")), 2, 5)
+	b := transport.NewBody(bytes.NewReader([]byte("0123456789")), 2, 5)
 	if err := iotest.TestReader(b, []byte("23456")); err != nil {
 		t.Error(err)
 	}
 	if _, err := b.Seek(-1, io.SeekStart); err == nil {
 		t.Error("a negative position")
 	}
-	if got, err := io.ReadAll(wire.Fork(b)); err != nil || string(got) != "23456" {
+	if got, err := io.ReadAll(transport.Fork(b)); err != nil || string(got) != "23456" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
 func TestBodyOfShortSource(t *testing.T) {
 	t.Parallel()
-	b := wire.NewBody(bytes.NewReader([]byte("012")), 0, 5)
-	if got, err := io.ReadAll(wire.Fork(b)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	b := transport.NewBody(bytes.NewReader([]byte("012")), 0, 5)
+	if got, err := io.ReadAll(transport.Fork(b)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%q, %v: a source cut short must not look complete", got, err)
 	}
 }
@@ -57,11 +60,11 @@ func TestBodyWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		src := slowSource{make(chan struct{}), make(chan struct{})}
-		b := wire.NewBody(src, 0, 4)
+		b := transport.NewBody(src, 0, 4)
 		if err := b.Wait(t.Context()); err != nil {
 			t.Fatal("nothing is under way:", err)
 		}
-		first, second := wire.Fork(b), wire.Fork(b)
+		first, second := transport.Fork(b), transport.Fork(b)
 		go func() { _, _ = first.Read(make([]byte, 4)) }()
 		<-src.entered
 		_ = first.Close() // does not wait for the read
@@ -93,15 +96,15 @@ func TestBodyWait(t *testing.T) {
 // F73: a fork that net/http has asked for and lost is not waited for; should it turn up after all, it cannot be read.
 func TestBodyWaitForLostFork(t *testing.T) {
 	t.Parallel()
-	b := wire.NewBody(bytes.NewReader([]byte("0123")), 0, 4)
-	lost := wire.Fork(b)
+	b := transport.NewBody(bytes.NewReader([]byte("0123")), 0, 4)
+	lost := transport.Fork(b)
 	if err := b.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := lost.Read(make([]byte, 4)); n != 0 || err == nil {
 		t.Errorf("%d bytes were read after the memory was given back", n)
 	}
-	if got, err := io.ReadAll(wire.Fork(b)); err != nil || string(got) != "0123" {
+	if got, err := io.ReadAll(transport.Fork(b)); err != nil || string(got) != "0123" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -138,18 +141,18 @@ func refuseEarly(t *testing.T, version int, http2 bool) {
 	server.EnableHTTP2 = http2
 	server.StartTLS()
 	defer server.Close()
-	transport := wire.NewTransport(parse(t, server.URL), server.Client(), nil)
-	defer transport.CloseIdleConnections()
-	p := runtime.NewPipeline("test", "v0", runtime.PipelineOptions{PerCall: []policy.Policy{wire.NewGuard()}, PerRetry: []policy.Policy{
-		wire.NewRetryPolicy(policy.RetryOptions{}), answer401{},
-	}}, &policy.ClientOptions{Transport: transport, Retry: policy.RetryOptions{MaxRetries: -1}})
+	tr := transport.New(parse(t, server.URL), server.Client(), nil)
+	defer tr.CloseIdleConnections()
+	p := runtime.NewPipeline("test", "v0", runtime.PipelineOptions{PerCall: []policy.Policy{retry.NewGuard()}, PerRetry: []policy.Policy{
+		retry.New(policy.RetryOptions{}, retry.NewBudget(), nil), answer401{},
+	}}, &policy.ClientOptions{Transport: tr, Retry: policy.RetryOptions{MaxRetries: -1}})
 	runs := int32(40)
 	if http2 {
 		runs = 15
 	}
 	for range runs {
-		body := wire.NewBody(bytes.NewReader(content), 0, int64(len(content)))
-		r, err := http.NewRequestWithContext(wire.WithCall(t.Context(), wire.CallUpload), http.MethodPatch, server.URL+"/v2/a/blobs/uploads/u", body)
+		body := transport.NewBody(bytes.NewReader(content), 0, int64(len(content)))
+		r, err := http.NewRequestWithContext(call.WithKind(t.Context(), call.Upload), http.MethodPatch, server.URL+"/v2/a/blobs/uploads/u", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,13 +181,13 @@ func refuseEarly(t *testing.T, version int, http2 bool) {
 // A body that we cannot fork goes out once: what repeats it would rewind the one that is being sent.
 func TestForeignBodyIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	tr := wire.NewTransport(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
+	tr := transport.New(parse(t, regURL), transporterFunc(func(r *http.Request) (*http.Response, error) {
 		if r.GetBody != nil {
 			t.Error("the transport may ask for the body again")
 		}
 		return &http.Response{StatusCode: 202}, nil
 	}), nil)
-	req := request(t, wire.CallUpload, http.MethodPatch, regURL, nil)
+	req := request(t, call.Upload, http.MethodPatch, regURL, nil)
 	shared := io.NopCloser(bytes.NewReader([]byte("content")))
 	req.Body, req.GetBody = shared, func() (io.ReadCloser, error) { return shared, nil }
 	resp, err := tr.Do(req)
@@ -219,8 +222,8 @@ func TestBodyOfRefusedRedirect(t *testing.T) {
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 	})
 	tr := transportOf(t, s, nil)
-	body := wire.NewBody(bytes.NewReader([]byte("content")), 0, 7)
-	req := request(t, wire.CallUpload, http.MethodPatch, s.URL+"/v2/a/blobs/uploads/1", nil)
+	body := transport.NewBody(bytes.NewReader([]byte("content")), 0, 7)
+	req := request(t, call.Upload, http.MethodPatch, s.URL+"/v2/a/blobs/uploads/1", nil)
 	req.Body, req.ContentLength = body, 7
 	if _, err := tr.Do(req); !errors.Is(err, wire.ErrRedirect) { //nolint:bodyclose // there is no response
 		t.Errorf("got %v", err)

@@ -1,4 +1,4 @@
-package wire_test
+package transport_test
 
 import (
 	"context"
@@ -15,13 +15,15 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // fetch makes the road of a blob GET: ask the registry, check the link, ask storage.
-func fetch(t testing.TB, tr *wire.Transport, method, at string, header http.Header) (*http.Response, error) {
+func fetch(t testing.TB, tr *transport.Transport, method, at string, header http.Header) (*http.Response, error) {
 	t.Helper()
-	resp, err := tr.Do(request(t, wire.CallBlob, method, at, nil))
+	resp, err := tr.Do(request(t, call.Blob, method, at, nil))
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func TestFetchKeepsMethod(t *testing.T) {
 	storage, seen := serve(t, func(http.ResponseWriter, *http.Request) {})
 	home, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { redirectTo(w, storage.URL) })
 	tr := transportOf(t, home, nil)
-	req := request(t, wire.CallBlob, http.MethodHead, home.URL, nil)
+	req := request(t, call.Blob, http.MethodHead, home.URL, nil)
 	req.Header.Set("User-Agent", "their-app")
 	resp, err := tr.Do(req)
 	if err != nil {
@@ -158,14 +160,14 @@ func TestBlobLinkRefuses(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			var sent atomic.Int32
-			tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
+			tr := transport.New(parse(t, "https://reg.azurecr.io"), transporterFunc(func(r *http.Request) (*http.Response, error) {
 				sent.Add(1)
 				h := http.Header{}
 				for to := range strings.FieldsSeq(row.to) {
 					h.Add("Location", to)
 				}
 				return &http.Response{StatusCode: 307, Header: h, Body: http.NoBody}, nil
-			}), &wire.TransportOptions{StrictStorage: row.strict})
+			}), &transport.Options{StrictStorage: row.strict})
 			_, err := fetch(t, tr, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/d", nil)
 			if !errors.Is(err, row.want) || sent.Load() != 1 {
 				t.Errorf("%v after %d requests; want %v", err, sent.Load(), row.want)
@@ -186,14 +188,14 @@ func TestDialHook(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 
-	own := wire.NewStorageTransport()
+	own := transport.NewStorageTransport()
 	own.Proxy = nil
-	wire.GuardDial(own, elsewhere, false)
+	transport.GuardDial(own, elsewhere, false)
 	if _, err := own.DialContext(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("own dialer:", err)
 	}
-	open := wire.NewStorageTransport()
-	wire.GuardDial(open, elsewhere, true)
+	open := transport.NewStorageTransport()
+	transport.GuardDial(open, elsewhere, true)
 	c, err := open.DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal("loopback login:", err)
@@ -203,8 +205,8 @@ func TestDialHook(t *testing.T) {
 	callers := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String()) // "resolves" every name to loopback
 	}}}
-	guarded := wire.StorageClone(callers.Transport.(*http.Transport))
-	wire.GuardDial(guarded, elsewhere, false)
+	guarded := transport.StorageClone(callers.Transport.(*http.Transport))
+	transport.GuardDial(guarded, elsewhere, false)
 	_, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/")
 	if !errors.Is(err, wire.ErrForbiddenAddress) {
 		t.Error("caller's dialer:", err)
@@ -214,8 +216,8 @@ func TestDialHook(t *testing.T) {
 	toHome := func(string, string) (net.Conn, error) {
 		return tls.Dial("tcp", home.Listener.Addr().String(), home.Client().Transport.(*http.Transport).TLSClientConfig)
 	}
-	guarded = wire.StorageClone(&http.Transport{DialTLS: toHome}) //nolint:staticcheck // a caller may still use it
-	wire.GuardDial(guarded, elsewhere, false)
+	guarded = transport.StorageClone(&http.Transport{DialTLS: toHome}) //nolint:staticcheck // a caller may still use it
+	transport.GuardDial(guarded, elsewhere, false)
 	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
 		t.Error("caller's TLS dialer of old:", err)
 	}
@@ -231,17 +233,17 @@ func TestDialHookLetsTheRegistryBe(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
 	}
 	t.Cleanup(base.CloseIdleConnections)
-	tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), &http.Client{Transport: base}, nil)
+	tr := transport.New(parse(t, "https://reg.azurecr.io"), &http.Client{Transport: base}, nil)
 	t.Cleanup(tr.CloseIdleConnections)
 	for i := range 3 { // from the second on over the connections for storage
-		resp, err := tr.Do(request(t, wire.CallBlob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil))
+		resp, err := tr.Do(request(t, call.Blob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil))
 		if err != nil {
 			t.Fatalf("blob %d: %v", i, err)
 		}
 		wire.Drain(resp)
 	}
 	resp := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://storage.example.com/x"}}, Body: http.NoBody}
-	resp.Request = request(t, wire.CallBlob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil)
+	resp.Request = request(t, call.Blob, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/sha256:x", nil)
 	link, err := tr.BlobLink(resp)
 	if err != nil {
 		t.Fatal(err)
@@ -264,8 +266,8 @@ func TestDialHookLetsProxiesBe(t *testing.T) {
 		"our dialer": {}, "the caller's": {DialContext: (&net.Dialer{}).DialContext},
 	} {
 		base.Proxy = http.ProxyURL(parse(t, proxy.URL))
-		guarded := wire.StorageClone(base)
-		wire.GuardDial(guarded, elsewhere, false)
+		guarded := transport.StorageClone(base)
+		transport.GuardDial(guarded, elsewhere, false)
 		before := len(seen.requests())
 		_, err := (&http.Client{Transport: guarded}).Get("https://storage.example.com/") //nolint:bodyclose // there is none
 		if n := len(seen.requests()) - before; err == nil || errors.Is(err, wire.ErrForbiddenAddress) || n != 1 {
@@ -277,7 +279,7 @@ func TestDialHookLetsProxiesBe(t *testing.T) {
 // Storage gets connections of its own however few the caller allows the registry, and bytes as they are.
 func TestStorageClone(t *testing.T) {
 	t.Parallel()
-	c := wire.StorageClone(&http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1})
+	c := transport.StorageClone(&http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1})
 	if c.MaxConnsPerHost != 0 || c.MaxIdleConnsPerHost < 64 || !c.DisableCompression {
 		t.Error(c.MaxConnsPerHost, c.MaxIdleConnsPerHost, c.DisableCompression)
 	}
@@ -305,10 +307,10 @@ func TestFetchOpensConnections(t *testing.T) {
 	storage.StartTLS()
 	defer storage.Close()
 	const login = "https://127.0.0.1:1"
-	tr := wire.NewTransport(parse(t, login), storage.Client(), nil)
+	tr := transport.New(parse(t, login), storage.Client(), nil)
 	defer tr.CloseIdleConnections()
 	link, err := tr.BlobLink(&http.Response{StatusCode: 307, Header: http.Header{"Location": {storage.URL}},
-		Request: request(t, wire.CallBlob, http.MethodGet, login, nil), Body: http.NoBody})
+		Request: request(t, call.Blob, http.MethodGet, login, nil), Body: http.NoBody})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,11 +340,11 @@ func TestFetchOpensConnections(t *testing.T) {
 // A55, A58: no verb shows the signature.
 func TestLinkPrintsBare(t *testing.T) {
 	t.Parallel()
-	tr := wire.NewTransport(parse(t, "https://reg.azurecr.io"), transporterFunc(func(*http.Request) (*http.Response, error) {
+	tr := transport.New(parse(t, "https://reg.azurecr.io"), transporterFunc(func(*http.Request) (*http.Response, error) {
 		return nil, errors.New("connection reset")
 	}), nil)
 	link, err := tr.BlobLink(&http.Response{StatusCode: 307, Header: http.Header{"Location": {"https://a.blob.core.windows.net/c//d?sig=canary"}},
-		Request: request(t, wire.CallBlob, http.MethodGet, "https://reg.azurecr.io/", nil), Body: http.NoBody})
+		Request: request(t, call.Blob, http.MethodGet, "https://reg.azurecr.io/", nil), Body: http.NoBody})
 	if err != nil {
 		t.Fatal(err)
 	}

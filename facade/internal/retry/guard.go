@@ -1,4 +1,4 @@
-package wire
+package retry
 
 import (
 	"bytes"
@@ -10,14 +10,16 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/acrkit/acrkit/facade/internal/transport"
 )
 
-// smallBody is up to what a body that is not a *Body is copied to make it one.
+// smallBody is up to what a body that is not a *transport.Body is copied to make it one.
 const smallBody = 4<<20 + 1
 
 // NewGuard returns the policy that comes first of PipelineOptions.PerCall. Once per call it
 //   - takes over the retry options a caller put into the context (policy.WithRetryOptions) for our retry policy and switches azcore's own off, which would repeat chunks;
-//   - turns small bodies into a *Body, so that each attempt has one of its own.
+//   - turns small bodies into a *transport.Body, so that each attempt has one of its own.
 func NewGuard() policy.Policy { return guard{} }
 
 type guard struct{}
@@ -31,12 +33,12 @@ func (guard) Do(req *policy.Request) (*http.Response, error) {
 		req.SetOperationValue(retryOverride{o})
 	}
 	if b := req.Body(); b != nil {
-		if _, ok := b.(*Body); !ok && req.Raw().ContentLength <= smallBody {
+		if _, ok := b.(*transport.Body); !ok && req.Raw().ContentLength <= smallBody {
 			data, err := io.ReadAll(b)
 			if err != nil {
 				return nil, err
 			}
-			if err := req.SetBody(NewBody(bytes.NewReader(data), 0, int64(len(data))), req.Raw().Header.Get("Content-Type")); err != nil {
+			if err := req.SetBody(transport.NewBody(bytes.NewReader(data), 0, int64(len(data))), req.Raw().Header.Get("Content-Type")); err != nil {
 				return nil, err
 			}
 			_ = b.Close()

@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"net/http"
@@ -7,21 +7,24 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // HeaderTimeout is how long response headers may take once a request is sent.
 const HeaderTimeout = 60 * time.Second
 
-// TransportOptions are the choices of NewTransport; the zero value is usable.
-type TransportOptions struct {
-	// StrictStorage allows blob redirects to StorageSuffixes only. Default: any https host.
+// Options are the choices of New; the zero value is usable.
+type Options struct {
+	// StrictStorage allows blob redirects to wire.StorageSuffixes only. Default: any https host.
 	StrictStorage bool
 }
 
 // Transport is the innermost policy.Transporter of a registry's pipeline. It sends requests to the login origin and nowhere else, without cookies; follows redirects by
-// [Decide] alone; forks request bodies; cuts the bodies of errors at 64 KiB; gives up on replies that stall. Safe for concurrent use.
+// [wire.Decide] alone; forks request bodies; cuts the bodies of errors at 64 KiB; gives up on replies that stall. Safe for concurrent use.
 type Transport struct {
-	login    Origin
+	login    wire.Origin
 	loopback bool
 	strict   []string
 	registry sender
@@ -33,16 +36,16 @@ type Transport struct {
 
 var _ policy.Transporter = (*Transport)(nil)
 
-// NewTransport returns the transport of the registry at login.
+// New returns the transport of the registry at login.
 //
 // base nil: connections of its own, HTTP/1.1, at most 100 to the registry, proxies from the environment. Of an *http.Client the Transport and the Timeout are
 // used, neither cookie jar nor redirect rule; its RoundTripper serves storage too, in an HTTP/1.1 copy where it is an *http.Transport, so that parallel ranges get connections of their own. Any
 // other Transporter is used as it is, and a redirect it follows by itself is an error.
-func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOptions) *Transport {
-	t := &Transport{login: OriginOf(login)}
-	t.loopback = loopbackHost(t.login.Host)
+func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
+	t := &Transport{login: wire.OriginOf(login)}
+	t.loopback = wire.IsLoopback(t.login.Host)
 	if opts != nil && opts.StrictStorage {
-		t.strict = StorageSuffixes()
+		t.strict = wire.StorageSuffixes()
 	}
 	if c, ok := base.(*http.Client); ok && c == nil {
 		base = nil
@@ -74,9 +77,6 @@ func NewTransport(login *url.URL, base policy.Transporter, opts *TransportOption
 	return t
 }
 
-// Login returns the origin the transport is bound to.
-func (t *Transport) Login() Origin { return t.login }
-
 // CloseIdleConnections closes the idle connections of the transport's own making; those of a caller's client are the caller's.
 func (t *Transport) CloseIdleConnections() {
 	for _, tr := range t.own {
@@ -84,62 +84,40 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// Do sends req to the login origin. A redirect is followed, handed out (CallBlob) or refused as the context's Call says. The caller closes the response's body.
-// Errors: *Refusal, *url.Error (without query).
+// Do sends req to the login origin. A redirect is followed, handed out (call.Blob) or refused as the context's Call says. The caller closes the response's body.
+// Errors: *wire.Refusal, *url.Error (without query).
 func (t *Transport) Do(req *http.Request) (*http.Response, error) {
-	call := CallOf(req.Context())
-	if _, err := Decide(Move{Call: call, Step: StepSend, Method: req.Method, Login: t.login, To: req.URL}); err != nil {
+	kind := call.KindOf(req.Context())
+	if _, err := wire.Decide(wire.Move{Call: kind, Step: wire.StepSend, Method: req.Method, Login: t.login, To: req.URL}); err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	if req.Host != "" && OriginOf(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}) != t.login {
+	if req.Host != "" && wire.OriginOf(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}) != t.login {
 		closeBody(req)
-		return nil, refuse(ErrForeignOrigin, "Host header "+req.Host)
+		return nil, wire.Refuse(wire.ErrForeignOrigin, "Host header "+req.Host)
 	}
-	via := t.senderFor(req, call)
+	via := t.senderFor(req, kind)
 	for hops := 0; ; hops++ {
-		resp, err := via.send(req, call)
+		resp, err := via.send(req, kind)
 		if err != nil {
 			return nil, err
 		}
-		if call == CallBlob && req.Method == http.MethodGet && resp.StatusCode < 300 {
+		if kind == call.Blob && req.Method == http.MethodGet && resp.StatusCode < 300 {
 			t.inline.Store(true)
 		}
-		if !IsRedirect(resp.StatusCode) || call == CallBlob && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		if !wire.IsRedirect(resp.StatusCode) || kind == call.Blob && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
 			return resp, nil
 		}
-		next, err := redirectTarget(resp)
+		next, err := wire.RedirectTarget(resp)
 		if err == nil {
-			_, err = Decide(Move{Call: call, Step: StepRedirect, Method: req.Method, Login: t.login, Hops: hops, To: next})
+			_, err = wire.Decide(wire.Move{Call: kind, Step: wire.StepRedirect, Method: req.Method, Login: t.login, Hops: hops, To: next})
 		}
 		if err != nil {
 			_ = resp.Body.Close()
 			return nil, err
 		}
-		Drain(resp)
+		wire.Drain(resp)
 		req = req.Clone(req.Context())
 		req.URL, req.Host = next, ""
 	}
-}
-
-// IsRedirect says whether the status sends a request elsewhere: 301, 302, 303, 307, 308.
-func IsRedirect(status int) bool {
-	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return true
-	}
-	return false
-}
-
-// redirectTarget returns the absolute Location of a redirect.
-func redirectTarget(resp *http.Response) (*url.URL, error) {
-	v := resp.Header.Values("Location")
-	if len(v) != 1 {
-		return nil, refuse(ErrRedirect, "a redirect needs one Location")
-	}
-	u, ok := resolve(resp.Request.URL, v[0])
-	if !ok {
-		return nil, refuse(ErrRedirect, "its Location is not a URL")
-	}
-	return u, nil
 }
