@@ -26,6 +26,9 @@ func (c *Client) Repository(name string) *Repository {
 // Name of the repository.
 func (r *Repository) Name() string { return r.name }
 
+// Client returns the client that the handle was made from. Two repositories of one registry can be recognized by it.
+func (r *Repository) Client() *Client { return r.client }
+
 // String names the repository.
 func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
 

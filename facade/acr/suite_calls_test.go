@@ -74,7 +74,7 @@ var calls = slices.Concat(clientCalls, repositoryCalls, artifactCalls, uploadCal
 // silent lists the exported methods that send nothing.
 var silent = []string{
 	"Client.CloseIdleConnections", "Client.Endpoint", "Client.GoString", "Client.LogValue", "Client.String", "Client.Repository",
-	"Repository.Name", "Repository.Artifact", "Artifact.Reference",
+	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
 	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
 	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String", "Repository.GoString",
