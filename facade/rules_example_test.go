@@ -39,7 +39,7 @@ func (tr tree) unshown() (broken []string) {
 					continue
 				}
 				if !slices.Contains(leftOut, d.Name.Name) && (d.Recv == nil || !slices.Contains(wellKnownMethods, d.Name.Name)) {
-					broken = append(broken, fmt.Sprintf("%s:%d: %s is in no example", name, tr.fset.Position(d.Pos()).Line, d.Name.Name))
+					broken = append(broken, fmt.Sprintf("%s:%d: %s is in no example: write one in %s/example_*_test.go, with an Output comment", name, tr.fset.Position(d.Pos()).Line, d.Name.Name, dir))
 				}
 			}
 		})

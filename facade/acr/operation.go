@@ -36,46 +36,55 @@ func scopeDeletedRestore(name string) []string {
 	return []string{"repository:" + name + ":deleted_read,deleted_restore"}
 }
 
-// The table: every operation of the document that the facade sends itself. The token operations are sent by the auth policy.
+// operations is the table: every operation of the document that this package sends itself. The auth policy sends the token
+// operations. A new operation needs one row here.
+var operations []*operation
+
+// row adds an operation to the table.
+func row(op operation) *operation {
+	operations = append(operations, &op)
+	return &op
+}
+
 var (
-	opCheckSupport = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{200}}
+	opCheckSupport = row(operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{200}})
 
-	opListRepositories           = &operation{id: "ListRepositories", call: call.API, scopes: scopeCatalog, success: []int{200}}
-	opListRepositoryNames        = &operation{id: "ListRepositoryNames", call: call.API, scopes: scopeCatalog, success: []int{200}}
-	opGetRepositoryProperties    = &operation{id: "GetRepositoryProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateRepositoryAttributes = &operation{id: "UpdateRepositoryAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
-	opDeleteRepository           = &operation{id: "DeleteRepository", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
+	opListRepositories           = row(operation{id: "ListRepositories", call: call.API, scopes: scopeCatalog, success: []int{200}})
+	opListRepositoryNames        = row(operation{id: "ListRepositoryNames", call: call.API, scopes: scopeCatalog, success: []int{200}})
+	opGetRepositoryProperties    = row(operation{id: "GetRepositoryProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+	opUpdateRepositoryAttributes = row(operation{id: "UpdateRepositoryAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}})
+	opDeleteRepository           = row(operation{id: "DeleteRepository", call: call.API, scopes: scopeDelete, success: []int{200, 202}})
 
-	opListTags            = &operation{id: "ListTags", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
-	opListTagNames        = &operation{id: "ListTagNames", call: call.API, scopes: scopePull, success: []int{200}}
-	opGetTagProperties    = &operation{id: "GetTagProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateTagAttributes = &operation{id: "UpdateTagAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
-	opDeleteTag           = &operation{id: "DeleteTag", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
+	opListTags            = row(operation{id: "ListTags", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+	opListTagNames        = row(operation{id: "ListTagNames", call: call.API, scopes: scopePull, success: []int{200}})
+	opGetTagProperties    = row(operation{id: "GetTagProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+	opUpdateTagAttributes = row(operation{id: "UpdateTagAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}})
+	opDeleteTag           = row(operation{id: "DeleteTag", call: call.API, scopes: scopeDelete, success: []int{200, 202}})
 
-	opListManifests            = &operation{id: "ListManifests", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
-	opGetManifestProperties    = &operation{id: "GetManifestProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}}
-	opUpdateManifestAttributes = &operation{id: "UpdateManifestAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}}
+	opListManifests            = row(operation{id: "ListManifests", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+	opGetManifestProperties    = row(operation{id: "GetManifestProperties", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+	opUpdateManifestAttributes = row(operation{id: "UpdateManifestAttributes", call: call.API, scopes: scopeMetadataWrite, success: []int{200}})
 
-	opGetManifest    = &operation{id: "GetManifest", call: call.API, scopes: scopePull, success: []int{200}}
-	opHeadManifest   = &operation{id: "HeadManifest", call: call.API, scopes: scopePull, success: []int{200}, missing: ErrManifestUnknown}
-	opPutManifest    = &operation{id: "PutManifest", call: call.API, scopes: scopePullPush, success: []int{201}}
-	opDeleteManifest = &operation{id: "DeleteManifest", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
-	opListReferrers  = &operation{id: "ListReferrers", call: call.API, scopes: scopePull, success: []int{200}}
+	opGetManifest    = row(operation{id: "GetManifest", call: call.API, scopes: scopePull, success: []int{200}})
+	opHeadManifest   = row(operation{id: "HeadManifest", call: call.API, scopes: scopePull, success: []int{200}, missing: ErrManifestUnknown})
+	opPutManifest    = row(operation{id: "PutManifest", call: call.API, scopes: scopePullPush, success: []int{201}})
+	opDeleteManifest = row(operation{id: "DeleteManifest", call: call.API, scopes: scopeDelete, success: []int{200, 202}})
+	opListReferrers  = row(operation{id: "ListReferrers", call: call.API, scopes: scopePull, success: []int{200}})
 
-	opGetBlob    = &operation{id: "GetBlob", call: call.Blob, scopes: scopePull, success: []int{200, 206, 307}}
-	opHeadBlob   = &operation{id: "HeadBlob", call: call.Blob, scopes: scopePull, success: []int{200, 307}, missing: ErrBlobUnknown}
-	opDeleteBlob = &operation{id: "DeleteBlob", call: call.API, scopes: scopeDelete, success: []int{200, 202}}
+	opGetBlob    = row(operation{id: "GetBlob", call: call.Blob, scopes: scopePull, success: []int{200, 206, 307}})
+	opHeadBlob   = row(operation{id: "HeadBlob", call: call.Blob, scopes: scopePull, success: []int{200, 307}, missing: ErrBlobUnknown})
+	opDeleteBlob = row(operation{id: "DeleteBlob", call: call.API, scopes: scopeDelete, success: []int{200, 202}})
 
-	opStartUpload     = &operation{id: "StartUpload", call: call.Upload, scopes: scopePullPush, success: []int{201, 202}}
-	opGetUploadStatus = &operation{id: "GetUploadStatus", call: call.Upload, scopes: scopePullPush, success: []int{204}}
-	opUploadChunk     = &operation{id: "UploadChunk", call: call.Upload, scopes: scopePullPush, success: []int{202}}
-	opCompleteUpload  = &operation{id: "CompleteUpload", call: call.Upload, scopes: scopePullPush, success: []int{201}}
-	opCancelUpload    = &operation{id: "CancelUpload", call: call.Upload, scopes: scopePullPush, success: []int{204}}
+	opStartUpload     = row(operation{id: "StartUpload", call: call.Upload, scopes: scopePullPush, success: []int{201, 202}})
+	opGetUploadStatus = row(operation{id: "GetUploadStatus", call: call.Upload, scopes: scopePullPush, success: []int{204}})
+	opUploadChunk     = row(operation{id: "UploadChunk", call: call.Upload, scopes: scopePullPush, success: []int{202}})
+	opCompleteUpload  = row(operation{id: "CompleteUpload", call: call.Upload, scopes: scopePullPush, success: []int{201}})
+	opCancelUpload    = row(operation{id: "CancelUpload", call: call.Upload, scopes: scopePullPush, success: []int{204}})
 
-	opListDeletedRepositories = &operation{id: "ListDeletedRepositories", call: call.API, scopes: scopeDeletedCatalog, success: []int{200}}
-	opListDeletedManifests    = &operation{id: "ListDeletedManifests", call: call.API, scopes: scopeDeletedRead, success: []int{200}}
-	opListDeletedTags         = &operation{id: "ListDeletedTags", call: call.API, scopes: scopeDeletedRead, success: []int{200}}
-	opRestoreManifest         = &operation{id: "RestoreManifest", call: call.API, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}}
+	opListDeletedRepositories = row(operation{id: "ListDeletedRepositories", call: call.API, scopes: scopeDeletedCatalog, success: []int{200}})
+	opListDeletedManifests    = row(operation{id: "ListDeletedManifests", call: call.API, scopes: scopeDeletedRead, success: []int{200}})
+	opListDeletedTags         = row(operation{id: "ListDeletedTags", call: call.API, scopes: scopeDeletedRead, success: []int{200}})
+	opRestoreManifest         = row(operation{id: "RestoreManifest", call: call.API, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}})
 
 	// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
 	opChallenge = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
