@@ -9,6 +9,20 @@ import (
 	"time"
 )
 
+// ErrInvalidOption is returned by [Start] if an option has an invalid value. The message names the option.
+var ErrInvalidOption = errors.New("acrtest: invalid option")
+
+// optionError has a message of its own and matches ErrInvalidOption.
+type optionError struct{ text string }
+
+func invalid(format string, args ...any) error {
+	return &optionError{"acrtest: " + fmt.Sprintf(format, args...)}
+}
+
+func (e *optionError) Error() string { return e.text }
+
+func (e *optionError) Is(target error) bool { return target == ErrInvalidOption }
+
 // config is what the options make of a registry. Fields are named after the options; the zero value
 // of each, save those that defaultConfig sets, is the registry as Azure creates it.
 type config struct {
@@ -62,7 +76,7 @@ type repositoryToken struct {
 // them, but behave differently from what was meant.
 func (c config) check() error {
 	bad := func(option string, value any, want string) error {
-		return fmt.Errorf("acrtest: %s(%v): must be %s", option, value, want)
+		return invalid("%s(%v): must be %s", option, value, want)
 	}
 	for budget, n := range c.budgets {
 		if quotas(Standard)[budget] == (quota{}) {
@@ -102,7 +116,7 @@ func (c config) check() error {
 	case err != nil || u.Host != c.loginServer:
 		return bad("WithLoginServer", c.loginServer, "a host name with an optional port")
 	case c.sync && c.dir == "":
-		return errors.New("acrtest: WithSync(): needs WithDirectory")
+		return invalid("WithSync(): needs WithDirectory")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (n *network) origins() []*origin {
 func (n *network) listen() error {
 	host, _, err := net.SplitHostPort(n.cfg.listen)
 	if err != nil {
-		return fmt.Errorf("acrtest: WithListen: %w", err)
+		return invalid("WithListen(%s): %v", n.cfg.listen, err)
 	}
 	if !isLoopback(host) && !n.cfg.allowRemote {
 		return fmt.Errorf("acrtest: %s is not a loopback address: %w", n.cfg.listen, ErrRemoteAccess)
@@ -120,6 +120,9 @@ func (n *network) open(address, name string) (*origin, error) {
 	} else {
 		var err error
 		if l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
+			if errors.As(err, new(*net.AddrError)) || errors.As(err, new(*net.DNSError)) {
+				return nil, invalid("WithListen(%s): %v", address, err)
+			}
 			return nil, fmt.Errorf("acrtest: listen: %w", err)
 		}
 	}

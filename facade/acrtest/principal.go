@@ -2,7 +2,6 @@ package acrtest
 
 import (
 	"crypto/subtle"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -48,17 +47,17 @@ func parseRights(lines []string) ([]access, error) {
 	for _, line := range lines {
 		fields := strings.Fields(line)
 		if len(fields) != 2 {
-			return nil, fmt.Errorf("acrtest: scope map %q: must have the form \"REPOSITORY ACTION,ACTION\"", line)
+			return nil, invalid("scope map %q: must have the form \"REPOSITORY ACTION,ACTION\"", line)
 		}
 		name := fields[0]
 		if base := strings.TrimSuffix(name, "/*"); name != "*" && !isName(base) {
-			return nil, fmt.Errorf("acrtest: scope map %q: the repository must be a name, \"*\", or end in \"/*\"", line)
+			return nil, invalid("scope map %q: the repository must be a name, \"*\", or end in \"/*\"", line)
 		}
 		var actions []string
 		for word := range strings.SplitSeq(fields[1], ",") {
 			action, ok := scopeMapActions[word]
 			if !ok {
-				return nil, fmt.Errorf("acrtest: scope map %q: unknown action %q", line, word)
+				return nil, invalid("scope map %q: unknown action %q", line, word)
 			}
 			actions = append(actions, action)
 		}
@@ -107,7 +106,7 @@ func newPrincipals(cfg *config, self identity) (*principals, error) {
 	}
 	for _, p := range all {
 		if !p.anonymous && (p.user == "" || p.password == "" || strings.Contains(p.user, ":")) {
-			return nil, fmt.Errorf("acrtest: user %q: the name and the password must not be empty, and the name must not contain a colon", p.user)
+			return nil, invalid("user %q: the name and the password must not be empty, and the name must not contain a colon", p.user)
 		}
 	}
 	s.byID = make(map[string]*principal, len(all))
@@ -117,7 +116,7 @@ func newPrincipals(cfg *config, self identity) (*principals, error) {
 		s.byID[p.id] = p
 		if p.user != "" {
 			if _, taken := s.byUser[p.user]; taken {
-				return nil, fmt.Errorf("acrtest: two users are named %q", p.user)
+				return nil, invalid("two users are named %q", p.user)
 			}
 			s.byUser[p.user] = p
 		}

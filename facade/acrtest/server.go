@@ -46,9 +46,11 @@ func New(t testing.TB, opts ...Option) *Server {
 // millisecond. The caller must call [Server.Close].
 //
 // Errors:
-//   - an option has an invalid value; the error names the option
-//   - the address of [WithListen] is in use, or is not a loopback address ([ErrRemoteAccess])
-//   - the directory of [WithDirectory] cannot be used
+//   - [ErrInvalidOption] if an option has an invalid value; the message names the option
+//   - [ErrRemoteAccess] if the address of [WithListen] is not a loopback address and
+//     [WithRemoteAccess] is not given
+//   - any other error if that address cannot be listened on
+//   - any other error if the directory of [WithDirectory] cannot be used
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{cfg: defaultConfig(), closing: make(chan struct{})}
 	for _, o := range opts {

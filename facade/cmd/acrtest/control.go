@@ -35,17 +35,20 @@ func (r refusal) Error() string { return r.reason }
 
 func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
 
+// errControlAddress is returned for an address that the control API cannot use.
+var errControlAddress = errors.New("acrtest: -control")
+
 func startControl(registry *acrtest.Server, address string) (*control, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("acrtest: the address of the control: %w", err)
+		return nil, fmt.Errorf("%w: %w", errControlAddress, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return nil, fmt.Errorf("acrtest: the control listens on the loopback interface only, not on %s", address)
+		return nil, fmt.Errorf("%w: %s is not a loopback address", errControlAddress, address)
 	}
 	c := &control{registry: registry}
 	if c.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
-		return nil, fmt.Errorf("acrtest: listening for the control: %w", err)
+		return nil, fmt.Errorf("acrtest: -control: %w", err)
 	}
 	mux := http.NewServeMux()
 	for pattern, do := range map[string]func(body []byte, r *http.Request) (any, error){
@@ -70,7 +73,7 @@ func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() || r.Header.Get("Origin") != "" {
-			http.Error(w, "the control is for programs on this machine", http.StatusForbidden)
+			http.Error(w, "the control API serves programs on this machine only", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

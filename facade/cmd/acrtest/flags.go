@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,115 +14,168 @@ import (
 
 // settings is what the command line says.
 type settings struct {
+	version   bool
 	caFile    string
 	control   string
 	anonymous bool
 	options   []acrtest.Option
 }
 
-// usageError is a command line that the flag package has refused and explained.
+// usageError is a command line that cannot be used. What is wrong has been written to stderr.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// parse reads the command line; what is wrong with it is written to stderr by the flag package.
+// flags adds options of package acrtest to settings as the flag package finds them.
+type flags struct {
+	*flag.FlagSet
+
+	settings *settings
+}
+
+const usage = `Usage: acrtest [options]
+
+Runs an emulated Azure Container Registry until it is interrupted. When the registry is ready, the
+program prints one line of JSON with its addresses, its credentials and its certificate file.
+
+Environment: no variables are read, except TMPDIR for the certificate file without -ca-file.
+
+Exit status: 0 after an interrupt, 1 if the registry cannot run, 2 if an option is invalid.
+
+Options:
+`
+
+// parse reads the command line. It writes what is wrong with it to stderr.
 func parse(args []string, stderr io.Writer) (settings, error) {
-	var s settings
-	f := flag.NewFlagSet("acrtest", flag.ContinueOnError)
+	s := settings{}
+	f := flags{FlagSet: flag.NewFlagSet("acrtest", flag.ContinueOnError), settings: &s}
 	f.SetOutput(stderr)
 	f.Usage = func() {
-		fmt.Fprintln(stderr, "Usage: acrtest [options]\n\nServes an emulated Azure Container Registry; prints one line of JSON that says where and how to sign in.\n\nOptions:")
+		fmt.Fprint(stderr, usage)
 		f.PrintDefaults()
 	}
-	add := func(o acrtest.Option) { s.options = append(s.options, o) }
-	text := func(name, usage string, o func(string) acrtest.Option) {
-		f.Func(name, usage, func(value string) error {
-			add(o(value))
-			return nil
-		})
-	}
-	on := func(name, usage string, o func() acrtest.Option) {
-		f.BoolFunc(name, usage, func(value string) error {
-			if value == "true" {
-				add(o())
-			}
-			return nil
-		})
-	}
-	f.StringVar(&s.caFile, "ca-file", "", "write the certificate of the CA to this `file`; a temporary one by default")
-	f.StringVar(&s.control, "control", "127.0.0.1:0", "loopback `address` to seed, script and look into the registry by; empty for none")
-	f.BoolVar(&s.anonymous, "anonymous", true, "allow anonymous pull")
-	text("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", acrtest.WithListen)
-	on("allow-remote", "let -listen name an address that other machines reach; anybody there may then use the registry", acrtest.WithRemoteAccess)
-	text("dir", "keep the content in this `directory`; in memory by default", acrtest.WithDirectory)
-	on("sync", "wait for the disk before a write to -dir is acknowledged, so that it survives the loss of power", acrtest.WithSync)
-	text("login-server", "`name` that the registry goes by, for clients that resolve it themselves", acrtest.WithLoginServer)
-	f.Func("sku", "service `tier`: Basic, Standard (the default) or Premium", func(v string) error {
-		for _, sku := range []acrtest.SKU{acrtest.Basic, acrtest.Standard, acrtest.Premium} {
-			if strings.EqualFold(v, string(sku)) {
-				add(acrtest.WithSKU(sku))
-				return nil
-			}
-		}
-		return errors.New("want Basic, Standard or Premium")
-	})
-	on("limits", "enforce the request budgets of the tier", acrtest.WithLimits)
-	on("abac", "attribute-based permissions: wildcard scopes are dropped from tokens", acrtest.WithABAC)
-	on("no-arm-audience", "refuse Entra tokens for Azure Resource Manager", acrtest.WithoutARMAudience)
-	on("inline-blobs", "serve blobs without a redirect to the storage origin", acrtest.WithInlineBlobs)
-	on("trailing-empty-page", "give a Link on a full last page too", acrtest.WithTrailingEmptyPage)
-	on("immutable-tags", "refuse to move a tag", acrtest.WithImmutableTags)
-	on("no-blob-check", "accept manifests whose blobs are not there", acrtest.WithoutBlobCheck)
-	on("http2", "offer HTTP/2 as well", acrtest.WithHTTP2)
-	number := func(name, usage string, o func(int64) acrtest.Option) {
-		f.Func(name, usage, func(v string) error {
-			var n int64
-			if _, err := fmt.Sscan(v, &n); err != nil || n <= 0 {
-				return errors.New("want a number above 0")
-			}
-			add(o(n))
-			return nil
-		})
-	}
-	number("soft-delete", "keep deleted manifests for this many `days`", func(n int64) acrtest.Option { return acrtest.WithSoftDelete(int(n)) })
-	number("max-body", "refuse request bodies of more than this many `bytes`", acrtest.WithMaxBody)
-	number("bandwidth", "cap each connection at this many `bytes` a second, each way", acrtest.WithBandwidth)
-	duration := func(name, usage string, o func(time.Duration) acrtest.Option) {
-		f.Func(name, usage, func(v string) error {
-			d, err := time.ParseDuration(v)
-			if err != nil || d < 0 {
-				return errors.New("want a duration such as 50ms")
-			}
-			add(o(d))
-			return nil
-		})
-	}
-	duration("latency", "let this `time` pass before each request is looked at", acrtest.WithLatency)
-	duration("replica-lag", "show writes to reads only after this `time`", acrtest.WithReplicaLag)
-	f.Func("admin", "`USER:PASSWORD` of the admin user, made up by default", func(v string) error {
-		user, password, ok := strings.Cut(v, ":")
-		if !ok || user == "" || password == "" {
-			return errors.New("want USER:PASSWORD")
-		}
-		add(acrtest.WithAdmin(user, password))
-		return nil
-	})
-	f.Func("token", "add a repository token, `NAME:PASSWORD:SCOPEMAP`, such as ci:secret:samples/* content/read,metadata/read", func(v string) error {
-		parts := strings.SplitN(v, ":", 3)
-		if len(parts) != 3 {
-			return errors.New("want NAME:PASSWORD:SCOPEMAP")
-		}
-		add(acrtest.WithRepositoryToken(parts[0], parts[1], strings.Split(parts[2], ";")...))
-		return nil
-	})
+	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	f.addProgram()
+	f.addRegistry()
+	f.addNetwork()
+	f.addAccounts()
 	if err := f.Parse(args); err != nil {
 		return settings{}, usageError{err}
 	}
 	if f.NArg() > 0 {
-		return settings{}, fmt.Errorf("acrtest: there are no arguments, only options: %q", f.Args())
+		err := fmt.Errorf("unexpected argument %q", f.Arg(0))
+		fmt.Fprintln(stderr, err)
+		f.Usage()
+		return settings{}, usageError{err}
 	}
 	if !s.anonymous {
-		s.options = append(s.options, acrtest.WithoutAnonymousPull())
+		f.add(acrtest.WithoutAnonymousPull())
 	}
 	return s, nil
+}
+
+func (f flags) add(o acrtest.Option) { f.settings.options = append(f.settings.options, o) }
+
+// addProgram adds the options of the program itself, and of where it keeps its content.
+func (f flags) addProgram() {
+	f.StringVar(&f.settings.caFile, "ca-file", "", "write the CA certificate to this `file` (default: a temporary file)")
+	f.StringVar(&f.settings.control, "control", "127.0.0.1:0", "loopback `address` of the control API; empty to disable it")
+	f.text("dir", "store the content in this `directory` (default: in memory)", acrtest.WithDirectory)
+	f.on("sync", "with -dir, write through to the disk so that acknowledged writes survive a power failure", acrtest.WithSync)
+}
+
+// addRegistry adds what kind of registry it is.
+func (f flags) addRegistry() {
+	f.Func("sku", "service `tier`: Basic, Standard or Premium (default Standard)", func(v string) error {
+		for _, sku := range []acrtest.SKU{acrtest.Basic, acrtest.Standard, acrtest.Premium} {
+			if strings.EqualFold(v, string(sku)) {
+				f.add(acrtest.WithSKU(sku))
+				return nil
+			}
+		}
+		return errors.New("must be Basic, Standard or Premium")
+	})
+	f.on("limits", "enforce the request budgets of the tier", acrtest.WithLimits)
+	f.on("inline-blobs", "serve blobs from the login server, without a redirect to the storage account", acrtest.WithInlineBlobs)
+	f.on("trailing-empty-page", "add a Link to a full last page too, so that lists may end with an empty page", acrtest.WithTrailingEmptyPage)
+	f.on("immutable-tags", "reject pushes that move an existing tag", acrtest.WithImmutableTags)
+	f.on("no-blob-check", "accept manifests that refer to missing blobs", acrtest.WithoutBlobCheck)
+	f.number("soft-delete", "keep deleted manifests for this many `days`, 1 to 90", func(n int64) acrtest.Option { return acrtest.WithSoftDelete(int(min(n, 1<<30))) })
+	f.number("max-body", "reject request bodies of more than this many `bytes`", acrtest.WithMaxBody)
+	f.duration("replica-lag", "make writes visible to reads only after this `time`", acrtest.WithReplicaLag)
+}
+
+// addNetwork adds where the registry listens, and how the network behaves.
+func (f flags) addNetwork() {
+	f.text("listen", "`address` of the login server (default 127.0.0.1:0, a free port)", acrtest.WithListen)
+	f.on("allow-remote", "allow -listen to use an address that other machines can reach; anybody there can use the registry", acrtest.WithRemoteAccess)
+	f.text("login-server", "host `name` of the registry, for clients that resolve it themselves", acrtest.WithLoginServer)
+	f.on("http2", "offer HTTP/2 as well", acrtest.WithHTTP2)
+	f.number("bandwidth", "limit each connection to this many `bytes` per second, each way", acrtest.WithBandwidth)
+	f.duration("latency", "delay each request by this `time`", acrtest.WithLatency)
+}
+
+// addAccounts adds who may use the registry.
+func (f flags) addAccounts() {
+	f.BoolVar(&f.settings.anonymous, "anonymous", true, "allow anonymous pull")
+	f.on("abac", "use attribute-based permissions: wildcard scopes are removed from tokens", acrtest.WithABAC)
+	f.on("no-arm-audience", "reject Entra tokens for Azure Resource Manager", acrtest.WithoutARMAudience)
+	f.Func("admin", "`USER:PASSWORD` of the admin user (default: acrtest and a random password)", func(v string) error {
+		user, password, ok := strings.Cut(v, ":")
+		if !ok || user == "" || password == "" {
+			return errors.New("must have the form USER:PASSWORD")
+		}
+		f.add(acrtest.WithAdmin(user, password))
+		return nil
+	})
+	f.Func("token", "add a repository token `NAME:PASSWORD:SCOPEMAP`, such as \"ci:secret:samples/* content/read,metadata/read\"; separate entries of the scope map by semicolons", func(v string) error {
+		parts := strings.SplitN(v, ":", 3)
+		if len(parts) != 3 {
+			return errors.New("must have the form NAME:PASSWORD:SCOPEMAP")
+		}
+		f.add(acrtest.WithRepositoryToken(parts[0], parts[1], strings.Split(parts[2], ";")...))
+		return nil
+	})
+}
+
+func (f flags) text(name, usage string, o func(string) acrtest.Option) {
+	f.Func(name, usage, func(value string) error {
+		f.add(o(value))
+		return nil
+	})
+}
+
+func (f flags) on(name, usage string, o func() acrtest.Option) {
+	f.BoolFunc(name, usage, func(value string) error {
+		wanted, err := strconv.ParseBool(value)
+		if err != nil {
+			return errors.New("must be true or false")
+		}
+		if wanted {
+			f.add(o())
+		}
+		return nil
+	})
+}
+
+func (f flags) number(name, usage string, o func(int64) acrtest.Option) {
+	f.Func(name, usage, func(v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n <= 0 {
+			return errors.New("must be a whole number greater than 0")
+		}
+		f.add(o(n))
+		return nil
+	})
+}
+
+func (f flags) duration(name, usage string, o func(time.Duration) acrtest.Option) {
+	f.Func(name, usage, func(v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 {
+			return errors.New("must be a duration such as 50ms")
+		}
+		f.add(o(d))
+		return nil
+	})
 }

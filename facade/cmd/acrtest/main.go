@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 func main() {
@@ -20,17 +21,34 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends a program that takes too long to end
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
+	os.Exit(exitStatus(err, os.Stderr))
+}
+
+// The exit statuses.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// exitStatus returns the exit status for the error of run, and writes the error to stderr unless it has been written before.
+func exitStatus(err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
 	case errors.As(err, new(usageError)):
-		os.Exit(2) // the flag package has said what is wrong
+		return exitUsage
+	case errors.Is(err, acrtest.ErrInvalidOption), errors.Is(err, acrtest.ErrRemoteAccess), errors.Is(err, errControlAddress):
+		fmt.Fprintln(stderr, err)
+		return exitUsage
 	default:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fmt.Fprintln(stderr, err)
+		return exitFailed
 	}
 }
 
-// started is the line that is printed when the registry serves. It is meant to be read by programs: fields are added, never renamed.
+// started is the line that is printed when the registry is ready. Programs read it, so fields are added but never renamed or
+// removed.
 type started struct {
 	Endpoint        string `json:"endpoint"`
 	LoginServer     string `json:"login_server"`
@@ -48,16 +66,20 @@ type started struct {
 	PID             int    `json:"pid"`
 }
 
-// run serves until ctx ends.
+// run serves until ctx is canceled.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	settings, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
+	if settings.version {
+		_, err := fmt.Fprintln(stdout, version.Line("acrtest"))
+		return err
+	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	s, err := acrtest.Start(append(settings.options, acrtest.WithLogger(logger), acrtest.WithLedgerSize(ledgerSize))...)
 	if errors.Is(err, acrtest.ErrRemoteAccess) {
-		return fmt.Errorf("%w without -allow-remote", err)
+		return fmt.Errorf("%w (option -allow-remote)", err)
 	}
 	if err != nil {
 		return err
@@ -80,13 +102,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		where.Control = control.endpoint()
 	}
 	if err := json.NewEncoder(stdout).Encode(where); err != nil {
-		return fmt.Errorf("acrtest: printing where the registry is: %w", err)
+		return fmt.Errorf("acrtest: write to the standard output: %w", err)
 	}
 	<-ctx.Done()
 	return nil
 }
 
-// ledgerSize keeps a program that runs for days small.
+// ledgerSize bounds the memory of a program that runs for days.
 const ledgerSize = 1000
 
 func describe(s *acrtest.Server, caFile string) started {
@@ -100,21 +122,21 @@ func describe(s *acrtest.Server, caFile string) started {
 	}
 }
 
-// writeCA writes the certificate to the file, or to a new one in the temporary directory when no name is given. It is readable for all: a
-// certificate is public, and the client may run as another user.
+// writeCA writes the certificate to the file, or to a new temporary file if name is empty, and returns its name. The file is
+// readable by everyone: a certificate is public, and the client may run as another user.
 func writeCA(name string, pem []byte) (string, error) {
 	if name == "" {
 		f, err := os.CreateTemp("", "acrtest-ca-*.pem")
 		if err != nil {
-			return "", fmt.Errorf("acrtest: making a file for the CA: %w", err)
+			return "", fmt.Errorf("acrtest: create a file for the CA certificate: %w", err)
 		}
 		name = f.Name()
 		if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
-			return "", fmt.Errorf("acrtest: making a file for the CA: %w", err)
+			return "", fmt.Errorf("acrtest: create a file for the CA certificate: %w", err)
 		}
 	}
 	if err := os.WriteFile(name, pem, 0o644); err != nil {
-		return "", fmt.Errorf("acrtest: writing the CA: %w", err)
+		return "", fmt.Errorf("acrtest: write the CA certificate: %w", err)
 	}
 	return name, nil
 }

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 func TestMain(m *testing.M) {
@@ -159,17 +162,64 @@ func TestTemporaryCA(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
+// What cannot be meant ends with status 2, and what cannot be done with 1, as documented; each says why.
+func TestExitStatus(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{
-		{"-sku", "Gold"}, {"-nonsense"}, {"argument"}, {"-listen", "0.0.0.0:0"}, {"-token", "name"}, {"-latency", "soon"}, {"-max-body", "-1"}, {"-admin", "me"},
-		{"-ca-file", "/nowhere/at/all.pem"}, {"-sync"}, {"-soft-delete", "91"},
-	} {
-		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
-			t.Errorf("%q: no error", args)
-		}
+	used, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("-h: %v", err)
+	t.Cleanup(func() { _ = used.Close() })
+	for _, row := range []struct {
+		want int
+		args []string
+	}{
+		{2, []string{"-sku", "Gold"}},
+		{2, []string{"-nonsense"}},
+		{2, []string{"argument"}},
+		{2, []string{"-listen", "0.0.0.0:0"}},
+		{2, []string{"-listen", "127.0.0.1"}},
+		{2, []string{"-listen", "127.0.0.1:99999"}},
+		{2, []string{"-token", "name"}},
+		{2, []string{"-token", "name:secret:nothing at all"}},
+		{2, []string{"-token", "acrtest:secret:* content/read"}},
+		{2, []string{"-latency", "soon"}},
+		{2, []string{"-replica-lag", "-1s"}},
+		{2, []string{"-max-body", "-1"}},
+		{2, []string{"-bandwidth", "50MiB"}},
+		{2, []string{"-bandwidth", "1e9"}},
+		{2, []string{"-admin", "me"}},
+		{2, []string{"-sync"}},
+		{2, []string{"-soft-delete", "91"}},
+		{2, []string{"-login-server", "https://myregistry.azurecr.io"}},
+		{2, []string{"-abac=yes"}},
+		{2, []string{"-control", "0.0.0.0:0"}},
+		{2, []string{"-control", "nowhere"}},
+		{1, []string{"-listen", used.Addr().String()}},
+		{1, []string{"-control", used.Addr().String()}},
+		{1, []string{"-ca-file", "/nowhere/at/all.pem"}},
+		{1, []string{"-dir", os.Args[0]}},
+		{0, []string{"-h"}},
+	} {
+		t.Run(strings.Join(row.args, " "), func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // options that are good after all do not serve for ever
+			var stderr bytes.Buffer
+			if got := exitStatus(run(ctx, row.args, io.Discard, &stderr), &stderr); got != row.want || stderr.Len() == 0 {
+				t.Errorf("status %d, want %d: %s", got, row.want, stderr.String())
+			}
+		})
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	if err := run(t.Context(), []string{"-version"}, &stdout, &stderr); err != nil || stdout.String() != version.Line("acrtest")+"\n" {
+		t.Errorf("%v, %q", err, stdout.String())
+	}
+	if err := run(t.Context(), []string{"-h"}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stderr.String(), "Environment:") {
+		t.Errorf("%v: %s", err, stderr.String())
 	}
 }

@@ -7,37 +7,47 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"runtime/debug"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 const (
-	name     = "docker-credential-acrkit"
-	module   = "github.com/acrkit/acrkit"
-	usage    = "usage: " + name + " <get|list|version>"
+	name  = "docker-credential-acrkit"
+	usage = "usage: " + name + " <get|list|version>"
+	help  = usage + `
+
+Prints the credential of an Azure Container Registry for docker and other programs that call Docker
+credential helpers. get reads the URL of the registry from the standard input.
+
+Environment:
+  AZURE_*               credential: see azidentity.NewDefaultAzureCredential
+  ` + azure.EnvAllowedHosts + `  registries outside the ACR domains that may receive the credential:
+                        localhost:5000,registry.example.com
+  ` + azure.EnvCAFile + `        file of PEM certificates to trust in addition to the system's
+  HTTPS_PROXY, NO_PROXY proxy`
 	maxInput = 64 << 10
 	// tokenUser is the user name that goes with a refresh token.
 	tokenUser = "00000000-0000-0000-0000-000000000000"
 )
 
-// The two errors that callers know by their text.
+// Callers recognize these two errors by their text.
 var (
-	errNotFound = errors.New("credentials not found in native keychain") // the caller goes on anonymously
+	errNotFound = errors.New("credentials not found in native keychain") // the caller continues without a credential
 	errNoServer = errors.New("no credentials server URL")
 )
 
-// helper is the program without its process.
+// helper is the program without its process, so that tests can run it.
 type helper struct {
 	getenv     func(string) string
 	credential func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error)
 }
 
-// run obeys one command and returns the exit status. Whatever is to be said, errors too, goes to stdout: that is the protocol.
+// run executes one command and returns the exit status. By the protocol all output, including errors, goes to stdout.
 func (h helper) run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) int {
 	answer, err := h.obey(ctx, args, stdin)
 	if err != nil {
@@ -49,7 +59,7 @@ func (h helper) run(ctx context.Context, args []string, stdin io.Reader, stdout 
 	return 0
 }
 
-// obey returns what is to be written.
+// obey executes one command and returns its output.
 func (h helper) obey(ctx context.Context, args []string, stdin io.Reader) (string, error) {
 	if len(args) != 1 {
 		return "", errors.New(usage)
@@ -58,31 +68,32 @@ func (h helper) obey(ctx context.Context, args []string, stdin io.Reader) (strin
 	case "get":
 		server, err := io.ReadAll(io.LimitReader(stdin, maxInput))
 		if err != nil {
-			return "", fmt.Errorf("%s: reading the server's URL: %w", name, err)
+			return "", fmt.Errorf("%s: read the URL of the registry: %w", name, err)
 		}
 		return h.get(ctx, strings.TrimSpace(string(server)))
 	case "list":
 		return h.list()
 	case "store", "erase":
-		_, _ = io.Copy(io.Discard, io.LimitReader(stdin, maxInput)) // the caller may be writing still; what it writes is not wanted
-		return "", fmt.Errorf("%s: %s is not supported: the credential is that of the Azure sign-in (az login, managed identity, AZURE_* variables); there is nothing to %s, and docker login and logout are not needed", name, action, action)
-	case "version", "--version", "-v":
-		return name + " (" + module + ") " + version(), nil
-	case "help", "--help", "-h":
-		return usage, nil
+		_, _ = io.Copy(io.Discard, io.LimitReader(stdin, maxInput)) // the caller may still be writing
+		return "", fmt.Errorf("%s: %s is not supported: the credential comes from the Azure sign-in (az login, managed identity, AZURE_* variables), so docker login and logout are not needed", name, action)
+	case "version", "-version", "--version", "-v":
+		return version.Line(name), nil
+	case "help", "-help", "--help", "-h":
+		return help, nil
 	default:
 		return "", fmt.Errorf("%s: unknown action; %s", name, usage)
 	}
 }
 
-// credentials is the answer to get.
+// credentials is the output of get.
 type credentials struct {
 	ServerURL string
 	Username  string
 	Secret    string
 }
 
-// get signs in to the registry at the server's URL. Errors: errNotFound for whatever is not a registry that the credential may go to.
+// get signs in to the registry at the server's URL. It fails with errNotFound if the server is not a registry that may receive
+// the credential.
 func (h helper) get(ctx context.Context, server string) (string, error) {
 	if server == "" {
 		return "", errNoServer
@@ -91,7 +102,7 @@ func (h helper) get(ctx context.Context, server string) (string, error) {
 	if !ok {
 		return "", errNotFound
 	}
-	// Most servers that docker asks for are not registries of ours. Nothing is set up for these, and nothing can go wrong.
+	// Docker asks for every server it uses. For one that is not ours, stop here, before anything can fail.
 	if _, err := acr.NewClient(host, nil, &acr.ClientOptions{AllowedHosts: azure.AllowedHosts(h.getenv)}); errors.Is(err, acr.ErrInvalidEndpoint) {
 		return "", errNotFound
 	}
@@ -117,7 +128,8 @@ func (h helper) get(ctx context.Context, server string) (string, error) {
 	return string(answer), err
 }
 
-// list names the registries that the environment names: the credential is good for any registry in Azure, and those cannot be listed.
+// list returns the registries of the environment. The credential also works for the registries in Azure, which cannot be
+// listed.
 func (h helper) list() (string, error) {
 	all := map[string]string{}
 	for _, host := range azure.AllowedHosts(h.getenv) {
@@ -127,7 +139,7 @@ func (h helper) list() (string, error) {
 	return string(answer), err
 }
 
-// hostOf is the host, with its port, of a server's URL as callers write it: "myregistry.azurecr.io", "https://myregistry.azurecr.io",
+// hostOf returns the host and port of a server's URL in the forms that callers use: "myregistry.azurecr.io", "https://myregistry.azurecr.io",
 // "https://myregistry.azurecr.io/v2/", and with podman "myregistry.azurecr.io/samples/app".
 func hostOf(server string) (string, bool) {
 	if !strings.Contains(server, "://") {
@@ -140,15 +152,7 @@ func hostOf(server string) (string, bool) {
 	return u.Host, true
 }
 
-// oneLine is an error as callers print it. azidentity's errors have many lines.
+// oneLine returns the text of an error in one line, as callers print it; errors of azidentity have several.
 func oneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
-}
-
-// version is that of the module the program was built from.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

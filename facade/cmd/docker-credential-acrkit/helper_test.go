@@ -155,7 +155,7 @@ func TestOtherActions(t *testing.T) {
 	}{
 		{[]string{"list"}, 0, `{"` + srv.Host() + `":"` + tokenUser + `","registry.example.com":"` + tokenUser + `"}`},
 		{[]string{"version"}, 0, "docker-credential-acrkit (github.com/acrkit/acrkit) "},
-		{[]string{"--help"}, 0, "usage: "},
+		{[]string{"-version"}, 0, "docker-credential-acrkit (github.com/acrkit/acrkit) "},
 		{[]string{"store"}, 1, "docker-credential-acrkit: store is not supported"},
 		{[]string{"erase"}, 1, "docker-credential-acrkit: erase is not supported"},
 		{[]string{"steal"}, 1, "docker-credential-acrkit: unknown action"},
@@ -169,6 +169,17 @@ func TestOtherActions(t *testing.T) {
 	srv.Ledger().AtMost(t, 0)
 	if code := h.run(t.Context(), []string{"list"}, strings.NewReader(""), brokenPipe{}); code != 1 {
 		t.Error("an answer that could not be written is no success")
+	}
+}
+
+func TestHelpNamesTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"help", "-h", "-help", "--help"} {
+		var out strings.Builder
+		code := helper{}.run(t.Context(), []string{arg}, strings.NewReader(""), &out)
+		if code != 0 || !strings.HasPrefix(out.String(), "usage: ") || !strings.Contains(out.String(), azure.EnvAllowedHosts) || !strings.Contains(out.String(), azure.EnvCAFile) {
+			t.Errorf("%s: status %d, %q", arg, code, out.String())
+		}
 	}
 }
 

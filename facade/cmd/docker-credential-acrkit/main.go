@@ -1,21 +1,31 @@
-// Command docker-credential-acrkit gives docker, podman, helm, oras, crane and others that know Docker's credential helpers the credential
-// of an Azure Container Registry: an ACR refresh token, good for about three hours, for what azidentity.NewDefaultAzureCredential finds
-// (environment, workload identity, managed identity, az login and others).
+// Command docker-credential-acrkit is a Docker credential helper for Azure Container Registry. It
+// returns an ACR refresh token, valid for about three hours, for the credential that
+// azidentity.NewDefaultAzureCredential finds (environment, workload identity, managed identity,
+// az login and others). Docker, podman, helm, oras, crane and other programs can use it.
 //
-// Put it on the PATH and name it in ~/.docker/config.json:
+// Put the program on the PATH and name it in ~/.docker/config.json:
 //
 //	{"credHelpers": {"myregistry.azurecr.io": "acrkit"}}
 //
-// or as "credsStore" for all registries; for those that are not in Azure it knows nothing, and they are used anonymously.
+// or name it as "credsStore" for all registries; those outside Azure are then used anonymously.
 //
-// The protocol: get reads a server's URL from stdin and writes {"ServerURL","Username","Secret"}; list writes the registries of
-// ACRKIT_ALLOWED_HOSTS; version; store and erase are refused, because there is nothing to keep. A failure is a line on stdout and
-// exit status 1. Errors: https://github.com/docker/docker-credential-helpers describes the ones that callers act upon.
+// # Commands
 //
-// Environment: that of azidentity, and
+//   - get reads a server's URL from stdin and writes {"ServerURL", "Username", "Secret"}.
+//   - list writes the registries of ACRKIT_ALLOWED_HOSTS.
+//   - version writes the version, and help the usage.
+//   - store and erase fail, because the program keeps no credentials.
 //
-//	ACRKIT_ALLOWED_HOSTS  registries outside the ACR domains that may get the credential: localhost:5000,registry.example.com
-//	ACRKIT_CA_FILE        PEM certificates to trust beside the system's
+// A failure is one line on stdout and exit status 1. Callers recognize the messages that
+// https://github.com/docker/docker-credential-helpers defines.
+//
+// # Environment
+//
+// The environment variables are those of azidentity, the usual proxy variables, and:
+//
+//	ACRKIT_ALLOWED_HOSTS  registries outside the ACR domains that may receive the credential:
+//	                      localhost:5000,registry.example.com
+//	ACRKIT_CA_FILE        PEM certificates to trust in addition to the system's
 package main
 
 import (
@@ -28,7 +38,7 @@ import (
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
 )
 
-// timeout ends a sign-in that nobody answers.
+// timeout limits how long a sign-in may take.
 const timeout = 2 * time.Minute
 
 func main() {

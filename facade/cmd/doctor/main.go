@@ -1,16 +1,21 @@
-// Command doctor finds out why an Azure Container Registry cannot be used, and prints a report for a ticket.
+// Command doctor finds out why an Azure Container Registry cannot be used, and prints a report that
+// can be attached to a ticket.
 //
 //	doctor [options] REGISTRY
 //
-// -h lists the options. It signs in with what azidentity.NewDefaultAzureCredential finds, with the password of the environment, or with
-// -anonymous not at all. The exit status is 0 when nothing failed (warnings are not failures), 1 when something did or the
-// program was interrupted, 2 for a command line that cannot be used.
+// Option -h lists the options. By default the program signs in with
+// azidentity.NewDefaultAzureCredential; it uses a user name and password if the environment has
+// them, and no credential with -anonymous.
 //
-// Environment: that of azidentity, and
+// The exit status is 0 if no step failed (warnings are not failures), 1 if a step failed or the
+// program was interrupted, and 2 if the command line or the environment is invalid.
 //
-//	ACRKIT_USERNAME, ACRKIT_PASSWORD  sign in with these instead: admin user, repository token, service principal
-//	ACRKIT_ALLOWED_HOSTS              registries outside the ACR domains that may get the credential: localhost:5000,registry.example.com
-//	ACRKIT_CA_FILE                    PEM certificates to trust beside the system's
+// The environment variables are those of azidentity, the usual proxy variables, and:
+//
+//	ACRKIT_USERNAME, ACRKIT_PASSWORD  admin user, repository token or service principal to sign in with
+//	ACRKIT_ALLOWED_HOSTS              registries outside the ACR domains that may receive the credential:
+//	                                  localhost:5000,registry.example.com
+//	ACRKIT_CA_FILE                    PEM certificates to trust in addition to the system's
 package main
 
 import (

@@ -13,12 +13,33 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 const (
 	envUsername = "ACRKIT_USERNAME"
 	envPassword = "ACRKIT_PASSWORD"
 )
+
+// usage names every variable of the environment that the program reads.
+const usage = `Usage: doctor [options] REGISTRY
+
+Finds out why an Azure Container Registry, such as myregistry.azurecr.io, cannot be used.
+
+Environment:
+  AZURE_*               credential: see azidentity.NewDefaultAzureCredential
+  ` + envUsername + `       user name of an admin user, repository token or service principal
+  ` + envPassword + `       its password; with these two set the Azure credential is not used
+  ` + azure.EnvAllowedHosts + `  registries outside the ACR domains that may receive the credential:
+                        localhost:5000,registry.example.com
+  ` + azure.EnvCAFile + `        file of PEM certificates to trust in addition to the system's
+  HTTPS_PROXY, NO_PROXY proxy
+
+Exit status: 0 if no step failed, 1 if one did or the program was interrupted, 2 if the command line
+or the environment is invalid.
+
+Options:
+`
 
 // The exit statuses.
 const (
@@ -27,7 +48,7 @@ const (
 	exitUsage
 )
 
-// program is the command without its process.
+// program is the command without its process, so that tests can run it.
 type program struct {
 	getenv         func(string) string
 	credential     func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error)
@@ -36,9 +57,9 @@ type program struct {
 
 // settings is what the command line says.
 type settings struct {
-	registry        string
-	json, anonymous bool
-	doctor          acr.DoctorOptions
+	registry                 string
+	json, anonymous, version bool
+	doctor                   acr.DoctorOptions
 }
 
 // run examines the registry of the command line and returns the exit status.
@@ -49,6 +70,9 @@ func (p program) run(ctx context.Context, args []string) int {
 		return exitOK
 	case err != nil:
 		return exitUsage // parse has said why
+	case s.version:
+		fmt.Fprintln(p.stdout, version.Line("doctor"))
+		return exitOK
 	}
 	options, closeIdle, err := azure.ClientOptions(s.registry, p.getenv)
 	if err != nil {
@@ -74,7 +98,7 @@ func (p program) run(ctx context.Context, args []string) int {
 	if err != nil {
 		return p.complain(exitFailed, err)
 	}
-	if ended != nil { // interrupted: the report says how far it got
+	if ended != nil { // interrupted: the report covers the steps so far
 		return p.complain(exitFailed, ended)
 	}
 	if report.Status() == acr.DoctorFailed {
@@ -88,21 +112,22 @@ func (p program) complain(code int, err error) int {
 	return code
 }
 
-// parse reads the command line; options may stand on both sides of the registry.
+// parse reads the command line. Options may stand before and after the registry.
 func (p program) parse(args []string) (settings, error) {
 	s := settings{}
 	f := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	f.SetOutput(p.stderr)
 	f.Usage = func() {
-		fmt.Fprintln(p.stderr, "Usage: doctor [options] REGISTRY\n\nFinds out why an Azure Container Registry (myregistry.azurecr.io) cannot be used.\n\nOptions:")
+		fmt.Fprint(p.stderr, usage)
 		f.PrintDefaults()
 	}
-	f.StringVar(&s.doctor.Repository, "repository", "", "look at the pull and push rights on the repository of this `name`")
-	f.StringVar(&s.doctor.Reference, "reference", "", "read a byte of this `tag or digest` of the repository, to see that storage can be reached")
-	f.BoolVar(&s.doctor.TryPush, "try-push", false, "start an upload in the repository and cancel it, rather than read the right from the token")
-	f.DurationVar(&s.doctor.StepTimeout, "timeout", 30*time.Second, "`time` that each step may take")
+	f.StringVar(&s.doctor.Repository, "repository", "", "check the pull and push rights on the repository with this `name`")
+	f.StringVar(&s.doctor.Reference, "reference", "", "read one byte of the artifact with this `tag or digest`, to check that storage can be reached")
+	f.BoolVar(&s.doctor.TryPush, "try-push", false, "check the push right by starting an upload and canceling it, instead of reading the token")
+	f.DurationVar(&s.doctor.StepTimeout, "timeout", 30*time.Second, "maximum `time` per step")
 	f.BoolVar(&s.anonymous, "anonymous", false, "do not sign in")
-	f.BoolVar(&s.json, "json", false, "print JSON")
+	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	f.BoolVar(&s.json, "json", false, "print the report as JSON")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
@@ -112,14 +137,19 @@ func (p program) parse(args []string) (settings, error) {
 			return s, err
 		}
 	}
+	if s.version {
+		return s, nil
+	}
 	if s.registry == "" || f.NArg() > 1 || f.NArg() == 1 && f.Arg(0) != s.registry {
+		err := errors.New("exactly one registry must be given")
+		fmt.Fprintln(p.stderr, err)
 		f.Usage()
-		return s, errors.New("one registry is to be named")
+		return s, err
 	}
 	return s, nil
 }
 
-// client signs in as the command line and the environment say.
+// client returns a client with the credential that the command line and the environment select.
 func (p program) client(s settings, options *acr.ClientOptions) (*acr.Client, error) {
 	if s.anonymous {
 		return acr.NewClient(s.registry, nil, options)

@@ -43,10 +43,11 @@ func TestDoctor(t *testing.T) {
 		{"untrusted", map[string]string{azure.EnvAllowedHosts: srv.Host()}, []string{srv.Host()}, 1, "failed   tls ", ""},
 		{"not a registry", known, []string{"registry.example.com"}, 2, "", "AllowedHosts"},
 		{"bad name", known, []string{srv.Host(), "-repository", ".."}, 2, "", "invalid repository name"},
-		{"no registry", known, nil, 2, "", "Usage: doctor"},
+		{"no registry", known, nil, 2, "", "exactly one registry must be given"},
 		{"two registries", known, []string{srv.Host(), "other.azurecr.io"}, 2, "", "Usage: doctor"},
 		{"unknown option", known, []string{"-nonsense"}, 2, "", "-nonsense"},
-		{"help", known, []string{"-h"}, 0, "", "Usage: doctor"},
+		{"help", known, []string{"-h"}, 0, "", "Environment:\n"},
+		{"version", known, []string{"-version"}, 0, "doctor (github.com/acrkit/acrkit) ", ""},
 		{"no CA", map[string]string{azure.EnvCAFile: ca + ".missing"}, []string{srv.Host()}, 2, "", azure.EnvCAFile},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,38 +1,87 @@
-// Command tour takes an artifact through a registry and back, and says what that cost: pack, push in chunks, list, lock, be
-// refused, unlock, retag, pull, compare, delete.
+// Command tour sends an artifact to a registry and back and reports what each step costs: pack,
+// push in chunks, list, lock, try to delete, unlock, retag, pull, compare, delete.
 //
-// It starts an emulator of its own, or goes to the registry of REGISTRY_ENDPOINT with the credential that
-// azidentity.NewDefaultAzureCredential finds: there it works in a repository of its own, which it deletes.
+//	tour [options]
+//
+// By default it starts an emulated registry in its own process. To use a real one, set
+// REGISTRY_ENDPOINT to its URL: the program then signs in with
+// azidentity.NewDefaultAzureCredential, works in a repository of its own, and deletes it at the end.
+//
+// The exit status is 0 on success, 1 if a step fails, and 2 if an option is invalid.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/acrkit/acrkit/facade/internal/version"
+)
+
+const (
+	envEndpoint = "REGISTRY_ENDPOINT"
+
+	usage = `Usage: tour [options]
+
+Sends an artifact to a registry and back and reports what each step costs. Without ` + envEndpoint + `
+it starts an emulated registry in its own process.
+
+Environment:
+  ` + envEndpoint + `  URL of a real registry, such as https://myregistry.azurecr.io; the program works
+                     in a repository of its own there, and deletes it at the end
+  AZURE_*            credential for that registry: see azidentity.NewDefaultAzureCredential
+  HTTPS_PROXY, NO_PROXY  proxy for that registry
+  TERM, NO_COLOR     TERM=dumb or a non-empty NO_COLOR turns off progress bars
+
+Options:
+`
 )
 
 func main() {
-	dir := flag.String("dir", "", "directory to pack (default: this module's sources and programs)")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "tour: unexpected argument %q\n", flag.Arg(0))
-		os.Exit(2)
-	}
-	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is no reason to leave the repository behind
+	ignoreClosedPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, os.Getenv("REGISTRY_ENDPOINT"), *dir)
+	code := command(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "tour:", err)
-		os.Exit(1)
-	}
+	os.Exit(code)
 }
 
-// run takes the tour from beginning to end.
+// command runs the program and returns its exit status.
+func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("tour", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		f.PrintDefaults()
+	}
+	dir := f.String("dir", "", "`directory` to pack (default: the sources and programs of this module)")
+	showVersion := f.Bool("version", false, "print the version and exit")
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case f.NArg() > 0:
+		fmt.Fprintf(stderr, "unexpected argument %q\n", f.Arg(0))
+		f.Usage()
+		return 2
+	case *showVersion:
+		fmt.Fprintln(stdout, version.Line("tour"))
+		return 0
+	}
+	if err := run(ctx, stdout, getenv(envEndpoint), *dir); err != nil {
+		fmt.Fprintln(stderr, "tour:", err)
+		return 1
+	}
+	return 0
+}
+
+// run executes all steps.
 func run(ctx context.Context, w io.Writer, endpoint, dir string) (err error) {
 	scratch, err := os.MkdirTemp("", "acrkit-tour-")
 	if err != nil {

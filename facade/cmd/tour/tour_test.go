@@ -83,6 +83,27 @@ func TestTourThatIsInterruptedLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{"-version"}, 0, "tour (github.com/acrkit/acrkit) ", ""},
+		{[]string{"-h"}, 0, "", envEndpoint},
+		{[]string{"-nonsense"}, 2, "", "-nonsense"},
+		{[]string{"somewhere"}, 2, "", "unexpected argument"},
+		{[]string{"-dir", "/nowhere/at/all"}, 1, "", "tour: pack: "},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := command(t.Context(), row.args, func(string) string { return "" }, &stdout, &stderr)
+		if code != row.code || !strings.Contains(stdout.String(), row.stdout) || !strings.Contains(stderr.String(), row.stderr) {
+			t.Errorf("%q: status %d\n%s\n%s", row.args, code, stdout.String(), stderr.String())
+		}
+	}
+}
+
 // trigger does something when a text is written.
 type trigger struct {
 	on string

@@ -1,7 +1,9 @@
-// Package version reads the version of this module from the build information of the program it is part of.
+// Package version reads the version of this module from the build information of the program it is
+// part of.
 package version
 
 import (
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -13,9 +15,9 @@ const (
 	unknown = "devel"
 )
 
-// Module returns the version of this module, such as "v1.2.3", or a pseudo-version for a build between releases. It returns
-// "devel" if the build has no version, as in a test. The result has no blanks or parentheses, so it is a valid product version
-// in a User-Agent.
+// Module returns the version of this module, such as "v1.2.3", or a pseudo-version for a build
+// between releases. It returns "devel" if the build has no version, as in a test. The result has no
+// blanks or parentheses, so it is a valid product version in a User-Agent.
 func Module() string { return read() }
 
 var read = sync.OnceValue(func() string {
@@ -26,8 +28,9 @@ var read = sync.OnceValue(func() string {
 	return of(info)
 })
 
-// of returns the version from build information in which the module is either the main module or a dependency. A replaced
-// dependency has the version of what it was replaced by, which a directory has not.
+// of returns the version from build information in which the module is either the main module or a
+// dependency. A replaced dependency has the version of what it was replaced by, which a directory
+// has not.
 func of(info *debug.BuildInfo) string {
 	found := info.Main
 	if found.Path != module {
@@ -46,4 +49,10 @@ func of(info *debug.BuildInfo) string {
 		return unknown // "(devel)", or nothing
 	}
 	return found.Version
+}
+
+// Line returns what a program prints for its -version option: its name, the module, the version,
+// and the Go release and platform it was built for.
+func Line(program string) string {
+	return program + " (" + module + ") " + Module() + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -1,5 +1,5 @@
-// Package azure signs the programs of this module in: with what azidentity.NewDefaultAzureCredential finds, and a few variables of the
-// environment for what is not a registry in Azure.
+// Package azure provides the credential and the client options that the programs of this module
+// share. They come from azidentity.NewDefaultAzureCredential and from environment variables.
 package azure
 
 import (
@@ -20,23 +20,25 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// The variables of the environment, beside those of azidentity.
+// Environment variables, in addition to those of azidentity.
 const (
-	// EnvAllowedHosts names registries outside the ACR domains that may be signed in to: "localhost:5000,registry.example.com".
+	// EnvAllowedHosts lists registries outside the ACR domains that may receive the credential:
+	// "localhost:5000,registry.example.com".
 	EnvAllowedHosts = "ACRKIT_ALLOWED_HOSTS"
-	// EnvCAFile is a file of PEM certificates to trust beside those of the system.
+	// EnvCAFile names a file of PEM certificates to trust in addition to the system's.
 	EnvCAFile = "ACRKIT_CA_FILE"
 
 	envAuthority = "AZURE_AUTHORITY_HOST" // azidentity's
 )
 
-// AllowedHosts are the hosts of EnvAllowedHosts.
+// AllowedHosts returns the hosts of EnvAllowedHosts.
 func AllowedHosts(getenv func(string) string) []string {
 	return strings.FieldsFunc(getenv(EnvAllowedHosts), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// ClientOptions are those of a client of the registry at host: the cloud that the registry's domain is of, and what the environment says.
-// closeIdle closes the connections of its transport. Errors: a CA file that cannot be used.
+// ClientOptions returns the options of a client for the registry at host: the cloud of the
+// registry's domain, and what the environment variables say. closeIdle closes the idle connections
+// of its transport. It fails if the file of EnvCAFile cannot be read or has no certificate.
 func ClientOptions(host string, getenv func(string) string) (options *acr.ClientOptions, closeIdle func(), err error) {
 	transport, err := transport(getenv(EnvCAFile))
 	if err != nil {
@@ -48,7 +50,7 @@ func ClientOptions(host string, getenv func(string) string) (options *acr.Client
 	}, transport.CloseIdleConnections, nil
 }
 
-// transport trusts the certificates of the file, too.
+// transport returns a transport that also trusts the certificates of the file.
 func transport(caFile string) (*http.Transport, error) {
 	own, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -67,13 +69,14 @@ func transport(caFile string) (*http.Transport, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: there is no certificate in %s", EnvCAFile, caFile)
+		return nil, fmt.Errorf("%s: no PEM certificate in %s", EnvCAFile, caFile)
 	}
 	own.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	return own, nil
 }
 
-// cloudOf is the cloud of a registry's domain; the authority of the environment, where there is one, is left to azidentity.
+// cloudOf returns the cloud of a registry's domain. If the environment names an authority, azidentity
+// uses that, and the cloud is left empty.
 func cloudOf(host string, getenv func(string) string) cloud.Configuration {
 	if getenv(envAuthority) != "" {
 		return cloud.Configuration{}
@@ -87,14 +90,15 @@ func cloudOf(host string, getenv func(string) string) cloud.Configuration {
 	return cloud.AzurePublic
 }
 
-// microsoft are the authorities of Azure's clouds: azidentity has them vouch for any other, which none of them does for an emulator or a
-// private cloud.
+// microsoft lists the authorities of Azure's clouds. azidentity asks them about any other authority,
+// which fails for an emulator or a private cloud.
 var microsoft = []string{
 	"login.microsoftonline.com", "login.microsoft.com", "login.windows.net", "sts.windows.net", "login.chinacloudapi.cn", "login.partner.microsoftonline.cn",
 	"login.microsoftonline.us", "login-us.microsoftonline.com",
 }
 
-// Credential is azidentity's default credential over the transport of the options.
+// Credential returns the default credential of azidentity. It sends its requests through the
+// transport of the options.
 func Credential(options *acr.ClientOptions, getenv func(string) string) (azcore.TokenCredential, error) {
 	u, err := url.Parse(getenv(envAuthority))
 	foreign := err == nil && u.Host != "" && !slices.Contains(microsoft, strings.ToLower(u.Hostname()))
