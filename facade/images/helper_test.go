@@ -1,0 +1,34 @@
+package images_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/contract"
+)
+
+// newClient is a client of a registry. Each of its exchanges is held against the API document.
+func newClient(t testing.TB, srv *acrtest.Server) *acr.Client {
+	t.Helper()
+	transport := srv.HTTPClient()
+	transport.Transport = contract.New(t, transport.Transport, contract.Allow(func(resp *http.Response) bool {
+		return resp.Header.Get(acrtest.FaultHeader) != ""
+	}))
+	o := &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}}
+	o.Transport = transport
+	c, err := acr.NewClient(srv.Endpoint(), srv.Credential(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+// newRegistry is a registry with a client of it.
+func newRegistry(t testing.TB, opts ...acrtest.Option) (*acrtest.Server, *acr.Client) {
+	t.Helper()
+	srv := acrtest.New(t, opts...)
+	return srv, newClient(t, srv)
+}

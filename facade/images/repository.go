@@ -1,0 +1,310 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Repository is a repository of the Azure Container Registry with the methods of oras-go's registry.Repository. It can be
+// used wherever oras-go, notation-go and their like take a repository, a target or a graph target.
+//
+// References may be a tag, a digest, "tag@digest" (the digest counts), or one of these behind the full name of the
+// repository, such as "myregistry.azurecr.io/library/hello:v1".
+//
+// Errors are those of package acr. In addition errors.Is finds errdef.ErrNotFound and its like, and errors.As finds
+// errcode.Error and errcode.Errors, by which oras-go recognizes content that is missing in a registry.
+type Repository struct {
+	acr *acr.Repository
+}
+
+// The interfaces of oras-go that Repository and Layout implement.
+var (
+	_ registry.Repository          = (*Repository)(nil)
+	_ registry.Mounter             = (*Repository)(nil)
+	_ content.GraphStorage         = (*Repository)(nil)
+	_ content.Untagger             = (*Repository)(nil)
+	_ registry.Registry            = (*Registry)(nil)
+	_ content.ReadOnlyGraphStorage = (*Layout)(nil)
+	_ content.Pusher               = (*Layout)(nil)
+	_ content.TagResolver          = (*Layout)(nil)
+	_ content.Untagger             = (*Layout)(nil)
+	_ content.Deleter              = (*Layout)(nil)
+	_ registry.TagLister           = (*Layout)(nil)
+)
+
+// Of returns a Repository that sends its requests through r. It sends nothing and is safe for concurrent use.
+func Of(r *acr.Repository) *Repository { return &Repository{acr: r} }
+
+// ACR returns the repository that Of was called with.
+func (r *Repository) ACR() *acr.Repository { return r.acr }
+
+// String returns the full name of the repository, such as "myregistry.azurecr.io/library/hello".
+func (r *Repository) String() string { return r.host() + "/" + r.acr.Name() }
+
+// host is the registry's name as it is in the full names of images.
+func (r *Repository) host() string { return hostOf(r.acr.Client()) }
+
+func hostOf(c *acr.Client) string {
+	u, err := url.Parse(c.Endpoint())
+	if err != nil {
+		return c.Endpoint()
+	}
+	return u.Host
+}
+
+// ParseReference returns a reference to this repository in oras-go's form.
+//
+// Errors:
+//   - errdef.ErrInvalidReference, also if the reference is to another repository
+func (r *Repository) ParseReference(reference string) (registry.Reference, error) {
+	ref := registry.Reference{Registry: r.host(), Repository: r.acr.Name()}
+	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {
+		if full.Registry != ref.Registry || full.Repository != ref.Repository {
+			return registry.Reference{}, fmt.Errorf("%w: %q is not in %s", errdef.ErrInvalidReference, shown(reference), r)
+		}
+		return full, nil
+	}
+	ref.Reference = reference
+	if _, dgst, ok := strings.Cut(reference, "@"); ok {
+		ref.Reference = dgst
+	}
+	if err := ref.ValidateReference(); err != nil {
+		return registry.Reference{}, fmt.Errorf("%w: %q", errdef.ErrInvalidReference, shown(reference))
+	}
+	return ref, nil
+}
+
+// reference returns the tag or digest of a reference.
+func (r *Repository) reference(reference string) (string, error) {
+	ref, err := r.ParseReference(reference)
+	if err != nil {
+		return "", err
+	}
+	if ref.Reference == "" {
+		return "", fmt.Errorf("%w: %q has neither tag nor digest", errdef.ErrMissingReference, shown(reference))
+	}
+	return ref.Reference, nil
+}
+
+// Fetch returns a reader of a blob or manifest, which of them the media type says. Its Read returns io.EOF only if size and
+// digest agree. A manifest costs one request, a blob two.
+func (r *Repository) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	if isManifest(target.MediaType) {
+		return r.Manifests().Fetch(ctx, target)
+	}
+	return r.Blobs().Fetch(ctx, target)
+}
+
+// Exists reports whether the repository has a blob or manifest. It costs one HEAD request.
+func (r *Repository) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
+	if isManifest(target.MediaType) {
+		return r.Manifests().Exists(ctx, target)
+	}
+	return r.Blobs().Exists(ctx, target)
+}
+
+// Push uploads a blob, or puts a manifest under its digest. Content of another size or digest than expected is refused before
+// the registry stores it. A manifest and a small blob cost one request each; see [acr.Repository.UploadBlob].
+func (r *Repository) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
+	if isManifest(expected.MediaType) {
+		return r.Manifests().Push(ctx, expected, content)
+	}
+	return r.Blobs().Push(ctx, expected, content)
+}
+
+// Delete deletes a blob, or a manifest with all its tags and referrers. It costs one request.
+func (r *Repository) Delete(ctx context.Context, target ocispec.Descriptor) error {
+	if isManifest(target.MediaType) {
+		return r.Manifests().Delete(ctx, target)
+	}
+	return r.Blobs().Delete(ctx, target)
+}
+
+// Resolve returns the descriptor of the manifest that a reference stands for. It costs one HEAD request.
+func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	return r.Manifests().Resolve(ctx, reference)
+}
+
+// Tag sets a tag on a manifest that is in the repository; the tag moves from where it was. It costs two requests.
+func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
+	return r.Manifests().Tag(ctx, desc, reference)
+}
+
+// Untag deletes a tag. The manifest stays. It costs one request.
+func (r *Repository) Untag(ctx context.Context, reference string) error {
+	tag, err := r.reference(reference)
+	if err != nil {
+		return err
+	}
+	return orasError(r.acr.Artifact(tag).DeleteTag(ctx))
+}
+
+// FetchReference returns the descriptor and the content of the manifest that a reference stands for. It costs one request.
+func (r *Repository) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
+	return r.Manifests().FetchReference(ctx, reference)
+}
+
+// PushReference puts a manifest under a tag or under its digest. It costs one request.
+func (r *Repository) PushReference(ctx context.Context, expected ocispec.Descriptor, content io.Reader, reference string) error {
+	return r.Manifests().PushReference(ctx, expected, content, reference)
+}
+
+// Mount makes a blob of another repository of the registry a blob of this one. It costs two requests and moves no bytes. If
+// the registry does not mount the blob, what getContent returns is uploaded; if getContent is nil, the blob is read from
+// fromRepo.
+func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRepo string, getContent func() (io.ReadCloser, error)) error {
+	if getContent == nil {
+		getContent = func() (io.ReadCloser, error) {
+			return r.acr.Client().Repository(fromRepo).GetBlob(ctx, desc.Digest, &acr.GetBlobOptions{Size: desc.Size})
+		}
+	}
+	lazy := &lazyReader{open: getContent}
+	_, err := r.acr.UploadBlob(ctx, lazy, &acr.UploadOptions{
+		Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType, MountFrom: []string{fromRepo},
+	})
+	return orasError(errors.Join(err, lazy.Close()))
+}
+
+// lazyReader opens its content when it is first read.
+type lazyReader struct {
+	open func() (io.ReadCloser, error)
+	r    io.ReadCloser
+	err  error
+}
+
+// Read implements io.Reader.
+func (l *lazyReader) Read(p []byte) (int, error) {
+	if l.r == nil && l.err == nil {
+		r, err := l.open()
+		if l.err = err; err == nil {
+			l.r = r
+		}
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.r.Read(p)
+}
+
+// Close closes what was opened.
+func (l *lazyReader) Close() error {
+	if l.r == nil {
+		return nil
+	}
+	return l.r.Close()
+}
+
+// Predecessors returns the referrers of a manifest. An index is not found from a manifest that it names, and neither is an
+// image from its layers: registries do not know that. See Referrers for the cost.
+func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	var found []ocispec.Descriptor
+	if !isManifest(node.MediaType) {
+		return nil, nil
+	}
+	err := r.Referrers(ctx, node, "", func(referrers []ocispec.Descriptor) error {
+		found = append(found, referrers...)
+		return nil
+	})
+	return found, err
+}
+
+// Referrers calls fn with the manifests whose subject is desc, only those of the artifact type unless that is empty. It costs
+// one request per page, and one more if the registry has no referrers API.
+func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
+	var page pager[ocispec.Descriptor]
+	for d, err := range r.acr.Referrers(ctx, desc.Digest, &acr.ReferrersOptions{ArtifactType: artifactType}) {
+		if errors.Is(err, acr.ErrNotFound) {
+			return nil // a repository that does not exist has none, as for oras-go's own client
+		} else if err != nil {
+			return orasError(err)
+		}
+		if err := page.add(d, fn); err != nil {
+			return err
+		}
+	}
+	return page.flush(fn)
+}
+
+// Tags calls fn with the names of the tags that follow last, in order. It costs one request per thousand.
+func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
+	var page pager[string]
+	for tag, err := range r.acr.TagNames(ctx, &acr.ListOptions{After: last}) {
+		if err != nil {
+			return orasError(err)
+		}
+		if err := page.add(tag, fn); err != nil {
+			return err
+		}
+	}
+	return page.flush(fn)
+}
+
+// pager hands on what is listed in parts.
+type pager[T any] struct{ items []T }
+
+const pageSize = 1000
+
+func (p *pager[T]) add(item T, fn func([]T) error) error {
+	if p.items = append(p.items, item); len(p.items) < pageSize {
+		return nil
+	}
+	return p.flush(fn)
+}
+
+func (p *pager[T]) flush(fn func([]T) error) error {
+	if len(p.items) == 0 {
+		return nil
+	}
+	items := p.items
+	p.items = nil
+	return fn(items)
+}
+
+// Registry is a registry with the methods of oras-go's registry.Registry.
+type Registry struct {
+	client *acr.Client
+}
+
+// OfClient returns a Registry that sends its requests through the client.
+func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
+
+// String returns the registry's host.
+func (r *Registry) String() string { return hostOf(r.client) }
+
+// Repositories calls fn with the names of the repositories that follow last, in order. It costs one request per thousand.
+func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
+	var page pager[string]
+	for name, err := range r.client.Repositories(ctx, &acr.ListOptions{After: last}) {
+		if err != nil {
+			return orasError(err)
+		}
+		if err := page.add(name, fn); err != nil {
+			return err
+		}
+	}
+	return page.flush(fn)
+}
+
+// Repository returns a repository of the registry. It sends nothing: a name that is not valid is reported by the first method
+// called.
+func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
+	return Of(r.client.Repository(name)), nil
+}
+
+// manifestReader is a manifest as a reader that can seek.
+type manifestReader struct{ *bytes.Reader }
+
+// Close does nothing.
+func (manifestReader) Close() error { return nil }

@@ -1,0 +1,194 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Blobs returns the repository's blobs as a store of their own, which takes every descriptor for that of a blob.
+func (r *Repository) Blobs() registry.BlobStore { return blobStore{r} }
+
+// Manifests returns the repository's manifests as a store of their own, which takes every descriptor for that of a manifest.
+func (r *Repository) Manifests() registry.ManifestStore { return manifestStore{r} }
+
+// blobStore is the blobs of a repository.
+type blobStore struct{ r *Repository }
+
+// Fetch implements content.Fetcher.
+func (s blobStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := s.r.acr.GetBlob(ctx, target.Digest, &acr.GetBlobOptions{Size: target.Size})
+	if err != nil {
+		return nil, orasError(err)
+	}
+	return &translatingReader{r}, nil
+}
+
+// translatingReader makes oras-go understand the errors of a read.
+type translatingReader struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (t *translatingReader) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // readers return it as it is
+		err = orasError(err)
+	}
+	return n, err
+}
+
+// Exists implements content.ReadOnlyStorage.
+func (s blobStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
+	_, err := s.r.acr.StatBlob(ctx, target.Digest)
+	return exists(err)
+}
+
+func exists(err error) (bool, error) {
+	if errors.Is(err, acr.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, orasError(err)
+}
+
+// Push implements content.Pusher.
+func (s blobStore) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
+	_, err := s.r.acr.UploadBlob(ctx, content, &acr.UploadOptions{Digest: expected.Digest, Size: expected.Size, MediaType: expected.MediaType})
+	return orasError(err)
+}
+
+// Delete implements content.Deleter.
+func (s blobStore) Delete(ctx context.Context, target ocispec.Descriptor) error {
+	return orasError(s.r.acr.DeleteBlob(ctx, target.Digest))
+}
+
+// Resolve implements content.Resolver.
+func (s blobStore) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	d, err := s.digest(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	desc, err := s.r.acr.StatBlob(ctx, d)
+	return desc, orasError(err)
+}
+
+// digest reads a reference, which must be a digest.
+func (s blobStore) digest(reference string) (digest.Digest, error) {
+	ref, err := s.r.reference(reference)
+	if err != nil {
+		return "", err
+	}
+	d, err := parseDigest(ref)
+	if err != nil {
+		return "", fmt.Errorf("%w: %q: blobs have no tags", errdef.ErrInvalidReference, shown(reference))
+	}
+	return d, nil
+}
+
+// FetchReference implements registry.ReferenceFetcher.
+func (s blobStore) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
+	d, err := s.digest(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	r, err := s.r.acr.GetBlob(ctx, d, nil)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, orasError(err)
+	}
+	return r.Descriptor(), &translatingReader{r}, nil
+}
+
+// manifestStore is the manifests of a repository.
+type manifestStore struct{ r *Repository }
+
+// Fetch implements content.Fetcher.
+func (s manifestStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	m, err := s.r.acr.GetManifest(ctx, string(target.Digest))
+	if err != nil {
+		return nil, orasError(err)
+	}
+	if m.Descriptor.Size != target.Size {
+		return nil, fmt.Errorf("images: manifest %s: %w: it has %d bytes instead of %d", target.Digest, acr.ErrSizeMismatch, m.Descriptor.Size, target.Size)
+	}
+	return manifestReader{bytes.NewReader(m.Content)}, nil
+}
+
+// Exists implements content.ReadOnlyStorage.
+func (s manifestStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
+	_, err := s.r.acr.HeadManifest(ctx, string(target.Digest))
+	return exists(err)
+}
+
+// Push implements content.Pusher.
+func (s manifestStore) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
+	return s.put(ctx, expected, content, string(expected.Digest))
+}
+
+// PushReference implements registry.ReferencePusher.
+func (s manifestStore) PushReference(ctx context.Context, expected ocispec.Descriptor, content io.Reader, reference string) error {
+	ref, err := s.r.reference(reference)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, expected, content, ref)
+}
+
+func (s manifestStore) put(ctx context.Context, expected ocispec.Descriptor, content io.Reader, reference string) error {
+	raw, err := readManifest(expected, content)
+	if err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	if checkDigest(expected.Digest) == nil && expected.Digest.Algorithm().FromBytes(raw) != expected.Digest {
+		return fmt.Errorf("images: %w: the content is not that of %s", acr.ErrDigestMismatch, expected.Digest)
+	}
+	_, err = s.r.acr.PutManifest(ctx, reference, raw, &acr.PutManifestOptions{MediaType: expected.MediaType})
+	return orasError(err)
+}
+
+// Delete implements content.Deleter.
+func (s manifestStore) Delete(ctx context.Context, target ocispec.Descriptor) error {
+	return orasError(s.r.acr.DeleteManifest(ctx, target.Digest))
+}
+
+// Resolve implements content.Resolver.
+func (s manifestStore) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	ref, err := s.r.reference(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	d, err := s.r.acr.HeadManifest(ctx, ref)
+	return d, orasError(err)
+}
+
+// Tag implements content.Tagger.
+func (s manifestStore) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
+	ref, err := s.r.reference(reference)
+	if err != nil {
+		return err
+	}
+	if ref == string(desc.Digest) {
+		return nil // every manifest has that name
+	}
+	_, err = s.r.acr.Tag(ctx, string(desc.Digest), ref, nil)
+	return orasError(err)
+}
+
+// FetchReference implements registry.ReferenceFetcher.
+func (s manifestStore) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
+	ref, err := s.r.reference(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	m, err := s.r.acr.GetManifest(ctx, ref)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, orasError(err)
+	}
+	return m.Descriptor, manifestReader{bytes.NewReader(m.Content)}, nil
+}
