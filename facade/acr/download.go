@@ -67,7 +67,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, dst, t)
+	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, transfer.Plain{WriterAt: dst}, t)
 	if err != nil {
 		return ocispec.Descriptor{}, transferred("DownloadBlob", err)
 	}
@@ -96,7 +96,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	if err != nil {
 		return desc, err
 	}
-	f, err := openPartial(path, dgst, !o.NoResume)
+	f, err := openPartial(path, dgst, &o)
 	if err != nil {
 		return desc, transferred("DownloadBlobFile", err)
 	}
@@ -106,9 +106,6 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 			f.leave(err)
 		}
 	}()
-	t.Prefix, t.PrefixSize = f, f.state.Offset
-	t.Sized, t.Written = f.sized, f.written
-	t.Complete = func(size int64) error { return f.complete(path, size, !o.NoSync) }
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
 	if err != nil {
 		return desc, transferred("DownloadBlobFile", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -34,9 +35,9 @@ var (
 // Verdicts of this package on what the registry sent.
 var (
 	// ErrDigestMismatch: content is not what its digest says.
-	ErrDigestMismatch = errors.New("digest mismatch")
+	ErrDigestMismatch = transfer.ErrDigestMismatch
 	// ErrSizeMismatch: content is longer or shorter than stated.
-	ErrSizeMismatch = errors.New("size mismatch")
+	ErrSizeMismatch = transfer.ErrSizeMismatch
 	// ErrManifestMalformed: a manifest contradicts itself or its media type, so that two readers could understand it differently.
 	ErrManifestMalformed = errors.New("malformed manifest")
 	// ErrTagExists: PutManifestOptions.IfAbsent found the tag taken by another manifest.
@@ -44,7 +45,7 @@ var (
 	// ErrWaitTimeout: what WaitForTag waited for did not come in time.
 	ErrWaitTimeout = errors.New("given up")
 	// ErrMalformedReply: a reply is not the document it has to be, or not an answer to what was asked.
-	ErrMalformedReply = errors.New("malformed reply")
+	ErrMalformedReply = transfer.ErrMalformedReply
 	// ErrListEndless: a list went in circles, or has more pages than ClientOptions.MaxPages.
 	ErrListEndless = errors.New("endless list")
 )
@@ -144,11 +145,11 @@ const (
 var (
 	// ErrUploadLost: the registry no longer knows the upload, and what was sent cannot be sent again; or five requests in a row brought
 	// no byte further. The text says how far it had got; the error unwraps to what the last request failed with.
-	ErrUploadLost = transfer.ErrLost
+	ErrUploadLost = transfer.ErrUploadLost
 	// ErrSourceChanged: the source of an upload was changed while it was being read.
-	ErrSourceChanged = transfer.ErrChanged
+	ErrSourceChanged = transfer.ErrSourceChanged
 	// ErrStalled: the other side sent nothing of a blob for 30 seconds, or did not begin an answer for a minute, again and again.
-	ErrStalled = transfer.ErrStalled
+	ErrStalled = wait.ErrStalled
 	// ErrNotMounted: the registry did not mount the blob; it has to be uploaded.
 	ErrNotMounted = errors.New("not mounted")
 	// ErrClosed: the writer or reader was used after its end.
@@ -212,19 +213,6 @@ func (e *transferError) Error() string {
 
 // Unwrap gives the cause.
 func (e *transferError) Unwrap() error { return e.err }
-
-// Is matches the names that verdicts have in this package.
-func (e *transferError) Is(target error) bool {
-	switch target {
-	case ErrDigestMismatch:
-		return errors.Is(e.err, transfer.ErrDigest)
-	case ErrSizeMismatch:
-		return errors.Is(e.err, transfer.ErrSize)
-	case ErrMalformedReply:
-		return errors.Is(e.err, transfer.ErrProtocol)
-	}
-	return false
-}
 
 // transferred wraps what a transfer ended with. What already says which operation failed, and bad arguments, stay as they are.
 func transferred(doing string, err error) error {

@@ -21,13 +21,17 @@ type partialState struct {
 	Offset int64         `json:"offset"` // written without a gap
 }
 
-// partial is a file on its way.
+// partial is a file that is being downloaded.
 type partial struct {
 	*os.File
+	path   string // the name that the file gets when it is complete
+	sync   bool   // flush it to stable storage before that
 	state  partialState
 	record string // path of the state; empty: not kept
 	saved  int64
 }
+
+var _ transfer.Destination = (*partial)(nil)
 
 // saveEvery is how many bytes may be lost to a killed process.
 const saveEvery = 16 << 20
@@ -36,7 +40,7 @@ const saveEvery = 16 << 20
 const maxBase = 200
 
 // openPartial opens the partial file of an earlier call, or a new one. It never has more than one user.
-func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error) {
+func openPartial(path string, dgst digest.Digest, o *DownloadOptions) (*partial, error) {
 	dir, base := filepath.Split(path)
 	if base == "" {
 		return nil, &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")}
@@ -48,15 +52,15 @@ func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error)
 		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
 	}
 	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
-	state := partialState{Digest: dgst, Size: transfer.Unknown}
-	if resume {
+	p := &partial{path: path, sync: !o.NoSync, state: partialState{Digest: dgst, Size: transfer.Unknown}}
+	if !o.NoResume {
 		name := filepath.Join(dir, "."+base+"."+dgst.Encoded()[:12]+".partial")
 		f, err := claim(name)
 		if err != nil {
 			return nil, err
 		}
 		if f != nil {
-			p := &partial{File: f, state: state, record: name + ".json"}
+			p.File, p.record = f, name+".json"
 			p.load()
 			return p, nil
 		}
@@ -65,17 +69,21 @@ func openPartial(path string, dgst digest.Digest, resume bool) (*partial, error)
 	if err != nil {
 		return nil, err
 	}
-	return &partial{File: f, state: state}, nil
+	p.File = f
+	return p, nil
 }
 
-// sized makes room for the blob. The room is not reserved: on many file systems that would write all of it once more.
-func (p *partial) sized(size int64) error {
+// Prefix returns the file as far as an earlier call has written it.
+func (p *partial) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
+
+// Sized makes room for the blob. The room is not reserved: on many file systems that would write all of it once more.
+func (p *partial) Sized(size int64) error {
 	p.state.Size = size
 	return p.Truncate(size)
 }
 
-// written notes how far the file is written without a gap.
-func (p *partial) written(off int64) {
+// Written notes how far the file is written without a gap.
+func (p *partial) Written(off int64) {
 	p.state.Offset = off
 	p.saved = min(p.saved, off) // it began anew
 	if off >= p.saved+saveEvery {
@@ -83,23 +91,23 @@ func (p *partial) written(off int64) {
 	}
 }
 
-// complete gives the file its name.
-func (p *partial) complete(path string, size int64, flush bool) error {
+// Complete gives the file its name.
+func (p *partial) Complete(size int64) error {
 	// An earlier call may have made it longer, by a size that was wrong.
 	if err := p.Truncate(size); err != nil {
 		return err
 	}
-	if flush {
+	if p.sync {
 		if err := p.Sync(); err != nil {
 			return err
 		}
 	}
-	if err := rename(p.File, path); err != nil {
+	if err := rename(p.File, p.path); err != nil {
 		return err
 	}
 	p.forget()
-	if flush {
-		syncDirectory(filepath.Dir(path))
+	if p.sync {
+		syncDirectory(filepath.Dir(p.path))
 	}
 	return nil
 }

@@ -211,8 +211,8 @@ func (s *uploadSession) Cancel(ctx context.Context, location string) error {
 	return nil
 }
 
-// whole uploads a blob with the request that opens the upload.
-func (s *uploadSession) whole(ctx context.Context, dgst digest.Digest, c transfer.Chunk) (transfer.State, bool, error) {
+// Whole implements transfer.Session.
+func (s *uploadSession) Whole(ctx context.Context, dgst digest.Digest, c transfer.Chunk) (transfer.State, bool, error) {
 	params := &gen.StartUploadParams{Digest: &dgst}
 	resp, err := s.withBody(ctx, opStartUpload, c, func(ctx context.Context, body io.Reader) (*http.Response, error) {
 		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, octetStream, body)
@@ -228,8 +228,8 @@ func (s *uploadSession) whole(ctx context.Context, dgst digest.Digest, c transfe
 	return state, false, err
 }
 
-// stat returns the size of a blob.
-func (s *uploadSession) stat(ctx context.Context, dgst digest.Digest) (int64, error) {
+// Stat implements transfer.Session.
+func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, error) {
 	size, err := s.head(ctx, dgst)
 	if err != nil {
 		return 0, uploadFault(err, true)

@@ -88,8 +88,6 @@ func (o *UploadOptions) transfer(s *uploadSession, m *meter) *transfer.UploadOpt
 		Meter:     &m.Meter,
 		Limits:    &s.r.client.limits,
 		Reporter:  m.reporter,
-		Whole:     s.whole,
-		Stat:      s.stat,
 		Tune:      s.r.client.tuning,
 	}
 	if o.Size > 0 || o.Digest != "" && o.Digest == o.Digest.Algorithm().FromBytes(nil) {

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// ahead reads a source a little ahead of the requests that send it, hashes what it reads, and gives it to them from memory: time is
-// that of reading and hashing or of sending, whichever is longer, and each byte is read from the source once. What is sent once more, or
-// by several at once, is read from the source again. It is an io.ReaderAt.
+// ahead is an io.ReaderAt that reads a source a little ahead of the requests that send it, hashes what it reads, and serves
+// the requests from memory. An upload then takes as long as reading and hashing or as sending, whichever is longer, and
+// reads each byte from the source once. Bytes that are sent again are read from the source again.
 type ahead struct {
 	src  io.ReaderAt
 	size int64
@@ -19,8 +19,8 @@ type ahead struct {
 	ring  []byte    // byte off of the source is at off % len(ring)
 	low   int64     // the ring holds [low, next)
 	next  int64
-	want  int64 // how far the sending has got
-	need  int64 // how far it has to get for the hash to go on
+	want  int64 // how far the sending has come
+	need  int64 // how far the sending has to come before the reading can continue
 	err   error
 	stop  bool
 	done  bool
@@ -31,13 +31,14 @@ type ahead struct {
 	nextMark int64
 }
 
-// mark is the state of the hash at an offset.
+// mark is the saved state of the hash at an offset.
 type mark struct {
 	off   int64
 	state []byte
 }
 
-// newAhead starts to read src from the given offset on, which is how much of it h has hashed where there is one. close must be called.
+// newAhead starts to read src from the given offset on. If h is not nil, it has hashed the bytes before that offset. close
+// must be called.
 func newAhead(src io.ReaderAt, from, size int64, h *hasher, t Tuning, marking bool) *ahead {
 	n := min(t.Ahead, max((size-from)/t.Piece+1, 1)*t.Piece)
 	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: from, next: from, want: from, piece: t.Piece}
@@ -86,7 +87,8 @@ func (a *ahead) run() {
 	a.mu.Unlock()
 }
 
-// room waits until the ring can take bytes up to end, giving up those that were sent. It returns false when the work is to stop.
+// room waits until the ring has room for the bytes up to end, in place of bytes that were sent. It returns false if the
+// reading must stop.
 func (a *ahead) room(end int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,13 +101,13 @@ func (a *ahead) room(end int64) bool {
 			a.low = low
 			return true
 		}
-		a.need = min(low+int64(len(a.ring))/4, a.next) // not for each piece: waking costs
+		a.need = min(low+int64(len(a.ring))/4, a.next) // a quarter of the ring at once, as each wake-up costs
 		a.moved.Wait()
 	}
 	return false
 }
 
-// reach notes how far the sending has got.
+// reach notes how far the sending has come.
 func (a *ahead) reach(off int64) {
 	if off <= a.want {
 		return
@@ -117,7 +119,8 @@ func (a *ahead) reach(off int64) {
 	}
 }
 
-// ReadAt reads from the ring, waiting for the hash where it is behind, or else from the source.
+// ReadAt reads from the ring, waiting for bytes that are not hashed yet. What is no longer in the ring is read from the
+// source.
 func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	a.mu.Lock()
@@ -147,7 +150,7 @@ func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 	return n + m, err
 }
 
-// wait waits until all is hashed; the sending no longer holds it up.
+// wait waits until everything is read and hashed, no matter how far the sending has come.
 func (a *ahead) wait() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -159,7 +162,7 @@ func (a *ahead) wait() error {
 	return a.err
 }
 
-// mark returns the state of the hash at the greatest marked offset that is not past off, and forgets those before it.
+// mark returns the saved hash at the greatest marked offset that is not beyond off, and forgets those before it.
 func (a *ahead) mark(off int64) (mark, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -174,7 +177,7 @@ func (a *ahead) mark(off int64) (mark, bool) {
 	return a.marks[0], true
 }
 
-// close stops the reading ahead and waits for its end.
+// close stops the reading and waits for its end.
 func (a *ahead) close() {
 	a.mu.Lock()
 	a.stop = true

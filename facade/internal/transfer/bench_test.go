@@ -40,6 +40,15 @@ func (s *sink) Commit(ctx context.Context, location string, _ digest.Digest, c t
 	return err
 }
 
+func (s *sink) Whole(ctx context.Context, _ digest.Digest, _ transfer.Chunk) (transfer.State, bool, error) {
+	state, err := s.Start(ctx)
+	return state, false, err
+}
+
+func (s *sink) Stat(context.Context, digest.Digest) (int64, error) {
+	return 0, &transfer.Fault{Kind: transfer.Gone, Err: errNo}
+}
+
 func (s *sink) Cancel(context.Context, string) error { return nil }
 
 // zeros is an endless source.
@@ -114,7 +123,7 @@ func BenchmarkDownload(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := transfer.Download(b.Context(), blob, nowhere{}, &transfer.DownloadOptions{Digest: want, Size: size, Meter: &transfer.Meter{}}); err != nil {
+				if _, err := transfer.Download(b.Context(), blob, transfer.Plain{nowhere{}}, &transfer.DownloadOptions{Digest: want, Size: size, Meter: &transfer.Meter{}}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -7,31 +7,34 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// stallTime is how long nothing may come of an answer that has begun.
+// stallTime is how long an answer that has begun may bring no byte.
 const stallTime = 30 * time.Second
 
-// plenty is how much has to come for the failures so far to be forgotten: a peer that breaks each connection after some bytes is
-// not followed for ever.
+// plenty is how many bytes must arrive for the failures so far to be forgotten. A peer that breaks each connection after
+// fewer bytes is not followed for ever.
 const plenty = 64 << 10
 
-// maxBlob is what a registry takes as a layer, and what is read of a blob whose size nobody told.
+// maxBlob is the largest layer that a registry accepts, and how much is read of a blob whose size nobody stated.
 const maxBlob = 200 << 30
 
-// errNoRanges ends a part's download where the registry sends the blob from its start whatever is asked for.
+// errNoRanges ends the download of a range from a registry that always sends the blob from its start.
 var errNoRanges = errors.New("the registry ignores ranges")
 
-// body is a blob's bytes from an offset on. It goes on by itself where a connection breaks or stalls, and gives io.EOF only at the end.
+// body reads the bytes of a blob from an offset on. It reconnects by itself when a connection breaks or stalls, and returns
+// io.EOF only at the end.
 type body struct {
 	ctx   context.Context
 	blob  Blob
 	meter *Meter
-	size  int64 // of the blob; learned from the first answer where Unknown
-	off   int64 // next byte to be given
-	end   int64 // behind the last byte to be given; Unknown: to the blob's end
-	open  int64 // what the requests ask for as their end; Unknown is open
-	skip  bool  // an answer that starts too early is read up to off
+	size  int64 // of the blob; learned from the first answer if Unknown
+	off   int64 // of the next byte to be returned
+	end   int64 // offset behind the last byte to be returned; Unknown: the end of the blob
+	open  int64 // the end that requests ask for; Unknown: none
+	skip  bool  // the bytes of an answer that starts too early are skipped
 	fresh bool  // the next request asks for a new link and connection
 
 	cur    io.ReadCloser
@@ -41,14 +44,14 @@ type body struct {
 	since  int64 // bytes since the last failure
 	tries  patience
 	busy   time.Duration                           // spent waiting for bytes
-	kicked atomic.Pointer[context.CancelCauseFunc] // cancels what is under way
+	abort  atomic.Pointer[context.CancelCauseFunc] // cancels the request under way
 }
 
 func newBody(ctx context.Context, b Blob, m *Meter, size, off, end int64) *body {
 	return &body{ctx: ctx, blob: b, meter: m, size: size, off: off, end: end, open: end, skip: true}
 }
 
-// limit is the offset behind the last byte, Unknown while that is.
+// limit returns the offset behind the last byte, or Unknown.
 func (b *body) limit() int64 {
 	if b.end != Unknown {
 		return b.end
@@ -56,11 +59,11 @@ func (b *body) limit() int64 {
 	return b.size
 }
 
-// atEnd tells the end of what is read, which is io.EOF itself, from errors that have that in them: what a request fails with may, when a
-// peer hangs up, and what a caller's destination says.
+// atEnd reports whether err is io.EOF itself, the end of what is read. Errors that wrap io.EOF are something else: the error
+// of a request whose peer closed the connection, or of a caller's destination.
 func atEnd(err error) bool { return err == io.EOF } //nolint:errorlint // as it says
 
-// Read gives the next bytes.
+// Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -72,7 +75,7 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		if b.off >= maxBlob && limit == Unknown {
 			b.disconnect()
-			return 0, fmt.Errorf("%w: the blob goes on after %d bytes", ErrSize, b.off)
+			return 0, fmt.Errorf("%w: the blob goes on after %d bytes", ErrSizeMismatch, b.off)
 		}
 		if b.cur == nil {
 			if err := b.connect(); err != nil {
@@ -92,14 +95,14 @@ func (b *body) Read(p []byte) (int, error) {
 			if b.since += int64(n); b.since >= plenty {
 				b.tries.progressed()
 			}
-			return n, nil // an error comes again
+			return n, nil // the next Read meets the error again
 		}
 		if err == nil {
 			continue
 		}
 		if atEnd(err) {
 			if limit == Unknown {
-				return 0, io.EOF // as far as anyone knows
+				return 0, io.EOF // for all anybody knows
 			}
 			err = io.ErrUnexpectedEOF
 		}
@@ -110,7 +113,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// read reads from the connection, which is given up when no byte comes for too long.
+// read reads from the connection, and cancels it if no byte arrives for too long.
 func (b *body) read(p []byte) (int, error) {
 	began := time.Now()
 	b.watch.Reset(stallTime)
@@ -118,28 +121,28 @@ func (b *body) read(p []byte) (int, error) {
 	b.watch.Stop()
 	b.busy += time.Since(began)
 	if err != nil && !atEnd(err) && b.ctx.Err() == nil && b.conn.Err() != nil {
-		err = context.Cause(b.conn) // ours: not to be taken for the caller's
+		err = context.Cause(b.conn) // this package canceled it, not the caller
 	}
 	if n < 0 || n > len(p) {
-		n, err = 0, ErrProtocol
+		n, err = 0, ErrMalformedReply
 	}
 	return n, err
 }
 
-// connect asks for the bytes from off on.
+// connect requests the bytes from off on.
 func (b *body) connect() error {
 	ctx, cancel := context.WithCancelCause(b.ctx)
-	b.kicked.Store(&cancel)
+	b.abort.Store(&cancel)
 	part, err := b.blob.Open(ctx, b.off, b.open, b.fresh)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errSlow) {
-			err = errSlow // whatever being kicked looks like to Open
+		if errors.Is(context.Cause(ctx), errReplaced) {
+			err = errReplaced // whatever the cancellation looks like to Open
 		}
 		cancel(err)
 		return err
 	}
-	watch := time.AfterFunc(stallTime, func() { cancel(ErrStalled) })
-	watch.Stop() // until somebody reads
+	watch := time.AfterFunc(stallTime, func() { cancel(wait.ErrStalled) })
+	watch.Stop() // it runs during reads only
 	b.fresh = false
 	b.cur, b.conn, b.cancel, b.watch = part.Body, ctx, cancel, watch
 	if err := b.check(part); err != nil {
@@ -155,7 +158,7 @@ func (b *body) connect() error {
 	return nil
 }
 
-// establish connects, as often as it makes sense, unless there is nothing to read.
+// establish connects, and repeats that as often as it makes sense. It does nothing if there is nothing to read.
 func (b *body) establish() error {
 	for b.cur == nil && (b.limit() == Unknown || b.off < b.limit()) {
 		if err := b.connect(); err != nil {
@@ -171,15 +174,15 @@ func (b *body) establish() error {
 func (b *body) check(p *Part) error {
 	switch {
 	case p.Size != Unknown && b.size != Unknown && p.Size != b.size:
-		return &Fault{Kind: Final, Err: fmt.Errorf("%w: want %d bytes, the registry has %d", ErrSize, b.size, p.Size)}
+		return &Fault{Kind: Final, Err: fmt.Errorf("%w: want %d bytes, the registry has %d", ErrSizeMismatch, b.size, p.Size)}
 	case p.Offset == 0 && b.off > 0 && !b.skip:
 		return &Fault{Kind: Final, Err: errNoRanges}
 	case p.Offset != b.off && p.Offset != 0:
-		return fmt.Errorf("%w: asked for byte %d, got byte %d", ErrProtocol, b.off, p.Offset)
+		return fmt.Errorf("%w: asked for byte %d, got byte %d", ErrMalformedReply, b.off, p.Offset)
 	case p.End > 0 && p.End <= b.off:
-		return fmt.Errorf("%w: asked for bytes from %d on, got an end at %d", ErrProtocol, b.off, p.End)
+		return fmt.Errorf("%w: asked for bytes from %d on, got an end at %d", ErrMalformedReply, b.off, p.End)
 	case p.Offset > 0 && b.open != Unknown && p.End > b.open:
-		return fmt.Errorf("%w: asked for an end at %d, got %d", ErrProtocol, b.open, p.End)
+		return fmt.Errorf("%w: asked for an end at %d, got %d", ErrMalformedReply, b.open, p.End)
 	}
 	if b.size == Unknown && p.Size >= 0 {
 		b.size = p.Size
@@ -187,7 +190,7 @@ func (b *body) check(p *Part) error {
 	return nil
 }
 
-// discard reads what an answer has before the bytes that were asked for.
+// discard skips the bytes of an answer that come before the requested ones.
 func (b *body) discard(n int64) error {
 	at := b.off - n
 	buf := make([]byte, min(n, 32<<10))
@@ -205,10 +208,10 @@ func (b *body) discard(n int64) error {
 	return nil
 }
 
-// failed waits until it makes sense to connect once more, or returns why it does not.
+// failed waits until it makes sense to connect again, or returns the error if it does not.
 func (b *body) failed(err error) error {
-	if errors.Is(err, errSlow) {
-		return cause(b.ctx) // no failure: it was kicked
+	if errors.Is(err, errReplaced) {
+		return wait.Cause(b.ctx) // not a failure: the connection was replaced
 	}
 	f := classify(b.ctx, err)
 	b.since = 0
@@ -216,39 +219,40 @@ func (b *body) failed(err error) error {
 	case Doubt, Busy:
 		return b.tries.wait(b.ctx, f)
 	case NoRange:
-		return fmt.Errorf("%w: the registry has no byte %d of the blob: %w", ErrSize, b.off, f.Err)
+		return fmt.Errorf("%w: the registry has no byte %d of the blob: %w", ErrSizeMismatch, b.off, f.Err)
 	}
 	return f.Err
 }
 
-// finish looks whether the answer ends where the blob is to end.
+// finish checks that the answer ends where the blob must end.
 func (b *body) finish() error {
 	if b.cur == nil {
 		return io.EOF
 	}
 	if b.end != Unknown {
-		b.disconnect() // a no-op for a connection whose answer was read to its end
+		b.disconnect() // the connection of an answer that was read to its end stays usable
 		return io.EOF
 	}
 	var one [1]byte
 	n, _ := b.read(one[:])
 	b.disconnect()
 	if n > 0 {
-		return fmt.Errorf("%w: the blob goes on after %d bytes", ErrSize, b.off)
+		return fmt.Errorf("%w: the blob goes on after %d bytes", ErrSizeMismatch, b.off)
 	}
 	return io.EOF
 }
 
-// kick breaks the connection, from another goroutine: the body goes on over another one.
-func (b *body) kick() {
-	if cancel := b.kicked.Load(); cancel != nil {
-		(*cancel)(errSlow)
+// replaceConnection makes the body continue over another connection. It may be called from any goroutine.
+func (b *body) replaceConnection() {
+	if cancel := b.abort.Load(); cancel != nil {
+		(*cancel)(errReplaced)
 	}
 }
 
-var errSlow = errors.New("transfer: slower than the others")
+// errReplaced ends a connection that is much slower than the others, so that its range is requested again.
+var errReplaced = errors.New("transfer: slower than the others")
 
-// disconnect gives the connection up.
+// disconnect closes the connection, if there is one.
 func (b *body) disconnect() {
 	if b.cur == nil {
 		return

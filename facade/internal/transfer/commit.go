@@ -9,33 +9,33 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// errRefused asks the caller of uploader.commit to begin again: the registry counted other content than was sent, for a reason that the
-// next session can avoid.
-var errRefused = errors.New("the registry counted other content than was sent")
+// errDigestRefused asks the caller of uploader.commit to begin again: the registry refused the digest for a reason that
+// the next session can avoid.
+var errDigestRefused = errors.New("the registry counted other content than was sent")
 
-// commit completes the upload with what the registry does not have yet in the body of the commit, or before it where tail is false.
-// errGone and errRefused: the session is lost.
+// commit completes the upload. What the registry does not have yet goes into the body of the commit, or, if tail is
+// false, into chunks before it. errSessionGone and errDigestRefused mean that the session is lost.
 func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.ReaderAt, low, size int64, tail bool) error {
 	for {
-		if rest := size - u.acked; rest > 0 && (!tail || rest > u.size()) {
+		if rest := size - u.acked; rest > 0 && (!tail || rest > u.chunkSize()) {
 			end := size
 			if tail {
-				end = size - u.size()
+				end = size - u.chunkSize()
 			}
 			if err := u.send(ctx, data, low, end); err != nil {
-				return u.found(ctx, err, dgst, size)
+				return u.unlessStored(ctx, err, dgst, size)
 			}
 		}
 		n := size - u.acked
-		src := &metered{ReaderAt: data, m: u.Meter}
+		src := &metered{src: data, meter: u.opts.Meter}
 		watched, stop := src.watch(ctx)
-		err := stop(u.Commit(watched, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src}))
+		err := stop(u.session.Commit(watched, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src}))
 		if err == nil {
 			if n > 0 {
-				u.Limits.tail.Store(true)
+				u.opts.Limits.tail.Store(true)
 			}
 			u.open = false
-			u.at(size)
+			u.acknowledge(size)
 			return nil
 		}
 		if e := src.failed(); e != nil && ctx.Err() == nil {
@@ -55,36 +55,34 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 				return f.Err
 			}
 		}
-		if f.Kind != TooLarge && u.there(ctx, dgst, size) {
+		if f.Kind != TooLarge && u.stored(ctx, dgst, size) {
 			return nil
 		}
-		if err := u.recover(ctx, err, n, low); err != nil {
-			return u.found(ctx, err, dgst, size)
+		if err := u.resync(ctx, err, n, low); err != nil {
+			return u.unlessStored(ctx, err, dgst, size)
 		}
 	}
 }
 
-// found looks for the blob before a session is given up: a commit whose reply was lost ends the session too.
-func (u *uploader) found(ctx context.Context, err error, dgst digest.Digest, size int64) error {
-	if errors.Is(err, errGone) && u.sent == size && u.there(ctx, dgst, size) {
+// unlessStored looks for the blob before a session is given up: a commit whose reply was lost ends the session too.
+func (u *uploader) unlessStored(ctx context.Context, err error, dgst digest.Digest, size int64) error {
+	if errors.Is(err, errSessionGone) && u.sent == size && u.stored(ctx, dgst, size) {
 		return nil
 	}
 	return err
 }
 
-// there tells whether the registry has the blob, in which case the upload is complete. What cannot be told counts as no.
-func (u *uploader) there(ctx context.Context, dgst digest.Digest, size int64) bool {
-	if u.Stat == nil {
-		return false
-	}
+// stored reports whether the registry has the blob, in which case the upload is complete. If the registry cannot be
+// asked, it returns false.
+func (u *uploader) stored(ctx context.Context, dgst digest.Digest, size int64) bool {
 	for p := (patience{}); ; {
-		n, err := u.Stat(ctx, dgst)
+		n, err := u.session.Stat(ctx, dgst)
 		if err == nil {
 			if n != size && n != Unknown {
 				return false
 			}
 			u.open = false
-			u.at(size)
+			u.acknowledge(size)
 			return true
 		}
 		f := classify(ctx, err)
@@ -94,22 +92,19 @@ func (u *uploader) there(ctx context.Context, dgst digest.Digest, size int64) bo
 	}
 }
 
-// refused judges a commit whose digest the registry did not accept.
+// refused judges a commit whose digest the registry did not accept. Before that counts as a mismatch, the upload is begun
+// again for each of two reasons that a next session can avoid: the registry may have ignored the body of the commit, and
+// its count, which the upload acted upon, may have been wrong.
 func (u *uploader) refused(dgst digest.Digest, inBody int64, f *Fault) error {
+	limits := u.opts.Limits
 	switch {
-	case inBody > 0 && !u.Limits.tail.Load() && u.Limits.noTail.CompareAndSwap(false, true):
-		u.untailed = true
-		return errRefused // perhaps it does not read the body of a commit
-	case u.untailed:
-		u.Limits.noTail.Store(false) // that was not why
-	case u.doubted && !u.deaf:
-		u.deaf = true // perhaps its counting was wrong
-		return errRefused
+	case inBody > 0 && !limits.tail.Load() && limits.noTail.CompareAndSwap(false, true):
+		u.withoutTail = true
+		return errDigestRefused
+	case u.withoutTail:
+		limits.noTail.Store(false) // the body was not the reason: take the suspicion back
+	case u.trust.withdraw():
+		return errDigestRefused
 	}
-	return fmt.Errorf("%w: the registry refused %s for what it received: %w", ErrDigest, dgst, f.Err)
-}
-
-// mismatch is the verdict on content that is not what was expected.
-func mismatch(want, got digest.Digest) error {
-	return fmt.Errorf("%w: want %s, got %s", ErrDigest, want, got)
+	return fmt.Errorf("%w: the registry refused %s for what it received: %w", ErrDigestMismatch, dgst, f.Err)
 }

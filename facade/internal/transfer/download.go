@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 // Defaults of a download.
@@ -19,98 +21,90 @@ const (
 // maxPart keeps a part within what memory can hold, and sums of some of them within what an int64 can.
 const maxPart = 1 << 40
 
-// Above fastRate bytes per second one connection will do: then it is this processor that limits the rate, and more connections cost more
-// than they bring. A connection that is slower than slowRate later on gets company after all.
+// A connection that brings more than fastRate bytes per second stays the only one: the rate is then limited by the
+// processor, and more connections cost more than they bring. If it later falls below slowRate, others are added after all.
 const (
 	fastRate = 250e6
 	slowRate = 100e6
 )
 
-// DownloadOptions are the choices of a download. Only Digest and Meter are required.
+// DownloadOptions are the choices of a download. Only Digest, Size and Meter are required. The loops never write to them.
 type DownloadOptions struct {
 	Digest  digest.Digest
-	Size    int64 // expected, or Unknown
-	Workers int   // ranges in flight; 0: the default; 1: one stream
+	Size    int64 // expected size, or Unknown
+	Workers int   // ranges that are downloaded at once; 0: the default; 1: one stream
 	Part    int64 // size of a range; 0: the default
 	Meter   *Meter
-
-	// Prefix holds the first PrefixSize bytes from an earlier attempt. They are hashed again, as nothing else is known of them.
-	Prefix     io.ReaderAt
-	PrefixSize int64
-	// Written, where given, is called from time to time with how much has been written and hashed without a gap.
-	Written func(off int64)
-	// Sized, where given, is called with the size of the blob before anything is written.
-	Sized func(size int64) error
-	// Complete, where given, is called when all is written and verified. The download is done when it returns nil.
-	Complete func(size int64) error
 }
 
-// download is one attempt at a blob.
+// download is one attempt to download a blob.
 type download struct {
-	*DownloadOptions
-	ctx   context.Context
-	blob  Blob
-	dst   io.WriterAt
-	h     *hasher
-	size  int64
-	fresh bool
+	ctx    context.Context
+	blob   Blob
+	dst    Destination
+	opts   DownloadOptions
+	prefix io.ReaderAt // what an earlier download left; nil if nothing
+	left   int64       // how many bytes of it
+	h      *hasher
+	size   int64 // of the blob, or Unknown
+	fresh  bool  // ask for a new link and connection
 }
 
-// Download writes the blob to dst and returns its size once size and digest agree. Content with another digest is downloaded once more,
-// over a new link, before that is an error.
-func Download(ctx context.Context, blob Blob, dst io.WriterAt, o *DownloadOptions) (int64, error) {
-	if o.Workers <= 0 {
-		o.Workers = DefaultWorkers
+// Download writes the blob to dst and returns its size once size and digest agree. If the content has another digest, it
+// is downloaded a second time over a new link before that is an error.
+func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOptions) (int64, error) {
+	opts := *o
+	if opts.Workers <= 0 {
+		opts.Workers = DefaultWorkers
 	}
-	if o.Part <= 0 {
-		o.Part = DefaultPart
+	if opts.Part <= 0 {
+		opts.Part = DefaultPart
 	}
-	o.Part = min(o.Part, maxPart)
+	opts.Part = min(opts.Part, maxPart)
+	prefix, left := dst.Prefix()
 	for try := 0; ; try++ {
-		d := &download{DownloadOptions: o, ctx: ctx, blob: blob, dst: dst, size: o.Size, fresh: try > 0}
+		d := &download{ctx: ctx, blob: blob, dst: dst, opts: opts, prefix: prefix, left: left, size: opts.Size, fresh: try > 0}
 		err := d.run()
 		if err == nil {
-			if o.Complete != nil {
-				if err := o.Complete(d.size); err != nil {
-					return 0, err
-				}
+			if err := dst.Complete(d.size); err != nil {
+				return 0, err
 			}
-			o.Meter.SetDone()
+			opts.Meter.SetDone()
 			return d.size, nil
 		}
-		// A blob without the byte at which an earlier attempt left off is not the one that attempt began.
-		if wrong := errors.Is(err, ErrDigest) || errors.Is(err, ErrSize) && o.PrefixSize > 0; try > 0 || !wrong {
-			return 0, ended(ctx, err)
+		// A blob that ends before the byte at which an earlier download stopped is not the blob that it began.
+		wrong := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch) && left > 0
+		if try > 0 || !wrong {
+			return 0, orCause(ctx, err)
 		}
-		o.Prefix, o.PrefixSize = nil, 0
-		if o.Written != nil {
-			o.Written(0) // what was written is worth nothing, whatever comes of the second try
-		}
-		o.Meter.restarts.Add(1)
+		prefix, left = nil, 0
+		dst.Written(0) // what was written is worth nothing, whatever the second attempt brings
+		opts.Meter.restarts.Add(1)
 	}
 }
 
 func (d *download) run() error {
-	h, err := newHasher(d.Digest.Algorithm(), d.Meter, nil)
+	want := d.opts.Digest
+	h, err := newHasher(want.Algorithm(), d.opts.Meter, nil)
 	if err != nil {
 		return err
 	}
 	d.h = h
-	if d.Digest == d.Digest.Algorithm().FromBytes(nil) {
+	if want == want.Algorithm().FromBytes(nil) {
 		if d.size > 0 {
-			return fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSize, d.size)
+			return fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSizeMismatch, d.size)
 		}
 		d.size = 0
 		return d.sized()
 	}
-	if err := d.prefix(); err != nil {
+	if err := d.hashPrefix(); err != nil {
 		return err
 	}
-	if d.whole() {
+	if d.prefixIsAll() {
 		d.size = h.n
 		return d.sized()
 	}
-	b := newBody(d.ctx, d.blob, d.Meter, d.size, h.n, Unknown)
+	b := newBody(d.ctx, d.blob, d.opts.Meter, d.size, h.n, Unknown)
 	b.fresh = d.fresh
 	defer b.disconnect()
 	if err := b.establish(); err != nil {
@@ -124,31 +118,29 @@ func (d *download) run() error {
 	if err := d.transfer(b); err != nil {
 		return err
 	}
-	if got := h.digest(); got != d.Digest {
-		return mismatch(d.Digest, got)
+	if got := h.digest(); got != want {
+		return mismatch(want, got)
 	}
 	return nil
 }
 
+// sized announces the size of the blob.
 func (d *download) sized() error {
-	d.Meter.SetTotal(d.size)
-	if d.Sized != nil {
-		return d.Sized(d.size)
-	}
-	return nil
+	d.opts.Meter.SetTotal(d.size)
+	return d.dst.Sized(d.size)
 }
 
-// transfer reads the rest: as one stream, and in parallel ranges as soon as that turns out to be slow.
+// transfer reads the rest: as one stream, and as parallel ranges once the stream turns out to be slow.
 func (d *download) transfer(b *body) error {
 	size, slow := int64(pipePiece), d.slow(b)
 	if slow != nil {
-		size = d.Part
+		size = d.opts.Part
 	}
 	err := pipe(b, size, d.take, slow)
-	if errors.Is(err, errSlow) {
+	if errors.Is(err, errSlowStream) {
 		b.disconnect()
 		if err = d.parallel(); errors.Is(err, errNoRanges) {
-			one := newBody(d.ctx, d.blob, d.Meter, d.size, d.h.n, Unknown)
+			one := newBody(d.ctx, d.blob, d.opts.Meter, d.size, d.h.n, Unknown)
 			defer one.disconnect()
 			err = pipe(one, pipePiece, d.take, nil)
 		}
@@ -157,8 +149,8 @@ func (d *download) transfer(b *body) error {
 	if err != nil {
 		return err
 	}
-	if d.size == Unknown && d.h.digest() != d.Digest {
-		// An answer without a length that was cut short looks just like its end.
+	if d.size == Unknown && d.h.digest() != d.opts.Digest {
+		// An answer without a length that was cut short looks just like one that ended.
 		b.disconnect()
 		if err := pipe(b, pipePiece, d.take, nil); err != nil {
 			return err
@@ -171,68 +163,67 @@ func (d *download) transfer(b *body) error {
 // take writes and hashes the next bytes.
 func (d *download) take(p []byte, off int64) error {
 	n, err := d.dst.WriteAt(p, off)
-	if err := written(n, len(p), err); err != nil {
+	if err := writeError(n, len(p), err); err != nil {
 		return err
 	}
-	_, _ = d.h.Write(p)
-	d.taken()
+	_, _ = d.h.Write(p) // a hash never fails
+	d.progressed()
 	return nil
 }
 
-// taken reports how much is written and hashed.
-func (d *download) taken() {
-	d.Meter.offset.Store(d.h.n)
-	if d.Written != nil {
-		d.Written(d.h.n)
-	}
+// progressed reports how much is written and hashed.
+func (d *download) progressed() {
+	d.opts.Meter.offset.Store(d.h.n)
+	d.dst.Written(d.h.n)
 }
 
-// slow returns the judge of a stream that could be ranges, nil for any other: its first part tells whether the connection is fast, and every
-// eight parts tell whether it still is.
+// slow returns a function that judges whether a stream is too slow, or nil if the blob cannot be read as ranges. It judges
+// the first part strictly, and then every eight parts whether the stream has become slow.
 func (d *download) slow(b *body) func(int64, time.Duration) bool {
-	if d.Workers < 2 || d.size == Unknown {
+	part := d.opts.Part
+	if d.opts.Workers < 2 || d.size == Unknown {
 		return nil
 	}
 	var n0 int64
 	var t0 time.Duration
-	window, rate := d.Part, fastRate
+	window, rate := part, fastRate
 	return func(n int64, busy time.Duration) bool {
-		if d.size-b.off < 2*d.Part || n-n0 < window {
+		if d.size-b.off < 2*part || n-n0 < window {
 			return false
 		}
 		if float64(n-n0) < rate*(busy-t0).Seconds() {
 			return true
 		}
-		n0, t0, window, rate = n, busy, 8*d.Part, slowRate
+		n0, t0, window, rate = n, busy, 8*part, slowRate
 		return false
 	}
 }
 
-// whole tells whether an earlier attempt has left all of the blob.
-func (d *download) whole() bool {
-	return d.h.n > 0 && (d.size == Unknown || d.size == d.h.n) && d.h.digest() == d.Digest
+// prefixIsAll reports whether an earlier download left the whole blob.
+func (d *download) prefixIsAll() bool {
+	return d.h.n > 0 && (d.size == Unknown || d.size == d.h.n) && d.h.digest() == d.opts.Digest
 }
 
-// prefix hashes what an earlier attempt has left.
-func (d *download) prefix() error {
-	if d.size != Unknown && d.PrefixSize > d.size {
-		d.PrefixSize = 0
+// hashPrefix hashes what an earlier download left.
+func (d *download) hashPrefix() error {
+	if d.size != Unknown && d.left > d.size {
+		d.left = 0
 	}
-	buf := make([]byte, min(pipePiece, d.PrefixSize))
-	for off := int64(0); off < d.PrefixSize; {
-		n, err := d.Prefix.ReadAt(buf[:min(int64(len(buf)), d.PrefixSize-off)], off)
+	buf := make([]byte, min(pipePiece, d.left))
+	for off := int64(0); off < d.left; {
+		n, err := d.prefix.ReadAt(buf[:min(int64(len(buf)), d.left-off)], off)
 		if n == 0 && err != nil {
 			if errors.Is(err, io.EOF) {
-				return nil // shorter than was thought: go on from here
+				return nil // shorter than stated: continue from here
 			}
 			return fmt.Errorf("reading what an earlier download left: %w", err)
 		}
 		_, _ = d.h.Write(buf[:n])
 		off += int64(n)
-		if err := cause(d.ctx); err != nil {
+		if err := wait.Cause(d.ctx); err != nil {
 			return err
 		}
 	}
-	d.Meter.offset.Store(d.h.n)
+	d.opts.Meter.offset.Store(d.h.n)
 	return nil
 }

@@ -40,11 +40,11 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 		for _, workers := range []int{1, 4} {
 			synctest.Test(t, func(t *testing.T) {
 				b, n := hangingUp(2000)
-				var marks []int64
-				o := &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: size, Workers: workers, Part: 100, Meter: &transfer.Meter{},
-					Written: func(off int64) { marks = append(marks, off) }}
-				_, err := transfer.Download(t.Context(), b, &buffer{}, o)
-				if !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigest) || o.Meter.Event().Restarts > 0 || len(marks) == 0 || marks[len(marks)-1] == 0 || *n > 5*workers {
+				o := &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: size, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
+				dst := &marked{Plain: transfer.Plain{&buffer{}}}
+				_, err := transfer.Download(t.Context(), b, dst, o)
+				marks := dst.marks
+				if !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigestMismatch) || o.Meter.Event().Restarts > 0 || len(marks) == 0 || marks[len(marks)-1] == 0 || *n > 5*workers {
 					t.Errorf("%d workers: %v, marks %v, asked %d times, %+v", workers, err, marks, *n, o.Meter.Event())
 				}
 			})
@@ -52,13 +52,21 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 		for _, how := range []string{"read", "writeto"} {
 			synctest.Test(t, func(t *testing.T) {
 				b, _ := hangingUp(2000)
-				if err := readBy(t, b, how, size, io.Discard); !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigest) {
+				if err := readBy(t, b, how, size, io.Discard); !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigestMismatch) {
 					t.Errorf("%s: %v", how, err)
 				}
 			})
 		}
 	}
 }
+
+// marked is a destination that notes how far it was told that it is written.
+type marked struct {
+	transfer.Plain
+	marks []int64
+}
+
+func (m *marked) Written(off int64) { m.marks = append(m.marks, off) }
 
 // hangingUp is a blob of 4000 bytes whose first answer breaks off; then there is no answer from offset at on.
 func hangingUp(at int64) (*opened, *int) {
@@ -137,9 +145,9 @@ func TestClosedDestination(t *testing.T) {
 					}
 				} else {
 					o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
-					_, err = transfer.Download(t.Context(), s, dst, o)
+					_, err = transfer.Download(t.Context(), s, transfer.Plain{dst}, o)
 				}
-				if !errors.Is(err, io.EOF) || errors.Is(err, transfer.ErrDigest) {
+				if !errors.Is(err, io.EOF) || errors.Is(err, transfer.ErrDigestMismatch) {
 					t.Errorf("%d bytes taken, %d workers: %v", takes, workers, err)
 				}
 				if s.fresh > 0 {
@@ -164,7 +172,7 @@ func TestShortWrites(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
-			if _, err := transfer.Download(t.Context(), s, short{}, o); !errors.Is(err, io.ErrShortWrite) {
+			if _, err := transfer.Download(t.Context(), s, transfer.Plain{short{}}, o); !errors.Is(err, io.ErrShortWrite) {
 				t.Errorf("%d workers: %v", workers, err)
 			}
 			if err := readBy(t, s, "writeto", 4000, short{}); !errors.Is(err, io.ErrShortWrite) {
@@ -195,10 +203,10 @@ func TestReadFull(t *testing.T) {
 					for at := 0; at < len(got) && err == nil; at += piece {
 						_, err = io.ReadFull(r, got[at:min(at+piece, len(got))])
 					}
-					if wrong != errors.Is(err, transfer.ErrDigest) || !wrong && (err != nil || !bytes.Equal(got, s.content)) {
+					if wrong != errors.Is(err, transfer.ErrDigestMismatch) || !wrong && (err != nil || !bytes.Equal(got, s.content)) {
 						t.Errorf("wrong byte %v, in pieces of %d: %v", wrong, piece, err)
 					}
-					if _, again := r.Read(got); wrong && !errors.Is(again, transfer.ErrDigest) || !wrong && again != io.EOF { //nolint:errorlint // io.EOF itself is the end
+					if _, again := r.Read(got); wrong && !errors.Is(again, transfer.ErrDigestMismatch) || !wrong && again != io.EOF { //nolint:errorlint // io.EOF itself is the end
 						t.Errorf("then: %v", again)
 					}
 				})
@@ -226,7 +234,7 @@ func TestSlowToOpen(t *testing.T) {
 			if how == "read" {
 				err = readBy(t, b, how, 300, io.Discard)
 			} else {
-				_, err = transfer.Download(t.Context(), b, &buffer{}, &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: 300, Meter: &transfer.Meter{}})
+				_, err = transfer.Download(t.Context(), b, transfer.Plain{&buffer{}}, &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: 300, Meter: &transfer.Meter{}})
 			}
 			if err != nil || n != 1 {
 				t.Errorf("%s: asked %d times: %v", how, n, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 // TestDownloadProperty: whatever happens, what a download calls good is the blob, and no answer is left open.
@@ -51,7 +52,7 @@ func TestDownloadProperty(t *testing.T) {
 			}
 			if err != nil {
 				clean++
-				for _, want := range []error{errBroken, errNo, transfer.ErrDigest, transfer.ErrSize, transfer.ErrStalled, transfer.ErrProtocol, io.ErrUnexpectedEOF} {
+				for _, want := range []error{errBroken, errNo, transfer.ErrDigestMismatch, transfer.ErrSizeMismatch, wait.ErrStalled, transfer.ErrMalformedReply, io.ErrUnexpectedEOF} {
 					if errors.Is(err, want) {
 						if !hard && len(s.script) < 4 {
 							t.Errorf("%s: should have survived: %v", name, err)
@@ -83,7 +84,7 @@ func fetch(t *testing.T, rng *rand.Rand, how string, s *storage, size int64) ([]
 			o.Workers = 2 + rng.IntN(6)
 		}
 		b := &buffer{}
-		n, err := transfer.Download(t.Context(), s, b, o)
+		n, err := transfer.Download(t.Context(), s, transfer.Plain{b}, o)
 		if err == nil && n != int64(len(b.b)) {
 			t.Errorf("size %d, wrote %d", n, len(b.b))
 		}

@@ -42,7 +42,7 @@ const (
 	kills // the session ends, as upstream's does when an old location is used
 )
 
-// registry is a fake of the five methods: it fails, delays, applies halves and forgets, as its script says.
+// registry is a fake session: it fails, delays, applies halves and forgets, as its script says.
 type registry struct {
 	mu       sync.Mutex
 	script   map[string][]fault // by method: what happens to the nth call
@@ -290,7 +290,7 @@ func (r *registry) Cancel(ctx context.Context, location string) error {
 	return ctx.Err()
 }
 
-func (r *registry) whole(ctx context.Context, dgst digest.Digest, c transfer.Chunk) (transfer.State, bool, error) {
+func (r *registry) Whole(ctx context.Context, dgst digest.Digest, c transfer.Chunk) (transfer.State, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, err := r.enter(ctx, "whole")
@@ -315,7 +315,7 @@ func (r *registry) whole(ctx context.Context, dgst digest.Digest, c transfer.Chu
 	return transfer.State{}, err == nil, err
 }
 
-func (r *registry) stat(ctx context.Context, dgst digest.Digest) (int64, error) {
+func (r *registry) Stat(ctx context.Context, dgst digest.Digest) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, err := r.enter(ctx, "stat"); err != nil {
@@ -332,7 +332,6 @@ func (r *registry) stat(ctx context.Context, dgst digest.Digest) (int64, error) 
 func (r *registry) options() *transfer.UploadOptions {
 	return &transfer.UploadOptions{
 		Size: transfer.Unknown, Meter: &transfer.Meter{}, Limits: &transfer.Limits{},
-		Whole: r.whole, Stat: r.stat,
 		Tune: transfer.Tuning{Whole: 64, Piece: 16, Ahead: 64, Mark: 16, Least: 1},
 	}
 }

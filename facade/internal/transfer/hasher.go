@@ -10,15 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// hasher is a running hash that can be written down and taken up again.
+// hasher is a running hash whose state can be saved and restored.
 type hasher struct {
-	hash.Hash
+	hash      hash.Hash
 	algorithm digest.Algorithm
 	n         int64 // bytes hashed
-	m         *Meter
+	meter     *Meter
 }
 
-// newHasher begins at the start of the content, or where the checkpoint was taken.
+// newHasher returns a hasher at the start of the content, or at the offset of the checkpoint if that has a hash state.
 func newHasher(a digest.Algorithm, m *Meter, cp *Checkpoint) (*hasher, error) {
 	if a == "" {
 		a = digest.SHA256
@@ -26,9 +26,9 @@ func newHasher(a digest.Algorithm, m *Meter, cp *Checkpoint) (*hasher, error) {
 	if !a.Available() {
 		return nil, fmt.Errorf("digest algorithm %q is not available", string(a))
 	}
-	h := &hasher{Hash: a.Hash(), algorithm: a, m: m}
+	h := &hasher{hash: a.Hash(), algorithm: a, meter: m}
 	if cp != nil && cp.Offset > 0 && len(cp.HashState) > 0 {
-		u, ok := h.Hash.(encoding.BinaryUnmarshaler)
+		u, ok := h.hash.(encoding.BinaryUnmarshaler)
 		if !ok || cp.Algorithm != a {
 			return nil, fmt.Errorf("the checkpoint's hash is %q, not %q", string(cp.Algorithm), string(a))
 		}
@@ -41,15 +41,15 @@ func newHasher(a digest.Algorithm, m *Meter, cp *Checkpoint) (*hasher, error) {
 }
 
 func (h *hasher) Write(p []byte) (int, error) {
-	n, err := h.Hash.Write(p)
+	n, err := h.hash.Write(p)
 	h.n += int64(n)
-	h.m.hashed.Add(int64(n))
+	h.meter.hashed.Add(int64(n))
 	return n, err
 }
 
-// state writes the hash down; nil when it cannot be.
+// state returns the saved state of the hash, or nil if the hash cannot be saved.
 func (h *hasher) state() []byte {
-	if m, ok := h.Hash.(encoding.BinaryMarshaler); ok {
+	if m, ok := h.hash.(encoding.BinaryMarshaler); ok {
 		if b, err := m.MarshalBinary(); err == nil {
 			return b
 		}
@@ -57,13 +57,5 @@ func (h *hasher) state() []byte {
 	return nil
 }
 
-// digest of what was hashed so far.
-func (h *hasher) digest() digest.Digest { return digest.NewDigest(h.algorithm, h) }
-
-// Checkpoint is what another process needs to go on with an upload.
-type Checkpoint struct {
-	Location  string
-	Offset    int64 // acknowledged by the registry, and hashed
-	Algorithm digest.Algorithm
-	HashState []byte
-}
+// digest returns the digest of what was hashed so far.
+func (h *hasher) digest() digest.Digest { return digest.NewDigest(h.algorithm, h.hash) }

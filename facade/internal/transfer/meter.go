@@ -1,11 +1,8 @@
 package transfer
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
-// Event is how far a transfer has got.
+// Event is the state of a transfer at one moment.
 type Event struct {
 	Total    int64
 	Offset   int64
@@ -18,11 +15,11 @@ type Event struct {
 	Done     bool
 }
 
-// Meter counts what a transfer does. Its zero value counts; it may be read at any time.
+// Meter counts what a transfer does. The zero value is ready to use. It may be read at any time.
 type Meter struct {
 	total, offset, sent, resent, hashed, restarts atomic.Int64
 
-	high atomic.Int64 // end of what was moved at least once
+	high atomic.Int64 // end of the bytes that were transferred at least once
 	flag atomic.Uint32
 }
 
@@ -41,19 +38,19 @@ func (m *Meter) Event() Event {
 	}
 }
 
-// SetTotal sets the size of the blob, Unknown included.
+// SetTotal sets the size of the blob, or Unknown.
 func (m *Meter) SetTotal(n int64) { m.total.Store(n) }
 
-// SetSkipped marks the blob as having been there.
+// SetSkipped records that the registry had the blob already.
 func (m *Meter) SetSkipped(n int64) { m.total.Store(n); m.flag.Or(flagSkipped) }
 
-// SetMounted marks the blob as mounted.
+// SetMounted records that the blob was mounted.
 func (m *Meter) SetMounted(n int64) { m.total.Store(n); m.flag.Or(flagMounted) }
 
-// SetDone marks the transfer as complete.
+// SetDone records that the transfer is complete.
 func (m *Meter) SetDone() { m.flag.Or(flagDone) }
 
-// moved counts n bytes at off as sent or received.
+// moved counts n bytes at off as sent or received, and as resent if they were before.
 func (m *Meter) moved(off, n int64) {
 	m.sent.Add(n)
 	for end := off + n; ; {
@@ -70,6 +67,3 @@ func (m *Meter) moved(off, n int64) {
 		}
 	}
 }
-
-// reportEvery is how often a callback is told of progress.
-const reportEvery = 100 * time.Millisecond

@@ -7,13 +7,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// metered is the body of one request: it counts what is read of it, ends the request when it stalls, and keeps the error that reading it
-// gave: what is wrong with the source shows only as a broken request otherwise.
+// metered is the body of one request. It counts the bytes that are read of it, ends the request if no byte is read for too
+// long, and keeps the error of the source, which would otherwise look like a broken connection.
 type metered struct {
-	io.ReaderAt
-	m      *Meter
+	src    io.ReaderAt
+	meter  *Meter
 	err    atomic.Pointer[error]
 	cancel context.CancelCauseFunc // of the request
 
@@ -21,20 +23,21 @@ type metered struct {
 	timer *time.Timer // runs while the request is under way
 }
 
-// sendStall is how long the connection may take no byte of a body and give no answer. It is longer than that of a download, as the last
-// megabytes lie in buffers of the system where nobody sees them move.
+// sendStall is how long a connection may take no byte of a body and bring no answer. It is longer than the limit of a
+// download, as the last megabytes lie in buffers of the system where nobody sees them move.
 const sendStall = 2 * time.Minute
 
 type meteredKey struct{}
 
-// Sending is to be called by a Session when the request of a context that it was given goes out, and what it returns when it has its
-// answer: only between the two is a request given up for a stall. What comes before, as signing in, has limits of its own.
+// Sending must be called by a Session when the request with the given context is sent, and the function that it returns
+// when the answer has arrived. A request can stall only between the two: what happens before, such as signing in, has
+// limits of its own.
 func Sending(ctx context.Context) (answered func()) {
 	r, ok := ctx.Value(meteredKey{}).(*metered)
 	if !ok {
 		return func() {}
 	}
-	t := time.AfterFunc(sendStall, func() { r.cancel(ErrStalled) })
+	t := time.AfterFunc(sendStall, func() { r.cancel(wait.ErrStalled) })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timer = t
@@ -46,25 +49,26 @@ func Sending(ctx context.Context) (answered func()) {
 	}
 }
 
-// watch returns the context of a request that is given up when it stalls, and what turns the request's error into the reason.
+// watch returns the context of a request, which ends when the request stalls, and a function that replaces the error of
+// the request by ErrStalled in that case. The function must be called.
 func (r *metered) watch(ctx context.Context) (context.Context, func(error) error) {
 	inner, cancel := context.WithCancelCause(ctx)
 	r.cancel = cancel
 	return context.WithValue(inner, meteredKey{}, r), func(err error) error {
 		defer cancel(nil)
 		if err != nil && ctx.Err() == nil && inner.Err() != nil {
-			return ErrStalled
+			return wait.ErrStalled
 		}
 		return err
 	}
 }
 
 func (r *metered) ReadAt(p []byte, off int64) (int, error) {
-	r.pause(true) // the source may take its time
-	n, err := r.ReaderAt.ReadAt(p, off)
+	r.pause(true) // a slow source is no stalled connection
+	n, err := r.src.ReadAt(p, off)
 	r.pause(false)
 	if n > 0 {
-		r.m.moved(off, int64(n))
+		r.meter.moved(off, int64(n))
 	}
 	if err != nil && n < len(p) {
 		return n, r.fail(err)
@@ -72,7 +76,7 @@ func (r *metered) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// pause stops the clock of a request that is under way, or sets it to its start.
+// pause stops the stall timer of a request that is being sent, or restarts it.
 func (r *metered) pause(yes bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,15 +89,16 @@ func (r *metered) pause(yes bool) {
 	}
 }
 
-// fail keeps the error.
+// fail keeps the error of the source.
 func (r *metered) fail(err error) error {
 	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // nobody asks for more than the source is to have
+		err = io.ErrUnexpectedEOF // no more is read than the source stated to have
 	}
 	r.err.CompareAndSwap(nil, &err)
 	return err
 }
 
+// failed returns the error of the source, or nil.
 func (r *metered) failed() error {
 	if e := r.err.Load(); e != nil {
 		return *e

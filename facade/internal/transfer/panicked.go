@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// errPanicked ends a transfer one of whose callbacks panicked; the caller sees the panic, not the error.
+// errPanicked ends a transfer because a callback panicked. The caller sees the panic, not this error.
 var errPanicked = errors.New("transfer: a callback panicked")
 
-// panicked keeps what a callback panicked with in a goroutine of ours, to be raised again in the caller's: there it can be recovered, and
-// our goroutines have ended by then.
+// panicked keeps the value of a panic in a goroutine of this package, so that the caller's goroutine can panic with it
+// instead: there it can be recovered, and by then the goroutines of this package have ended.
 type panicked struct {
 	mu    sync.Mutex
 	value any
 	yes   bool
 }
 
-// catch calls f.
+// catch calls f and returns its error, or errPanicked if it panicked.
 func (p *panicked) catch(f func() error) (err error) {
 	crashed := true
 	defer func() {
@@ -35,7 +35,7 @@ func (p *panicked) catch(f func() error) (err error) {
 	return err
 }
 
-// raise panics if f did.
+// raise panics with the value that was caught, if any.
 func (p *panicked) raise() {
 	p.mu.Lock()
 	v, yes := p.value, p.yes

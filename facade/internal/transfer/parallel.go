@@ -7,31 +7,33 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// A range that everything else waits for is asked for anew over another connection when it takes slowFactor times as long as they do
-// on the average, but not before slowLeast.
+// A range that everything else waits for is requested again over another connection if it takes slowFactor times as long as
+// the average range, but not before slowLeast.
 const (
 	slowFactor = 4
 	slowLeast  = 2 * time.Second
 )
 
-// ranges is the download of a blob's rest in ranges.
+// ranges downloads the rest of a blob in ranges.
 type ranges struct {
-	*download
+	d      *download
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	start  int64          // where the first range begins
-	free   chan []byte    // bounds the memory: a range is begun when a buffer is free, and they come back in the order of hashing
+	free   chan []byte    // bounds the memory: a range needs a free buffer to begin, and hash returns buffers in order
 	work   chan *rangeJob // to the workers
-	order  chan *rangeJob // to the hashing; has room for every range there can be at a time
+	order  chan *rangeJob // to hash; has room for all ranges that can exist at a time
 	group  sync.WaitGroup
 	crash  panicked
 
 	mu   sync.Mutex
-	open []*rangeJob // those that are not hashed, in order: what there is of a blob of any size
+	open []*rangeJob // those that were begun and are not hashed yet, in order
 
-	spent, count atomic.Int64 // time and number of the ranges that are done
+	spent, count atomic.Int64 // total time and number of the ranges that are done
 }
 
 // rangeJob is one range.
@@ -42,11 +44,11 @@ type rangeJob struct {
 	done     chan struct{}
 }
 
-// parallel downloads everything from what is hashed so far on, several ranges at once.
+// parallel downloads everything that is not hashed yet, several ranges at once.
 func (d *download) parallel() error {
-	workers := int(min(int64(d.Workers), (d.size-d.h.n-1)/d.Part+1))
+	workers := int(min(int64(d.opts.Workers), (d.size-d.h.n-1)/d.opts.Part+1))
 	r := &ranges{
-		download: d, start: d.h.n, free: make(chan []byte, workers+2), work: make(chan *rangeJob), order: make(chan *rangeJob, workers+2),
+		d: d, start: d.h.n, free: make(chan []byte, workers+2), work: make(chan *rangeJob), order: make(chan *rangeJob, workers+2),
 	}
 	r.ctx, r.cancel = context.WithCancelCause(d.ctx)
 	for range cap(r.free) {
@@ -63,20 +65,20 @@ func (d *download) parallel() error {
 	return err
 }
 
-// stopped returns why the download was given up.
+// stopped returns why the download ended early.
 func (r *ranges) stopped() error {
-	if err := cause(r.download.ctx); err != nil {
+	if err := wait.Cause(r.d.ctx); err != nil {
 		return err
 	}
 	return context.Cause(r.ctx)
 }
 
-// dispatch hands out the ranges in order, each with a buffer.
+// dispatch gives the workers the ranges in order, each with a buffer.
 func (r *ranges) dispatch() {
 	defer close(r.work)
 	defer close(r.order)
-	for off := r.start; off < r.size; {
-		j := &rangeJob{off: off, end: off + min(r.Part, r.size-off), done: make(chan struct{})}
+	for off := r.start; off < r.d.size; {
+		j := &rangeJob{off: off, end: off + min(r.d.opts.Part, r.d.size-off), done: make(chan struct{})}
 		off = j.end
 		select {
 		case buf := <-r.free:
@@ -115,7 +117,7 @@ func (r *ranges) fetch() {
 
 // get downloads one range.
 func (r *ranges) get(j *rangeJob) error {
-	b := newBody(r.ctx, r.blob, r.Meter, r.size, j.off, j.end)
+	b := newBody(r.ctx, r.d.blob, r.d.opts.Meter, r.d.size, j.off, j.end)
 	b.skip = false
 	j.body.Store(b)
 	defer b.disconnect()
@@ -131,8 +133,8 @@ func (r *ranges) get(j *rangeJob) error {
 			}
 			n += m
 		}
-		m, err := r.dst.WriteAt(j.buf[done:n], j.off+int64(done))
-		if err := written(m, n-done, err); err != nil {
+		m, err := r.d.dst.WriteAt(j.buf[done:n], j.off+int64(done))
+		if err := writeError(m, n-done, err); err != nil {
 			return err
 		}
 		done = n
@@ -140,33 +142,33 @@ func (r *ranges) get(j *rangeJob) error {
 	return nil
 }
 
-// hash hashes the ranges in order and gives their buffers back.
+// hash hashes the ranges in order and returns their buffers.
 func (r *ranges) hash() error {
 	scratch := make([]byte, 32<<10)
 	for j := range r.order {
 		if err := r.await(j); err != nil {
 			return err
 		}
-		// These bytes were written by another core, or long ago: copied to the cache first they are hashed faster than in place.
+		// Another core wrote these bytes, or they were written long ago: copying them to the cache first is faster.
 		for b := j.buf; len(b) > 0; {
 			n := copy(scratch, b)
-			_, _ = r.h.Write(scratch[:n])
+			_, _ = r.d.h.Write(scratch[:n])
 			b = b[n:]
 		}
-		r.taken()
+		r.d.progressed()
 		r.mu.Lock()
 		r.open = slices.Delete(r.open, 0, 1)
 		r.mu.Unlock()
 		r.free <- j.buf[:cap(j.buf)]
 		j.buf = nil
 	}
-	if r.h.n < r.size {
+	if r.d.h.n < r.d.size {
 		return r.stopped()
 	}
 	return nil
 }
 
-// await waits for a range, and has it asked for anew when all others are much faster.
+// await waits for a range. It replaces the connection of the range, twice at most, if all others are done much sooner.
 func (r *ranges) await(j *rangeJob) error {
 	select {
 	case <-j.done:
@@ -179,17 +181,16 @@ func (r *ranges) await(j *rangeJob) error {
 	}
 	t := time.NewTimer(patience)
 	defer t.Stop()
-	for kicks := 0; ; {
+	for replaced := 0; ; {
 		select {
 		case <-j.done:
 			return nil
 		case <-r.ctx.Done():
 			return r.stopped()
 		case <-t.C:
-			// Only when the others are done with all they can do: this one is what everything waits for.
-			if b := j.body.Load(); b != nil && kicks < 2 && r.idle(j) {
-				b.kick()
-				kicks++
+			if b := j.body.Load(); b != nil && replaced < 2 && r.waitsFor(j) {
+				b.replaceConnection()
+				replaced++
 			}
 			patience *= 2
 			t.Reset(patience)
@@ -197,11 +198,12 @@ func (r *ranges) await(j *rangeJob) error {
 	}
 }
 
-// idle tells whether every range behind j that was handed out is done, and no other can be: there is no memory for it, or no more of the blob.
-func (r *ranges) idle(j *rangeJob) bool {
+// waitsFor reports whether everything waits for j: every range behind it that was begun is done, and no other can begin,
+// for want of a free buffer or because the blob has no more.
+func (r *ranges) waitsFor(j *rangeJob) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.free) > 0 && r.open[len(r.open)-1].end < r.size {
+	if len(r.free) > 0 && r.open[len(r.open)-1].end < r.d.size {
 		return false
 	}
 	for _, q := range r.open {
@@ -209,7 +211,7 @@ func (r *ranges) idle(j *rangeJob) bool {
 			continue
 		}
 		if q.body.Load() == nil {
-			return true // not handed out
+			return true // not begun
 		}
 		select {
 		case <-q.done:

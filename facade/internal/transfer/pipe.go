@@ -1,14 +1,15 @@
 package transfer
 
 import (
-	"fmt"
-	"io"
+	"errors"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 const (
-	pipePiece  = 128 << 10 // what is handed on at once
-	pipePieces = 8         // how many may be on their way from the reading to the taking
+	pipePiece  = 128 << 10 // how many bytes are handed over at once
+	pipePieces = 8         // how many pieces may be between the reading and the taking
 )
 
 // piece is a part of a blob on its way from the reading to the taking.
@@ -17,10 +18,11 @@ type piece struct {
 	off int64
 }
 
-// pipe reads b to its end in this goroutine and has take called with piece after piece in another one, so that the connection is read
-// while the bytes before are hashed and written. It returns nil at the end of the bytes, else what take returned, what reading failed with, or
-// errSlow when slow (which may be nil) said so of the bytes read so far and the time spent waiting for them; it is asked after each size
-// bytes, or pipePiece where that is less. Everything read is taken before pipe returns.
+// pipe reads b to its end in the calling goroutine and calls take with piece after piece in another one, so that the
+// connection is read while earlier bytes are hashed and written. It returns nil at the end, the error of take or of the
+// reading, or errSlowStream if slow returned true. slow, which may be nil, is called after every size bytes (at most
+// pipePiece) with the number of bytes read so far and the time spent waiting for them. Before pipe returns, take has been
+// called with everything that was read.
 func pipe(b *body, size int64, take func(p []byte, off int64) error, slow func(n int64, busy time.Duration) bool) error {
 	t := &taker{take: take, size: min(size, pipePiece), free: make(chan []byte, pipePieces), full: make(chan piece, pipePieces), failed: make(chan struct{}), done: make(chan struct{})}
 	go t.run()
@@ -34,19 +36,8 @@ func pipe(b *body, size int64, take func(p []byte, off int64) error, slow func(n
 	return err
 }
 
-// written is the error of a write to a caller's destination: one that is short is never without, and one that has ended (a closed SSH
-// channel says io.EOF) is not to be taken for the end of what is read.
-func written(n, want int, err error) error {
-	switch {
-	case err == nil && n < want:
-		return io.ErrShortWrite
-	case atEnd(err):
-		return errEnded
-	}
-	return err
-}
-
-var errEnded = fmt.Errorf("the destination takes no more: %w", io.EOF)
+// errSlowStream ends a stream that is too slow to stay the only connection.
+var errSlowStream = errors.New("transfer: the stream is slow")
 
 // taker is the taking half of a pipe.
 type taker struct {
@@ -75,7 +66,7 @@ func (t *taker) run() {
 	}
 }
 
-// buffer returns a free one; nil when taking has failed or the body's context has ended.
+// buffer returns a free buffer, or nil if take has failed or the context of the body has ended.
 func (t *taker) buffer(b *body) []byte {
 	select {
 	case buf := <-t.free:
@@ -99,12 +90,12 @@ func (t *taker) buffer(b *body) []byte {
 	return nil
 }
 
-// feed reads the body.
+// feed reads the body into buffers and hands them over.
 func (t *taker) feed(b *body, slow func(int64, time.Duration) bool) error {
 	for start := b.off; ; {
 		buf := t.buffer(b)
 		if buf == nil {
-			return cause(b.ctx)
+			return wait.Cause(b.ctx)
 		}
 		off, n := b.off, 0
 		var err error
@@ -123,7 +114,7 @@ func (t *taker) feed(b *body, slow func(int64, time.Duration) bool) error {
 			return err
 		}
 		if slow != nil && slow(b.off-start, b.busy) {
-			return errSlow
+			return errSlowStream
 		}
 	}
 }

@@ -1,29 +1,28 @@
 package transfer
 
-import (
-	"context"
-)
+import "context"
 
-// RangeReader reads a part of a blob, without verifying it: a digest speaks of the whole. It goes on by itself where a connection breaks.
+// RangeReader reads a part of a blob. It cannot verify it, as the digest is that of the whole blob. It reconnects by itself
+// when a connection breaks.
 type RangeReader struct {
 	b   *body
 	err error
 }
 
-// NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown.
+// NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown for the end of the blob.
 func NewRangeReader(ctx context.Context, blob Blob, off, end int64) *RangeReader {
 	return &RangeReader{b: newBody(ctx, blob, &Meter{}, Unknown, off, end)}
 }
 
-// Open asks for the bytes, so that what is wrong with them shows before the first Read.
+// Open requests the bytes, so that an error is returned before the first Read.
 func (r *RangeReader) Open() error {
 	if r.b.end == r.b.off {
 		return nil
 	}
-	return ended(r.b.ctx, r.b.establish())
+	return orCause(r.b.ctx, r.b.establish())
 }
 
-// Read gives the next bytes.
+// Read implements io.Reader.
 func (r *RangeReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -31,13 +30,13 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 	n, err := r.b.Read(p)
 	if err != nil {
 		if r.err = err; !atEnd(err) {
-			r.err = ended(r.b.ctx, err)
+			r.err = orCause(r.b.ctx, err)
 		}
 	}
 	return n, r.err
 }
 
-// Close ends the reading.
+// Close closes the connection. Later reads return ErrClosed.
 func (r *RangeReader) Close() error {
 	r.b.disconnect()
 	if r.err == nil {

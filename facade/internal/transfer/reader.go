@@ -8,16 +8,18 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Reader reads a blob and verifies it: io.EOF comes only after size and digest agree, and so do the last bytes of a blob whose size is known.
+// Reader reads a blob and verifies it. It returns io.EOF, and the last bytes of a blob whose size is known, only if size and
+// digest agree.
 type Reader struct {
 	b    *body
 	want digest.Digest
 	h    *hasher
 	err  error
-	more bool // the end was doubted once already
+	more bool // an early end was questioned once already
 }
 
-// NewReader returns a reader of the blob with the digest; size may be Unknown. Nothing is asked before Open or the first Read.
+// NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request before Open or the first
+// Read.
 func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m *Meter) (*Reader, error) {
 	h, err := newHasher(want.Algorithm(), m, nil)
 	if err != nil {
@@ -25,7 +27,7 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 	}
 	if want == want.Algorithm().FromBytes(nil) {
 		if size > 0 {
-			return nil, fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSize, size)
+			return nil, fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSizeMismatch, size)
 		}
 		size = 0
 	}
@@ -33,19 +35,19 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h}, nil
 }
 
-// Open asks for the blob, so that what is wrong with it shows before the first Read.
+// Open requests the blob, so that an error is returned before the first Read.
 func (r *Reader) Open() error {
 	if err := r.b.establish(); err != nil {
-		return ended(r.b.ctx, err)
+		return orCause(r.b.ctx, err)
 	}
 	r.b.meter.SetTotal(r.b.size)
 	return nil
 }
 
-// Size is the size of the blob, Unknown until the end where nobody told it.
+// Size returns the size of the blob. It is Unknown until the end if nobody stated it.
 func (r *Reader) Size() int64 { return r.b.size }
 
-// Read gives the next bytes.
+// Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -55,7 +57,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		_, _ = r.h.Write(p[:n])
 		r.b.meter.offset.Store(r.b.off)
 		if r.b.off == r.b.limit() && r.h.digest() != r.want {
-			// Whoever reads as much as the blob has need not come to io.EOF: the last bytes are not for him.
+			// A caller that reads exactly the size of the blob never meets io.EOF: withhold the last bytes.
 			if err = r.b.finish(); atEnd(err) {
 				err = mismatch(r.want, r.h.digest())
 			}
@@ -66,12 +68,13 @@ func (r *Reader) Read(p []byte) (int, error) {
 	case atEnd(err):
 		r.err = r.verdict()
 	case err != nil:
-		r.err = ended(r.b.ctx, err)
+		r.err = orCause(r.b.ctx, err)
 	}
 	return n, r.err
 }
 
-// verdict turns the end of the bytes into the end of the blob, which is io.EOF, or the reason why it is none; nil: go on.
+// verdict judges the end of the bytes. It returns io.EOF if this is the blob, nil if more should be requested, and
+// otherwise the mismatch.
 func (r *Reader) verdict() error {
 	got := r.h.digest()
 	switch {
@@ -81,14 +84,14 @@ func (r *Reader) verdict() error {
 		r.b.meter.SetDone()
 		return io.EOF
 	case r.b.size == Unknown && !r.more && r.b.off > 0:
-		r.more = true // an answer without a length that was cut short looks just like its end
+		r.more = true // an answer without a length that was cut short looks just like one that ended
 		r.b.disconnect()
 		return nil
 	}
 	return mismatch(r.want, got)
 }
 
-// WriteTo writes the rest to w; reading and hashing go on while w.Write is under way.
+// WriteTo implements io.WriterTo. The connection is read while w.Write runs.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if r.err != nil {
 		if atEnd(r.err) {
@@ -103,10 +106,10 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 			m, err := w.Write(p)
 			total += int64(m)
 			r.b.meter.offset.Store(off + int64(m))
-			return written(m, len(p), err)
+			return writeError(m, len(p), err)
 		}, nil)
 		if err != nil {
-			r.err = ended(r.b.ctx, err)
+			r.err = orCause(r.b.ctx, err)
 			return total, r.err
 		}
 		r.err = r.verdict()
@@ -117,7 +120,7 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	return total, r.err
 }
 
-// Close ends the reading.
+// Close closes the connection. Later reads return ErrClosed.
 func (r *Reader) Close() error {
 	r.b.disconnect()
 	if r.err == nil {

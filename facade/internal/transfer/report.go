@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// Reporter calls callbacks from one goroutine of its own, so that a slow one holds nothing up and a panicking one ends the transfer in
-// order. A nil Reporter does nothing.
+// reportEvery is the interval between two calls of a progress callback.
+const reportEvery = 100 * time.Millisecond
+
+// Reporter calls the callbacks of a transfer from one goroutine, so that a slow callback does not delay the transfer and a
+// panicking one ends it in order. A nil Reporter does nothing.
 type Reporter struct {
 	meter    *Meter
 	progress func(Event)
@@ -18,10 +21,10 @@ type Reporter struct {
 	panicked panicked
 
 	mu      sync.Mutex
-	pending func() // the newest only
+	pending func() // the latest one posted
 }
 
-// NewReporter starts reporting on m. progress may be nil. cancel is called when a callback panics.
+// NewReporter starts to report on m. progress may be nil. cancel is called if a callback panics. Stop must be called.
 func NewReporter(m *Meter, progress func(Event), cancel func(error)) *Reporter {
 	r := &Reporter{meter: m, progress: progress, stop: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go r.run(cancel)
@@ -76,7 +79,7 @@ func (r *Reporter) runPending() {
 	}
 }
 
-// Post has f called soon; a newer one takes the place of one that still waits.
+// Post arranges that f is called soon. If an earlier function still waits to be called, f takes its place.
 func (r *Reporter) Post(f func()) {
 	if r == nil {
 		return
@@ -90,8 +93,8 @@ func (r *Reporter) Post(f func()) {
 	}
 }
 
-// Stop reports for the last time and waits for the callback to return. If a callback panicked, Stop panics with what it panicked with:
-// the caller's callback failed, and the caller's goroutine is where that belongs.
+// Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the first call of Stop
+// panics with the same value, in the goroutine of the caller whose callback it was.
 func (r *Reporter) Stop() {
 	if r == nil {
 		return

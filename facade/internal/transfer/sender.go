@@ -7,9 +7,11 @@ import (
 	"io"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// send is the writer's other half: it sends block after block.
+// send is the sending half of the writer: it sends block after block, in a goroutine of its own.
 func (w *Writer) send() {
 	defer close(w.done)
 	for {
@@ -19,23 +21,24 @@ func (w *Writer) send() {
 				return
 			}
 			if err := w.sendBlock(w.ctx, b); err != nil {
-				w.sendErr = ended(w.ctx, err)
+				w.sendErr = orCause(w.ctx, err)
 				return
 			}
 			w.acknowledged(b)
 			w.free <- b.data[:0]
 		case <-w.ctx.Done():
-			w.sendErr = cause(w.ctx)
+			w.sendErr = wait.Cause(w.ctx)
 			return
 		}
 	}
 }
 
-// sendBlock makes the registry have the block, beginning again where everything up to it can still be read.
+// sendBlock sends a block until the registry has it. If the session is lost, it begins again, provided that everything
+// before the block can still be read.
 func (w *Writer) sendBlock(ctx context.Context, b block) error {
 	src, low := w.source(b)
 	end := b.off + int64(len(b.data))
-	w.u.acks = func() {
+	w.u.onAck = func() {
 		if w.u.acked < end {
 			w.moved()
 		}
@@ -45,15 +48,16 @@ func (w *Writer) sendBlock(ctx context.Context, b block) error {
 		if err == nil {
 			return nil
 		}
-		if err := w.again(ctx, err, low); err != nil {
+		if err := w.beginAgain(ctx, err, low); err != nil {
 			return err
 		}
 	}
 }
 
-// again opens a new session where the old one was lost and everything up to now can be read once more.
-func (w *Writer) again(ctx context.Context, err error, low int64) error {
-	if !errors.Is(err, errGone) && !errors.Is(err, errRefused) {
+// beginAgain opens a new session if the old one was lost and the stream can be read again from its start. It returns err
+// if err says something else.
+func (w *Writer) beginAgain(ctx context.Context, err error, low int64) error {
+	if !errors.Is(err, errSessionGone) && !errors.Is(err, errDigestRefused) {
 		return err
 	}
 	if low > 0 {
@@ -71,7 +75,7 @@ func (w *Writer) again(ctx context.Context, err error, low int64) error {
 	return nil
 }
 
-// source returns what can be read of the stream when the block is sent, and from where on.
+// source returns what can be read of the stream while the block is sent, and the offset from which on.
 func (w *Writer) source(b block) (io.ReaderAt, int64) {
 	s := &window{off: b.off, data: b.data}
 	if w.spool != nil && w.base == 0 {
@@ -81,14 +85,15 @@ func (w *Writer) source(b block) (io.ReaderAt, int64) {
 	return s, b.off
 }
 
-// moved takes the session's location into the checkpoint when a part of a block was acknowledged: the older one may be of no use by now.
+// moved updates the location of the checkpoint when a part of a block was acknowledged: the registry may refuse the
+// older one.
 func (w *Writer) moved() {
 	w.mu.Lock()
 	old := w.cp
 	w.cp.Location = w.u.location
 	w.mu.Unlock()
-	if old.Offset > 0 { // the caller is given nothing to go on with before a chunk is there
-		w.u.reentered(old)
+	if old.Offset > 0 { // before the first chunk there is nothing to resume
+		w.u.announceLocation(old)
 	}
 }
 
@@ -98,34 +103,9 @@ func (w *Writer) acknowledged(b block) {
 	w.mu.Lock()
 	w.cp = cp
 	w.mu.Unlock()
-	if w.u.Acked != nil {
-		w.u.Reporter.Post(func() { w.u.Acked(cp) })
+	if w.u.opts.Acked != nil {
+		w.u.post(cp)
 	}
-}
-
-// Commit sends what is left and completes the upload. After an error the session is still open, unless it was lost.
-func (w *Writer) Commit() (Result, error) {
-	if w.err == nil && w.closed {
-		w.err = ErrClosed
-	}
-	if w.err != nil {
-		return Result{}, w.err
-	}
-	w.closed = true
-	size, dgst := w.Offset(), w.h.digest()
-	w.u.Meter.SetTotal(size)
-	if want := w.u.Size; want != Unknown && want != size {
-		return Result{}, w.fail(fmt.Errorf("%w: stated %d bytes, %d were written", ErrSize, want, size))
-	}
-	if want := w.u.Digest; want != "" && want != dgst {
-		return Result{}, w.fail(mismatch(want, dgst))
-	}
-	res, err := w.finish(dgst, size)
-	if err != nil {
-		return Result{}, w.fail(err)
-	}
-	w.cancel(ErrClosed)
-	return res, nil
 }
 
 // finish sends the last block and commits.
@@ -139,7 +119,7 @@ func (w *Writer) finish(dgst digest.Digest, size int64) (Result, error) {
 		return Result{}, w.sendErr
 	}
 	if w.u.acked > size {
-		return Result{}, fmt.Errorf("%w: the registry has %d bytes of the upload, %d were written", ErrSize, w.u.acked, size)
+		return Result{}, fmt.Errorf("%w: the registry has %d bytes of the upload, %d were written", ErrSizeMismatch, w.u.acked, size)
 	}
 	b := block{off: w.start, data: w.cur}
 	if w.spool != nil {
@@ -149,47 +129,18 @@ func (w *Writer) finish(dgst digest.Digest, size int64) (Result, error) {
 	}
 	src, low := w.source(b)
 	for {
-		// The last block goes with the commit only where it could be sent once more, should the registry not read it there.
-		err := w.u.commit(w.ctx, dgst, src, low, size, low == 0 && !w.u.Limits.noTail.Load())
+		// The last block goes with the commit only if it can be sent again, in case the registry ignores it there.
+		err := w.u.commit(w.ctx, dgst, src, low, size, low == 0 && !w.u.opts.Limits.noTail.Load())
 		if err == nil {
 			return Result{dgst, size}, nil
 		}
-		if err := w.again(w.ctx, err, low); err != nil {
+		if err := w.beginAgain(w.ctx, err, low); err != nil {
 			return Result{}, err
 		}
 	}
 }
 
-// Abort ends the writer and, if it is not committed, its session. With keep the session is left for a later ResumeWriter. It can be called
-// more than once, also while ReadStream has left a Read alone.
-func (w *Writer) Abort(ctx context.Context, keep bool) {
-	w.cancel(ErrClosed)
-	if w.running {
-		<-w.done
-	}
-	if !keep {
-		w.u.cancel(ctx)
-	}
-}
-
-// Close ends the writer after the chunks that are full have been sent, and leaves the session for a later ResumeWriter. A chunk that is
-// broken off in the middle would cost some registries the session.
-func (w *Writer) Close() error {
-	if w.closed {
-		return nil
-	}
-	w.closed = true
-	if !w.running {
-		w.cancel(ErrClosed)
-		return nil
-	}
-	close(w.full)
-	<-w.done
-	w.cancel(ErrClosed)
-	return w.sendErr
-}
-
-// window is the part of a stream that is held in memory, and what was spooled before it.
+// window is the block of a stream that is held in memory, and what was spooled before it.
 type window struct {
 	off   int64
 	data  memory

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 // TestRetryAfter: what the registry asks to wait is waited, up to a minute; more is the caller's to decide.
@@ -70,7 +71,7 @@ func TestUploadCancel(t *testing.T) {
 				return
 			}
 			late := time.Since(began) - at
-			if err == nil && late > 0 || err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, transfer.ErrLost) && !errors.Is(err, transfer.ErrDigest) {
+			if err == nil && late > 0 || err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, transfer.ErrUploadLost) && !errors.Is(err, transfer.ErrDigestMismatch) {
 				t.Errorf("%s cancelled at %s: %v", how, at, err)
 			}
 			if late > 100*time.Millisecond {
@@ -202,7 +203,7 @@ func TestStallsForEver(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 1))
 		s := &storage{content: randomBytes(rng, 2000), rng: rng, steady: stuckAt1000}
 		_, err := fetch(t, rng, "read", s, transfer.Unknown)
-		if want := "the answer broke off at byte 1000: transfer stalled"; !errors.Is(err, transfer.ErrStalled) || err.Error() != want {
+		if want := "the answer broke off at byte 1000: transfer stalled"; !errors.Is(err, wait.ErrStalled) || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	})
@@ -216,7 +217,7 @@ func TestWriterFails(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: how, Part: 100, Meter: &transfer.Meter{}}
-			if _, err := transfer.Download(t.Context(), s, &buffer{fail: 2000}, o); !errors.Is(err, errFull) {
+			if _, err := transfer.Download(t.Context(), s, transfer.Plain{&buffer{fail: 2000}}, o); !errors.Is(err, errFull) {
 				t.Error(err)
 			}
 			if s.live != 0 {
@@ -247,7 +248,7 @@ func TestPanics(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Part: 100, Meter: &transfer.Meter{}}
-			_, _ = transfer.Download(t.Context(), s, panicky{}, o)
+			_, _ = transfer.Download(t.Context(), s, transfer.Plain{panicky{}}, o)
 		},
 		"source": func(t *testing.T) {
 			r := newRegistry()

@@ -1,12 +1,12 @@
 package transfer
 
-// Tuning is the sizes that were found by measuring; zero fields are the defaults. Tests make them small.
+// Tuning holds the sizes that were found by measuring. A zero field means its default. Tests make them small.
 type Tuning struct {
-	Whole int64 // up to here a blob is hashed before it is sent, so that one request can do. 4 MiB
-	Piece int64 // read and hashed at once, while it is in the processor's cache. 128 KiB
-	Ahead int64 // how far the hash may be ahead of the sending; a multiple of Piece. 4 MiB
-	Mark  int64 // distance of the places at which the hash is written down for checkpoints. 1 MiB
-	Least int64 // a chunk is not made smaller than this. 64 KiB
+	Whole int64 // largest blob that is hashed before it is sent, so that one request suffices; default 4 MiB
+	Piece int64 // bytes that are read and hashed at once, while they are in the processor's cache; default 128 KiB
+	Ahead int64 // how far the hash may be ahead of the sending, a multiple of Piece; default 4 MiB
+	Mark  int64 // distance of the offsets at which the hash is saved for checkpoints; default 1 MiB
+	Least int64 // smallest chunk; default 64 KiB
 }
 
 func (t Tuning) defaults() Tuning {

@@ -55,7 +55,7 @@ func TestSwingingCount(t *testing.T) {
 					_, err = w.Commit()
 				}
 			}
-			if !errors.Is(err, transfer.ErrLost) || s.n > 20 {
+			if !errors.Is(err, transfer.ErrUploadLost) || s.n > 20 {
 				t.Errorf("%s: %d chunks: %v", how, s.n, err)
 			}
 		})
@@ -69,7 +69,7 @@ func TestBadCheckpoint(t *testing.T) {
 		for _, trust := range []bool{false, true} {
 			o := newRegistry().options()
 			o.Resume, o.Trust, o.Digest = &transfer.Checkpoint{Location: "u1?0", Offset: off}, trust, "sha256:x"
-			if _, err := transfer.Upload(t.Context(), newRegistry(), bytes.NewReader(make([]byte, 300)), 300, o); !errors.Is(err, transfer.ErrSize) {
+			if _, err := transfer.Upload(t.Context(), newRegistry(), bytes.NewReader(make([]byte, 300)), 300, o); !errors.Is(err, transfer.ErrSizeMismatch) {
 				t.Errorf("at %d: %v", off, err)
 			}
 		}

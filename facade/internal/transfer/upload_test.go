@@ -149,10 +149,10 @@ func TestUploadProperty(t *testing.T) {
 			if err != nil {
 				clean++
 				if rereadable(how) && !hard && ills < 5 && // five failures in a row are enough
-					!errors.Is(err, transfer.ErrLost) {
+					!errors.Is(err, transfer.ErrUploadLost) {
 					t.Errorf("%s: a source that can be read again should have survived: %v", name, err)
 				}
-				for _, want := range []error{transfer.ErrLost, errBroken, errNo, transfer.ErrDigest, transfer.ErrProtocol} {
+				for _, want := range []error{transfer.ErrUploadLost, errBroken, errNo, transfer.ErrDigestMismatch, transfer.ErrMalformedReply} {
 					if errors.Is(err, want) {
 						return
 					}

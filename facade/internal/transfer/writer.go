@@ -6,44 +6,47 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// streamBuffers is how many chunks of a stream are held: one being sent, one being filled. A third would wait for the first, at no gain
-// that can be measured; what is held counts twice, as the garbage collector lets the heap grow to double what lives.
+// streamBuffers is how many chunks of a stream are held in memory: one is sent while the other is filled. A third buffer
+// brought nothing that could be measured, and costs twice its size, as the garbage collector lets the heap grow to double.
 const streamBuffers = 2
 
-// firstBuffer is what a stream of unknown length gets to begin with; most blobs are small.
+// firstBuffer is the size of the first buffer; most blobs are small.
 const firstBuffer = 64 << 10
 
-// Writer uploads what is written to it. A chunk is hashed while it is written and sent while the next one is; it is held until the
-// registry has it. Its methods are to be called one at a time, save Checkpoint and Abort.
+// Writer uploads what is written to it. A chunk is hashed while it is written, sent while the next one is written, and
+// held in memory until the registry has acknowledged it. Its methods must not be called concurrently, except Checkpoint
+// and Abort.
 type Writer struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	u      *uploader // of the sender once it runs
+	u      *uploader // belongs to the sender while that runs
 	h      *hasher
 
-	cur   []byte // being filled
+	cur   []byte // the chunk that is being filled
 	start int64  // offset of cur
-	base  int64  // where the writer began: 0, or what a checkpoint says
-	chunk int64
-	spool Spool
+	base  int64  // where the writer began: 0, or the offset of a checkpoint
+	chunk int64  // size of a chunk
+	spool Spool  // may be nil
 
-	running bool
-	made    int
+	running bool // the sender runs
+	made    int  // buffers made so far, at most streamBuffers
 	free    chan []byte
 	full    chan block
-	done    chan struct{} // closed when the sender has ended, sent and its error written
+	done    chan struct{} // closed when the sender has ended, after sendErr is set
 	sendErr error
 
-	err    error // why no more is taken
+	err    error // why nothing more is accepted
 	closed bool
 
-	mu sync.Mutex
+	mu sync.Mutex // guards cp
 	cp Checkpoint
 }
 
-// Spool keeps a copy of a stream, so that it can be read once more.
+// Spool keeps a copy of a stream, so that it can be read again.
 type Spool interface {
 	io.ReaderAt
 	io.WriterAt
@@ -53,10 +56,11 @@ type Spool interface {
 type block struct {
 	off   int64
 	data  []byte
-	state []byte // of the hash at its end
+	state []byte // of the hash at the end of data
 }
 
-// NewWriter returns a writer; nothing is sent before the first chunk is full, Open is called or the writer is committed. spool may be nil.
+// NewWriter returns a writer. Nothing is sent before the first chunk is full, or Open or Commit is called. spool may be
+// nil: then a stream whose session is lost cannot be uploaded again.
 func NewWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool) (*Writer, error) {
 	h, err := newHasher(o.hashing(), o.Meter, nil)
 	if err != nil {
@@ -68,7 +72,7 @@ func NewWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool) (*
 func newWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool, h *hasher) *Writer {
 	u := newUploader(s, o, DefaultStreamChunk)
 	u.grow = false
-	w := &Writer{u: u, h: h, chunk: o.Limits.cap(u.chunk), spool: spool, base: h.n, start: h.n}
+	w := &Writer{u: u, h: h, chunk: o.Limits.atMost(u.chunk), spool: spool, base: h.n, start: h.n}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.free = make(chan []byte, streamBuffers)
 	w.full = make(chan block, streamBuffers)
@@ -77,7 +81,8 @@ func newWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool, h 
 	return w
 }
 
-// ResumeWriter goes on with the upload of a checkpoint, whose bytes from Offset on are to be written. A LostError says why it cannot.
+// ResumeWriter returns a writer that continues the upload of a checkpoint; the bytes from [Writer.Offset] on must be
+// written to it. It fails with a LostError if the upload cannot be continued.
 func ResumeWriter(ctx context.Context, s Session, cp Checkpoint, o *UploadOptions) (*Writer, error) {
 	if cp.Offset > 0 && len(cp.HashState) == 0 {
 		return nil, &LostError{Offset: cp.Offset, Reason: "the checkpoint has no hash state"}
@@ -93,16 +98,16 @@ func ResumeWriter(ctx context.Context, s Session, cp Checkpoint, o *UploadOption
 	w := newWriter(ctx, s, o, nil, h)
 	if _, err := w.u.resume(w.ctx, cp); err != nil {
 		w.cancel(ErrClosed)
-		return nil, ended(ctx, err)
+		return nil, orCause(ctx, err)
 	}
-	w.u.reentered(cp)
+	w.u.announceLocation(cp)
 	cp.Location = w.u.location
 	w.cp = cp
 	w.run()
 	return w, nil
 }
 
-// Open opens the session now.
+// Open opens the session now, rather than when the first chunk is full.
 func (w *Writer) Open() error {
 	if w.running || w.err != nil {
 		return w.err
@@ -115,31 +120,33 @@ func (w *Writer) Open() error {
 	return nil
 }
 
+// run starts the sender.
 func (w *Writer) run() {
-	w.chunk = max(w.chunk, w.u.least)
+	w.chunk = max(w.chunk, w.u.minChunk)
 	w.running = true
 	go w.send()
 }
 
-// fail records why no more is taken.
+// fail records why nothing more is accepted.
 func (w *Writer) fail(err error) error {
 	if w.err == nil {
-		w.err = ended(w.ctx, err)
+		w.err = orCause(w.ctx, err)
 	}
 	return w.err
 }
 
-// Offset is how much the writer has taken, what it was resumed at included.
+// Offset returns how many bytes of the blob the writer has, including those before the point of resumption.
 func (w *Writer) Offset() int64 { return w.start + int64(len(w.cur)) }
 
-// Checkpoint is the state as of the last chunk that the registry has acknowledged; false as long as there is no session.
+// Checkpoint returns the state as of the last chunk that the registry has acknowledged, or false if there is no session
+// yet.
 func (w *Writer) Checkpoint() (Checkpoint, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.cp, w.cp.Location != ""
 }
 
-// Write takes p.
+// Write implements io.Writer. The error may be that of an earlier chunk.
 func (w *Writer) Write(p []byte) (int, error) {
 	taken := 0
 	for len(p) > 0 {
@@ -155,7 +162,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return taken, nil
 }
 
-// ReadFrom takes all of r.
+// ReadFrom implements io.ReaderFrom: it reads r to its end, straight into the chunks.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	taken := int64(0)
 	for empty := 0; ; {
@@ -184,104 +191,82 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	}
 }
 
-// room returns the next piece of the buffer to be filled, after sending the buffer off when it is full.
-func (w *Writer) room() ([]byte, error) {
-	if w.err == nil && (w.closed || w.ctx.Err() != nil) {
-		w.err = ErrClosed
-		if !w.closed && !errors.Is(context.Cause(w.ctx), ErrClosed) {
-			w.err = cause(w.ctx)
+// ReadStream is ReadFrom, except that it returns when the writer's context ends even if r.Read is still blocked; what that
+// Read returns later is discarded. If r panics, ReadStream panics with the same value.
+func (w *Writer) ReadStream(r io.Reader) error {
+	g := &gate{r: r}
+	var err error
+	var crash panicked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = crash.catch(func() error {
+			_, err := w.ReadFrom(g)
+			return err
+		})
+	}()
+	select {
+	case <-done:
+	case <-w.ctx.Done():
+		if g.abandon() {
+			return wait.Cause(w.ctx)
 		}
+		<-done
+	}
+	crash.raise()
+	return orCause(w.ctx, err)
+}
+
+// Commit sends what is left and completes the upload. After an error the session is still open, unless it was lost.
+func (w *Writer) Commit() (Result, error) {
+	if w.err == nil && w.closed {
+		w.err = ErrClosed
 	}
 	if w.err != nil {
-		return nil, w.err
+		return Result{}, w.err
 	}
-	if err := w.over(); err != nil {
-		return nil, w.fail(err)
+	w.closed = true
+	size, dgst := w.Offset(), w.h.digest()
+	w.u.opts.Meter.SetTotal(size)
+	if want := w.u.opts.Size; want != Unknown && want != size {
+		return Result{}, w.fail(fmt.Errorf("%w: stated %d bytes, %d were written", ErrSizeMismatch, want, size))
 	}
-	if int64(len(w.cur)) >= w.chunk {
-		if err := w.Open(); err != nil { // this may raise the size of a chunk
-			return nil, err
-		}
-		if int64(len(w.cur)) >= w.chunk {
-			if err := w.flush(); err != nil {
-				return nil, w.fail(err)
-			}
-		}
+	if want := w.u.opts.Digest; want != "" && want != dgst {
+		return Result{}, w.fail(mismatch(want, dgst))
 	}
-	if len(w.cur) == cap(w.cur) {
-		if err := w.enlarge(); err != nil {
-			return nil, w.fail(err)
-		}
+	res, err := w.finish(dgst, size)
+	if err != nil {
+		return Result{}, w.fail(err)
 	}
-	n := len(w.cur)
-	return w.cur[n:min(int64(n)+w.u.tune.Piece, int64(cap(w.cur)), w.chunk)], nil
+	w.cancel(ErrClosed)
+	return res, nil
 }
 
-// over tells whether more was taken than was stated.
-func (w *Writer) over() error {
-	if size := w.u.Size; size != Unknown && w.Offset() > size {
-		return fmt.Errorf("%w: stated %d bytes, more were written", ErrSize, size)
+// Abort ends the writer and, if it is not committed, cancels its session. With keep the session is left open for a later
+// ResumeWriter. It may be called more than once, also while a Read that ReadStream has given up on is still blocked.
+func (w *Writer) Abort(ctx context.Context, keep bool) {
+	w.cancel(ErrClosed)
+	if w.running {
+		<-w.done
 	}
-	return nil
+	if !keep {
+		w.u.cancel(ctx)
+	}
 }
 
-// enlarge makes room in the current buffer or gets the next one.
-func (w *Writer) enlarge() error {
-	if w.cur == nil && w.running {
-		select {
-		case w.cur = <-w.free:
-			return nil
-		default:
-		}
-		if w.made == streamBuffers {
-			select {
-			case w.cur = <-w.free:
-				return nil
-			case <-w.done:
-				return w.sendErr
-			case <-w.ctx.Done():
-				return cause(w.ctx)
-			}
-		}
+// Close ends the writer after the full chunks have been sent, and leaves the session open for a later ResumeWriter. It does
+// not interrupt a chunk: some registries end the session when one breaks off.
+func (w *Writer) Close() error {
+	if w.closed {
+		return nil
 	}
-	n := max(int64(cap(w.cur))*4, firstBuffer)
-	if n > w.chunk/8 {
-		n = w.chunk // what is grown out of is garbage
+	w.closed = true
+	if !w.running {
+		w.cancel(ErrClosed)
+		return nil
 	}
-	if w.cur == nil {
-		if w.made++; w.made > 1 {
-			n = w.chunk
-		}
-	}
-	grown := make([]byte, len(w.cur), min(n, w.chunk))
-	copy(grown, w.cur)
-	w.cur = grown
-	return nil
-}
-
-// take hashes the n bytes that were put into the room, while they are in the processor's cache.
-func (w *Writer) take(n int) {
-	k := len(w.cur)
-	w.cur = w.cur[:k+n]
-	_, _ = w.h.Write(w.cur[k:])
-}
-
-// flush hands the current buffer to the sender.
-func (w *Writer) flush() error {
-	b := block{off: w.start, data: w.cur, state: w.h.state()}
-	if w.spool != nil {
-		if _, err := w.spool.WriteAt(b.data, b.off); err != nil {
-			return fmt.Errorf("spooling: %w", err)
-		}
-	}
-	select {
-	case w.full <- b:
-	case <-w.done:
-		return w.sendErr
-	case <-w.ctx.Done():
-		return cause(w.ctx)
-	}
-	w.start += int64(len(b.data))
-	w.cur = nil
-	return nil
+	close(w.full)
+	<-w.done
+	w.cancel(ErrClosed)
+	return w.sendErr
 }

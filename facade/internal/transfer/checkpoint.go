@@ -1,0 +1,57 @@
+package transfer
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Checkpoint is what another process needs to resume an upload.
+type Checkpoint struct {
+	Location  string
+	Offset    int64 // acknowledged by the registry, and hashed
+	Algorithm digest.Algorithm
+	HashState []byte
+}
+
+// post gives the caller a checkpoint, from the goroutine of the Reporter.
+func (u *uploader) post(cp Checkpoint) {
+	acked := u.opts.Acked
+	u.opts.Reporter.Post(func() { acked(cp) })
+}
+
+// resume enters the session of a checkpoint and returns how many bytes the registry has. A LostError says why that is
+// not possible; the session then still exists if the registry knows it. The registry is asked once: nothing has been
+// sent yet that could be lost.
+func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
+	u.location, u.open, u.checkpointed = cp.Location, true, true
+	s, err := u.session.Status(ctx, u.location)
+	if err != nil {
+		f := classify(ctx, err)
+		switch f.Kind {
+		case Gone, NoRange, TooLarge, BadDigest:
+			u.open = false
+			return 0, &LostError{Offset: cp.Offset, Reason: errSessionGone.Error(), Err: f.Err}
+		}
+		return 0, f.Err
+	}
+	off := s.Offset
+	if off == 1 && cp.Offset == 0 {
+		off = 0 // "0-0" means one byte or none
+	}
+	if off == Unknown || off < cp.Offset {
+		return 0, &LostError{Offset: max(off, 0), Reason: "the registry has less of it than the checkpoint says"}
+	}
+	u.enter(s, off)
+	return off, nil
+}
+
+// announceLocation gives the caller the checkpoint again if the location of the session has changed. A registry may
+// refuse the older location, so without this an upload that fails twice in a row could not be resumed.
+func (u *uploader) announceLocation(cp Checkpoint) {
+	if u.opts.Acked == nil || u.location == cp.Location {
+		return
+	}
+	cp.Location = u.location
+	u.post(cp)
+}

@@ -1,0 +1,32 @@
+package transfer
+
+import "github.com/opencontainers/go-digest"
+
+// UploadOptions are the choices of an upload. Only Size, Meter and Limits are required. The loops never write to them.
+type UploadOptions struct {
+	ChunkSize int64            // size of a request body; 0: the default, growing while requests are fast
+	Digest    digest.Digest    // expected digest, or empty
+	Trust     bool             // leave the check of Digest to the registry and do not hash
+	Algorithm digest.Algorithm // of the digest to compute if none is expected
+	Size      int64            // expected size, or Unknown
+	Meter     *Meter
+	Limits    *Limits
+	Reporter  *Reporter        // calls Acked; required if that is set
+	Acked     func(Checkpoint) // called when the registry has acknowledged more, and after a resume
+
+	Begin  *State      // a session that is already open
+	Resume *Checkpoint // continue this upload
+
+	// Check, if not nil, is called before the commit. It returns an error if the source is no longer what it was.
+	Check func() error
+
+	Tune Tuning
+}
+
+// hashing returns the algorithm to hash with.
+func (o *UploadOptions) hashing() digest.Algorithm {
+	if o.Digest != "" {
+		return o.Digest.Algorithm()
+	}
+	return o.Algorithm
+}
