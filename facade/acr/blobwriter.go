@@ -93,7 +93,7 @@ func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*B
 	}
 	b.meter, b.ctx, b.stop = newMeter(ctx, b.options.Progress, b.options.Checkpoint != nil)
 	if b.options.PinAddress {
-		b.session.pin = r.client.newPin()
+		b.session.pin = r.client.transport.NewPin()
 	}
 	return b, nil
 }
@@ -104,7 +104,7 @@ func (b *BlobWriter) finish() {
 	if b.spool != nil {
 		b.spool.remove()
 	}
-	b.session.pin.close()
+	b.session.pin.Close()
 	b.stop()
 }
 

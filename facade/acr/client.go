@@ -134,9 +134,10 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 // do sends one request of an operation on the repository name (empty for the registry's own) and returns the reply once op.check has
 // let it pass: then the body is the caller's to close. send calls the method of c.gen. extra are scopes beyond the operation's own.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
-	ctx = call.WithKind(ctx, op.call)
 	scopes := append(op.scopes(name), extra...)
-	ctx = withScrub(auth.WithScopes(ctx, scopes...), c.auth.Scrub)
+	ctx = call.With(ctx, func(k *call.Call) {
+		k.Kind, k.Sign, k.Scopes, k.Scrub = op.call, true, scopes, c.auth.Scrub
+	})
 	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
 	defer func() { end(err) }()
 	answer, err := send(ctx)

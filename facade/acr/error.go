@@ -2,7 +2,6 @@ package acr
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -138,17 +138,10 @@ func (op *operation) refused(resp *http.Response) *Error {
 	return e
 }
 
-type scrubKey struct{}
-
-// withScrub lets the answers to the requests made with ctx be freed of the client's secrets, should a server repeat one.
-func withScrub(ctx context.Context, scrub func(string) string) context.Context {
-	return context.WithValue(ctx, scrubKey{}, scrub)
-}
-
-// scrub takes the client's secrets out of an error body.
+// scrub takes the client's secrets out of an error body, should the registry repeat one.
 func scrub(resp *http.Response, body []byte) []byte {
 	if resp.Request != nil {
-		if scrub, ok := resp.Request.Context().Value(scrubKey{}).(func(string) string); ok {
+		if scrub := call.Of(resp.Request.Context()).Scrub; scrub != nil {
 			return []byte(scrub(string(body)))
 		}
 	}

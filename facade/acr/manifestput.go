@@ -155,12 +155,12 @@ func (p *manifestPut) is(d digest.Digest) bool {
 func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
 	deadline := time.Now().Add(patience)
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		try, tries := withAttempts(ctx)
+		try, tries := withTries(ctx)
 		header, err := p.once(try)
 		if err == nil {
 			return header, nil
 		}
-		if tries.doubtful && ctx.Err() == nil {
+		if tries.Doubtful && ctx.Err() == nil {
 			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && p.is(there.Digest) {
 				return http.Header{}, nil
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -14,9 +15,9 @@ import (
 // after a try whose answer was lost was taken by that try; what was not there in the first place is the caller's ErrNotFound. A 404 without
 // a code is not the registry's word on the matter: a proxy or gateway in trouble says that too.
 func takeOnce(ctx context.Context, send func(context.Context) error) error {
-	ctx, tries := withAttempts(ctx)
+	ctx, tries := withTries(ctx)
 	err := send(ctx)
-	if refusal, ok := errors.AsType[*Error](err); ok && tries.doubtful && refusal.Code != "" && refusal.Is(ErrNotFound) {
+	if refusal, ok := errors.AsType[*Error](err); ok && tries.Doubtful && refusal.Code != "" && refusal.Is(ErrNotFound) {
 		return nil
 	}
 	return err
@@ -34,17 +35,10 @@ func (r *Repository) take(ctx context.Context, op *operation, send func(context.
 	})
 }
 
-// attempts is what a call remembers of its tries.
-type attempts struct {
-	doubtful bool // an earlier try may have been carried out though its answer was lost
-}
-
-type attemptsKey struct{}
-
-// withAttempts lets the caller learn, after the call, whether an earlier try may have had effect.
-func withAttempts(ctx context.Context) (context.Context, *attempts) {
-	a := &attempts{}
-	return context.WithValue(ctx, attemptsKey{}, a), a
+// withTries lets the caller learn, after the call, whether an earlier try may have had effect.
+func withTries(ctx context.Context) (context.Context, *call.Tries) {
+	tries := &call.Tries{}
+	return call.With(ctx, func(c *call.Call) { c.Tries = tries }), tries
 }
 
 // tally notes requests that were sent and got no clear answer. One that wire refused is clear.
@@ -64,7 +58,7 @@ func (tally) Do(req *policy.Request) (*http.Response, error) {
 
 // doubt notes that a try of this call may have been carried out though its answer was lost.
 func doubt(ctx context.Context) {
-	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok {
-		a.doubtful = true
+	if tries := call.Of(ctx).Tries; tries != nil {
+		tries.Doubtful = true
 	}
 }

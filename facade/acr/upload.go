@@ -50,8 +50,8 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	defer stop()
 	s := &uploadSession{r: r}
 	if o.PinAddress {
-		s.pin = r.client.newPin()
-		defer s.pin.close()
+		s.pin = r.client.transport.NewPin()
+		defer s.pin.Close()
 	}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {

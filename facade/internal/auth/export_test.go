@@ -45,7 +45,7 @@ func (a *Authenticator) Slots() int { return len(*a.access.slots.Load()) }
 // UnknownLife is the life of a token that does not say.
 const UnknownLife = unknownLife
 
-// Lookup returns what the policy does to find a token, for scopes prepared as WithScopes prepares them.
+// Lookup returns what the policy does to find a token, for scopes parsed before.
 func (a *Authenticator) Lookup(scopes ...string) func(context.Context, int) error {
 	sets := make([]*scopeSet, len(scopes))
 	for i, s := range scopes {

@@ -20,6 +20,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 )
@@ -297,7 +298,7 @@ func newClient(t testing.TB, tr policy.Transporter, cred auth.Credential, change
 
 // do makes one request that says it needs the scopes, to a registry that asks for need (default: the same).
 func (c *client) do(ctx context.Context, method, scopes string, need ...string) (*http.Response, error) {
-	ctx = auth.WithScopes(ctx, scopes)
+	ctx = call.With(ctx, func(c *call.Call) { c.Sign, c.Scopes = true, []string{scopes} })
 	r, err := http.NewRequestWithContext(ctx, method, "https://"+host+"/v2/", nil)
 	if err != nil {
 		return nil, err

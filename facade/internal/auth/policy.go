@@ -10,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -21,7 +22,7 @@ const (
 	maxLearned = 256
 )
 
-// Policy signs each try of a request with an access token for the scopes in its context (WithScopes), fetched beforehand, so that no body is sent twice. A 401 is answered with a
+// Policy signs each try of a request with an access token for the scopes of its call.Call, fetched beforehand, so that no body is sent twice. A 401 is answered with a
 // new token once per request, over all its tries. It belongs behind the retry policy. Errors: *Error, the context's.
 func (a *Authenticator) Policy() policy.Policy { return signer{a} }
 
@@ -33,12 +34,12 @@ type reauthenticated struct{}
 // Do implements policy.Policy.
 func (s signer) Do(req *policy.Request) (*http.Response, error) {
 	ctx := req.Raw().Context()
-	need := scopesOf(ctx)
-	if need == nil {
+	need := call.Of(ctx)
+	if !need.Sign {
 		return req.Next()
 	}
 	a, method := s.a, req.Raw().Method
-	set := a.recall(method, need)
+	set := a.recall(method, parseScopeSet(need.Scopes...))
 	tok, from, err := a.token(ctx, set)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -147,17 +146,4 @@ func (s *scopeSet) within(challenge, method string) *scopeSet {
 		return s
 	}
 	return set
-}
-
-type scopesKey struct{}
-
-// WithScopes tells the policy what the requests made with the returned context need: "repository:a/b:pull,push", for a mount a second one for the source. No scopes at all
-// mean a token that only says who asks. Without WithScopes a request goes unsigned.
-func WithScopes(ctx context.Context, scopes ...string) context.Context {
-	return context.WithValue(ctx, scopesKey{}, parseScopeSet(scopes...))
-}
-
-func scopesOf(ctx context.Context) *scopeSet {
-	s, _ := ctx.Value(scopesKey{}).(*scopeSet)
-	return s
 }

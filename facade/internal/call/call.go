@@ -1,50 +1,55 @@
-// Package call says what a request belongs to. The value travels in the request's context, so that each layer below the
-// one that knows the operation can tell how the request has to be treated.
+// Package call holds what the layers of the request pipeline know of a request. The value travels in the request's
+// context: the generated client between the layers takes nothing else along.
 package call
 
 import "context"
 
-// Kind says which row of the redirect table (wire.Decide) a request belongs to.
-type Kind uint8
+// Call describes the requests of one call. Each field says who sets it and who reads it.
+type Call struct {
+	// Kind says how redirects and repetitions of the request are treated. Set by acr and auth; read by transport and
+	// retry.
+	Kind Kind
+	// Sign asks for an access token. Without it, the request is sent unsigned. Set by acr, read by auth.
+	Sign bool
+	// Scopes are what the access token has to allow: "repository:a/b:pull,push", for a mount a second one for the
+	// source. A token without scopes says only who is asking. Set by acr, read by auth.
+	Scopes []string
+	// Scrub removes the client's secrets from text that a server has sent. Set and read by acr.
+	Scrub func(string) string
+	// Tries is where the tries of the call are noted; nil if nobody wants to know. Set and read by acr.
+	Tries *Tries
+	// Pin names the connections that the request has to use; nil for any. Set by acr, read by transport.
+	Pin Pin
+}
 
-// The kinds of requests.
-const (
-	// API is manifests, tags, catalog and /acr/v1. Redirects of GET and HEAD are followed on the login origin, three at
-	// most.
-	API Kind = iota
-	// Token is /oauth2/*. No redirect is followed, so that a token in a body is never sent a second time elsewhere.
-	Token
-	// Upload is an upload session. No redirect is followed, and the retry policy never repeats PATCH and PUT, because a
-	// chunk whose response was lost may have been applied.
-	Upload
-	// Blob is GET or HEAD of a blob. A redirect is returned to the caller, who continues with transport.BlobLink and
-	// Fetch.
-	Blob
-)
+// Tries is what a call remembers of its tries.
+type Tries struct {
+	// Doubtful is true if the registry may have carried out a try whose response was lost.
+	Doubtful bool
+}
 
-// String returns the name of the kind.
-func (k Kind) String() string {
-	switch k {
-	case Token:
-		return "token"
-	case Upload:
-		return "upload"
-	case Blob:
-		return "blob"
-	default:
-		return "api"
-	}
+// Pin is a *transport.Pin: connections of one push, all to the same address.
+type Pin interface {
+	// Address returns the address in use, as "ip:port".
+	Address() string
 }
 
 type key struct{}
 
-// WithKind marks the requests made with the returned context. Unmarked ones are [API].
-func WithKind(ctx context.Context, k Kind) context.Context {
-	return context.WithValue(ctx, key{}, k)
+// Of returns the call that a request with the context belongs to: the zero Call if there is none.
+func Of(ctx context.Context) Call {
+	c, _ := ctx.Value(key{}).(Call)
+	return c
 }
 
-// KindOf returns the mark.
-func KindOf(ctx context.Context) Kind {
-	k, _ := ctx.Value(key{}).(Kind)
-	return k
+// With returns a context whose call is that of ctx as changed by set.
+func With(ctx context.Context, set func(*Call)) context.Context {
+	c := Of(ctx)
+	set(&c)
+	return context.WithValue(ctx, key{}, c)
+}
+
+// WithKind is With for the kind alone.
+func WithKind(ctx context.Context, k Kind) context.Context {
+	return With(ctx, func(c *Call) { c.Kind = k })
 }

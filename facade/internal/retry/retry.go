@@ -217,5 +217,5 @@ func permanent(err error) bool {
 
 // isChunk says whether the request carries bytes of an upload session.
 func isChunk(r *http.Request) bool {
-	return call.KindOf(r.Context()) == call.Upload && (r.Method == http.MethodPatch || r.Method == http.MethodPut)
+	return call.Of(r.Context()).Kind == call.Upload && (r.Method == http.MethodPatch || r.Method == http.MethodPut)
 }

@@ -85,22 +85,26 @@ func (p *Pin) Address() string {
 	return p.addr
 }
 
-// Close closes the pin's idle connections.
+// Close closes the pin's idle connections, if it has any.
 func (p *Pin) Close() {
-	if p.own != nil {
+	if p != nil && p.own != nil {
 		p.own.CloseIdleConnections()
 	}
 }
 
-type pinKey struct{}
-
-// WithPin sends what is made with the returned context to the login origin over p, if p is of the same Transport.
-func WithPin(ctx context.Context, p *Pin) context.Context { return context.WithValue(ctx, pinKey{}, p) }
+// With sends the requests made with the returned context to the login origin over the connections of p. Of a nil p it
+// returns ctx.
+func (p *Pin) With(ctx context.Context) context.Context {
+	if p == nil {
+		return ctx
+	}
+	return call.With(ctx, func(c *call.Call) { c.Pin = p })
+}
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
 // open, and must not take those that other calls wait for.
 func (t *Transport) senderFor(req *http.Request, kind call.Kind) sender {
-	if p, ok := req.Context().Value(pinKey{}).(*Pin); ok && p != nil && p.owner == t {
+	if p, ok := call.Of(req.Context()).Pin.(*Pin); ok && p.owner == t {
 		return p.via
 	}
 	if kind == call.Blob && req.Method == http.MethodGet && t.inline.Load() {

@@ -51,7 +51,7 @@ func TestPin(t *testing.T) {
 	if pin.Address() != "" {
 		t.Error("pinned before the first connection")
 	}
-	ctx := transport.WithPin(t.Context(), pin)
+	ctx := pin.With(t.Context())
 	send(ctx)
 	mu.Lock()
 	answer = two.Listener.Addr().String()
@@ -100,7 +100,7 @@ func TestPinRace(t *testing.T) {
 	defer pin.Close()
 	send := func(target string) {
 		r := request(t, call.API, http.MethodGet, target, nil)
-		resp, err := tr.Do(r.WithContext(transport.WithPin(t.Context(), pin)))
+		resp, err := tr.Do(r.WithContext(pin.With(t.Context())))
 		if err != nil {
 			t.Error(err)
 			return
@@ -130,7 +130,7 @@ func TestPinWithoutConnections(t *testing.T) {
 	other := transport.New(parse(t, "https://other.azurecr.io"), nil, nil).NewPin()
 	for _, p := range []*transport.Pin{pin, other, nil} {
 		r := request(t, call.API, http.MethodGet, "https://reg.azurecr.io/", nil)
-		resp, err := tr.Do(r.WithContext(transport.WithPin(r.Context(), p)))
+		resp, err := tr.Do(r.WithContext(p.With(r.Context())))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -87,7 +87,7 @@ func (t *Transport) CloseIdleConnections() {
 // Do sends req to the login origin. A redirect is followed, handed out (call.Blob) or refused as the context's Call says. The caller closes the response's body.
 // Errors: *wire.Refusal, *url.Error (without query).
 func (t *Transport) Do(req *http.Request) (*http.Response, error) {
-	kind := call.KindOf(req.Context())
+	kind := call.Of(req.Context()).Kind
 	if _, err := wire.Decide(wire.Move{Call: kind, Step: wire.StepSend, Method: req.Method, Login: t.login, To: req.URL}); err != nil {
 		closeBody(req)
 		return nil, err
