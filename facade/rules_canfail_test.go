@@ -58,6 +58,7 @@ func TestRulesCanFail(t *testing.T) {
 		"every exported function and method is shown by an example": {
 			"facade/acr/a.go": "package acr\nfunc A() {}\n", "facade/acr/a_test.go": "package acr_test\nfunc ExampleB() { acr.B() }\n",
 		},
+		"documents name what exists":                 {"README.md": "[a](b.md)"},
 		"a skipped test says why":                    {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { t.Skip() }\n"},
 		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n"},
 		"every TestMain looks for leaked goroutines": {"facade/acr/a_test.go": "package acr\n"},
@@ -168,6 +169,28 @@ var V int
 	}
 	if n := strings.Count(got, "\n") + 1; n != 5 {
 		t.Errorf("%d complaints, want 5:\n%s", n, got)
+	}
+}
+
+func TestStaleDocumentsFindsEachKind(t *testing.T) {
+	t.Parallel()
+	tr := tree{text: map[string]string{
+		"facade/A.md": "# A heading: one\n[a](b.md) [c](A.md#none) [d](#a-heading-one) [e](https://example.com)\n" +
+			"`facade/x.go` `facade/wire/...` `wire.Nothing` `wire.Some(t)` `other.Thing` TestNothing TestSome\n\n    make all nothing\n",
+		"facade/wire/a_test.go": "package wire\nfunc TestSome(t *testing.T) { Some(t) }\n",
+		"Makefile":              "x:\n\nall: ## all\n",
+	}}
+	for name := range tr.text {
+		tr.files = append(tr.files, name)
+	}
+	got := strings.Join(tr.staleDocuments(), "\n")
+	for _, want := range []string{"links to b.md", "links to A.md#none", "names facade/x.go", "names wire.Nothing", "names TestNothing", "names make nothing"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not among:\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "\n") + 1; n != 6 {
+		t.Errorf("%d complaints, want 6:\n%s", n, got)
 	}
 }
 

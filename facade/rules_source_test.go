@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// tree is the repository's files, and the text of those in Go.
+// tree is the repository's files, and the text of those that the rules read.
 type tree struct {
 	fset  *token.FileSet
 	files []string          // slash-separated, relative to the top
-	text  map[string]string // of the .go files
+	text  map[string]string // of the .go and .md files and the Makefile
 }
 
 // goFiles yields the parsed hand-written files below a directory ("" is all), in order of their names.
 func (tr tree) goFiles(dir string, tests bool, yield func(name string, f *ast.File)) {
 	for _, name := range slices.Sorted(maps.Keys(tr.text)) {
-		if strings.HasSuffix(name, "_test.go") != tests || !strings.HasPrefix(name, dir) || strings.Contains(name, "testdata/") {
+		if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") != tests || !strings.HasPrefix(name, dir) || strings.Contains(name, "testdata/") {
 			continue
 		}
 		f, err := parser.ParseFile(tr.fset, name, tr.text[name], parser.ParseComments|parser.SkipObjectResolution)

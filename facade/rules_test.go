@@ -206,6 +206,7 @@ var sourceRules = []struct {
 	{"a skipped test says why", tree.silentSkips},
 	{"tests do not sleep", tree.sleepingTests},
 	{"every TestMain looks for leaked goroutines", tree.testsWithoutLeakCheck},
+	{"documents name what exists", tree.staleDocuments},
 	{"generated code is never edited: each file in gen has the generator's header", tree.handMadeInGen},
 }
 
@@ -256,7 +257,7 @@ func loadTree(t *testing.T, root string) tree {
 	tr := tree{fset: token.NewFileSet(), text: map[string]string{}}
 	for _, name := range files {
 		tr.files = append(tr.files, name)
-		if path.Ext(name) != ".go" {
+		if ext := path.Ext(name); ext != ".go" && ext != ".md" && name != "Makefile" {
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))

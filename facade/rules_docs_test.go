@@ -1,0 +1,102 @@
+package facade_test
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	docLink     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	docSpan     = regexp.MustCompile("`([^`\n]+)`")
+	docPath     = regexp.MustCompile(`^(?:\./)?(?:api|facade|gen|testdata|\.ci|\.github)(?:/[\w.*-]+)*/?$`)
+	docTest     = regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w+`)
+	docMake     = regexp.MustCompile("(?m)(?:^    |`)make ([a-z -]+)")
+	docSelector = regexp.MustCompile(`^([a-z]+)\.([A-Za-z]\w+)`)
+	docHeading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	docNotSlug  = regexp.MustCompile(`[^\w\- ]`)
+)
+
+// staleDocuments finds in the Markdown files what does not exist: targets of links, paths, tests, make targets, and names of this
+// module's packages. Whoever moves or renames one is told which page speaks of it.
+func (tr tree) staleDocuments() (broken []string) {
+	for _, name := range tr.files {
+		if path.Ext(name) != ".md" || strings.Contains(name, "testdata/") {
+			continue
+		}
+		text := tr.text[name]
+		say := func(format string, args ...any) {
+			broken = append(broken, name+" "+fmt.Sprintf(format, args...))
+		}
+		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(m[1], "://") && !tr.linked(name, m[1]) {
+				say("links to %s, which does not exist", m[1])
+			}
+		}
+		for _, m := range docSpan.FindAllStringSubmatch(text, -1) {
+			span := strings.TrimSuffix(m[1], "/...")
+			if docPath.MatchString(span) && !tr.exists(span) {
+				say("names %s, which does not exist", m[1])
+			}
+			if s := docSelector.FindStringSubmatch(span); s != nil && !tr.declares(s[1], s[2]) {
+				say("names %s, which package %s does not have", m[1], s[1])
+			}
+		}
+		for _, test := range docTest.FindAllString(text, -1) {
+			if !slices.ContainsFunc(tr.files, func(f string) bool { return strings.Contains(tr.text[f], "func "+test+"(") }) {
+				say("names %s, and there is no such test", test)
+			}
+		}
+		for _, m := range docMake.FindAllStringSubmatch(text, -1) {
+			for target := range strings.FieldsSeq(m[1]) {
+				if !strings.Contains(tr.text["Makefile"], "\n"+target+": ##") {
+					say("names make %s, which does not exist", target)
+				}
+			}
+		}
+	}
+	return broken
+}
+
+// linked tells whether a link of a document leads somewhere, its heading included.
+func (tr tree) linked(from, target string) bool {
+	file, heading, _ := strings.Cut(target, "#")
+	file = path.Join(path.Dir(from), file)
+	if target[0] == '#' {
+		file = from
+	}
+	if !tr.exists(file) {
+		return false
+	}
+	return heading == "" || slices.ContainsFunc(docHeading.FindAllStringSubmatch(tr.text[file], -1), func(m []string) bool {
+		return strings.ReplaceAll(docNotSlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == heading
+	})
+}
+
+// exists tells whether there is a file or folder of this name, which may have asterisks.
+func (tr tree) exists(name string) bool {
+	name = path.Clean(name)
+	depth := strings.Count(name, "/") + 1
+	return slices.ContainsFunc(tr.files, func(f string) bool {
+		parts := strings.Split(f, "/")
+		ok, err := path.Match(name, strings.Join(parts[:min(depth, len(parts))], "/"))
+		return ok && err == nil
+	})
+}
+
+// declares tells whether a package of this module has the name. What is no package of this module has every name.
+func (tr tree) declares(pkg, name string) bool {
+	word := regexp.MustCompile(`\b` + name + `\b`)
+	found := false
+	for _, f := range tr.files {
+		if path.Base(path.Dir(f)) != pkg || path.Ext(f) != ".go" || !strings.HasPrefix(f, "facade/") {
+			continue
+		}
+		if found = true; word.MatchString(tr.text[f]) {
+			return true
+		}
+	}
+	return !found
+}
