@@ -42,7 +42,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 		}
 		spool = b.spool
 	}
-	if b.w, err = transfer.NewWriter(b.ctx, b.session, b.options.transfer(b.session, b.meter), spool); err == nil {
+	if b.w, err = transfer.NewWriter(b.ctx, b.session, b.options.transfer(b.ctx, b.session, b.meter), spool); err == nil {
 		err = b.w.Open()
 	}
 	if err != nil {
@@ -71,7 +71,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 	if err != nil {
 		return nil, err
 	}
-	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.session, b.meter)); err != nil {
+	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.ctx, b.session, b.meter)); err != nil {
 		b.finish()
 		return nil, transferred("ResumeUpload", err)
 	}

@@ -37,7 +37,6 @@ type Client struct {
 	auth      *auth.Authenticator
 	gen       *gen.Client
 	limits    transfer.Limits // what uploads have learned of the registry
-	tuning    transfer.Tuning // of uploads; zero, but in tests
 	referrers referrersState
 }
 

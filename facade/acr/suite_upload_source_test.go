@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
 var _ = expect("F37", "F38", "F39", "F40", "F41", "F42", "F43")
@@ -66,13 +67,13 @@ func TestSuiteUploadSource(t *testing.T) {
 			u.tune = nil
 			u.srv.On("StartUpload").First(2).Status(503, time.Second)
 			u.arrives()
-			u.count(map[bool]int{true: 3, false: 3}[u.how == asWriter], "StartUpload")
+			u.count(3, "StartUpload")
 		})
 	})
 	row(t, "F42 blob not mounted", survived, testNotMounted)
 	row(t, "F43 two writers of one blob", survived, func(t *testing.T) {
 		uploads(t, readerSources, func(u *upload) {
-			acr.Tune(u.client, small)
+			u.ctx = transfer.WithTuning(u.ctx, small)
 			var all sync.WaitGroup
 			for range 4 {
 				source := u.open()

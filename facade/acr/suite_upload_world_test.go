@@ -158,7 +158,7 @@ func (u *upload) send() error {
 func (u *upload) sendWith(ctx context.Context) error {
 	u.t.Helper()
 	if u.tune != nil {
-		acr.Tune(u.client, *u.tune)
+		ctx, u.ctx = transfer.WithTuning(ctx, *u.tune), transfer.WithTuning(u.ctx, *u.tune)
 	}
 	if u.source == nil {
 		u.source = u.open()

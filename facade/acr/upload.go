@@ -64,7 +64,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 
 // upload looks for ways around sending the blob, and sends it.
 func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOptions, m *meter) (transfer.Result, error) {
-	t := o.transfer(s, m)
+	t := o.transfer(ctx, s, m)
 	if src.size != transfer.Unknown && t.Size != transfer.Unknown && src.size != t.Size {
 		return transfer.Result{}, contradicts(ErrSizeMismatch, "stated %d bytes, the source has %d", t.Size, src.size)
 	}

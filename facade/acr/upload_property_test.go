@@ -2,6 +2,7 @@ package acr_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -230,7 +231,6 @@ func (c *propertyCase) run(network *http.Client) bool {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	acr.Tune(client, c.tune)
 	c.srv.Ledger().Reset()
 	desc, err := c.upload(client.Repository(c.name))
 	client.CloseIdleConnections()
@@ -323,7 +323,7 @@ func (c *propertyCase) rereadable() bool {
 // upload hands the content in.
 func (c *propertyCase) upload(r *acr.Repository) (ocispec.Descriptor, error) {
 	c.t.Helper()
-	ctx, whole := c.t.Context(), bytes.NewReader(c.content)
+	ctx, whole := transfer.WithTuning(c.t.Context(), c.tune), bytes.NewReader(c.content)
 	o := c.opts
 	o.SpoolDir = filepath.Dir(c.file)
 	var src io.Reader
@@ -355,15 +355,15 @@ func (c *propertyCase) upload(r *acr.Repository) (ocispec.Descriptor, error) {
 	case "spool by bytes":
 		src, o.Spool = iotest.OneByteReader(iotest.DataErrReader(whole)), true
 	default:
-		return c.write(r, &o)
+		return c.write(ctx, r, &o)
 	}
 	return r.UploadBlob(ctx, src, &o)
 }
 
-func (c *propertyCase) write(r *acr.Repository, o *acr.UploadOptions) (ocispec.Descriptor, error) {
+func (c *propertyCase) write(ctx context.Context, r *acr.Repository, o *acr.UploadOptions) (ocispec.Descriptor, error) {
 	c.t.Helper()
 	o.Spool = c.source == "writer with spool"
-	w, err := r.StartUpload(c.t.Context(), o)
+	w, err := r.StartUpload(ctx, o)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

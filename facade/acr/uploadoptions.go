@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -79,7 +80,7 @@ func (o *UploadOptions) check() error {
 }
 
 // transfer turns the options into those of the loop.
-func (o *UploadOptions) transfer(s *uploadSession, m *meter) *transfer.UploadOptions {
+func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter) *transfer.UploadOptions {
 	t := &transfer.UploadOptions{
 		ChunkSize: o.ChunkSize,
 		Digest:    o.Digest,
@@ -88,7 +89,7 @@ func (o *UploadOptions) transfer(s *uploadSession, m *meter) *transfer.UploadOpt
 		Meter:     &m.Meter,
 		Limits:    &s.r.client.limits,
 		Reporter:  m.reporter,
-		Tune:      s.r.client.tuning,
+		Tune:      transfer.TuningOf(ctx),
 	}
 	if o.Size > 0 || o.Digest != "" && o.Digest == o.Digest.Algorithm().FromBytes(nil) {
 		t.Size = o.Size
