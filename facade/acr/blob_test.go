@@ -125,7 +125,7 @@ func TestUploadSources(t *testing.T) {
 				t.Parallel()
 				r := c.Repository("sources/" + kind)
 				src := open(t)
-				desc, err := r.UploadBlob(t.Context(), src, &acr.UploadOptions{ChunkSize: chunk, PinAddress: kind == "file", Spool: kind == "stream", SpoolDir: dir})
+				desc, err := r.UploadBlob(t.Context(), src, &acr.UploadOptions{ChunkSize: chunk, Spool: kind == "stream", SpoolDir: dir})
 				if err != nil {
 					t.Fatal(err)
 				}

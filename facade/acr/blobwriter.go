@@ -92,9 +92,6 @@ func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*B
 		return nil, err
 	}
 	b.meter, b.ctx, b.stop = newMeter(ctx, b.options.Progress, b.options.Checkpoint != nil)
-	if b.options.PinAddress {
-		b.session.pin = r.client.transport.NewPin()
-	}
 	return b, nil
 }
 
@@ -104,7 +101,6 @@ func (b *BlobWriter) finish() {
 	if b.spool != nil {
 		b.spool.remove()
 	}
-	b.session.pin.Close()
 	b.stop()
 }
 

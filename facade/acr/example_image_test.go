@@ -53,6 +53,41 @@ func Example_uploadImage() {
 	// manifest sha256:3814db98c6a7f79402c3fee82289f288ed5059bf193429bcf7ae935075b0896d
 }
 
+// Push an image to a geo-replicated registry: all of it to one replica, so that the manifest finds its blobs.
+func ExampleClient_PinAddress() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx, release := client.PinAddress(context.Background())
+	defer release()
+	repository := client.Repository("samples/hello")
+
+	layer, err := repository.UploadBlob(ctx, strings.NewReader("hello world"), &acr.UploadOptions{MediaType: ocispec.MediaTypeImageLayer})
+	if err != nil {
+		log.Fatal(err)
+	}
+	config, err := repository.UploadBlob(ctx, strings.NewReader("{}"), &acr.UploadOptions{MediaType: ocispec.MediaTypeEmptyJSON})
+	if err != nil {
+		log.Fatal(err)
+	}
+	manifest, err := json.Marshal(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: "application/vnd.example.greeting",
+		Config:       config,
+		Layers:       []ocispec.Descriptor{layer},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	artifact, err := repository.PutManifest(ctx, "greeting", manifest, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(artifact.Digest)
+	// Output:
+	// sha256:4e7bf45bccbde45f0482b0b353133c43228847bc3a7fd0686038d8e835cbdc82
+}
+
 // Download an image: its manifest, then the blobs that it names, each verified.
 func Example_downloadImage() {
 	srv, client, done := exampleRegistry()

@@ -24,15 +24,14 @@ const octetStream = "application/octet-stream"
 
 // uploadSession is transfer's session over HTTP. It has no state of its own: the location says it all.
 type uploadSession struct {
-	r   *Repository
-	pin *transport.Pin
+	r *Repository
 }
 
 var _ transfer.Session = (*uploadSession)(nil)
 
 // do sends a request of the upload.
 func (s *uploadSession) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
-	return s.r.do(s.pin.With(ctx), op, send, extra...)
+	return s.r.do(ctx, op, send, extra...)
 }
 
 // Start implements transfer.Session.
@@ -239,7 +238,7 @@ func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, er
 
 // head asks for the size of a blob with the token that the upload has or is going to need, so that the question costs no token of its own.
 func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, error) {
-	return s.r.headBlob(s.pin.With(ctx), dgst, scopePullPush(s.r.name)...)
+	return s.r.headBlob(ctx, dgst, scopePullPush(s.r.name)...)
 }
 
 // anyUpload stands in the place of an upload's id where the location replaces the whole URL.

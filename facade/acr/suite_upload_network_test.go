@@ -157,7 +157,7 @@ func testMovingName(t *testing.T) {
 	for _, how := range everySource {
 		for _, pinned := range []bool{true, false} {
 			first, second := acrtest.New(t, acrtest.WithLoginServer(name)), acrtest.New(t, acrtest.WithLoginServer(name))
-			u := &upload{tt: t, how: how, tune: &small, opts: acr.UploadOptions{ChunkSize: rowChunk, PinAddress: pinned}}
+			u := &upload{tt: t, how: how, tune: &small, opts: acr.UploadOptions{ChunkSize: rowChunk}}
 			u.fixture = &fixture{world: &world{t: t, srv: first, way: "moving name"}, ctx: t.Context(), name: "push/here", call: call{method: "UploadBlob of a " + how}}
 			u.fill(rowSize)
 
@@ -181,7 +181,12 @@ func testMovingName(t *testing.T) {
 				t.Fatal(err)
 			}
 			uploading.Store(1)
+			release := func() {}
+			if pinned {
+				u.ctx, release = u.client.PinAddress(u.ctx)
+			}
 			err = u.send()
+			release()
 			u.client.CloseIdleConnections()
 			there := first.HasBlob(u.name, u.dgst)
 			elsewhere := second.Ledger().Count()

@@ -49,10 +49,6 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	m, ctx, stop := newMeter(ctx, o.Progress, o.Checkpoint != nil)
 	defer stop()
 	s := &uploadSession{r: r}
-	if o.PinAddress {
-		s.pin = r.client.transport.NewPin()
-		defer s.pin.Close()
-	}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {
 		_ = source.leave(0) // there is an error to tell of already

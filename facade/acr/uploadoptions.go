@@ -55,10 +55,6 @@ type UploadOptions struct {
 	// Progress, where given, is told how the upload goes: a few times a second and at its end, always from one goroutine. What it panics
 	// with is raised again in the caller of the upload.
 	Progress func(Progress)
-
-	// PinAddress sends everything to the address that the registry's name resolved to first: a geo-replicated registry whose name moves
-	// in the middle of a push otherwise spreads it over replicas that do not know of each other yet.
-	PinAddress bool
 }
 
 // check refuses what is wrong with the options.

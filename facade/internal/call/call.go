@@ -18,8 +18,8 @@ type Call struct {
 	Scrub func(string) string
 	// Tries is where the tries of the call are noted; nil if nobody wants to know. Set and read by acr.
 	Tries *Tries
-	// Pin names the connections that the request has to use; nil for any. Set by acr, read by transport.
-	Pin Pin
+	// Pins names the connections that requests have to use, for each registry one. Set by acr, read by transport.
+	Pins []Pin
 }
 
 // Tries is what a call remembers of its tries.

@@ -24,7 +24,7 @@ func TestWithAdds(t *testing.T) {
 	if c := call.Of(outer); c.Tries != tries || c.Kind != call.API || c.Sign || c.Scopes != nil {
 		t.Errorf("the outer call became %+v", c)
 	}
-	if c := call.Of(context.Background()); c.Kind != call.API || c.Sign || c.Tries != nil || c.Pin != nil {
+	if c := call.Of(context.Background()); c.Kind != call.API || c.Sign || c.Tries != nil || c.Pins != nil {
 		t.Errorf("without a call: %+v", c)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -98,13 +99,27 @@ func (p *Pin) With(ctx context.Context) context.Context {
 	if p == nil {
 		return ctx
 	}
-	return call.With(ctx, func(c *call.Call) { c.Pin = p })
+	return call.With(ctx, func(c *call.Call) { c.Pins = append(slices.Clip(c.Pins), p) })
 }
+
+// pinOf returns the innermost pin of this transport that ctx has, or nil. A call may be about two registries, each with a
+// pin of its own.
+func (t *Transport) pinOf(ctx context.Context) *Pin {
+	for _, p := range slices.Backward(call.Of(ctx).Pins) {
+		if p, ok := p.(*Pin); ok && p.owner == t {
+			return p
+		}
+	}
+	return nil
+}
+
+// Pinned reports whether ctx has a pin of this transport.
+func (t *Transport) Pinned(ctx context.Context) bool { return t.pinOf(ctx) != nil }
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
 // open, and must not take those that other calls wait for.
 func (t *Transport) senderFor(req *http.Request, kind call.Kind) sender {
-	if p, ok := call.Of(req.Context()).Pin.(*Pin); ok && p.owner == t {
+	if p := t.pinOf(req.Context()); p != nil {
 		return p.via
 	}
 	if kind == call.Blob && req.Method == http.MethodGet && t.inline.Load() {
