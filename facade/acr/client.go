@@ -17,15 +17,13 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/version"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
 
-// moduleName and moduleVersion stand in the User-Agent.
-const (
-	moduleName    = "acrkit"
-	moduleVersion = "v0.1.0"
-)
+// moduleName is what the User-Agent calls this module.
+const moduleName = "acrkit"
 
 // Client is one registry under one identity. It is safe for concurrent use, holds tokens and connections, and sends nothing until a
 // method is called; make one and keep it.
@@ -115,7 +113,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		Logger:       c.options.Logger,
 		Pipeline:     c.tokenOptions(),
 		Module:       moduleName,
-		Version:      moduleVersion,
+		Version:      version.Semantic(),
 	})
 	if err != nil {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: strings.TrimPrefix(err.Error(), "auth: ")}

@@ -18,6 +18,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/version"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -66,7 +67,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	}
 	d.report = &DoctorReport{
 		Registry: c.Endpoint(), Credential: d.auth.Kind(), Time: time.Now().Round(0),
-		Client: moduleName + " " + moduleVersion + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH,
+		Client: moduleName + " " + version.Module() + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	ctx, end := azruntime.StartSpan(ctx, "acr.Doctor", c.azure.Tracer(), nil)
 	defer func() { end(d.report.Err()) }()

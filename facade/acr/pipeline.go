@@ -13,6 +13,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/retry"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 // newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the clock of uploads, the
@@ -23,7 +24,7 @@ func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 	retries := options.Retry
 	options.Retry = policy.RetryOptions{MaxRetries: -1}
 	options.Transport = c.transport
-	return azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
+	return azcore.NewClient(moduleName, version.Semantic(), runtime.PipelineOptions{
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{retry.NewGuard(), sourceClient(c.options.SourceClient)},

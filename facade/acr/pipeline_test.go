@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 // passport is a caller's policy that notes what passes.
@@ -17,7 +18,7 @@ type passport struct{ seen []string }
 
 // Do implements policy.Policy.
 func (s *passport) Do(req *policy.Request) (*http.Response, error) {
-	agent, _, _ := strings.Cut(req.Raw().UserAgent(), "/")
+	agent, _, _ := strings.Cut(req.Raw().UserAgent(), " (")
 	s.seen = append(s.seen, req.Raw().URL.Path+" "+agent+" "+req.Raw().Header.Get("X-Meta-Source-Client"))
 	return req.Next()
 }
@@ -38,7 +39,7 @@ func TestTokenRequestsAreTheCallersToo(t *testing.T) {
 	}
 	want := []string{"/oauth2/exchange", "/oauth2/token", "/v2/"}
 	for i := range want {
-		want[i] += " puller azsdk-go-acrkit azure/aks"
+		want[i] += " puller azsdk-go-acrkit/" + version.Semantic() + " azure/aks"
 	}
 	if !slices.Equal(s.seen, want) {
 		t.Errorf("%q, want %q", s.seen, want)

@@ -3,6 +3,7 @@
 package version
 
 import (
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -19,6 +20,20 @@ const (
 // between releases. It returns "devel" if the build has no version, as in a test. The result has no
 // blanks or parentheses, so it is a valid product version in a User-Agent.
 func Module() string { return read() }
+
+// Semantic returns the version of Module as a semantic version without build metadata ("+dirty"), and "v0.0.0-devel" if the
+// build has no version. azcore accepts no other form for the User-Agent of a pipeline.
+func Semantic() string { return semantic(Module()) }
+
+var semanticGrammar = regexp.MustCompile(`^v\d+\.\d+\.\d+(?:-[a-zA-Z0-9.-]+)?$`)
+
+func semantic(version string) string {
+	version, _, _ = strings.Cut(version, "+")
+	if semanticGrammar.MatchString(version) {
+		return version
+	}
+	return "v0.0.0-" + unknown
+}
 
 var read = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()

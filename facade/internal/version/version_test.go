@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"go.uber.org/goleak"
 )
 
@@ -38,5 +40,25 @@ func TestVersionOfEachKindOfBuild(t *testing.T) {
 	}
 	if Module() == "" {
 		t.Error("this build has no version at all, not even \"devel\"")
+	}
+}
+
+// azcore refuses to make a pipeline whose version is not a semantic one.
+func TestSemantic(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"v1.2.3": "v1.2.3", "v1.2.3-rc.1": "v1.2.3-rc.1", "devel": "v0.0.0-devel", "": "v0.0.0-devel", "v1": "v0.0.0-devel", "v2.0.0+incompatible": "v2.0.0",
+		"v0.0.0-20260101000000-0123456789ab+dirty": "v0.0.0-20260101000000-0123456789ab",
+	} {
+		got := semantic(version)
+		if got != want {
+			t.Errorf("%q: %q, want %q", version, got, want)
+		}
+		if _, err := azcore.NewClient("acrkit", got, runtime.PipelineOptions{}, nil); err != nil {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+	if Semantic() != semantic(Module()) {
+		t.Error(Semantic())
 	}
 }
