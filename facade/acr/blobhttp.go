@@ -149,7 +149,7 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 		p.Offset, p.End, p.Size, err = wire.ContentRange(resp.Header)
 		p.End++
 		if err == nil && resp.ContentLength >= 0 && resp.ContentLength != p.End-p.Offset {
-			err = contradicts(ErrBadRange, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
+			err = contradicts(ErrUntrusted, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
 		}
 		if err == nil && p.Size == transfer.Unknown {
 			p.Size = b.stated(ctx) // where this range ends need not be where the blob does

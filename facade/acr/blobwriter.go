@@ -56,7 +56,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 // which costs one request. BlobWriter.Offset says from where on the content is to be written; what the registry has of that already is not
 // sent again. Of the options Resume, MountFrom, TrustDigest and Spool have no effect: what was written before cannot be had once more.
 // Errors: ErrUploadLost when the registry no longer knows the upload or has less of it than the checkpoint says, or when its HashState is of
-// no use; ErrForeignOrigin, ErrInvalidArgument, *Error.
+// no use; ErrUntrusted, ErrInvalidArgument, *Error.
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err

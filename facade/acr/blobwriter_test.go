@@ -95,7 +95,7 @@ func TestBlobWriterResume(t *testing.T) {
 		t.Errorf("in another repository: %v", err)
 	}
 	loaded.Location = "https://attacker.example/v2/big/one/blobs/uploads/x"
-	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrForeignOrigin) {
+	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrUntrusted) {
 		t.Errorf("at another host: %v", err)
 	}
 }

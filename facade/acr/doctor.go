@@ -187,7 +187,7 @@ func adviseAnyway(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time: look for a firewall or proxy on the way that drops packets"
-	case errors.Is(err, ErrRedirect), errors.Is(err, ErrForeignOrigin):
+	case wire.IsUntrusted(err, wire.BadRedirect), wire.IsUntrusted(err, wire.ForeignOrigin):
 		return "what answers sends readers elsewhere, where this client does not go: check the endpoint, and look for a proxy or portal in between"
 	case isRefusal && (refusal.StatusCode == http.StatusTooManyRequests || refusal.StatusCode >= http.StatusInternalServerError):
 		return "try again in a while; where it stays, give the correlation id to Azure support"

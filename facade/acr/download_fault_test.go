@@ -63,11 +63,11 @@ var downloadFaults = map[string]struct {
 	}, io.EOF, io.EOF},
 	"A07 link over plain http": {func(s *acrtest.Server) {
 		s.On("GetBlob").Always().RewriteHeader("Location", func(v string) string { return "http" + v[5:] })
-	}, acr.ErrForeignOrigin, acr.ErrForeignOrigin},
-	"A08 link to the metadata service": {func(s *acrtest.Server) { s.On("GetBlob").Always().Location("https://169.254.169.254/x") }, acr.ErrForbiddenAddress, acr.ErrForbiddenAddress},
+	}, acr.ErrUntrusted, acr.ErrUntrusted},
+	"A08 link to the metadata service": {func(s *acrtest.Server) { s.On("GetBlob").Always().Location("https://169.254.169.254/x") }, acr.ErrUntrusted, acr.ErrUntrusted},
 	"F72 redirects in a circle": {func(s *acrtest.Server) {
 		s.On("GetBlobContent").Always().Redirect(307, "https://"+s.StorageHost()+"/again")
-	}, acr.ErrRedirect, acr.ErrRedirect},
+	}, acr.ErrUntrusted, acr.ErrUntrusted},
 	"F14 the registry sends the blob":   {func(*acrtest.Server) {}, nil, nil},
 	"F14 and breaks off":                {func(s *acrtest.Server) { s.On("GetBlob").Truncate(400_000) }, nil, nil},
 	"F74 connection closed after reply": {func(s *acrtest.Server) { s.On("GetBlobContent").Nth(1).Truncate(400_000); s.On("GetBlob").CloseIdle() }, nil, nil},

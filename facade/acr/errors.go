@@ -52,18 +52,10 @@ var (
 
 // What of the server's word was not acted upon.
 var (
-	// ErrForeignOrigin: a Location or Link points away from the registry.
-	ErrForeignOrigin = wire.ErrForeignOrigin
-	// ErrRedirect: the registry redirects where it may not.
-	ErrRedirect = wire.ErrRedirect
-	// ErrForbiddenAddress: a redirect leads to an address that no storage has, such as a cloud's metadata service.
-	ErrForbiddenAddress = wire.ErrForbiddenAddress
-	// ErrBadLocation: the Location of an upload is missing or unusable.
-	ErrBadLocation = wire.ErrBadLocation
-	// ErrBadLink: the Link to the next page is unusable.
-	ErrBadLink = wire.ErrBadLink
-	// ErrBadRange: a Range or Content-Range header is unusable.
-	ErrBadRange = wire.ErrBadRange
+	// ErrUntrusted is returned when a Location, Link, redirect, address or range that the registry names is not acted
+	// upon: it leads away from the registry, to an address that no storage has (such as a cloud's metadata service), or
+	// cannot be read.
+	ErrUntrusted = wire.ErrUntrusted
 	// ErrTooLarge: a reply is larger than what is held in memory: 4 MiB for a manifest or its properties, 8 MiB for a page
 	// of a list, which can be asked for in smaller pages.
 	ErrTooLarge = wire.ErrTooLarge

@@ -198,31 +198,31 @@ func TestListFaults(t *testing.T) {
 			},
 		},
 		{
-			name: "A15 a link to a stranger", most: 1, err: acr.ErrForeignOrigin,
+			name: "A15 a link to a stranger", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
 				return answer(200, `{"repositories":["a"]}`, next, link("https://attacker.example/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
-			name: "A15 a link without a scheme", most: 1, err: acr.ErrForeignOrigin,
+			name: "A15 a link without a scheme", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
 				return answer(200, `{"repositories":["a"]}`, next, link("//attacker.example/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
-			name: "A17 a link with user information", most: 1, err: acr.ErrForeignOrigin,
+			name: "A17 a link with user information", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
 				return answer(200, `{"repositories":["a"]}`, next, link("https://x@registry.azurecr.io/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
-			name: "a link to another list", most: 1, err: acr.ErrBadLink,
+			name: "a link to another list", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
 				return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/other/_tags?last=a"))
 			},
 		},
 		{
-			name: "A39 half a link", most: 1, err: acr.ErrBadLink,
+			name: "A39 half a link", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
 				return answer(200, `{"repositories":["a"]}`, next, `</acr/v1/_catalog`)
 			},

@@ -48,7 +48,7 @@ func (r *Repository) do(ctx context.Context, op *operation, send func(context.Co
 
 // Repositories lists the names of the registry's repositories, in order. Nothing is asked before it is ranged over, then one request per
 // page; ListOptions.After continues a list. Repositories with ListEnabled false are not in it, nor those that the identity may not see.
-// Errors: ErrCatalogRole, ErrInvalidArgument, ErrBadLink, ErrListEndless, ErrMalformedReply; an error ends the list.
+// Errors: ErrCatalogRole, ErrInvalidArgument, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends the list.
 func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	params := &gen.ListRepositoriesParams{N: n, Last: last, APIVersion: apiVersion()}

@@ -50,7 +50,7 @@ func (s *uploadSession) opened(resp *http.Response) (transfer.State, error) {
 	defer wire.Drain(resp)
 	state, err := s.state(opStartUpload, resp)
 	if err == nil && state.Location == "" {
-		err = opStartUpload.fail(fmt.Errorf("%w: missing", ErrBadLocation))
+		err = opStartUpload.fail(wire.Untrusted(wire.BadLocation, "missing"))
 	}
 	if err != nil {
 		return transfer.State{}, &transfer.Fault{Kind: transfer.Final, Err: err}

@@ -21,15 +21,15 @@ func TestAttacksByLink(t *testing.T) {
 		for _, by := range bothWays {
 			w := newWorldBy(t, by)
 			a := w.attacker(nil)
-			located(w, func(path string) string { return a.url + path }, []error{acr.ErrForeignOrigin}, a)
-			located(w, func(path string) string { return "//" + a.host() + path }, []error{acr.ErrForeignOrigin}, a)
+			located(w, func(path string) string { return a.url + path }, []error{acr.ErrUntrusted}, a)
+			located(w, func(path string) string { return "//" + a.host() + path }, []error{acr.ErrUntrusted}, a)
 		}
 	})
 	row(t, "A12 upload without TLS", refused, func(t *testing.T) {
 		w := newWorld(t)
-		located(w, func(path string) string { return "http://" + w.srv.Host() + path }, []error{acr.ErrForeignOrigin})
+		located(w, func(path string) string { return "http://" + w.srv.Host() + path }, []error{acr.ErrUntrusted})
 		plain := plainAttacker(t)
-		located(w, func(path string) string { return plain.url + path }, []error{acr.ErrForeignOrigin}, plain)
+		located(w, func(path string) string { return plain.url + path }, []error{acr.ErrUntrusted}, plain)
 	})
 	row(t, "A14 upload at another path", refused, func(t *testing.T) {
 		w := newWorld(t)
@@ -41,10 +41,10 @@ func TestAttacksByLink(t *testing.T) {
 			for _, method := range c {
 				f := w.fixture(callNamed(t, method))
 				f.note = path
-				misplace(f, func(string) string { return strings.ReplaceAll(path, "SELF", f.name) }, []error{acr.ErrBadLocation, acr.ErrForeignOrigin})
+				misplace(f, func(string) string { return strings.ReplaceAll(path, "SELF", f.name) }, []error{acr.ErrUntrusted})
 			}
 		}
-		located(w, func(string) string { return "/acr/v1/_catalog" }, []error{acr.ErrBadLocation})
+		located(w, func(string) string { return "/acr/v1/_catalog" }, []error{acr.ErrUntrusted})
 	})
 	row(t, "A15 next page elsewhere", refused, func(t *testing.T) {
 		plain := plainAttacker(t)
@@ -70,13 +70,13 @@ func TestAttacksByLink(t *testing.T) {
 		}
 		w.over(callsOf(listCall), func(f *fixture) { linked(f, []*attacker{a, plain}, userinfo) })
 		for i := range userinfo("") {
-			located(w, func(path string) string { return userinfo(path)[i] }, []error{acr.ErrForeignOrigin, acr.ErrBadLocation}, a, plain)
+			located(w, func(path string) string { return userinfo(path)[i] }, []error{acr.ErrUntrusted}, a, plain)
 		}
 		w.over(blobCalls(t), func(f *fixture) {
 			for _, target := range userinfo("/blob") {
 				f.srv.ClearFaults()
 				f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, target)
-				f.mustFail(f.run(), acr.ErrForeignOrigin)
+				f.mustFail(f.run(), acr.ErrUntrusted)
 				f.untouched(a, plain)
 			}
 		})
@@ -131,7 +131,7 @@ func linked(f *fixture, attackers []*attacker, links func(path string) []string)
 		f.srv.ClearFaults()
 		f.srv.Ledger().Reset()
 		f.srv.On(f.call.op).Always().Link(next)
-		f.mustFail(f.run(), acr.ErrForeignOrigin, acr.ErrBadLink)
+		f.mustFail(f.run(), acr.ErrUntrusted)
 		f.atMost(1, f.call.op)
 		f.atMost(0, tokenOperations...)
 		f.untouched(attackers...)

@@ -171,7 +171,7 @@ func redirectedSignIn(t *testing.T, signs []signIn, operations ...string) {
 			if err := f.run(); f.call.op == "ExchangeEntraToken" && operations[0] == "GetAccessToken" {
 				f.mustWork(err) // it needs no access token
 			} else {
-				f.mustFail(err, acr.ErrRedirect)
+				f.mustFail(err, acr.ErrUntrusted)
 			}
 			f.untouched(a)
 			if f.call.kind != examineCall {
@@ -184,7 +184,7 @@ func redirectedSignIn(t *testing.T, signs []signIn, operations ...string) {
 				f := w.fixture(callNamed(t, "Repository.GetManifest"))
 				f.note = string(w.sign) + " " + target
 				f.srv.On(operations...).Always().Redirect(any30x(), target)
-				f.mustFail(f.run(), acr.ErrRedirect)
+				f.mustFail(f.run(), acr.ErrUntrusted)
 				f.atMost(1, operations...)
 				f.untouched(a, plain)
 			}

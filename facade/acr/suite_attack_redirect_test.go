@@ -37,7 +37,7 @@ func TestAttacksByRedirect(t *testing.T) {
 				f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, "https://evil.suite.azurecr.io/blob")
 				err := f.run()
 				if strict {
-					f.mustFail(err, acr.ErrForeignOrigin)
+					f.mustFail(err, acr.ErrUntrusted)
 					f.untouched(evil)
 					return
 				}
@@ -66,7 +66,7 @@ func TestAttacksByRedirect(t *testing.T) {
 				for _, target := range []string{plain.url + "/blob", "http://" + f.srv.Host() + "/blob", "http://" + f.srv.StorageHost() + "/blob"} {
 					f.srv.ClearFaults()
 					f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, target)
-					f.mustFail(f.run(), acr.ErrForeignOrigin)
+					f.mustFail(f.run(), acr.ErrUntrusted)
 					f.untouched(plain)
 				}
 			})
@@ -87,7 +87,7 @@ func TestAttacksByRedirect(t *testing.T) {
 					if err := f.run(); f.call.op == "CancelUpload" {
 						f.mustWork(err) // it does what it can, and has nothing to tell
 					} else {
-						f.mustFail(err, acr.ErrRedirect)
+						f.mustFail(err, acr.ErrUntrusted)
 					}
 					f.atMost(1, f.call.op)
 					f.untouched(a)
@@ -170,7 +170,7 @@ func forbiddenAddresses(t *testing.T) {
 				f.srv.ClearFaults()
 				f.note = host
 				f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, "https://"+host+"/metadata/instance")
-				f.mustFail(f.run(), acr.ErrForbiddenAddress)
+				f.mustFail(f.run(), acr.ErrUntrusted)
 				f.untouched()
 			}
 		})
@@ -186,7 +186,7 @@ func forbiddenAddresses(t *testing.T) {
 			f.srv.ClearFaults()
 			f.note = host
 			f.srv.On("GetBlob", "HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, "https://"+host+"/")
-			f.mustFail(f.run(), acr.ErrForbiddenAddress)
+			f.mustFail(f.run(), acr.ErrUntrusted)
 			f.untouched(a)
 		}
 	})

@@ -90,7 +90,7 @@ func TestAttacksOnParsers(t *testing.T) {
 				if works {
 					f.mustWork(err)
 				} else {
-					f.mustFail(err, acr.ErrBadLink, acr.ErrForeignOrigin)
+					f.mustFail(err, acr.ErrUntrusted)
 				}
 			}
 			f.srv.ClearFaults()

@@ -102,13 +102,13 @@ func TestAttacksOnPatience(t *testing.T) {
 				f.srv.On(f.call.op).Always().Do(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
 					http.Redirect(rw, r, r.URL.RequestURI(), http.StatusTemporaryRedirect)
 				})
-				f.mustFail(f.run(), acr.ErrRedirect)
+				f.mustFail(f.run(), acr.ErrUntrusted)
 				f.atMost(4, f.call.op)
 			})
 			w.over(callsOf(downloadCall), func(f *fixture) {
 				f.note = "redirect in a circle elsewhere"
 				f.srv.On("GetBlob").Always().Redirect(http.StatusTemporaryRedirect, a.url+"/blob")
-				f.mustFail(f.run(), acr.ErrRedirect)
+				f.mustFail(f.run(), acr.ErrUntrusted)
 				if n := a.hits.Swap(0); n != 3 {
 					f.errorf("%d redirects were followed", n)
 				}

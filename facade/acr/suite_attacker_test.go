@@ -95,7 +95,7 @@ func (f *fixture) untouched(attackers ...*attacker) {
 
 // sentinels are what an error can be told by, besides *acr.Error and *acr.ArgumentError.
 var sentinels = []error{
-	acr.ErrForeignOrigin, acr.ErrRedirect, acr.ErrForbiddenAddress, acr.ErrBadLocation, acr.ErrBadLink, acr.ErrBadRange, acr.ErrTooLarge,
+	acr.ErrUntrusted, acr.ErrTooLarge,
 	acr.ErrDigestMismatch, acr.ErrSizeMismatch, acr.ErrMalformedReply, acr.ErrManifestMalformed, acr.ErrListEndless, acr.ErrUploadLost, acr.ErrStalled,
 	acr.ErrNotMounted, acr.ErrFirewall, acr.ErrNoRole, acr.ErrNoBearer, acr.ErrBadTokenReply, acr.ErrRevoked, acr.ErrExpired, acr.ErrWrongAudience,
 	acr.ErrARMAudienceDisabled, acr.ErrMissingAction, acr.ErrAnonymous, acr.ErrWrongPassword, acr.ErrRegistryNotFound, acr.ErrCatalogRole,

@@ -226,7 +226,7 @@ func (d *delivery) tooMuch(err error) {
 		d.failed(err, failed)
 		return
 	}
-	d.failed(err, acr.ErrSizeMismatch, acr.ErrDigestMismatch, acr.ErrBadRange, io.ErrUnexpectedEOF)
+	d.failed(err, acr.ErrSizeMismatch, acr.ErrDigestMismatch, acr.ErrUntrusted, io.ErrUnexpectedEOF)
 }
 
 // bubble runs test in a bubble of its own, with a registry in memory.

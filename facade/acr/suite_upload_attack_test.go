@@ -17,7 +17,7 @@ var _ = expect("A11", "A12", "A13", "A14", "A34")
 func TestSuiteUploadAttack(t *testing.T) {
 	t.Parallel()
 	row(t, "A11 Location at another host", refused, func(t *testing.T) {
-		misled(t, acr.ErrForeignOrigin, func(u *upload, a *attacker, location string) []string {
+		misled(t, acr.ErrUntrusted, func(u *upload, a *attacker, location string) []string {
 			return []string{
 				a.url + location,
 				a.byAddress() + location,
@@ -29,13 +29,13 @@ func TestSuiteUploadAttack(t *testing.T) {
 		})
 	})
 	row(t, "A12 Location without TLS", refused, func(t *testing.T) {
-		misled(t, acr.ErrForeignOrigin, func(u *upload, _ *attacker, location string) []string {
+		misled(t, acr.ErrUntrusted, func(u *upload, _ *attacker, location string) []string {
 			return []string{"http://" + u.srv.Host() + location, "HTTP://" + u.srv.Host() + location, "ftp://" + u.srv.Host() + location}
 		})
 	})
 	row(t, "A13 redirect of a chunk", refused, testRedirectedChunk)
 	row(t, "A14 Location at another path", refused, func(t *testing.T) {
-		misled(t, acr.ErrBadLocation, func(u *upload, _ *attacker, location string) []string {
+		misled(t, acr.ErrUntrusted, func(u *upload, _ *attacker, location string) []string {
 			session := location[len("/v2/"+u.name):]
 			return []string{
 				"/oauth2/token",
@@ -147,7 +147,7 @@ func testRedirectedChunk(t *testing.T) {
 						w.Header().Set("Location", target)
 						w.WriteHeader(status)
 					})
-					u.fails(acr.ErrRedirect)
+					u.fails(acr.ErrUntrusted)
 					u.count(1, op)
 					u.unseen(a)
 					for _, q := range u.srv.Ledger().Requests() {
@@ -163,7 +163,7 @@ func testRedirectedChunk(t *testing.T) {
 		u.tune = nil
 		a := u.attacker(nil)
 		u.srv.On("StartUpload").Redirect(307, a.url+"/elsewhere")
-		u.fails(acr.ErrRedirect)
+		u.fails(acr.ErrUntrusted)
 		u.count(1, "StartUpload")
 		u.unseen(a)
 	})

@@ -35,7 +35,7 @@ func TestSuiteUploadReply(t *testing.T) {
 		uploads(t, everySource, func(u *upload) {
 			u.srv.On("StartUpload").WithoutHeader("Location")
 			u.lost = 1 // nobody knows where it is
-			u.fails(acr.ErrBadLocation)
+			u.fails(acr.ErrUntrusted)
 			u.count(0, "UploadChunk")
 		})
 		uploads(t, everySource, func(u *upload) { // of a chunk: the one before may hold on; this registry says that it does not

@@ -24,7 +24,7 @@ type ListTagsOptions struct {
 
 // Tags lists the repository's tags with their properties. Nothing is asked before it is ranged over, then one request per page; after a
 // break nothing more is asked. Tags that appear, move or vanish meanwhile may be missed or come twice. Errors:
-// ErrNameUnknown, ErrInvalidName, ErrInvalidArgument, ErrInvalidDigest, ErrBadLink, ErrListEndless, ErrMalformedReply; an error ends
+// ErrNameUnknown, ErrInvalidName, ErrInvalidArgument, ErrInvalidDigest, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends
 // the list.
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
 	if opts == nil {

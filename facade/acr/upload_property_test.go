@@ -296,7 +296,7 @@ func (c *propertyCase) judge(desc ocispec.Descriptor, err error) {
 func (c *propertyCase) judgeError(err error) {
 	c.t.Helper()
 	oneLine(c.t, err)
-	for _, known := range []error{acr.ErrUploadLost, acr.ErrDigestMismatch, acr.ErrSizeMismatch, acr.ErrBadLocation, acr.ErrBadRange, acr.ErrStalled} {
+	for _, known := range []error{acr.ErrUploadLost, acr.ErrDigestMismatch, acr.ErrSizeMismatch, acr.ErrUntrusted, acr.ErrStalled} {
 		if errors.Is(err, known) {
 			return
 		}

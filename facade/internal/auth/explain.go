@@ -134,7 +134,7 @@ func (a *Authenticator) unreachable(op string, err error, took time.Duration) *E
 		e.Cause, e.Advice = ErrRegistryNotFound, adviseName
 	case errors.Is(err, wire.ErrTooLarge):
 		e.Cause, e.Advice = ErrBadReply, adviseStranger
-	case errors.Is(err, wire.ErrRedirect):
+	case wire.IsUntrusted(err, wire.BadRedirect):
 		e.Advice = adviseStranger
 	case errors.Is(err, context.DeadlineExceeded): // ours, not the caller's
 		e.Message, e.Advice, e.text = a.login.Host+" did not answer within "+took.Round(time.Second).String(), adviseSilence, ""

@@ -259,7 +259,7 @@ func TestRetrySpreads(t *testing.T) {
 
 func TestRetryPermanentErrors(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, &wire.Refusal{Err: wire.ErrRedirect}, http.ErrSchemeMismatch} {
+	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, wire.Untrusted(wire.BadRedirect, "x"), http.ErrSchemeMismatch} {
 		var n atomic.Int32
 		_, err := ask(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
 		if !errors.Is(err, cause) || n.Load() != 1 {

@@ -36,11 +36,12 @@ func (l *Link) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) 
 func (l *Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // BlobLink checks the redirect in resp, the answer to a call.Blob GET or HEAD, drains and closes its body, and returns the target. The target is asked only by Fetch.
-// Errors: wire.ErrRedirect, wire.ErrForeignOrigin (not https, or not storage in strict mode), wire.ErrForbiddenAddress.
+// Errors: wire.ErrUntrusted if the target is missing, malformed, not https, not storage (in strict mode), or at a
+// forbidden address.
 func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
 	defer wire.Drain(resp)
 	if !wire.IsRedirect(resp.StatusCode) || resp.Request == nil {
-		return nil, wire.Refuse(wire.ErrRedirect, "not a redirect: "+resp.Status)
+		return nil, wire.Untrusted(wire.BadRedirect, "not a redirect: "+resp.Status)
 	}
 	return t.link(resp, &Link{
 		method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),

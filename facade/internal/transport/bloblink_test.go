@@ -132,7 +132,7 @@ func TestFetchChains(t *testing.T) {
 	}
 
 	before := len(seen.requests())
-	if _, err := fetch(t, tr, http.MethodGet, home.URL+"/loop", nil); !errors.Is(err, wire.ErrRedirect) {
+	if _, err := fetch(t, tr, http.MethodGet, home.URL+"/loop", nil); !wire.IsUntrusted(err, wire.BadRedirect) {
 		t.Error("A36", err)
 	}
 	if n := len(seen.requests()) - before; n != 4 {
@@ -145,17 +145,17 @@ func TestBlobLinkRefuses(t *testing.T) {
 	for _, row := range []struct {
 		name, to string
 		strict   bool
-		want     error
+		want     wire.Matter
 	}{
-		{"A05", "https://evil.reg.azurecr.io/x", true, wire.ErrForeignOrigin},
-		{"A07", "http://reg.azurecr.io/x", false, wire.ErrForeignOrigin},
-		{"A08 link-local", "https://169.254.169.254/x", false, wire.ErrForbiddenAddress},
-		{"A08 host agent", "https://168.63.129.16/x", false, wire.ErrForbiddenAddress},
-		{"A08 loopback", "https://127.0.0.1/x", false, wire.ErrForbiddenAddress},
-		{"A17", "https://reg.azurecr.io@evil.com/x", false, wire.ErrForeignOrigin},
-		{"missing", "", false, wire.ErrRedirect},
-		{"two", "https://a.blob.core.windows.net/x https://a.blob.core.windows.net/y", false, wire.ErrRedirect},
-		{"file", "file:///etc/passwd", false, wire.ErrRedirect},
+		{"A05", "https://evil.reg.azurecr.io/x", true, wire.ForeignOrigin},
+		{"A07", "http://reg.azurecr.io/x", false, wire.ForeignOrigin},
+		{"A08 link-local", "https://169.254.169.254/x", false, wire.ForbiddenAddress},
+		{"A08 host agent", "https://168.63.129.16/x", false, wire.ForbiddenAddress},
+		{"A08 loopback", "https://127.0.0.1/x", false, wire.ForbiddenAddress},
+		{"A17", "https://reg.azurecr.io@evil.com/x", false, wire.ForeignOrigin},
+		{"missing", "", false, wire.BadRedirect},
+		{"two", "https://a.blob.core.windows.net/x https://a.blob.core.windows.net/y", false, wire.BadRedirect},
+		{"file", "file:///etc/passwd", false, wire.BadRedirect},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +169,7 @@ func TestBlobLinkRefuses(t *testing.T) {
 				return &http.Response{StatusCode: 307, Header: h, Body: http.NoBody}, nil
 			}), &transport.Options{StrictStorage: row.strict})
 			_, err := fetch(t, tr, http.MethodGet, "https://reg.azurecr.io/v2/a/blobs/d", nil)
-			if !errors.Is(err, row.want) || sent.Load() != 1 {
+			if !wire.IsUntrusted(err, row.want) || sent.Load() != 1 {
 				t.Errorf("%v after %d requests; want %v", err, sent.Load(), row.want)
 			}
 		})
@@ -191,7 +191,7 @@ func TestDialHook(t *testing.T) {
 	own := transport.NewStorageTransport()
 	own.Proxy = nil
 	transport.GuardDial(own, elsewhere, false)
-	if _, err := own.DialContext(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, wire.ErrForbiddenAddress) {
+	if _, err := own.DialContext(t.Context(), "tcp", l.Addr().String()); !wire.IsUntrusted(err, wire.ForbiddenAddress) {
 		t.Error("own dialer:", err)
 	}
 	open := transport.NewStorageTransport()
@@ -208,7 +208,7 @@ func TestDialHook(t *testing.T) {
 	guarded := transport.StorageClone(callers.Transport.(*http.Transport))
 	transport.GuardDial(guarded, elsewhere, false)
 	_, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/")
-	if !errors.Is(err, wire.ErrForbiddenAddress) {
+	if !wire.IsUntrusted(err, wire.ForbiddenAddress) {
 		t.Error("caller's dialer:", err)
 	}
 
@@ -218,7 +218,7 @@ func TestDialHook(t *testing.T) {
 	}
 	guarded = transport.StorageClone(&http.Transport{DialTLS: toHome}) //nolint:staticcheck // a caller may still use it
 	transport.GuardDial(guarded, elsewhere, false)
-	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
+	if _, err = (&http.Client{Transport: guarded}).Get("https://storage.example.com/"); !wire.IsUntrusted(err, wire.ForbiddenAddress) { //nolint:bodyclose // there is none
 		t.Error("caller's TLS dialer of old:", err)
 	}
 }
@@ -248,7 +248,7 @@ func TestDialHookLetsTheRegistryBe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tr.Fetch(t.Context(), link, nil); !errors.Is(err, wire.ErrForbiddenAddress) { //nolint:bodyclose // there is none
+	if _, err := tr.Fetch(t.Context(), link, nil); !wire.IsUntrusted(err, wire.ForbiddenAddress) { //nolint:bodyclose // there is none
 		t.Error("storage on this machine:", err)
 	}
 }
@@ -270,7 +270,7 @@ func TestDialHookLetsProxiesBe(t *testing.T) {
 		transport.GuardDial(guarded, elsewhere, false)
 		before := len(seen.requests())
 		_, err := (&http.Client{Transport: guarded}).Get("https://storage.example.com/") //nolint:bodyclose // there is none
-		if n := len(seen.requests()) - before; err == nil || errors.Is(err, wire.ErrForbiddenAddress) || n != 1 {
+		if n := len(seen.requests()) - before; err == nil || wire.IsUntrusted(err, wire.ForbiddenAddress) || n != 1 {
 			t.Errorf("%s: %v after %d requests", name, err, n)
 		}
 	}

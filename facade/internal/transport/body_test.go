@@ -225,7 +225,7 @@ func TestBodyOfRefusedRedirect(t *testing.T) {
 	body := transport.NewBody(bytes.NewReader([]byte("content")), 0, 7)
 	req := request(t, call.Upload, http.MethodPatch, s.URL+"/v2/a/blobs/uploads/1", nil)
 	req.Body, req.ContentLength = body, 7
-	if _, err := tr.Do(req); !errors.Is(err, wire.ErrRedirect) { //nolint:bodyclose // there is no response
+	if _, err := tr.Do(req); !wire.IsUntrusted(err, wire.BadRedirect) { //nolint:bodyclose // there is no response
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -150,7 +150,7 @@ func guardDial(tr *http.Transport, login wire.Origin, loopback bool) {
 // checkAddr refuses a forbidden "ip:port".
 func checkAddr(address string, loopback bool) error {
 	if ap, err := netip.ParseAddrPort(address); err == nil && wire.IsForbidden(ap.Addr(), loopback) {
-		return wire.Refuse(wire.ErrForbiddenAddress, ap.Addr().String())
+		return wire.Untrusted(wire.ForbiddenAddress, ap.Addr().String())
 	}
 	return nil // another network has no such addresses
 }

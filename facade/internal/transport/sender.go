@@ -72,7 +72,7 @@ func (s sender) send(req *http.Request, kind call.Kind) (*http.Response, error) 
 	resp.Body = body
 	if resp.Request != nil && resp.Request.Response != nil { // set by net/http when a redirect led to the request
 		_ = resp.Body.Close()
-		return nil, wire.Refuse(wire.ErrRedirect, "the caller's transport followed one by itself")
+		return nil, wire.Untrusted(wire.BadRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
 	redact.Echoes(resp.Header, r.Header.Get("Authorization"))

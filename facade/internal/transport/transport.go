@@ -94,7 +94,7 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 	}
 	if req.Host != "" && wire.OriginOf(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}) != t.login {
 		closeBody(req)
-		return nil, wire.Refuse(wire.ErrForeignOrigin, "Host header "+req.Host)
+		return nil, wire.Untrusted(wire.ForeignOrigin, "Host header "+req.Host)
 	}
 	via := t.senderFor(req, kind)
 	for hops := 0; ; hops++ {

@@ -20,13 +20,13 @@ func StorageSuffixes() []string {
 func checkStorageHost(host string, suffixes []string, loopback bool) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if IsForbidden(addr, loopback) {
-			return Refuse(ErrForbiddenAddress, addr.String())
+			return Untrusted(ForbiddenAddress, addr.String())
 		}
 	} else if !loopback && isLocalhost(host) || numeric(host) {
-		return Refuse(ErrForbiddenAddress, host)
+		return Untrusted(ForbiddenAddress, host)
 	}
 	if len(suffixes) > 0 && !slices.ContainsFunc(suffixes, func(s string) bool { return len(host) > len(s) && strings.HasSuffix(host, s) }) {
-		return Refuse(ErrForeignOrigin, "blob redirect to "+host+", which is not Azure storage")
+		return Untrusted(ForeignOrigin, "blob redirect to "+host+", which is not Azure storage")
 	}
 	return nil
 }

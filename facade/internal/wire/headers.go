@@ -9,12 +9,12 @@ import (
 )
 
 // ContentRange reads the Content-Range of a 206, "bytes start-end/size", or of a 416, "bytes */size" (then start and end are -1). size is -1 for "*".
-// Errors: ErrBadRange.
+// Errors: ErrUntrusted.
 func ContentRange(h http.Header) (start, end, size int64, err error) {
-	bad := Refuse(ErrBadRange, "not bytes start-end/size")
+	bad := Untrusted(BadRange, "not bytes start-end/size")
 	v := h.Values("Content-Range")
 	if len(v) != 1 {
-		return 0, 0, 0, Refuse(ErrBadRange, strconv.Itoa(len(v))+" of them")
+		return 0, 0, 0, Untrusted(BadRange, strconv.Itoa(len(v))+" of them")
 	}
 	unit, rest, ok := strings.Cut(strings.TrimSpace(v[0]), " ")
 	if !ok || !strings.EqualFold(unit, "bytes") {

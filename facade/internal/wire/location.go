@@ -11,14 +11,14 @@ import (
 
 // UploadLocation resolves the Location of an upload reply: it must lie on the login origin under /v2/<name>/blobs/uploads/. The query is kept byte for byte, for it
 // holds the session's signed state.
-// Errors: ErrBadLocation (missing, malformed, another path), ErrForeignOrigin.
+// Errors: ErrUntrusted if it is missing or malformed, or leads to another path or origin.
 func UploadLocation(resp *http.Response, login *url.URL, name string) (*url.URL, error) {
 	values := resp.Header.Values("Location")
 	if len(values) == 0 || values[0] == "" {
-		return nil, Refuse(ErrBadLocation, "missing")
+		return nil, Untrusted(BadLocation, "missing")
 	}
 	if len(values) > 1 {
-		return nil, Refuse(ErrBadLocation, "given twice")
+		return nil, Untrusted(BadLocation, "given twice")
 	}
 	base := login
 	if resp.Request != nil && resp.Request.URL != nil {
@@ -35,7 +35,7 @@ func CheckUploadURL(location string, login *url.URL, name string) (*url.URL, err
 func uploadURL(base *url.URL, location string, login *url.URL, name string) (*url.URL, error) {
 	u, ok := resolve(base, location)
 	if !ok {
-		return nil, Refuse(ErrBadLocation, "not a URL")
+		return nil, Untrusted(BadLocation, "not a URL")
 	}
 	if _, err := Decide(Move{Call: call.Upload, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func uploadURL(base *url.URL, location string, login *url.URL, name string) (*ur
 	// The decoded path is compared: a server may write the slashes of a name as %2F.
 	rest, ok := strings.CutPrefix(u.Path, "/v2/"+name+"/blobs/uploads/")
 	if !ok || strings.Trim(rest, "/") == "" || hasDotSegment(rest) {
-		return nil, Refuse(ErrBadLocation, "outside the uploads of the repository")
+		return nil, Untrusted(BadLocation, "outside the uploads of the repository")
 	}
 	return u, nil
 }
@@ -63,7 +63,7 @@ func hasDotSegment(path string) bool {
 func At(u *url.URL) func(context.Context, *http.Request) error {
 	return func(_ context.Context, r *http.Request) error {
 		if OriginOf(u) != OriginOf(r.URL) {
-			return Refuse(ErrForeignOrigin, OriginOf(u).String()+" is not "+OriginOf(r.URL).String())
+			return Untrusted(ForeignOrigin, OriginOf(u).String()+" is not "+OriginOf(r.URL).String())
 		}
 		next := *u
 		next.Host = r.URL.Host // as we write it: connections are kept by it
@@ -90,15 +90,15 @@ func IsRedirect(status int) bool {
 
 // RedirectTarget returns the absolute Location of a redirect. Whether a request may be sent there is for [Decide] to say.
 //
-// Errors: ErrRedirect, if there is not exactly one Location, or it is not a URL.
+// Errors: ErrUntrusted, if there is not exactly one Location, or it is not a URL.
 func RedirectTarget(resp *http.Response) (*url.URL, error) {
 	v := resp.Header.Values("Location")
 	if len(v) != 1 {
-		return nil, Refuse(ErrRedirect, "a redirect needs one Location")
+		return nil, Untrusted(BadRedirect, "a redirect needs one Location")
 	}
 	u, ok := resolve(resp.Request.URL, v[0])
 	if !ok {
-		return nil, Refuse(ErrRedirect, "its Location is not a URL")
+		return nil, Untrusted(BadRedirect, "its Location is not a URL")
 	}
 	return u, nil
 }

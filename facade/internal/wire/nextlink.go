@@ -13,7 +13,7 @@ const maxLinks = 16
 
 // NextLink returns the rel="next" target of a page's Link headers (RFC 8288), or nil where there is none. It must lie on the login origin, and its decoded
 // path must equal samePath, the path of the first page; the query is kept byte for byte. A repeated rel="next" must say the same.
-// Errors: ErrBadLink, ErrForeignOrigin.
+// Errors: ErrUntrusted.
 func NextLink(resp *http.Response, login *url.URL, samePath string) (*url.URL, error) {
 	base := login
 	if resp.Request != nil && resp.Request.URL != nil {
@@ -25,19 +25,19 @@ func NextLink(resp *http.Response, login *url.URL, samePath string) (*url.URL, e
 			var target, rels string
 			var ok bool
 			if target, rels, rest, ok = cutLink(rest); !ok {
-				return nil, Refuse(ErrBadLink, "malformed")
+				return nil, Untrusted(BadLink, "malformed")
 			}
 			if found++; found > maxLinks {
-				return nil, Refuse(ErrBadLink, "too many links")
+				return nil, Untrusted(BadLink, "too many links")
 			}
 			if !isNext(rels) {
 				continue
 			}
 			if next != "" && next != target {
-				return nil, Refuse(ErrBadLink, "two different next links")
+				return nil, Untrusted(BadLink, "two different next links")
 			}
 			if target == "" {
-				return nil, Refuse(ErrBadLink, "empty target")
+				return nil, Untrusted(BadLink, "empty target")
 			}
 			next = target
 		}
@@ -47,13 +47,13 @@ func NextLink(resp *http.Response, login *url.URL, samePath string) (*url.URL, e
 	}
 	u, ok := resolve(base, next)
 	if !ok {
-		return nil, Refuse(ErrBadLink, "not a URL")
+		return nil, Untrusted(BadLink, "not a URL")
 	}
 	if _, err := Decide(Move{Call: call.API, Step: StepFollow, Login: OriginOf(login), To: u}); err != nil {
 		return nil, err
 	}
 	if u.Path != samePath {
-		return nil, Refuse(ErrBadLink, "leads to another path than the first page's")
+		return nil, Untrusted(BadLink, "leads to another path than the first page's")
 	}
 	return u, nil
 }

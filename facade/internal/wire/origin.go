@@ -105,34 +105,34 @@ func Decide(m Move) (Verdict, error) {
 	to := m.To
 	switch {
 	case to == nil || to.Host == "" || to.Opaque != "":
-		return Verdict{}, Refuse(kindOf(m.Step), "not an absolute URL")
+		return Verdict{}, Untrusted(matterOf(m.Step), "not an absolute URL")
 	case to.User != nil:
-		return Verdict{}, Refuse(ErrForeignOrigin, "URL with user information to "+to.Host)
+		return Verdict{}, Untrusted(ForeignOrigin, "URL with user information to "+to.Host)
 	}
 	origin := OriginOf(to)
 	if !validHost(strings.TrimSuffix(origin.Host, ".")) {
 		// Empty (a dialer takes it for this machine), or with characters that a resolver makes others of (url.Parse has undone their percent-encoding).
-		return Verdict{}, Refuse(kindOf(m.Step), "URL without a proper host name")
+		return Verdict{}, Untrusted(matterOf(m.Step), "URL without a proper host name")
 	}
 	if m.Step != StepRedirect {
 		if origin != m.Login {
-			return Verdict{}, Refuse(ErrForeignOrigin, origin.String()+" is not "+m.Login.String())
+			return Verdict{}, Untrusted(ForeignOrigin, origin.String()+" is not "+m.Login.String())
 		}
 		return Verdict{Credential: true}, nil
 	}
 	switch {
 	case m.Call != call.API && m.Call != call.Blob:
-		return Verdict{}, Refuse(ErrRedirect, "a "+m.Call.String()+" request was redirected to "+origin.String())
+		return Verdict{}, Untrusted(BadRedirect, "a "+m.Call.String()+" request was redirected to "+origin.String())
 	case m.Method != http.MethodGet && m.Method != http.MethodHead:
-		return Verdict{}, Refuse(ErrRedirect, "a "+m.Method+" was redirected to "+origin.String())
+		return Verdict{}, Untrusted(BadRedirect, "a "+m.Method+" was redirected to "+origin.String())
 	case m.Hops >= maxHops:
-		return Verdict{}, Refuse(ErrRedirect, "more than "+strconv.Itoa(maxHops)+" redirects")
+		return Verdict{}, Untrusted(BadRedirect, "more than "+strconv.Itoa(maxHops)+" redirects")
 	case origin == m.Login:
 		return Verdict{Credential: !m.Left}, nil
 	case m.Call == call.API:
-		return Verdict{}, Refuse(ErrForeignOrigin, "redirect to "+origin.String())
+		return Verdict{}, Untrusted(ForeignOrigin, "redirect to "+origin.String())
 	case origin.Scheme != "https":
-		return Verdict{}, Refuse(ErrForeignOrigin, "blob redirect to "+origin.String()+", which is not https")
+		return Verdict{}, Untrusted(ForeignOrigin, "blob redirect to "+origin.String()+", which is not https")
 	}
 	if err := checkStorageHost(origin.Host, m.Storage, m.Loopback); err != nil {
 		return Verdict{}, err
@@ -140,11 +140,11 @@ func Decide(m Move) (Verdict, error) {
 	return Verdict{}, nil
 }
 
-func kindOf(s Step) error {
+func matterOf(s Step) Matter {
 	if s == StepRedirect {
-		return ErrRedirect
+		return BadRedirect
 	}
-	return ErrForeignOrigin
+	return ForeignOrigin
 }
 
 // resolve turns a URL reference from a server's header into an absolute URL, RFC 3986 section 5, with the query byte for byte. Bytes that have no place in a URL are

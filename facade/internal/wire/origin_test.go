@@ -134,11 +134,11 @@ func TestDecide(t *testing.T) {
 			v, err := wire.Decide(m)
 			var got outcome
 			switch {
-			case errors.Is(err, wire.ErrForeignOrigin):
+			case wire.IsUntrusted(err, wire.ForeignOrigin):
 				got = foreign
-			case errors.Is(err, wire.ErrRedirect):
+			case wire.IsUntrusted(err, wire.BadRedirect):
 				got = redirect
-			case errors.Is(err, wire.ErrForbiddenAddress):
+			case wire.IsUntrusted(err, wire.ForbiddenAddress):
 				got = address
 			case err != nil:
 				t.Fatal(err)
@@ -165,7 +165,7 @@ func TestLoopbackStorageNeedsLoopbackLogin(t *testing.T) {
 			t.Errorf("%s: %v, %v", to, v, err)
 		}
 		m.To = parse(t, "https://169.254.169.254/")
-		if _, err := wire.Decide(m); !errors.Is(err, wire.ErrForbiddenAddress) {
+		if _, err := wire.Decide(m); !wire.IsUntrusted(err, wire.ForbiddenAddress) {
 			t.Errorf("metadata address: %v", err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestOriginsFoldASCIIAlone(t *testing.T) {
 		if wire.OriginOf(login) == wire.OriginOf(parse(t, other)) {
 			t.Errorf("%s has the origin of %s", other, own)
 		}
-		if u, err := wire.CheckUploadURL(other+"/v2/a/blobs/uploads/u?_state=s", login, "a"); !errors.Is(err, wire.ErrForeignOrigin) {
+		if u, err := wire.CheckUploadURL(other+"/v2/a/blobs/uploads/u?_state=s", login, "a"); !wire.IsUntrusted(err, wire.ForeignOrigin) {
 			t.Errorf("an upload at %v, %v", u, err)
 		}
 		if u, err := wire.CheckEndpoint(other, []string{own[len("https://"):]}); !errors.Is(err, wire.ErrEndpoint) {
