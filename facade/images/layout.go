@@ -206,6 +206,16 @@ func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descripto
 	return d, l.fail(err)
 }
 
+// named returns what a name in index.json stands for, only by its full text.
+func (l *Layout) named(name string) (ocispec.Descriptor, error) {
+	for e := range l.Entries() {
+		if e.Descriptor.Annotations[ocispec.AnnotationRefName] == name {
+			return plain(e.Descriptor), nil
+		}
+	}
+	return ocispec.Descriptor{}, l.fail(notFound("no image is named %q", shown(name)))
+}
+
 // resolveDigest describes a manifest that index.json does not name itself.
 func (l *Layout) resolveDigest(dgst digest.Digest) (ocispec.Descriptor, error) {
 	content, err := l.manifest(ocispec.Descriptor{Digest: dgst})

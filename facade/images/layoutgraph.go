@@ -20,6 +20,7 @@ import (
 // layoutGraph is what the manifests that index.json reaches name.
 type layoutGraph struct {
 	parents map[digest.Digest][]ocispec.Descriptor // by what they name
+	refers  map[digest.Digest]digest.Digest        // the subjects of referrers
 	reached map[digest.Digest]bool                 // manifests and blobs
 	unread  error                                  // the first manifest that is there and cannot be read
 }
@@ -42,7 +43,9 @@ func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
 	if g != nil {
 		return g, nil
 	}
-	g = &layoutGraph{parents: map[digest.Digest][]ocispec.Descriptor{}, reached: map[digest.Digest]bool{}}
+	g = &layoutGraph{
+		parents: map[digest.Digest][]ocispec.Descriptor{}, refers: map[digest.Digest]digest.Digest{}, reached: map[digest.Digest]bool{},
+	}
 	var todo []ocispec.Descriptor
 	for _, e := range entries {
 		todo = append(todo, plain(e.descriptor))
@@ -90,6 +93,7 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 	self := ocispec.Descriptor{MediaType: body.MediaType, Digest: d.Digest, Size: int64(len(content))}
 	if body.Subject != nil {
 		self.ArtifactType, self.Annotations = body.ArtifactType, body.Annotations
+		g.refers[d.Digest] = body.Subject.Digest
 	}
 	seen := map[digest.Digest]bool{}
 	for role, c := range body.Descriptors() {

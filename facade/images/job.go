@@ -1,0 +1,218 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// job is one copy.
+type job struct {
+	CopyOptions
+
+	from      Source
+	to        Target
+	reference string
+	tag       string
+	source    *acr.Repository // nil if the source is something else
+	target    *acr.Repository // the same
+	layout    *Layout         // the target, if it is one
+
+	meter     *meter
+	mountFrom []string
+
+	mu       sync.Mutex
+	contents map[digest.Digest][]byte // manifests that were read ahead of the walk
+	attached map[string]digest.Digest // tags that belong to a digest by their name
+	left     []Node
+
+	root      ocispec.Descriptor
+	manifests []*manifestNode // in the order in which they can be put
+	byDigest  map[digest.Digest]*manifestNode
+	blobs     []*blobNode
+	tags      []TagMove
+	locked    *Protection
+}
+
+// manifestNode is a manifest of the copy.
+type manifestNode struct {
+	*graph.Node
+
+	role    string
+	action  Action
+	present bool
+	healed  bool
+}
+
+// blobNode is a blob of the copy.
+type blobNode struct {
+	descriptor ocispec.Descriptor
+	parent     digest.Digest
+	role       string
+	action     Action // Present until it is known otherwise
+	todo       bool   // the target may lack it
+}
+
+func newJob(from Source, reference string, to Target, tag string, opts *CopyOptions) (*job, error) {
+	j := &job{
+		from: from, to: to, reference: reference, tag: tag,
+		contents: map[digest.Digest][]byte{}, attached: map[string]digest.Digest{}, byDigest: map[digest.Digest]*manifestNode{},
+	}
+	if opts != nil {
+		j.CopyOptions = *opts
+	}
+	if err := j.check(from, to); err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	if j.Concurrency == 0 {
+		j.Concurrency = defaultConcurrency
+	}
+	if r, ok := from.(*Repository); ok {
+		j.source = r.acr
+		var err error
+		if j.reference, err = r.reference(reference); err != nil {
+			return nil, err
+		}
+	}
+	if r, ok := to.(*Repository); ok {
+		j.target = r.acr
+		if tag != "" {
+			var err error
+			if j.tag, err = r.reference(tag); err != nil {
+				return nil, err
+			}
+			if _, notDigest := parseDigest(j.tag); notDigest == nil {
+				return nil, fmt.Errorf("images: %w: %s is a digest, not a tag", errdef.ErrInvalidReference, j.tag)
+			}
+		}
+	}
+	j.layout, _ = to.(*Layout)
+	j.mountFrom = slices.Clone(j.MountFrom)
+	if j.sameRegistry() && j.source.Name() != j.target.Name() && !slices.Contains(j.mountFrom, j.source.Name()) {
+		j.mountFrom = append([]string{j.source.Name()}, j.mountFrom...)
+	}
+	j.meter = newMeter(j.Progress)
+	return j, nil
+}
+
+// sameRegistry tells whether blobs can be mounted from the source.
+func (j *job) sameRegistry() bool {
+	return j.source != nil && j.target != nil && hostOf(j.source.Client()) == hostOf(j.target.Client())
+}
+
+// copy does everything.
+func (j *job) copy(ctx context.Context) (report *Report, err error) {
+	ctx, stop := j.meter.start(ctx)
+	defer func() { stop(err == nil) }()
+	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.setTags, j.protect} {
+		if err := step(ctx); err != nil {
+			return j.report(), err
+		}
+	}
+	return j.report(), nil
+}
+
+// prepare reads the source and asks the target what it has.
+func (j *job) prepare(ctx context.Context) error {
+	if err := j.read(ctx); err != nil {
+		return err
+	}
+	return j.ask(ctx)
+}
+
+// report is what is known and done so far.
+func (j *job) report() *Report {
+	r := &Report{Root: j.root, Tags: j.tags, Nodes: []Node{}, Bytes: j.meter.bytes(), Protection: j.locked}
+	for _, b := range j.blobs {
+		r.Nodes = append(r.Nodes, Node{Descriptor: b.descriptor, Parent: b.parent, Role: b.role, Action: b.action})
+	}
+	for _, m := range j.manifests {
+		r.Nodes = append(r.Nodes, Node{Descriptor: m.Descriptor, Parent: m.Parent, Role: m.role, Action: m.action})
+	}
+	slices.SortFunc(j.left, func(a, b Node) int { return cmpDigest(a.Descriptor.Digest, b.Descriptor.Digest) })
+	r.Nodes = append(r.Nodes, j.left...)
+	return r
+}
+
+func cmpDigest(a, b digest.Digest) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// leave notes what is not copied.
+func (j *job) leave(d ocispec.Descriptor, parent digest.Digest, role string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !slices.ContainsFunc(j.left, func(n Node) bool { return n.Descriptor.Digest == d.Digest }) {
+		j.left = append(j.left, Node{Descriptor: d, Parent: parent, Role: role, Action: Leave})
+	}
+}
+
+// fault makes a CopyError of an error at a manifest or blob.
+func (j *job) fault(side Side, role string, d ocispec.Descriptor, err error) error {
+	return j.failed(err, &CopyError{Side: side, Role: role, Descriptor: d})
+}
+
+// faultName makes a CopyError of an error at a reference or tag.
+func (j *job) faultName(side Side, role, name string, err error) error {
+	return j.failed(err, &CopyError{Side: side, Role: role, Name: name})
+}
+
+func (j *job) failed(err error, e *CopyError) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*CopyError](err); ok {
+		return err
+	}
+	e.Place = placeOf(j.to)
+	if e.Side == FromSource {
+		e.Place = placeOf(j.from)
+	}
+	e.Err = err
+	return e
+}
+
+// placeOf names a source or target.
+func placeOf(v any) string {
+	if s, ok := v.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+// each calls do for every item, several at a time, until one fails. It returns the first error.
+func each[T any](ctx context.Context, limit int, items []T, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, limit)
+	for _, item := range items {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := do(ctx, item); err != nil {
+				cancel(err) // the first is the cause; what follows from it is not
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}

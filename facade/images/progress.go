@@ -1,0 +1,145 @@
+package images
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Progress is how far a copy has got.
+type Progress struct {
+	Bytes Bytes // Total is 0 until all manifests of the source have been read
+	Nodes int   // manifests and blobs that are copied; 0 as long
+	Ready int   // of these, at the target
+	Done  bool  // the last call, of a copy that succeeded
+}
+
+// progressEvery is the time between two calls of CopyOptions.Progress.
+const progressEvery = 200 * time.Millisecond
+
+// meter counts a copy.
+type meter struct {
+	tell func(Progress)
+
+	mu sync.Mutex
+	p  Progress
+}
+
+func newMeter(tell func(Progress)) *meter { return &meter{tell: tell} }
+
+// start begins to tell of the copy, until stop is called. A callback that panics ends the context; stop panics with its value.
+func (m *meter) start(ctx context.Context) (_ context.Context, stop func(done bool)) {
+	if m.tell == nil {
+		return ctx, func(bool) {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	end, ended := make(chan bool), make(chan any, 1)
+	go func() {
+		defer func() {
+			raised := recover()
+			cancel()
+			ended <- raised
+			for range end { //nolint:revive // a callback that panicked hears nothing more
+			}
+		}()
+		ticker := time.NewTicker(progressEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				m.tell(m.now(false))
+			case done := <-end:
+				m.tell(m.now(done))
+				return
+			}
+		}
+	}()
+	return ctx, func(done bool) {
+		select {
+		case end <- done:
+		case raised := <-ended:
+			ended <- raised
+		}
+		raised := <-ended
+		close(end)
+		if raised != nil {
+			panic(raised)
+		}
+	}
+}
+
+func (m *meter) now(done bool) Progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.p
+	p.Done = done
+	return p
+}
+
+func (m *meter) bytes() Bytes { return m.now(false).Bytes }
+
+// begin says how much there is to do, and what is there already.
+func (m *meter) begin(b Bytes, nodes int) {
+	m.add(func(p *Progress) { p.Bytes, p.Nodes = b, nodes })
+}
+
+func (m *meter) add(change func(*Progress)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.p)
+}
+
+func (m *meter) finished()       { m.add(func(p *Progress) { p.Ready++ }) }
+func (m *meter) present(n int64) { m.add(func(p *Progress) { p.Bytes.Present += n }) }
+func (m *meter) sent(n int64)    { m.add(func(p *Progress) { p.Bytes.Sent += n }) }
+
+// blob counts one blob on its way.
+func (m *meter) blob(size int64) *blobMeter { return &blobMeter{m: m, size: size} }
+
+// blobMeter counts a blob: what is at the target so far is in Bytes.Sent.
+type blobMeter struct {
+	m            *meter
+	size         int64
+	sent, resent int64
+}
+
+// offset tells how far the blob is, and how much of it was sent more than once.
+func (b *blobMeter) offset(n, resent int64) {
+	n = min(max(n, 0), b.size)
+	b.m.add(func(p *Progress) {
+		p.Bytes.Sent += n - b.sent
+		p.Bytes.Resent += resent - b.resent
+		b.sent, b.resent = n, resent
+	})
+}
+
+// read tells that n more bytes were read from the source.
+func (b *blobMeter) read(n int) { b.offset(b.sent+int64(n), b.resent) }
+
+// restart says that the blob begins anew.
+func (b *blobMeter) restart() {
+	b.m.add(func(p *Progress) {
+		p.Bytes.Sent -= b.sent
+		p.Bytes.Resent += b.sent
+		b.sent, b.resent = 0, 0
+	})
+}
+
+// abort says that the blob was given up.
+func (b *blobMeter) abort() { b.offset(0, b.resent) }
+
+// end counts the blob as what became of it.
+func (b *blobMeter) end(a Action) {
+	b.m.add(func(p *Progress) {
+		p.Bytes.Sent -= b.sent
+		switch a {
+		case Mount:
+			p.Bytes.Mounted += b.size
+		case Present:
+			p.Bytes.Present += b.size
+		case Send, Leave:
+			p.Bytes.Sent += b.size
+		}
+		b.sent = 0
+	})
+}

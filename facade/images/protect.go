@@ -1,0 +1,208 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// ErrNotProtected is returned if a lock does not hold though the registry accepted it.
+var ErrNotProtected = errors.New("not protected")
+
+// protectAtOnce is how many manifests are locked, unlocked or looked at at a time.
+const protectAtOnce = 8
+
+// ProtectOptions are the options of Protect.
+type ProtectOptions struct {
+	// AllowMoves leaves the tag free to be moved to another manifest; only its deletion is locked. Default: both are.
+	AllowMoves bool
+
+	// Referrers locks signatures, SBOMs and attestations too, those that CopyOptions.Referrers copies. Default: only the
+	// image.
+	Referrers bool
+}
+
+// Protection is what Protect locked. Keep it, as JSON for instance: Unprotect and Drift need it.
+type Protection struct {
+	Repository string          `json:"repository"`
+	Tag        string          `json:"tag,omitzero"` // "" if a digest was protected
+	AllowMoves bool            `json:"allowMoves,omitzero"`
+	Digest     digest.Digest   `json:"digest"`
+	Manifests  []digest.Digest `json:"manifests"` // children before their index; Digest is one of them
+}
+
+// Protect locks an image against deletion and change: the images of an index, the manifest itself, and last the tag that the
+// reference names. A lock on a tag alone protects neither its manifest nor the images of an index. Each lock is read back.
+//
+// It costs one request per manifest to read the image, and two requests per manifest and tag to lock it. If it fails, what was
+// locked stays locked; the Protection says what that is.
+//
+// Errors:
+//   - [ErrNotProtected] if the registry accepted a lock, but does not report it afterwards
+//   - those of [Copy] about reading the image; those of package acr
+func Protect(ctx context.Context, r *acr.Repository, reference string, opts *ProtectOptions) (*Protection, error) {
+	var o ProtectOptions
+	if opts != nil {
+		o = *opts
+	}
+	j, err := newJob(Of(r), reference, Of(r), "", &CopyOptions{Referrers: o.Referrers})
+	if err != nil {
+		return nil, err
+	}
+	if err := j.read(ctx); err != nil {
+		return nil, err
+	}
+	p := &Protection{Repository: r.Name(), Digest: j.root.Digest, AllowMoves: o.AllowMoves, Manifests: []digest.Digest{}}
+	var mu sync.Mutex
+	for _, wave := range j.waves() {
+		err := each(ctx, protectAtOnce, wave, func(ctx context.Context, m *manifestNode) error {
+			if err := lockManifest(ctx, r, m.Descriptor); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			p.Manifests = append(p.Manifests, m.Descriptor.Digest)
+			return nil
+		})
+		if err != nil {
+			return p, err
+		}
+	}
+	p.sort(j)
+	if _, notTag := parseDigest(j.reference); notTag == nil {
+		return p, nil
+	}
+	if err := p.lockTag(ctx, r, j.reference); err != nil {
+		return p, err
+	}
+	p.Tag = j.reference
+	return p, nil
+}
+
+// sort puts the manifests into the order of the walk.
+func (p *Protection) sort(j *job) {
+	place := map[digest.Digest]int{}
+	for i, m := range j.manifests {
+		place[m.Descriptor.Digest] = i
+	}
+	slices.SortFunc(p.Manifests, func(a, b digest.Digest) int { return place[a] - place[b] })
+}
+
+func lockManifest(ctx context.Context, r *acr.Repository, d ocispec.Descriptor) error {
+	a := r.Artifact(string(d.Digest))
+	if _, err := a.UpdateManifestAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(false), WriteEnabled: new(false)}); err != nil {
+		return fmt.Errorf("images: protect %s: %w", r.Name(), err)
+	}
+	got, err := a.ManifestProperties(ctx)
+	if err != nil {
+		return fmt.Errorf("images: protect %s: %w", r.Name(), err)
+	}
+	if got.Attributes.DeleteEnabled || got.Attributes.WriteEnabled {
+		return fmt.Errorf("images: protect %s: %w: the registry accepted the lock of manifest %s, but does not report it", r.Name(), ErrNotProtected, d.Digest)
+	}
+	return nil
+}
+
+func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string) error {
+	a := r.Artifact(tag)
+	if _, err := a.UpdateTagAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(false), WriteEnabled: new(p.AllowMoves)}); err != nil {
+		return fmt.Errorf("images: protect %s: %w", r.Name(), err)
+	}
+	got, err := a.TagProperties(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("images: protect %s: %w", r.Name(), err)
+	case got.Digest != p.Digest:
+		return fmt.Errorf("images: protect %s: %w: tag %s was moved to %s meanwhile", r.Name(), ErrNotProtected, tag, got.Digest)
+	case got.Attributes.DeleteEnabled || got.Attributes.WriteEnabled && !p.AllowMoves:
+		return fmt.Errorf("images: protect %s: %w: the registry accepted the lock of tag %s, but does not report it", r.Name(), ErrNotProtected, tag)
+	}
+	return nil
+}
+
+// Unprotect takes back the locks of a Protection: the tag first, then the manifests. What was deleted meanwhile is passed
+// over. It costs one request per manifest and tag.
+//
+// Errors: those of package acr.
+func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
+	open := acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)}
+	if p.Tag != "" {
+		if _, err := r.Artifact(p.Tag).UpdateTagAttributes(ctx, open); err != nil && !errors.Is(err, acr.ErrNotFound) {
+			return fmt.Errorf("images: unprotect %s: %w", r.Name(), err)
+		}
+	}
+	return each(ctx, protectAtOnce, p.Manifests, func(ctx context.Context, d digest.Digest) error {
+		_, err := r.Artifact(string(d)).UpdateManifestAttributes(ctx, open)
+		if err != nil && !errors.Is(err, acr.ErrNotFound) {
+			return fmt.Errorf("images: unprotect %s: %w", r.Name(), err)
+		}
+		return nil
+	})
+}
+
+// Loose is a part of a protected image that is no longer as its Protection says.
+type Loose struct {
+	What   string `json:"what"`   // the tag or digest
+	Reason string `json:"reason"` // such as "gone", "not locked against deletion" or "moved to sha256:..."
+}
+
+// String returns both in one line.
+func (l Loose) String() string { return l.What + ": " + l.Reason }
+
+// Drift reports what of a protected image is no longer locked, gone, or moved; nothing if all of it is as Protect left it. It
+// costs one request per manifest and tag.
+//
+// Errors: those of package acr.
+func Drift(ctx context.Context, r *acr.Repository, p *Protection) ([]Loose, error) {
+	var mu sync.Mutex
+	var loose []Loose
+	add := func(what, reason string) {
+		mu.Lock()
+		defer mu.Unlock()
+		loose = append(loose, Loose{what, reason})
+	}
+	look := func(ctx context.Context, d digest.Digest) error {
+		got, err := r.Artifact(string(d)).ManifestProperties(ctx)
+		return drift(string(d), got.Attributes, false, err, add)
+	}
+	if err := each(ctx, protectAtOnce, p.Manifests, look); err != nil {
+		return nil, fmt.Errorf("images: drift of %s: %w", r.Name(), err)
+	}
+	if p.Tag != "" {
+		got, err := r.Artifact(p.Tag).TagProperties(ctx)
+		if err == nil && got.Digest != p.Digest {
+			add(p.Tag, "moved to "+string(got.Digest))
+		}
+		if err := drift(p.Tag, got.Attributes, p.AllowMoves, err, add); err != nil {
+			return nil, fmt.Errorf("images: drift of %s: %w", r.Name(), err)
+		}
+	}
+	slices.SortFunc(loose, func(a, b Loose) int { return strings.Compare(a.String(), b.String()) })
+	return loose, nil
+}
+
+// drift compares the attributes of a tag or manifest with what they should be.
+func drift(what string, a acr.Attributes, writable bool, err error, add func(what, reason string)) error {
+	switch {
+	case errors.Is(err, acr.ErrNotFound):
+		add(what, "gone")
+		return nil
+	case err != nil:
+		return err
+	}
+	if a.DeleteEnabled {
+		add(what, "not locked against deletion")
+	}
+	if a.WriteEnabled && !writable {
+		add(what, "not locked against change")
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package images
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Report says what Copy did, or what Plan found that Copy would do.
+type Report struct {
+	Root       ocispec.Descriptor `json:"root"`  // the copy: another one than the source's if platforms were selected
+	Nodes      []Node             `json:"nodes"` // blobs, then manifests in the order in which they are put
+	Tags       []TagMove          `json:"tags"`  // in the order in which they are set; the tag given comes last
+	Bytes      Bytes              `json:"bytes"`
+	Protection *Protection        `json:"protection,omitzero"` // what CopyOptions.Protect locked
+}
+
+// Node is a manifest or blob of a copy.
+type Node struct {
+	Descriptor ocispec.Descriptor `json:"descriptor"`
+	Parent     digest.Digest      `json:"parent,omitzero"` // the manifest that led to it first; "" for the root
+	Role       string             `json:"role"`            // "index", "image", "artifact", "referrer", "config" or "layer"
+	Action     Action             `json:"action"`
+}
+
+// Action is what a copy does with a manifest or blob.
+type Action string
+
+// The actions.
+const (
+	Send    Action = "send"
+	Mount   Action = "mount"   // made a blob of the target's repository without sending it
+	Present Action = "present" // the target has it already
+	Leave   Action = "leave"   // not copied: another platform, a layer not to be distributed, a referrer of an index that was replaced
+)
+
+// TagMove is a tag that a copy sets.
+type TagMove struct {
+	Tag  string        `json:"tag"`
+	From digest.Digest `json:"from,omitzero"` // what it was on; "" if the target did not have it
+	To   digest.Digest `json:"to"`
+}
+
+// Bytes counts the bytes of manifests and blobs. Each is counted once, however many manifests name it.
+type Bytes struct {
+	Total   int64 `json:"total"` // of what is not left out
+	Present int64 `json:"present"`
+	Mounted int64 `json:"mounted"`
+	Sent    int64 `json:"sent"`
+	Resent  int64 `json:"resent,omitzero"` // sent again after a failure; not part of Sent
+}
+
+// Done returns how many bytes of Total are at the target.
+func (b Bytes) Done() int64 { return b.Present + b.Mounted + b.Sent }
+
+// Side is one of the two sides of a copy.
+type Side string
+
+// The sides.
+const (
+	FromSource Side = "source"
+	AtTarget   Side = "target"
+)
+
+// CopyError says at which manifest, blob or tag a copy failed, and on which side.
+type CopyError struct {
+	Side       Side
+	Place      string             // the repository or layout of that side
+	Role       string             // as in Node; "reference" or "tag" for the names at the ends
+	Name       string             // of a reference or tag
+	Descriptor ocispec.Descriptor // of a manifest or blob
+	Err        error
+}
+
+// Error names side, place, node and cause.
+func (e *CopyError) Error() string {
+	what := e.Role + " " + shown(e.Name)
+	if e.Name == "" {
+		what = e.Role + " " + shown(string(e.Descriptor.Digest))
+	}
+	return fmt.Sprintf("images: %s %s: %s: %v", e.Side, shown(e.Place), what, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CopyError) Unwrap() error { return e.Err }
