@@ -6,9 +6,10 @@ import (
 	"sync"
 )
 
-// ahead is an io.ReaderAt that reads a source a little ahead of the requests that send it, hashes what it reads, and serves
-// the requests from memory. An upload then takes as long as reading and hashing or as sending, whichever is longer, and
-// reads each byte from the source once. Bytes that are sent again are read from the source again.
+// ahead is an io.ReaderAt that reads a source a little ahead of the requests that send it, hashes
+// what it reads, and serves the requests from memory. An upload then takes as long as reading and
+// hashing or as sending, whichever is longer, and reads each byte from the source once. Bytes that
+// are sent again are read from the source again.
 type ahead struct {
 	src  io.ReaderAt
 	size int64
@@ -37,8 +38,8 @@ type mark struct {
 	state []byte
 }
 
-// newAhead starts to read src from the given offset on. If h is not nil, it has hashed the bytes before that offset. close
-// must be called.
+// newAhead starts to read src from the given offset on. If h is not nil, it has hashed the bytes
+// before that offset. close must be called.
 func newAhead(src io.ReaderAt, from, size int64, h *hasher, t Tuning, marking bool) *ahead {
 	n := min(t.Ahead, max((size-from)/t.Piece+1, 1)*t.Piece)
 	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: from, next: from, want: from, piece: t.Piece}
@@ -87,8 +88,8 @@ func (a *ahead) run() {
 	a.mu.Unlock()
 }
 
-// room waits until the ring has room for the bytes up to end, in place of bytes that were sent. It returns false if the
-// reading must stop.
+// room waits until the ring has room for the bytes up to end, in place of bytes that were sent. It
+// returns false if the reading must stop.
 func (a *ahead) room(end int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -119,8 +120,8 @@ func (a *ahead) reach(off int64) {
 	}
 }
 
-// ReadAt reads from the ring, waiting for bytes that are not hashed yet. What is no longer in the ring is read from the
-// source.
+// ReadAt reads from the ring, waiting for bytes that are not hashed yet. What is no longer in the
+// ring is read from the source.
 func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	a.mu.Lock()
@@ -162,7 +163,8 @@ func (a *ahead) wait() error {
 	return a.err
 }
 
-// mark returns the saved hash at the greatest marked offset that is not beyond off, and forgets those before it.
+// mark returns the saved hash at the greatest marked offset that is not beyond off, and forgets
+// those before it.
 func (a *ahead) mark(off int64) (mark, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

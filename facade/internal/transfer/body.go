@@ -14,18 +14,20 @@ import (
 // stallTime is how long an answer that has begun may bring no byte.
 const stallTime = 30 * time.Second
 
-// plenty is how many bytes must arrive for the failures so far to be forgotten. A peer that breaks each connection after
-// fewer bytes is not followed for ever.
+// plenty is how many bytes must arrive for the failures so far to be forgotten. A peer that breaks
+// each connection after fewer bytes is not followed for ever.
 const plenty = 64 << 10
 
-// maxBlob is the largest layer that a registry accepts, and how much is read of a blob whose size nobody stated.
+// maxBlob is the largest layer that a registry accepts, and how much is read of a blob whose size
+// nobody stated.
 const maxBlob = 200 << 30
 
-// errNoRanges ends the download of a range from a registry that always sends the blob from its start.
+// errNoRanges ends the download of a range from a registry that always sends the blob from its
+// start.
 var errNoRanges = errors.New("the registry ignores ranges")
 
-// body reads the bytes of a blob from an offset on. It reconnects by itself when a connection breaks or stalls, and returns
-// io.EOF only at the end.
+// body reads the bytes of a blob from an offset on. It reconnects by itself when a connection
+// breaks or stalls, and returns io.EOF only at the end.
 type body struct {
 	ctx   context.Context
 	blob  Blob
@@ -59,8 +61,9 @@ func (b *body) limit() int64 {
 	return b.size
 }
 
-// atEnd reports whether err is io.EOF itself, the end of what is read. Errors that wrap io.EOF are something else: the error
-// of a request whose peer closed the connection, or of a caller's destination.
+// atEnd reports whether err is io.EOF itself, the end of what is read. Errors that wrap io.EOF are
+// something else: the error of a request whose peer closed the connection, or of a caller's
+// destination.
 func atEnd(err error) bool { return err == io.EOF } //nolint:errorlint // as it says
 
 // Read implements io.Reader.
@@ -158,7 +161,8 @@ func (b *body) connect() error {
 	return nil
 }
 
-// establish connects, and repeats that as often as it makes sense. It does nothing if there is nothing to read.
+// establish connects, and repeats that as often as it makes sense. It does nothing if there is
+// nothing to read.
 func (b *body) establish() error {
 	for b.cur == nil && (b.limit() == Unknown || b.off < b.limit()) {
 		if err := b.connect(); err != nil {
@@ -242,14 +246,16 @@ func (b *body) finish() error {
 	return io.EOF
 }
 
-// replaceConnection makes the body continue over another connection. It may be called from any goroutine.
+// replaceConnection makes the body continue over another connection. It may be called from any
+// goroutine.
 func (b *body) replaceConnection() {
 	if cancel := b.abort.Load(); cancel != nil {
 		(*cancel)(errReplaced)
 	}
 }
 
-// errReplaced ends a connection that is much slower than the others, so that its range is requested again.
+// errReplaced ends a connection that is much slower than the others, so that its range is requested
+// again.
 var errReplaced = errors.New("transfer: slower than the others")
 
 // disconnect closes the connection, if there is one.

@@ -8,7 +8,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// room returns the next piece of the current chunk to be filled. If the chunk is full, it is handed to the sender first.
+// room returns the next piece of the current chunk to be filled. If the chunk is full, it is handed
+// to the sender first.
 func (w *Writer) room() ([]byte, error) {
 	if w.err == nil && (w.closed || w.ctx.Err() != nil) {
 		w.err = ErrClosed

@@ -20,9 +20,9 @@ func (u *uploader) post(cp Checkpoint) {
 	u.opts.Reporter.Post(func() { acked(cp) })
 }
 
-// resume enters the session of a checkpoint and returns how many bytes the registry has. A LostError says why that is
-// not possible; the session then still exists if the registry knows it. The registry is asked once: nothing has been
-// sent yet that could be lost.
+// resume enters the session of a checkpoint and returns how many bytes the registry has. A
+// LostError says why that is not possible; the session then still exists if the registry knows it.
+// The registry is asked once: nothing has been sent yet that could be lost.
 func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 	u.location, u.open, u.checkpointed = cp.Location, true, true
 	s, err := u.session.Status(ctx, u.location)
@@ -46,8 +46,9 @@ func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 	return off, nil
 }
 
-// announceLocation gives the caller the checkpoint again if the location of the session has changed. A registry may
-// refuse the older location, so without this an upload that fails twice in a row could not be resumed.
+// announceLocation gives the caller the checkpoint again if the location of the session has
+// changed. A registry may refuse the older location, so without this an upload that fails twice in
+// a row could not be resumed.
 func (u *uploader) announceLocation(cp Checkpoint) {
 	if u.opts.Acked == nil || u.location == cp.Location {
 		return

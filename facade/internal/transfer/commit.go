@@ -9,12 +9,13 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// errDigestRefused asks the caller of uploader.commit to begin again: the registry refused the digest for a reason that
-// the next session can avoid.
+// errDigestRefused asks the caller of uploader.commit to begin again: the registry refused the
+// digest for a reason that the next session can avoid.
 var errDigestRefused = errors.New("the registry counted other content than was sent")
 
-// commit completes the upload. What the registry does not have yet goes into the body of the commit, or, if tail is
-// false, into chunks before it. errSessionGone and errDigestRefused mean that the session is lost.
+// commit completes the upload. What the registry does not have yet goes into the body of the
+// commit, or, if tail is false, into chunks before it. errSessionGone and errDigestRefused mean
+// that the session is lost.
 func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.ReaderAt, low, size int64, tail bool) error {
 	for {
 		if rest := size - u.acked; rest > 0 && (!tail || rest > u.chunkSize()) {
@@ -64,7 +65,8 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 	}
 }
 
-// unlessStored looks for the blob before a session is given up: a commit whose reply was lost ends the session too.
+// unlessStored looks for the blob before a session is given up: a commit whose reply was lost ends
+// the session too.
 func (u *uploader) unlessStored(ctx context.Context, err error, dgst digest.Digest, size int64) error {
 	if errors.Is(err, errSessionGone) && u.sent == size && u.stored(ctx, dgst, size) {
 		return nil
@@ -72,8 +74,8 @@ func (u *uploader) unlessStored(ctx context.Context, err error, dgst digest.Dige
 	return err
 }
 
-// stored reports whether the registry has the blob, in which case the upload is complete. If the registry cannot be
-// asked, it returns false.
+// stored reports whether the registry has the blob, in which case the upload is complete. If the
+// registry cannot be asked, it returns false.
 func (u *uploader) stored(ctx context.Context, dgst digest.Digest, size int64) bool {
 	for p := (patience{}); ; {
 		n, err := u.session.Stat(ctx, dgst)
@@ -92,9 +94,10 @@ func (u *uploader) stored(ctx context.Context, dgst digest.Digest, size int64) b
 	}
 }
 
-// refused judges a commit whose digest the registry did not accept. Before that counts as a mismatch, the upload is begun
-// again for each of two reasons that a next session can avoid: the registry may have ignored the body of the commit, and
-// its count, which the upload acted upon, may have been wrong.
+// refused judges a commit whose digest the registry did not accept. Before that counts as a
+// mismatch, the upload is begun again for each of two reasons that a next session can avoid: the
+// registry may have ignored the body of the commit, and its count, which the upload acted upon, may
+// have been wrong.
 func (u *uploader) refused(dgst digest.Digest, inBody int64, f *Fault) error {
 	limits := u.opts.Limits
 	switch {

@@ -18,17 +18,20 @@ const (
 	DefaultWorkers = 10
 )
 
-// maxPart keeps a part within what memory can hold, and sums of some of them within what an int64 can.
+// maxPart keeps a part within what memory can hold, and sums of some of them within what an int64
+// can.
 const maxPart = 1 << 40
 
-// A connection that brings more than fastRate bytes per second stays the only one: the rate is then limited by the
-// processor, and more connections cost more than they bring. If it later falls below slowRate, others are added after all.
+// A connection that brings more than fastRate bytes per second stays the only one: the rate is then
+// limited by the processor, and more connections cost more than they bring. If it later falls below
+// slowRate, others are added after all.
 const (
 	fastRate = 250e6
 	slowRate = 100e6
 )
 
-// DownloadOptions are the choices of a download. Only Digest, Size and Meter are required. The loops never write to them.
+// DownloadOptions are the choices of a download. Only Digest, Size and Meter are required. The
+// loops never write to them.
 type DownloadOptions struct {
 	Digest  digest.Digest
 	Size    int64 // expected size, or Unknown
@@ -50,8 +53,8 @@ type download struct {
 	fresh  bool  // ask for a new link and connection
 }
 
-// Download writes the blob to dst and returns its size once size and digest agree. If the content has another digest, it
-// is downloaded a second time over a new link before that is an error.
+// Download writes the blob to dst and returns its size once size and digest agree. If the content
+// has another digest, it is downloaded a second time over a new link before that is an error.
 func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOptions) (int64, error) {
 	opts := *o
 	if opts.Workers <= 0 {
@@ -72,7 +75,8 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 			opts.Meter.SetDone()
 			return d.size, nil
 		}
-		// A blob that ends before the byte at which an earlier download stopped is not the blob that it began.
+		// A blob that ends before the byte at which an earlier download stopped is not the blob
+		// that it began.
 		wrong := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch) && left > 0
 		if try > 0 || !wrong {
 			return 0, orCause(ctx, err)
@@ -130,7 +134,8 @@ func (d *download) sized() error {
 	return d.dst.Sized(d.size)
 }
 
-// transfer reads the rest: as one stream, and as parallel ranges once the stream turns out to be slow.
+// transfer reads the rest: as one stream, and as parallel ranges once the stream turns out to be
+// slow.
 func (d *download) transfer(b *body) error {
 	size, slow := int64(pipePiece), d.slow(b)
 	if slow != nil {
@@ -177,8 +182,9 @@ func (d *download) progressed() {
 	d.dst.Written(d.h.n)
 }
 
-// slow returns a function that judges whether a stream is too slow, or nil if the blob cannot be read as ranges. It judges
-// the first part strictly, and then every eight parts whether the stream has become slow.
+// slow returns a function that judges whether a stream is too slow, or nil if the blob cannot be
+// read as ranges. It judges the first part strictly, and then every eight parts whether the stream
+// has become slow.
 func (d *download) slow(b *body) func(int64, time.Duration) bool {
 	part := d.opts.Part
 	if d.opts.Workers < 2 || d.size == Unknown {

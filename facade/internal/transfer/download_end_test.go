@@ -33,7 +33,8 @@ func (o *opened) Open(ctx context.Context, off, end int64, fresh bool) (*transfe
 	return o.storage.Open(ctx, off, end, fresh)
 }
 
-// TestHungUpIsNotTheEnd: an error of the connection that has io.EOF in it is neither the end of the blob nor a verdict on its bytes.
+// TestHungUpIsNotTheEnd: an error of the connection that has io.EOF in it is neither the end of the
+// blob nor a verdict on its bytes.
 func TestHungUpIsNotTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int64{4000, transfer.Unknown} {
@@ -68,7 +69,8 @@ type marked struct {
 
 func (m *marked) Written(off int64) { m.marks = append(m.marks, off) }
 
-// hangingUp is a blob of 4000 bytes whose first answer breaks off; then there is no answer from offset at on.
+// hangingUp is a blob of 4000 bytes whose first answer breaks off; then there is no answer from
+// offset at on.
 func hangingUp(at int64) (*opened, *int) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	n := new(int)
@@ -108,7 +110,8 @@ func contentOf(b transfer.Blob) []byte {
 	return b.(*storage).content
 }
 
-// closed is a destination that takes n bytes and then says io.EOF, as an SSH channel does that the other side has closed.
+// closed is a destination that takes n bytes and then says io.EOF, as an SSH channel does that the
+// other side has closed.
 type closed struct{ left atomic.Int64 }
 
 func (c *closed) Write(p []byte) (int, error) {
@@ -120,7 +123,8 @@ func (c *closed) Write(p []byte) (int, error) {
 
 func (c *closed) WriteAt(p []byte, _ int64) (int, error) { return c.Write(p) }
 
-// TestClosedDestination: a destination's io.EOF is its error, and not the end of the blob: not in its middle and not at its last byte.
+// TestClosedDestination: a destination's io.EOF is its error, and not the end of the blob: not in
+// its middle and not at its last byte.
 func TestClosedDestination(t *testing.T) {
 	t.Parallel()
 	for _, takes := range []int64{0, 1500, 3999} {
@@ -182,7 +186,8 @@ func TestShortWrites(t *testing.T) {
 	}
 }
 
-// TestReadFull: whoever reads as many bytes as the blob has, and never comes to io.EOF, is told of a wrong one too.
+// TestReadFull: whoever reads as many bytes as the blob has, and never comes to io.EOF, is told of
+// a wrong one too.
 func TestReadFull(t *testing.T) {
 	t.Parallel()
 	for _, wrong := range []bool{false, true} {
@@ -215,7 +220,8 @@ func TestReadFull(t *testing.T) {
 	}
 }
 
-// TestSlowToOpen: how long an answer may take to begin is for Open to say. It may have to sign in first.
+// TestSlowToOpen: how long an answer may take to begin is for Open to say. It may have to sign in
+// first.
 func TestSlowToOpen(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"read", "parallel"} {

@@ -16,7 +16,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// TestDownloadProperty: whatever happens, what a download calls good is the blob, and no answer is left open.
+// TestDownloadProperty: whatever happens, what a download calls good is the blob, and no answer is
+// left open.
 func TestDownloadProperty(t *testing.T) {
 	t.Parallel()
 	survived, clean := 0, 0

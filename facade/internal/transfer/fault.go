@@ -34,8 +34,8 @@ func (f *Fault) Error() string { return f.Err.Error() }
 // Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// classify returns the Fault in err. If ctx has ended, the Fault is Final with the cause of ctx, whatever error the end
-// of ctx led to.
+// classify returns the Fault in err. If ctx has ended, the Fault is Final with the cause of ctx,
+// whatever error the end of ctx led to.
 func classify(ctx context.Context, err error) *Fault {
 	if err := wait.Cause(ctx); err != nil {
 		return &Fault{Kind: Final, Err: err}
@@ -46,7 +46,8 @@ func classify(ctx context.Context, err error) *Fault {
 	return &Fault{Kind: Doubt, Err: err}
 }
 
-// orCause returns the cause of ctx in place of err if ctx has ended, since err is then only a consequence of that.
+// orCause returns the cause of ctx in place of err if ctx has ended, since err is then only a
+// consequence of that.
 func orCause(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err

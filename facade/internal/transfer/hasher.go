@@ -18,7 +18,8 @@ type hasher struct {
 	meter     *Meter
 }
 
-// newHasher returns a hasher at the start of the content, or at the offset of the checkpoint if that has a hash state.
+// newHasher returns a hasher at the start of the content, or at the offset of the checkpoint if
+// that has a hash state.
 func newHasher(a digest.Algorithm, m *Meter, cp *Checkpoint) (*hasher, error) {
 	if a == "" {
 		a = digest.SHA256

@@ -7,8 +7,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// inMemory uploads content that lies in memory and whose digest is known: in one request if the registry takes it so,
-// otherwise in two.
+// inMemory uploads content that lies in memory and whose digest is known: in one request if the
+// registry takes it so, otherwise in two.
 func (u *uploader) inMemory(ctx context.Context, dgst digest.Digest, b memory) (Result, error) {
 	size := int64(len(b))
 	done, err := u.inOneRequest(ctx, dgst, b)
@@ -30,8 +30,8 @@ func (u *uploader) inMemory(ctx context.Context, dgst digest.Digest, b memory) (
 	return Result{dgst, size}, nil
 }
 
-// inOneRequest tries to upload with the request that opens the upload. It returns false if the blob has to be uploaded
-// in a session, which the registry may have opened already.
+// inOneRequest tries to upload with the request that opens the upload. It returns false if the blob
+// has to be uploaded in a session, which the registry may have opened already.
 func (u *uploader) inOneRequest(ctx context.Context, dgst digest.Digest, b memory) (bool, error) {
 	size, limits := int64(len(b)), u.opts.Limits
 	if size > u.tune.Whole || u.first != nil || limits.noWhole.Load() || limits.atMost(size) < size {

@@ -11,8 +11,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// metered is the body of one request. It counts the bytes that are read of it, ends the request if no byte is read for too
-// long, and keeps the error of the source, which would otherwise look like a broken connection.
+// metered is the body of one request. It counts the bytes that are read of it, ends the request if
+// no byte is read for too long, and keeps the error of the source, which would otherwise look like
+// a broken connection.
 type metered struct {
 	src    io.ReaderAt
 	meter  *Meter
@@ -23,15 +24,16 @@ type metered struct {
 	timer *time.Timer // runs while the request is under way
 }
 
-// sendStall is how long a connection may take no byte of a body and bring no answer. It is longer than the limit of a
-// download, as the last megabytes lie in buffers of the system where nobody sees them move.
+// sendStall is how long a connection may take no byte of a body and bring no answer. It is longer
+// than the limit of a download, as the last megabytes lie in buffers of the system where nobody
+// sees them move.
 const sendStall = 2 * time.Minute
 
 type meteredKey struct{}
 
-// Sending must be called by a Session when the request with the given context is sent, and the function that it returns
-// when the answer has arrived. A request can stall only between the two: what happens before, such as signing in, has
-// limits of its own.
+// Sending must be called by a Session when the request with the given context is sent, and the
+// function that it returns when the answer has arrived. A request can stall only between the two:
+// what happens before, such as signing in, has limits of its own.
 func Sending(ctx context.Context) (answered func()) {
 	r, ok := ctx.Value(meteredKey{}).(*metered)
 	if !ok {
@@ -49,8 +51,8 @@ func Sending(ctx context.Context) (answered func()) {
 	}
 }
 
-// watch returns the context of a request, which ends when the request stalls, and a function that replaces the error of
-// the request by ErrStalled in that case. The function must be called.
+// watch returns the context of a request, which ends when the request stalls, and a function that
+// replaces the error of the request by ErrStalled in that case. The function must be called.
 func (r *metered) watch(ctx context.Context) (context.Context, func(error) error) {
 	inner, cancel := context.WithCancelCause(ctx)
 	r.cancel = cancel

@@ -5,11 +5,13 @@ import (
 	"sync"
 )
 
-// errPanicked ends a transfer because a callback panicked. The caller sees the panic, not this error.
+// errPanicked ends a transfer because a callback panicked. The caller sees the panic, not this
+// error.
 var errPanicked = errors.New("transfer: a callback panicked")
 
-// panicked keeps the value of a panic in a goroutine of this package, so that the caller's goroutine can panic with it
-// instead: there it can be recovered, and by then the goroutines of this package have ended.
+// panicked keeps the value of a panic in a goroutine of this package, so that the caller's
+// goroutine can panic with it instead: there it can be recovered, and by then the goroutines of
+// this package have ended.
 type panicked struct {
 	mu    sync.Mutex
 	value any

@@ -11,8 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// A range that everything else waits for is requested again over another connection if it takes slowFactor times as long as
-// the average range, but not before slowLeast.
+// A range that everything else waits for is requested again over another connection if it takes
+// slowFactor times as long as the average range, but not before slowLeast.
 const (
 	slowFactor = 4
 	slowLeast  = 2 * time.Second
@@ -149,7 +149,8 @@ func (r *ranges) hash() error {
 		if err := r.await(j); err != nil {
 			return err
 		}
-		// Another core wrote these bytes, or they were written long ago: copying them to the cache first is faster.
+		// Another core wrote these bytes, or they were written long ago: copying them to the cache
+		// first is faster.
 		for b := j.buf; len(b) > 0; {
 			n := copy(scratch, b)
 			_, _ = r.d.h.Write(scratch[:n])
@@ -168,7 +169,8 @@ func (r *ranges) hash() error {
 	return nil
 }
 
-// await waits for a range. It replaces the connection of the range, twice at most, if all others are done much sooner.
+// await waits for a range. It replaces the connection of the range, twice at most, if all others
+// are done much sooner.
 func (r *ranges) await(j *rangeJob) error {
 	select {
 	case <-j.done:
@@ -198,8 +200,8 @@ func (r *ranges) await(j *rangeJob) error {
 	}
 }
 
-// waitsFor reports whether everything waits for j: every range behind it that was begun is done, and no other can begin,
-// for want of a free buffer or because the blob has no more.
+// waitsFor reports whether everything waits for j: every range behind it that was begun is done,
+// and no other can begin, for want of a free buffer or because the blob has no more.
 func (r *ranges) waitsFor(j *rangeJob) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

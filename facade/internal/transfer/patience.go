@@ -18,8 +18,8 @@ const (
 // patience counts the failures since the last progress and waits between them.
 type patience struct{ tries int }
 
-// wait counts the failure f and waits before the next try. It returns f.Err if another try makes no sense, and the cause
-// of ctx if ctx ends first.
+// wait counts the failure f and waits before the next try. It returns f.Err if another try makes no
+// sense, and the cause of ctx if ctx ends first.
 func (p *patience) wait(ctx context.Context, f *Fault) error {
 	p.tries++
 	switch {

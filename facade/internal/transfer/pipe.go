@@ -18,11 +18,12 @@ type piece struct {
 	off int64
 }
 
-// pipe reads b to its end in the calling goroutine and calls take with piece after piece in another one, so that the
-// connection is read while earlier bytes are hashed and written. It returns nil at the end, the error of take or of the
-// reading, or errSlowStream if slow returned true. slow, which may be nil, is called after every size bytes (at most
-// pipePiece) with the number of bytes read so far and the time spent waiting for them. Before pipe returns, take has been
-// called with everything that was read.
+// pipe reads b to its end in the calling goroutine and calls take with piece after piece in another
+// one, so that the connection is read while earlier bytes are hashed and written. It returns nil at
+// the end, the error of take or of the reading, or errSlowStream if slow returned true. slow, which
+// may be nil, is called after every size bytes (at most pipePiece) with the number of bytes read so
+// far and the time spent waiting for them. Before pipe returns, take has been called with
+// everything that was read.
 func pipe(b *body, size int64, take func(p []byte, off int64) error, slow func(n int64, busy time.Duration) bool) error {
 	t := &taker{take: take, size: min(size, pipePiece), free: make(chan []byte, pipePieces), full: make(chan piece, pipePieces), failed: make(chan struct{}), done: make(chan struct{})}
 	go t.run()

@@ -2,14 +2,15 @@ package transfer
 
 import "context"
 
-// RangeReader reads a part of a blob. It cannot verify it, as the digest is that of the whole blob. It reconnects by itself
-// when a connection breaks.
+// RangeReader reads a part of a blob. It cannot verify it, as the digest is that of the whole blob.
+// It reconnects by itself when a connection breaks.
 type RangeReader struct {
 	b   *body
 	err error
 }
 
-// NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown for the end of the blob.
+// NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown for the end
+// of the blob.
 func NewRangeReader(ctx context.Context, blob Blob, off, end int64) *RangeReader {
 	return &RangeReader{b: newBody(ctx, blob, &Meter{}, Unknown, off, end)}
 }

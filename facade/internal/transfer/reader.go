@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Reader reads a blob and verifies it. It returns io.EOF, and the last bytes of a blob whose size is known, only if size and
-// digest agree.
+// Reader reads a blob and verifies it. It returns io.EOF, and the last bytes of a blob whose size
+// is known, only if size and digest agree.
 type Reader struct {
 	b    *body
 	want digest.Digest
@@ -18,8 +18,8 @@ type Reader struct {
 	more bool // an early end was questioned once already
 }
 
-// NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request before Open or the first
-// Read.
+// NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request
+// before Open or the first Read.
 func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m *Meter) (*Reader, error) {
 	h, err := newHasher(want.Algorithm(), m, nil)
 	if err != nil {
@@ -57,7 +57,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 		_, _ = r.h.Write(p[:n])
 		r.b.meter.offset.Store(r.b.off)
 		if r.b.off == r.b.limit() && r.h.digest() != r.want {
-			// A caller that reads exactly the size of the blob never meets io.EOF: withhold the last bytes.
+			// A caller that reads exactly the size of the blob never meets io.EOF: withhold the
+			// last bytes.
 			if err = r.b.finish(); atEnd(err) {
 				err = mismatch(r.want, r.h.digest())
 			}
@@ -73,8 +74,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
-// verdict judges the end of the bytes. It returns io.EOF if this is the blob, nil if more should be requested, and
-// otherwise the mismatch.
+// verdict judges the end of the bytes. It returns io.EOF if this is the blob, nil if more should be
+// requested, and otherwise the mismatch.
 func (r *Reader) verdict() error {
 	got := r.h.digest()
 	switch {

@@ -8,8 +8,8 @@ import (
 // reportEvery is the interval between two calls of a progress callback.
 const reportEvery = 100 * time.Millisecond
 
-// Reporter calls the callbacks of a transfer from one goroutine, so that a slow callback does not delay the transfer and a
-// panicking one ends it in order. A nil Reporter does nothing.
+// Reporter calls the callbacks of a transfer from one goroutine, so that a slow callback does not
+// delay the transfer and a panicking one ends it in order. A nil Reporter does nothing.
 type Reporter struct {
 	meter    *Meter
 	progress func(Event)
@@ -24,7 +24,8 @@ type Reporter struct {
 	pending func() // the latest one posted
 }
 
-// NewReporter starts to report on m. progress may be nil. cancel is called if a callback panics. Stop must be called.
+// NewReporter starts to report on m. progress may be nil. cancel is called if a callback panics.
+// Stop must be called.
 func NewReporter(m *Meter, progress func(Event), cancel func(error)) *Reporter {
 	r := &Reporter{meter: m, progress: progress, stop: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go r.run(cancel)
@@ -79,7 +80,8 @@ func (r *Reporter) runPending() {
 	}
 }
 
-// Post arranges that f is called soon. If an earlier function still waits to be called, f takes its place.
+// Post arranges that f is called soon. If an earlier function still waits to be called, f takes its
+// place.
 func (r *Reporter) Post(f func()) {
 	if r == nil {
 		return
@@ -93,8 +95,9 @@ func (r *Reporter) Post(f func()) {
 	}
 }
 
-// Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the first call of Stop
-// panics with the same value, in the goroutine of the caller whose callback it was.
+// Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the
+// first call of Stop panics with the same value, in the goroutine of the caller whose callback it
+// was.
 func (r *Reporter) Stop() {
 	if r == nil {
 		return

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// resync finds out from the registry where to continue after a chunk of n bytes failed with err. It returns nil to
-// continue at acked, and errSessionGone if the session is lost.
+// resync finds out from the registry where to continue after a chunk of n bytes failed with err. It
+// returns nil to continue at acked, and errSessionGone if the session is lost.
 func (u *uploader) resync(ctx context.Context, err error, n, low int64) error {
 	for {
 		f := classify(ctx, err)
@@ -26,8 +26,8 @@ func (u *uploader) resync(ctx context.Context, err error, n, low int64) error {
 	}
 }
 
-// judge draws the conclusions from the fault of a chunk of n bytes, or of the question after it: smaller chunks, a wait,
-// or the error that ends the attempt.
+// judge draws the conclusions from the fault of a chunk of n bytes, or of the question after it:
+// smaller chunks, a wait, or the error that ends the attempt.
 func (u *uploader) judge(ctx context.Context, f *Fault, n *int64) error {
 	switch f.Kind {
 	case Gone:
@@ -75,8 +75,8 @@ func (u *uploader) adopt(s State, low int64) error {
 	return nil
 }
 
-// stuck returns the error of an upload that makes no progress although its session may still exist. err is what waiting
-// to repeat f returned.
+// stuck returns the error of an upload that makes no progress although its session may still exist.
+// err is what waiting to repeat f returned.
 func (u *uploader) stuck(ctx context.Context, err error, f *Fault) error {
 	if ctx.Err() != nil || f.After > maxAfter {
 		return err

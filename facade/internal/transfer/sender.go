@@ -33,8 +33,8 @@ func (w *Writer) send() {
 	}
 }
 
-// sendBlock sends a block until the registry has it. If the session is lost, it begins again, provided that everything
-// before the block can still be read.
+// sendBlock sends a block until the registry has it. If the session is lost, it begins again,
+// provided that everything before the block can still be read.
 func (w *Writer) sendBlock(ctx context.Context, b block) error {
 	src, low := w.source(b)
 	end := b.off + int64(len(b.data))
@@ -54,8 +54,8 @@ func (w *Writer) sendBlock(ctx context.Context, b block) error {
 	}
 }
 
-// beginAgain opens a new session if the old one was lost and the stream can be read again from its start. It returns err
-// if err says something else.
+// beginAgain opens a new session if the old one was lost and the stream can be read again from its
+// start. It returns err if err says something else.
 func (w *Writer) beginAgain(ctx context.Context, err error, low int64) error {
 	if !errors.Is(err, errSessionGone) && !errors.Is(err, errDigestRefused) {
 		return err
@@ -75,7 +75,8 @@ func (w *Writer) beginAgain(ctx context.Context, err error, low int64) error {
 	return nil
 }
 
-// source returns what can be read of the stream while the block is sent, and the offset from which on.
+// source returns what can be read of the stream while the block is sent, and the offset from which
+// on.
 func (w *Writer) source(b block) (io.ReaderAt, int64) {
 	s := &window{off: b.off, data: b.data}
 	if w.spool != nil && w.base == 0 {
@@ -85,8 +86,8 @@ func (w *Writer) source(b block) (io.ReaderAt, int64) {
 	return s, b.off
 }
 
-// moved updates the location of the checkpoint when a part of a block was acknowledged: the registry may refuse the
-// older one.
+// moved updates the location of the checkpoint when a part of a block was acknowledged: the
+// registry may refuse the older one.
 func (w *Writer) moved() {
 	w.mu.Lock()
 	old := w.cp
@@ -129,7 +130,8 @@ func (w *Writer) finish(dgst digest.Digest, size int64) (Result, error) {
 	}
 	src, low := w.source(b)
 	for {
-		// The last block goes with the commit only if it can be sent again, in case the registry ignores it there.
+		// The last block goes with the commit only if it can be sent again, in case the registry
+		// ignores it there.
 		err := w.u.commit(w.ctx, dgst, src, low, size, low == 0 && !w.u.opts.Limits.noTail.Load())
 		if err == nil {
 			return Result{dgst, size}, nil

@@ -14,7 +14,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// TestSlowRange: a range that everything else waits for is asked for anew over another connection, the last one as well as the first.
+// TestSlowRange: a range that everything else waits for is asked for anew over another connection,
+// the last one as well as the first.
 func TestSlowRange(t *testing.T) {
 	t.Parallel()
 	for _, slowAt := range []int{3, 20, 38, 39, 40} { // of 40 answers: the stream's and those of 39 ranges
@@ -28,7 +29,8 @@ func TestSlowRange(t *testing.T) {
 	}
 }
 
-// TestSlowAnswer: so is one whose answer does not begin. That this was given up is no reason to give up the download.
+// TestSlowAnswer: so is one whose answer does not begin. That this was given up is no reason to
+// give up the download.
 func TestSlowAnswer(t *testing.T) {
 	t.Parallel()
 	for _, at := range []int64{100, 2000, 3900} {

@@ -16,7 +16,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// TestRetryAfter: what the registry asks to wait is waited, up to a minute; more is the caller's to decide.
+// TestRetryAfter: what the registry asks to wait is waited, up to a minute; more is the caller's to
+// decide.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for after, survives := range map[time.Duration]bool{time.Second: true, time.Minute: true, 61 * time.Second: false, 24 * time.Hour: false} {
@@ -48,7 +49,8 @@ func (b *busySession) Chunk(ctx context.Context, location string, c transfer.Chu
 	return b.registry.Chunk(ctx, location, c)
 }
 
-// TestUploadCancel: the end of the context ends the upload within 100 ms, with the session cancelled, wherever it comes.
+// TestUploadCancel: the end of the context ends the upload within 100 ms, with the session
+// cancelled, wherever it comes.
 func TestUploadCancel(t *testing.T) {
 	t.Parallel()
 	for i := range 300 {
@@ -85,7 +87,8 @@ func TestUploadCancel(t *testing.T) {
 	}
 }
 
-// TestBlockedReader: the end of the context ends the upload even while the source's Read does not return.
+// TestBlockedReader: the end of the context ends the upload even while the source's Read does not
+// return.
 func TestBlockedReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +134,8 @@ func TestResent(t *testing.T) {
 	}
 }
 
-// TestCheckpoint: an upload that ends at any time is gone on with from its last checkpoint, without sending again what was acknowledged.
+// TestCheckpoint: an upload that ends at any time is gone on with from its last checkpoint, without
+// sending again what was acknowledged.
 func TestCheckpoint(t *testing.T) {
 	t.Parallel()
 	resumed := 0

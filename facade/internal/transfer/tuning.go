@@ -2,7 +2,8 @@ package transfer
 
 import "context"
 
-// Tuning holds the sizes that were found by measuring. A zero field means its default. Tests make them small.
+// Tuning holds the sizes that were found by measuring. A zero field means its default. Tests make
+// them small.
 type Tuning struct {
 	Whole int64 // largest blob that is hashed before it is sent, so that one request suffices; default 4 MiB
 	Piece int64 // bytes that are read and hashed at once, while they are in the processor's cache; default 128 KiB
@@ -27,13 +28,14 @@ func (t Tuning) defaults() Tuning {
 
 type tuningKey struct{}
 
-// WithTuning returns a context whose uploads take the sizes of t, so that a test can send a few bytes the way of
-// many.
+// WithTuning returns a context whose uploads take the sizes of t, so that a test can send a few
+// bytes the way of many.
 func WithTuning(ctx context.Context, t Tuning) context.Context {
 	return context.WithValue(ctx, tuningKey{}, t)
 }
 
-// TuningOf returns what WithTuning put into the context, or else the zero Tuning, which is that of production.
+// TuningOf returns what WithTuning put into the context, or else the zero Tuning, which is that of
+// production.
 func TuningOf(ctx context.Context) Tuning {
 	t, _ := ctx.Value(tuningKey{}).(Tuning)
 	return t

@@ -15,8 +15,9 @@ type Result struct {
 	Size   int64
 }
 
-// Upload uploads the size bytes of src, which may be read concurrently and at any offset until Upload returns. If it
-// fails, it cancels the session, unless the caller has a checkpoint that can be resumed.
+// Upload uploads the size bytes of src, which may be read concurrently and at any offset until
+// Upload returns. If it fails, it cancels the session, unless the caller has a checkpoint that can
+// be resumed.
 func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *UploadOptions) (res Result, err error) {
 	if o.Size != Unknown && o.Size != size {
 		return Result{}, fmt.Errorf("%w: stated %d bytes, the source has %d", ErrSizeMismatch, o.Size, size)
@@ -41,8 +42,8 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	return f.large(ctx)
 }
 
-// guardedSource ends the upload in order if the source panics: the source is read from goroutines of this package and of
-// the transport, where a panic would end the process.
+// guardedSource ends the upload in order if the source panics: the source is read from goroutines
+// of this package and of the transport, where a panic would end the process.
 type guardedSource struct {
 	src   io.ReaderAt
 	crash panicked
@@ -69,7 +70,8 @@ type fileUpload struct {
 	hashed bool // by ahead; otherwise the registry is left to check the digest
 }
 
-// small hashes first, so that the blob can go with the request that opens the upload or the one that commits it.
+// small hashes first, so that the blob can go with the request that opens the upload or the one
+// that commits it.
 func (f *fileUpload) small(ctx context.Context) (Result, error) {
 	o := &f.u.opts
 	h, err := newHasher(o.hashing(), o.Meter, nil)
@@ -129,7 +131,8 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	}
 }
 
-// enter resumes the session of the checkpoint, if there is one and the registry still knows it, or begins a new one.
+// enter resumes the session of the checkpoint, if there is one and the registry still knows it, or
+// begins a new one.
 func (f *fileUpload) enter(ctx context.Context, first bool) error {
 	if cp := f.u.opts.Resume; first && cp != nil && cp.Location != "" {
 		off, err := f.u.resume(ctx, *cp)
@@ -170,8 +173,8 @@ func (f *fileUpload) session(ctx context.Context) error {
 	return u.commit(ctx, f.digest, f.ahead, 0, f.size, !u.opts.Limits.noTail.Load())
 }
 
-// restFitsCommit reports whether the rest can go with the commit at once: it fits into one request, and its hash is known
-// or about to be.
+// restFitsCommit reports whether the rest can go with the commit at once: it fits into one request,
+// and its hash is known or about to be.
 func (f *fileUpload) restFitsCommit() bool {
 	rest := f.size - f.u.acked
 	if f.u.opts.Limits.noTail.Load() || rest > f.u.chunkSize() {

@@ -10,7 +10,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// swinging is a session whose count goes back and forth for ever: each chunk that goes well is half forgotten.
+// swinging is a session whose count goes back and forth for ever: each chunk that goes well is half
+// forgotten.
 type swinging struct {
 	*registry
 	has int64
@@ -32,7 +33,8 @@ func (s *swinging) Status(context.Context, string) (transfer.State, error) {
 	return transfer.State{Offset: s.has}, nil
 }
 
-// TestSwingingCount: a registry whose count of what it has goes up and down does not hold an upload for ever.
+// TestSwingingCount: a registry whose count of what it has goes up and down does not hold an upload
+// for ever.
 func TestSwingingCount(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"file", "spooled"} {

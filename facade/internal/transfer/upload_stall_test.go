@@ -12,7 +12,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// slowSession is a session whose first chunk meets something slow: signing in, or a connection that takes no byte.
+// slowSession is a session whose first chunk meets something slow: signing in, or a connection that
+// takes no byte.
 type slowSession struct {
 	*registry
 	once   bool
@@ -58,8 +59,8 @@ func (s *slowSource) ReadAt(p []byte, off int64) (int, error) {
 	return s.Reader.ReadAt(p, off)
 }
 
-// TestSendStall: a connection that takes no byte is given up, and the upload goes on over another one. What comes before and after the
-// request, and a source that takes its time, are no reason to.
+// TestSendStall: a connection that takes no byte is given up, and the upload goes on over another
+// one. What comes before and after the request, and a source that takes its time, are no reason to.
 func TestSendStall(t *testing.T) {
 	t.Parallel()
 	const long, soon = 10 * time.Minute, time.Second

@@ -99,7 +99,8 @@ func run(ctx context.Context, rng *rand.Rand, how string, r *registry, o *transf
 	return w.Commit()
 }
 
-// TestUploadProperty: whatever happens, the blob at the registry is the source, or the error is a typed one and no session is left.
+// TestUploadProperty: whatever happens, the blob at the registry is the source, or the error is a
+// typed one and no session is left.
 func TestUploadProperty(t *testing.T) {
 	t.Parallel()
 	survived, clean := 0, 0

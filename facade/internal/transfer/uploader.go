@@ -16,18 +16,20 @@ const (
 	maxMinChunk        = 64 << 20 // of what a registry may demand
 	patientChunk       = 4 << 20  // above this size, requests that keep failing are made smaller
 
-	// growBelow lets chunks double while one takes less time than this: few requests on a fast line, little to lose on a
-	// slow one.
+	// growBelow lets chunks double while one takes less time than this: few requests on a fast
+	// line, little to lose on a slow one.
 	growBelow = time.Second
 )
 
 // maxRestarts is how many times an upload is begun again from the first byte.
 const maxRestarts = 2
 
-// errSessionGone asks the caller of uploader.send or uploader.commit to begin again in a new session.
+// errSessionGone asks the caller of uploader.send or uploader.commit to begin again in a new
+// session.
 var errSessionGone = errors.New("the registry no longer knows the upload session")
 
-// uploader sends one blob over its session; doc.go draws the states. It is used by one goroutine at a time.
+// uploader sends one blob over its session; doc.go draws the states. It is used by one goroutine at
+// a time.
 type uploader struct {
 	session Session
 	opts    UploadOptions
@@ -112,8 +114,8 @@ func (u *uploader) noteReply(s State) {
 // chunkSize returns the size of the next chunk.
 func (u *uploader) chunkSize() int64 { return max(u.opts.Limits.atMost(u.chunk), u.minChunk) }
 
-// send sends chunks until the registry has everything up to end. data can be read from offset low on. errSessionGone
-// means that the session is lost.
+// send sends chunks until the registry has everything up to end. data can be read from offset low
+// on. errSessionGone means that the session is lost.
 func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) error {
 	for u.acked < end {
 		n := min(u.chunkSize(), end-u.acked)
@@ -154,8 +156,8 @@ func (u *uploader) sendChunk(ctx context.Context, data io.ReaderAt, n int64) err
 	return nil
 }
 
-// acknowledge records that the registry has [0, off). Only an offset beyond the highest one counts as progress:
-// otherwise an upload to a registry whose count goes up and down would never end.
+// acknowledge records that the registry has [0, off). Only an offset beyond the highest one counts
+// as progress: otherwise an upload to a registry whose count goes up and down would never end.
 func (u *uploader) acknowledge(off int64) {
 	u.acked = off
 	u.opts.Meter.offset.Store(off)

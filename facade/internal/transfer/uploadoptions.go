@@ -2,7 +2,8 @@ package transfer
 
 import "github.com/opencontainers/go-digest"
 
-// UploadOptions are the choices of an upload. Only Size, Meter and Limits are required. The loops never write to them.
+// UploadOptions are the choices of an upload. Only Size, Meter and Limits are required. The loops
+// never write to them.
 type UploadOptions struct {
 	ChunkSize int64            // size of a request body; 0: the default, growing while requests are fast
 	Digest    digest.Digest    // expected digest, or empty
@@ -17,7 +18,8 @@ type UploadOptions struct {
 	Begin  *State      // a session that is already open
 	Resume *Checkpoint // continue this upload
 
-	// Check, if not nil, is called before the commit. It returns an error if the source is no longer what it was.
+	// Check, if not nil, is called before the commit. It returns an error if the source is no
+	// longer what it was.
 	Check func() error
 
 	Tune Tuning

@@ -10,8 +10,8 @@ import (
 
 // The errors that transfers end with. Package acr exports these very values.
 var (
-	// ErrUploadLost means that the upload session is lost, and with it what was sent, or that no request gets through
-	// to it any more. The error is a [*LostError].
+	// ErrUploadLost means that the upload session is lost, and with it what was sent, or that no
+	// request gets through to it any more. The error is a [*LostError].
 	ErrUploadLost = errors.New("upload lost")
 	// ErrDigestMismatch means that the content does not have the expected digest.
 	ErrDigestMismatch = errors.New("digest mismatch")
@@ -72,8 +72,8 @@ func mismatch(want, got digest.Digest) error {
 	return fmt.Errorf("%w: want %s, got %s", ErrDigestMismatch, want, got)
 }
 
-// sourceError returns the error of an upload whose source failed with err. A source that ends early has another size
-// than it stated.
+// sourceError returns the error of an upload whose source failed with err. A source that ends early
+// has another size than it stated.
 func sourceError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: the source ended early", ErrSizeMismatch)

@@ -10,16 +10,17 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// streamBuffers is how many chunks of a stream are held in memory: one is sent while the other is filled. A third buffer
-// brought nothing that could be measured, and costs twice its size, as the garbage collector lets the heap grow to double.
+// streamBuffers is how many chunks of a stream are held in memory: one is sent while the other is
+// filled. A third buffer brought nothing that could be measured, and costs twice its size, as the
+// garbage collector lets the heap grow to double.
 const streamBuffers = 2
 
 // firstBuffer is the size of the first buffer; most blobs are small.
 const firstBuffer = 64 << 10
 
-// Writer uploads what is written to it. A chunk is hashed while it is written, sent while the next one is written, and
-// held in memory until the registry has acknowledged it. Its methods must not be called concurrently, except Checkpoint
-// and Abort.
+// Writer uploads what is written to it. A chunk is hashed while it is written, sent while the next
+// one is written, and held in memory until the registry has acknowledged it. Its methods must not
+// be called concurrently, except Checkpoint and Abort.
 type Writer struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -59,8 +60,8 @@ type block struct {
 	state []byte // of the hash at the end of data
 }
 
-// NewWriter returns a writer. Nothing is sent before the first chunk is full, or Open or Commit is called. spool may be
-// nil: then a stream whose session is lost cannot be uploaded again.
+// NewWriter returns a writer. Nothing is sent before the first chunk is full, or Open or Commit is
+// called. spool may be nil: then a stream whose session is lost cannot be uploaded again.
 func NewWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool) (*Writer, error) {
 	h, err := newHasher(o.hashing(), o.Meter, nil)
 	if err != nil {
@@ -81,8 +82,9 @@ func newWriter(ctx context.Context, s Session, o *UploadOptions, spool Spool, h 
 	return w
 }
 
-// ResumeWriter returns a writer that continues the upload of a checkpoint; the bytes from [Writer.Offset] on must be
-// written to it. It fails with a LostError if the upload cannot be continued.
+// ResumeWriter returns a writer that continues the upload of a checkpoint; the bytes from
+// [Writer.Offset] on must be written to it. It fails with a LostError if the upload cannot be
+// continued.
 func ResumeWriter(ctx context.Context, s Session, cp Checkpoint, o *UploadOptions) (*Writer, error) {
 	if cp.Offset > 0 && len(cp.HashState) == 0 {
 		return nil, &LostError{Offset: cp.Offset, Reason: "the checkpoint has no hash state"}
@@ -135,11 +137,12 @@ func (w *Writer) fail(err error) error {
 	return w.err
 }
 
-// Offset returns how many bytes of the blob the writer has, including those before the point of resumption.
+// Offset returns how many bytes of the blob the writer has, including those before the point of
+// resumption.
 func (w *Writer) Offset() int64 { return w.start + int64(len(w.cur)) }
 
-// Checkpoint returns the state as of the last chunk that the registry has acknowledged, or false if there is no session
-// yet.
+// Checkpoint returns the state as of the last chunk that the registry has acknowledged, or false if
+// there is no session yet.
 func (w *Writer) Checkpoint() (Checkpoint, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,8 +194,9 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	}
 }
 
-// ReadStream is ReadFrom, except that it returns when the writer's context ends even if r.Read is still blocked; what that
-// Read returns later is discarded. If r panics, ReadStream panics with the same value.
+// ReadStream is ReadFrom, except that it returns when the writer's context ends even if r.Read is
+// still blocked; what that Read returns later is discarded. If r panics, ReadStream panics with the
+// same value.
 func (w *Writer) ReadStream(r io.Reader) error {
 	g := &gate{r: r}
 	var err error
@@ -217,7 +221,8 @@ func (w *Writer) ReadStream(r io.Reader) error {
 	return orCause(w.ctx, err)
 }
 
-// Commit sends what is left and completes the upload. After an error the session is still open, unless it was lost.
+// Commit sends what is left and completes the upload. After an error the session is still open,
+// unless it was lost.
 func (w *Writer) Commit() (Result, error) {
 	if w.err == nil && w.closed {
 		w.err = ErrClosed
@@ -242,8 +247,9 @@ func (w *Writer) Commit() (Result, error) {
 	return res, nil
 }
 
-// Abort ends the writer and, if it is not committed, cancels its session. With keep the session is left open for a later
-// ResumeWriter. It may be called more than once, also while a Read that ReadStream has given up on is still blocked.
+// Abort ends the writer and, if it is not committed, cancels its session. With keep the session is
+// left open for a later ResumeWriter. It may be called more than once, also while a Read that
+// ReadStream has given up on is still blocked.
 func (w *Writer) Abort(ctx context.Context, keep bool) {
 	w.cancel(ErrClosed)
 	if w.running {
@@ -254,8 +260,9 @@ func (w *Writer) Abort(ctx context.Context, keep bool) {
 	}
 }
 
-// Close ends the writer after the full chunks have been sent, and leaves the session open for a later ResumeWriter. It does
-// not interrupt a chunk: some registries end the session when one breaks off.
+// Close ends the writer after the full chunks have been sent, and leaves the session open for a
+// later ResumeWriter. It does not interrupt a chunk: some registries end the session when one
+// breaks off.
 func (w *Writer) Close() error {
 	if w.closed {
 		return nil

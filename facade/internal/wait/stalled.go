@@ -1,7 +1,8 @@
 package wait
 
-// ErrStalled is returned when the other side stays silent for longer than is allowed: it does not begin its response,
-// sends no further byte of it, or takes no further byte of a request. It is a timeout in the sense of net.Error.
+// ErrStalled is returned when the other side stays silent for longer than is allowed: it does not
+// begin its response, sends no further byte of it, or takes no further byte of a request. It is a
+// timeout in the sense of net.Error.
 var ErrStalled error = timeout("transfer stalled")
 
 // timeout is the text of an error that net.Error and context users recognize as a timeout.

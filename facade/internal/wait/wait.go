@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d. If ctx ends first, it returns [Cause] of ctx at once; so it does if ctx has ended before the call,
-// even for a d of zero or less.
+// Sleep waits for d. If ctx ends first, it returns [Cause] of ctx at once; so it does if ctx has
+// ended before the call, even for a d of zero or less.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 || ctx.Err() != nil {
 		return Cause(ctx)
@@ -24,8 +24,9 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Cause returns why ctx ended, or nil if it has not. The result matches both ctx.Err and context.Cause with errors.Is:
-// a caller who cancels with a cause of his own finds that cause, and code that looks for context.Canceled finds that.
+// Cause returns why ctx ended, or nil if it has not. The result matches both ctx.Err and
+// context.Cause with errors.Is: a caller who cancels with a cause of his own finds that cause, and
+// code that looks for context.Canceled finds that.
 func Cause(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
@@ -38,8 +39,8 @@ func Cause(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, why)
 }
 
-// WithCause adds the cause of ctx to an error that says only that ctx ended. It returns any other error, and nil, as it
-// is.
+// WithCause adds the cause of ctx to an error that says only that ctx ended. It returns any other
+// error, and nil, as it is.
 func WithCause(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		return err
@@ -50,9 +51,10 @@ func WithCause(ctx context.Context, err error) error {
 	return err
 }
 
-// Backoff returns the delay before a repetition, counted from 1. The upper limit starts at first, doubles with each
-// repetition and never exceeds most; the delay is random below that limit ("full jitter"), so that clients that failed
-// together do not come back together. It returns zero if first or most is zero or less.
+// Backoff returns the delay before a repetition, counted from 1. The upper limit starts at first,
+// doubles with each repetition and never exceeds most; the delay is random below that limit ("full
+// jitter"), so that clients that failed together do not come back together. It returns zero if
+// first or most is zero or less.
 func Backoff(repetition int, first, most time.Duration) time.Duration {
 	limit := first
 	for ; repetition > 1 && limit < most; repetition-- {
