@@ -126,7 +126,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 	if n >= 0 {
 		end = offset + n
 	}
-	reader := transfer.NewRangeReader(ctx, &blobSource{r: r, dgst: dgst}, offset, end)
+	reader := transfer.NewRangeReader(ctx, &blobSource{r: r, dgst: dgst}, transfer.Unknown, offset, end)
 	if err := reader.Open(); err != nil {
 		return nil, transferred("GetBlobRange", err)
 	}
@@ -219,7 +219,7 @@ func errAtEnd(err error, short bool) error {
 
 // read fills p.
 func (b *BlobReaderAt) read(p []byte, off int64) (int, error) {
-	r := transfer.NewRangeReader(b.ctx, b.source, off, off+int64(len(p)))
+	r := transfer.NewRangeReader(b.ctx, b.source, b.size, off, off+int64(len(p)))
 	defer func() { _ = r.Close() }() // it was only read
 	n, err := io.ReadFull(r, p)
 	return n, transferred("BlobReaderAt", err)

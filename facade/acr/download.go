@@ -49,6 +49,11 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 // DownloadBlob writes a blob to dst, at the offsets it has in the blob, and returns its descriptor once size and digest agree. What has been
 // written when it fails is not to be used. The registry is asked once for a link to the content, and storage once for each range; by default
 // up to 48 MiB are held in memory.
+//
+// If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the blob. Otherwise bytes that dst held behind
+// the blob before the call stay there; the call fails with ErrSizeMismatch if it wrote such bytes itself, from an answer that turned out to
+// be wrong.
+//
 // Errors: ErrDigestMismatch, ErrSizeMismatch, ErrStalled, ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, what dst returns.
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
 	var o DownloadOptions
@@ -67,7 +72,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, transfer.Plain{WriterAt: dst}, t)
+	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, transfer.NewPlain(dst), t)
 	if err != nil {
 		return ocispec.Descriptor{}, transferred("DownloadBlob", err)
 	}

@@ -123,7 +123,7 @@ func BenchmarkDownload(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := transfer.Download(b.Context(), blob, transfer.Plain{nowhere{}}, &transfer.DownloadOptions{Digest: want, Size: size, Meter: &transfer.Meter{}}); err != nil {
+				if _, err := transfer.Download(b.Context(), blob, transfer.NewPlain(nowhere{}), &transfer.DownloadOptions{Digest: want, Size: size, Meter: &transfer.Meter{}}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,6 +3,8 @@ package transfer
 import (
 	"fmt"
 	"io"
+	"os"
+	"sync/atomic"
 )
 
 // Destination is where a download writes to. WriteAt may be called concurrently for different parts
@@ -24,20 +26,59 @@ type Destination interface {
 	Complete(size int64) error
 }
 
-// Plain is a Destination that only writes.
-type Plain struct{ io.WriterAt }
+// Plain is a Destination that was not written to before.
+type Plain struct {
+	w   io.WriterAt
+	end atomic.Int64 // offset behind the last byte that was written
+}
+
+// NewPlain returns a Plain that writes to w.
+func NewPlain(w io.WriterAt) *Plain { return &Plain{w: w} }
+
+// WriteAt implements io.WriterAt.
+func (p *Plain) WriteAt(b []byte, off int64) (int, error) {
+	n, err := p.w.WriteAt(b, off)
+	for end := off + int64(max(n, 0)); ; {
+		old := p.end.Load()
+		if end <= old || p.end.CompareAndSwap(old, end) {
+			return n, err
+		}
+	}
+}
 
 // Prefix returns nothing.
-func (Plain) Prefix() (io.ReaderAt, int64) { return nil, 0 }
+func (p *Plain) Prefix() (io.ReaderAt, int64) { return nil, 0 }
 
 // Sized does nothing.
-func (Plain) Sized(int64) error { return nil }
+func (p *Plain) Sized(int64) error { return nil }
 
 // Written does nothing.
-func (Plain) Written(int64) {}
+func (p *Plain) Written(int64) {}
 
-// Complete does nothing.
-func (Plain) Complete(int64) error { return nil }
+// Complete cuts the destination to the size of the blob if it can be cut: a file may have been longer
+// before, and the bytes of an answer that turned out to be wrong may lie behind the blob. If it cannot
+// be cut and such bytes lie there, Complete fails with ErrSizeMismatch.
+func (p *Plain) Complete(size int64) error {
+	end := p.end.Load()
+	if t, ok := p.w.(interface{ Truncate(size int64) error }); ok && cuttable(p.w) {
+		return t.Truncate(size)
+	}
+	if end > size {
+		return fmt.Errorf("%w: a wrong answer was written up to byte %d of the destination, behind the blob of %d bytes, and the "+
+			"destination cannot be truncated", ErrSizeMismatch, end, size)
+	}
+	return nil
+}
+
+// cuttable reports whether the Truncate method of w means anything: files that are devices have it too.
+func cuttable(w io.WriterAt) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return true
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
 
 // writeError returns the error of a write of want bytes that returned n and err. A short write is
 // always an error. The io.EOF of a destination that accepts nothing more (a closed SSH channel

@@ -42,7 +42,7 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, n := hangingUp(2000)
 				o := &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: size, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
-				dst := &marked{Plain: transfer.Plain{&buffer{}}}
+				dst := &marked{Plain: transfer.NewPlain(&buffer{})}
 				_, err := transfer.Download(t.Context(), b, dst, o)
 				marks := dst.marks
 				if !errors.Is(err, errHungUp) || errors.Is(err, transfer.ErrDigestMismatch) || o.Meter.Event().Restarts > 0 || len(marks) == 0 || marks[len(marks)-1] == 0 || *n > 5*workers {
@@ -63,7 +63,7 @@ func TestHungUpIsNotTheEnd(t *testing.T) {
 
 // marked is a destination that notes how far it was told that it is written.
 type marked struct {
-	transfer.Plain
+	*transfer.Plain
 	marks []int64
 }
 
@@ -149,7 +149,7 @@ func TestClosedDestination(t *testing.T) {
 					}
 				} else {
 					o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
-					_, err = transfer.Download(t.Context(), s, transfer.Plain{dst}, o)
+					_, err = transfer.Download(t.Context(), s, transfer.NewPlain(dst), o)
 				}
 				if !errors.Is(err, io.EOF) || errors.Is(err, transfer.ErrDigestMismatch) {
 					t.Errorf("%d bytes taken, %d workers: %v", takes, workers, err)
@@ -176,7 +176,7 @@ func TestShortWrites(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: workers, Part: 100, Meter: &transfer.Meter{}}
-			if _, err := transfer.Download(t.Context(), s, transfer.Plain{short{}}, o); !errors.Is(err, io.ErrShortWrite) {
+			if _, err := transfer.Download(t.Context(), s, transfer.NewPlain(short{}), o); !errors.Is(err, io.ErrShortWrite) {
 				t.Errorf("%d workers: %v", workers, err)
 			}
 			if err := readBy(t, s, "writeto", 4000, short{}); !errors.Is(err, io.ErrShortWrite) {
@@ -240,7 +240,7 @@ func TestSlowToOpen(t *testing.T) {
 			if how == "read" {
 				err = readBy(t, b, how, 300, io.Discard)
 			} else {
-				_, err = transfer.Download(t.Context(), b, transfer.Plain{&buffer{}}, &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: 300, Meter: &transfer.Meter{}})
+				_, err = transfer.Download(t.Context(), b, transfer.NewPlain(&buffer{}), &transfer.DownloadOptions{Digest: digest.FromBytes(b.content), Size: 300, Meter: &transfer.Meter{}})
 			}
 			if err != nil || n != 1 {
 				t.Errorf("%s: asked %d times: %v", how, n, err)

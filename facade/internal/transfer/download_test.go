@@ -85,7 +85,7 @@ func fetch(t *testing.T, rng *rand.Rand, how string, s *storage, size int64) ([]
 			o.Workers = 2 + rng.IntN(6)
 		}
 		b := &buffer{}
-		n, err := transfer.Download(t.Context(), s, transfer.Plain{b}, o)
+		n, err := transfer.Download(t.Context(), s, transfer.NewPlain(b), o)
 		if err == nil && n != int64(len(b.b)) {
 			t.Errorf("size %d, wrote %d", n, len(b.b))
 		}

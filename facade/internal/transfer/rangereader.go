@@ -10,9 +10,9 @@ type RangeReader struct {
 }
 
 // NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown for the end
-// of the blob.
-func NewRangeReader(ctx context.Context, blob Blob, off, end int64) *RangeReader {
-	return &RangeReader{b: newBody(ctx, blob, &Meter{}, Unknown, off, end)}
+// of the blob. If size is not Unknown, an answer from a blob of another size is refused.
+func NewRangeReader(ctx context.Context, blob Blob, size, off, end int64) *RangeReader {
+	return &RangeReader{b: newBody(ctx, blob, &Meter{}, size, off, end)}
 }
 
 // Open requests the bytes, so that an error is returned before the first Read.

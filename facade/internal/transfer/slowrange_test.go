@@ -58,7 +58,7 @@ func slowDownload(t *testing.T, s *storage, b transfer.Blob) time.Duration {
 	began := time.Now()
 	dst := &buffer{}
 	o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: 4, Part: 100, Meter: &transfer.Meter{}}
-	if _, err := transfer.Download(t.Context(), b, transfer.Plain{dst}, o); err != nil || !bytes.Equal(dst.b, s.content) {
+	if _, err := transfer.Download(t.Context(), b, transfer.NewPlain(dst), o); err != nil || !bytes.Equal(dst.b, s.content) {
 		t.Errorf("%d bytes, %v", len(dst.b), err)
 	}
 	return time.Since(began)

@@ -221,7 +221,7 @@ func TestWriterFails(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Workers: how, Part: 100, Meter: &transfer.Meter{}}
-			if _, err := transfer.Download(t.Context(), s, transfer.Plain{&buffer{fail: 2000}}, o); !errors.Is(err, errFull) {
+			if _, err := transfer.Download(t.Context(), s, transfer.NewPlain(&buffer{fail: 2000}), o); !errors.Is(err, errFull) {
 				t.Error(err)
 			}
 			if s.live != 0 {
@@ -252,7 +252,7 @@ func TestPanics(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			s := &storage{content: randomBytes(rng, 4000), rng: rng, rate: time.Millisecond}
 			o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 4000, Part: 100, Meter: &transfer.Meter{}}
-			_, _ = transfer.Download(t.Context(), s, transfer.Plain{panicky{}}, o)
+			_, _ = transfer.Download(t.Context(), s, transfer.NewPlain(panicky{}), o)
 		},
 		"source": func(t *testing.T) {
 			r := newRegistry()
