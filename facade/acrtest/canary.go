@@ -25,7 +25,7 @@ func (s *Server) Canary(handler http.Handler) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s.network.serve(o, certificate, s.front.handler(CanaryOrigin, func(w http.ResponseWriter, r *http.Request, x *visit) {
+	s.network.serve(o, certificate, s.front.handler(CanaryOrigin, nil, func(w http.ResponseWriter, r *http.Request, x *visit) {
 		x.setOp(opCanary)
 		x.sniffForm(r)
 		s.front.player.answer(w, r, x, handler.ServeHTTP)

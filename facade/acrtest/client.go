@@ -28,18 +28,15 @@ func (s *Server) HTTPClient() *http.Client {
 }
 
 // DialContext connects to the server of this registry that has the given address, whatever the name
-// resolves to. For other addresses it dials as usual, or fails if the registry was made with
+// resolves to. The name of the login server stands for each replica of [WithReplicas] in turn. For
+// other addresses DialContext dials as usual, or fails if the registry was made with
 // [WithMemoryNetwork]. Use it in a transport of your own.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	for _, o := range s.network.origins() {
-		if o.host != address && o.host+":443" != address && o.listener.Addr().String() != address {
-			continue
-		}
+	if o := s.network.find(address); o != nil {
 		if l, ok := o.listener.(*memListener); ok {
 			return l.dial(ctx)
 		}
 		address = o.listener.Addr().String()
-		break
 	}
 	if s.network.cfg.memoryNetwork {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("no server of this emulator listens on %s", address)}

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 )
 
-// ErrInvalidOption is returned by [Start] if an option has an invalid value. The message names the option.
+// ErrInvalidOption is returned by [Start] if an option has an invalid value. The message names the
+// option.
 var ErrInvalidOption = errors.New("acrtest: invalid option")
 
 // optionError has a message of its own and matches ErrInvalidOption.
@@ -49,6 +51,7 @@ type config struct {
 	trailingEmptyPage bool  // a full last page carries a Link to an empty one
 	maxBody           int64 // bytes in one request body, 0 is without limit; more is a 413
 	replicaLag        time.Duration
+	replicas          []string      // regions, nil is one registry without replicas
 	blobLinkLife      time.Duration // life of the signed link to the storage origin
 	sessionLife       time.Duration // life of an upload session
 	skipBlobCheck     bool          // a manifest may name blobs that are not there
@@ -107,6 +110,11 @@ func (c config) check() error {
 			return bad(span.option, span.d, span.want)
 		}
 	}
+	for i, name := range c.replicas {
+		if !regionGrammar.MatchString(name) || slices.Contains(c.replicas[:i], name) {
+			return invalid("WithReplicas(%s): a region must be a name such as \"eastus\", and different from the others", name)
+		}
+	}
 	u, err := url.Parse("https://" + c.loginServer)
 	switch {
 	case !slices.Contains([]SKU{Basic, Standard, Premium}, c.sku):
@@ -134,6 +142,8 @@ func defaultConfig() config {
 		logger:        slog.New(slog.DiscardHandler),
 	}
 }
+
+var regionGrammar = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
 // allowsAnonymous tells whether callers without a credential may list and pull.
 func (c config) allowsAnonymous() bool { return c.anonymousPull && c.sku != Basic }

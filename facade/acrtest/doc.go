@@ -22,8 +22,8 @@
 //     [WithAdmin], [WithRepositoryToken]
 //   - service tier and limits: [WithSKU], [WithLimits], [WithBudget], [WithMaxBody]
 //   - how the service may answer: [WithInlineBlobs], [WithTrailingEmptyPage], [WithReplicaLag],
-//     [WithImmutableTags], [WithSoftDelete], [WithoutBlobCheck], [WithBlobLinkLife],
-//     [WithSessionLife]
+//     [WithReplicas], [WithImmutableTags], [WithSoftDelete], [WithoutBlobCheck],
+//     [WithBlobLinkLife], [WithSessionLife]
 //   - the network: [WithMemoryNetwork], [WithLatency], [WithBandwidth], [WithHTTP2],
 //     [WithLoginServer], [WithListen], [WithRemoteAccess]
 //   - storage and records: [WithDirectory], [WithSync], [WithLedgerSize], [WithLogger]

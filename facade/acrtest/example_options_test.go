@@ -221,3 +221,44 @@ func ExampleWithLogger() {
 	fmt.Println(len(s.Ledger().Requests()), strings.Contains(warnings.String(), "eyJ"))
 	// Output: 1 false
 }
+
+// A registry with two replicas: what is written at one appears at the other later.
+func ExampleWithReplicas() {
+	s := start(acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(time.Minute))
+	defer s.Close()
+	user, password := s.Admin()
+	status := func(method, url, body string) int {
+		req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
+		if err != nil {
+			log.Fatal(err)
+		}
+		req.SetBasicAuth(user, password)
+		req.Header.Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+		req.Header.Set("Accept", "*/*")
+		resp, err := s.HTTPClient().Do(req)
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	const path = "/v2/samples/app/manifests/v1"
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
+	fmt.Println("push: ", status("PUT", s.RegionalEndpoint("eastus")+path, index))
+	fmt.Println("pull: ", status("GET", s.RegionalEndpoint("eastus")+path, ""))
+	fmt.Println("elsewhere:", status("GET", s.RegionalEndpoint("westeurope")+path, ""))
+	s.Advance(time.Minute)
+	fmt.Println("later:", status("GET", s.RegionalEndpoint("westeurope")+path, ""))
+	for _, r := range s.Ledger().Requests() {
+		fmt.Println(r.Operation, r.Replica)
+	}
+	// Output:
+	// push:  201
+	// pull:  200
+	// elsewhere: 404
+	// later: 200
+	// PutManifest eastus
+	// GetManifest eastus
+	// GetManifest westeurope
+	// GetManifest westeurope
+}

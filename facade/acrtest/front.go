@@ -16,20 +16,26 @@ type front struct {
 	cfg        *config
 	clock      *clock
 	ledger     *Ledger
-	limiter    *limiter
 	gatekeeper *gatekeeper
 	player     *player
-	operations *operations
 	oauth      *oauth
 	storage    *storage
 	complain   func(string)
 	closing    <-chan struct{}
 }
 
+// region is one replica of the registry: what it has, and its request budgets, which count apart
+// from those of other replicas.
+type region struct {
+	name       string // "" for a registry without replicas
+	operations *operations
+	limiter    *limiter
+}
+
 // handler is the way of every request of one origin: into the ledger, through serve, and out.
-func (f *front) handler(origin Origin, serve func(http.ResponseWriter, *http.Request, *visit)) http.Handler {
+func (f *front) handler(origin Origin, at *region, serve func(http.ResponseWriter, *http.Request, *visit)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x, own := f.enter(origin, w, r)
+		x, own := f.enter(origin, at, w, r)
 		defer f.tellOfPanic(own)
 		if f.cfg.latency > 0 && !x.wait(f.cfg.latency) {
 			panic(http.ErrAbortHandler)
@@ -81,22 +87,22 @@ func (f *front) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 	}
 	who := f.gatekeeper.identify(r)
 	x.setCaller(who.id)
-	if !f.withinBudget(w, r, who.id, op.id) {
+	if !f.withinBudget(w, r, x.region.limiter, who.id, op.id) {
 		return
 	}
 	needed := scopeOf(rt, r)
-	if !f.gatekeeper.admit(w, who, needed) {
+	if !f.gatekeeper.admit(w, r, who, needed) {
 		x.setScope(scopeText(needed))
 		return
 	}
 	identified(w.Header(), r)
 	f.player.answer(w, r, x, func(w http.ResponseWriter, r *http.Request) {
-		op.serve(f.operations, w, r, rt)
+		op.serve(x.region.operations, w, r, rt)
 	})
 }
 
 func (f *front) serveToken(w http.ResponseWriter, r *http.Request, x *visit, op string) {
-	if !f.withinBudget(w, r, "", op) {
+	if !f.withinBudget(w, r, x.region.limiter, "", op) {
 		return
 	}
 	f.player.answer(w, r, x, func(w http.ResponseWriter, r *http.Request) {

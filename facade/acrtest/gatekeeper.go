@@ -48,14 +48,14 @@ func (g *gatekeeper) identify(r *http.Request) caller {
 // admit tells whether the caller may do what is needed, and answers with the challenge if he may
 // not. It comes before anything is looked up, so that what exists cannot be told from what does
 // not.
-func (g *gatekeeper) admit(w http.ResponseWriter, c caller, needed []access) bool {
+func (g *gatekeeper) admit(w http.ResponseWriter, r *http.Request, c caller, needed []access) bool {
 	if c.id != "" && covers(c.granted, needed) {
 		return true
 	}
 	if c.id != "" {
 		c.problem = "insufficient_scope"
 	}
-	g.challenge(w, needed, c.problem)
+	g.challenge(w, r, needed, c.problem)
 	return false
 }
 
@@ -68,9 +68,10 @@ type challengeEntry struct {
 	Action string
 }
 
-func (g *gatekeeper) challenge(w http.ResponseWriter, needed []access, problem string) {
+func (g *gatekeeper) challenge(w http.ResponseWriter, r *http.Request, needed []access, problem string) {
 	var b strings.Builder
-	b.WriteString(`Bearer realm="https://` + g.tokens.hosts.login + `/oauth2/token",service="` + g.tokens.hosts.login + `"`)
+	host := g.tokens.hosts.asked(r.Host)
+	b.WriteString(`Bearer realm="https://` + host + `/oauth2/token",service="` + host + `"`)
 	if len(needed) > 0 {
 		b.WriteString(`,scope="` + scopeText(needed) + `"`)
 	}

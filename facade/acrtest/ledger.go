@@ -72,6 +72,9 @@ type Request struct {
 	BytesIn int64
 	// BytesOut is the number of bytes written of the response body.
 	BytesOut int64
+	// Replica is the region of the replica that served it; see [WithReplicas]. It is empty for
+	// other registries and other origins.
+	Replica string
 	// Connection is the number of the connection the request arrived on.
 	Connection int64
 	// Fault describes what the fault script did to the request, such as "status 503"; empty if
@@ -88,6 +91,9 @@ func (r Request) String() string {
 		fmt.Fprintf(&b, " (%s)", r.Operation)
 	}
 	fmt.Fprintf(&b, " %d, %d bytes in, %d out, credential %s", r.Status, r.BytesIn, r.BytesOut, r.Credential)
+	if r.Replica != "" {
+		b.WriteString(", replica " + r.Replica)
+	}
 	if r.Fault != "" {
 		fmt.Fprintf(&b, ", fault: %s", r.Fault)
 	}

@@ -146,10 +146,10 @@ const throttled = "too many requests, please retry later"
 
 // withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is
 // spent.
-func (f *front) withinBudget(w http.ResponseWriter, r *http.Request, caller, op string) bool {
+func (f *front) withinBudget(w http.ResponseWriter, r *http.Request, limits *limiter, caller, op string) bool {
 	now := f.clock.now()
 	for _, b := range budgetsOf(r, op) {
-		wait, left := f.limiter.take(b, caller, now)
+		wait, left := limits.take(b, caller, now)
 		if wait > 0 {
 			seconds := int64((wait + time.Second - 1) / time.Second)
 			w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
@@ -168,7 +168,7 @@ func (f *front) withinBudget(w http.ResponseWriter, r *http.Request, caller, op 
 			w.Header()["x-ms-ratelimit-remaining-calls-per-second"] = []string{rate}
 		case DeleteBudget:
 			if caller != "" {
-				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", f.limiter.deleteRate(caller, now)))
+				w.Header().Set("X-Ms-Ratelimit-Remaining-Calls-Per-Second", fmt.Sprintf("%d.000000", limits.deleteRate(caller, now)))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 // testing/synctest asks for.
 type memListener struct {
 	addr  memAddr
+	tcp   bool // connections say that they lead to an address of TCP, so that a client can come back to it
 	queue chan net.Conn
 	done  chan struct{}
 	once  sync.Once
@@ -47,6 +49,7 @@ func (l *memListener) Addr() net.Addr { return l.addr }
 
 func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
 	client, server := newMemPair(memAddr("client"), l.addr)
+	client.tcp = l.tcp
 	select {
 	case l.queue <- server:
 		return client, nil
@@ -61,6 +64,7 @@ func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
 type memConn struct {
 	in, out       *memHalf
 	local, remote memAddr
+	tcp           bool
 }
 
 func newMemPair(client, server memAddr) (a, b *memConn) {
@@ -71,7 +75,15 @@ func newMemPair(client, server memAddr) (a, b *memConn) {
 func (c *memConn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *memConn) Write(p []byte) (int, error) { return c.out.write(p) }
 func (c *memConn) LocalAddr() net.Addr         { return c.local }
-func (c *memConn) RemoteAddr() net.Addr        { return c.remote }
+
+func (c *memConn) RemoteAddr() net.Addr {
+	if c.tcp {
+		if at, err := netip.ParseAddrPort(string(c.remote)); err == nil {
+			return net.TCPAddrFromAddrPort(at)
+		}
+	}
+	return c.remote
+}
 
 func (c *memConn) Close() error {
 	c.out.end()

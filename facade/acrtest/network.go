@@ -9,6 +9,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 // origin is one of the servers behind an emulator.
 type origin struct {
 	host     string // host:port, or the name of a login server
+	regional string // the same of a replica's regional endpoint; "" without replicas
 	listener net.Listener
 	server   *http.Server
 	done     chan struct{} // closed when the server has stopped
@@ -24,7 +27,24 @@ type origin struct {
 }
 
 // hosts are the names that the origins go by, each with its port where it has one.
-type hosts struct{ login, storage, authority string }
+type hosts struct {
+	login, storage, authority string
+	regional                  []string // of the replicas
+}
+
+// asked returns the name of the login server that a request was sent to: a regional endpoint names
+// itself in its challenges, and any other name stands for the login server.
+func (h hosts) asked(host string) string {
+	if slices.Contains(h.regional, host) {
+		return host
+	}
+	return h.login
+}
+
+// isLogin reports whether a name is that of the login server or of a regional endpoint.
+func (h hosts) isLogin(name string) bool {
+	return strings.EqualFold(name, h.login) || slices.ContainsFunc(h.regional, func(own string) bool { return strings.EqualFold(name, own) })
+}
 
 func (h hosts) authorityURL() string { return "https://" + h.authority }
 
@@ -32,9 +52,11 @@ func (h hosts) authorityURL() string { return "https://" + h.authority }
 type network struct {
 	cfg     *config
 	ca      *authority
-	login   *origin
+	login   *origin // with replicas, that of the first
 	storage *origin
 	entra   *origin
+	others  []*origin    // the other replicas
+	turns   atomic.Int64 // how often the login server's name was resolved
 	closing <-chan struct{}
 	connIDs atomic.Int64
 
@@ -59,15 +81,41 @@ func newNetwork(cfg *config, closing <-chan struct{}) (*network, error) {
 }
 
 func (n *network) hosts() hosts {
-	return hosts{login: n.login.host, storage: n.storage.host, authority: n.entra.host}
+	h := hosts{login: n.login.host, storage: n.storage.host, authority: n.entra.host}
+	for _, o := range n.replicas() {
+		if o.regional != "" {
+			h.regional = append(h.regional, o.regional)
+		}
+	}
+	return h
 }
+
+// replicas are the origins of the login server: one, or one for each region.
+func (n *network) replicas() []*origin { return append([]*origin{n.login}, n.others...) }
 
 // origins are those that are open, canaries included.
 func (n *network) origins() []*origin {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append([]*origin{n.login, n.storage, n.entra}, n.extra...)
+	return slices.Concat(n.replicas(), []*origin{n.storage, n.entra}, n.extra)
 }
+
+// find returns the origin that an address stands for, or nil. The name of the login server stands
+// for each replica in turn, as it does where a traffic manager resolves it.
+func (n *network) find(address string) *origin {
+	if replicas := n.replicas(); n.login.named(address) {
+		return replicas[int((n.turns.Add(1)-1)%int64(len(replicas)))]
+	}
+	for _, o := range n.origins() {
+		if o != n.login && o.named(address) || o.regional != "" && (o.regional == address || o.regional+":443" == address) ||
+			o.listener.Addr().String() == address {
+			return o
+		}
+	}
+	return nil
+}
+
+func (o *origin) named(address string) bool { return o.host == address || o.host+":443" == address }
 
 // listen opens the listeners of the three origins.
 func (n *network) listen() error {
@@ -97,6 +145,40 @@ func (n *network) listen() error {
 	}
 	if n.cfg.loginServer != "" {
 		n.login.host = n.cfg.loginServer
+	}
+	return n.listenReplicas(host)
+}
+
+// listenReplicas opens the other replicas and names all of them.
+func (n *network) listenReplicas(host string) error {
+	for range len(n.cfg.replicas) - 1 {
+		o, err := n.open(net.JoinHostPort(host, "0"), "")
+		if err != nil {
+			return err
+		}
+		n.others = append(n.others, o)
+	}
+	for i, region := range n.cfg.replicas {
+		o := n.replicas()[i]
+		address := o.listener.Addr().String()
+		o.regional = address
+		if name, domain, ok := strings.Cut(n.cfg.loginServer, "."); ok {
+			o.regional = name + "." + region + ".geo." + domain
+		}
+		if l, ok := o.listener.(*memListener); ok {
+			l.tcp = true
+		}
+		if i == 0 && n.cfg.loginServer == "" {
+			// The address is that of one replica, so the registry needs a name.
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return fmt.Errorf("acrtest: listen: %w", err)
+			}
+			o.host = net.JoinHostPort("localhost", port)
+		}
+		if i > 0 {
+			o.host = o.regional
+		}
 	}
 	return nil
 }
@@ -178,20 +260,21 @@ func (n *network) serve(o *origin, certificate tls.Certificate, handler http.Han
 
 // abandon closes the listeners of a network that never served.
 func (n *network) abandon() {
-	for _, o := range []*origin{n.login, n.storage, n.entra} {
+	for _, o := range append([]*origin{n.login, n.storage, n.entra}, n.others...) {
 		if o != nil {
 			_ = o.listener.Close()
 		}
 	}
 }
 
-// certificate is one for the names of the three origins.
+// certificate is one for the names of all origins.
 func (n *network) certificate() (tls.Certificate, error) {
 	var names []string
-	for _, o := range []*origin{n.login, n.storage, n.entra} {
-		host, _, err := net.SplitHostPort(o.host)
+	at := n.hosts()
+	for _, name := range append([]string{at.login, at.storage, at.authority}, at.regional...) {
+		host, _, err := net.SplitHostPort(name)
 		if err != nil {
-			host = o.host
+			host = name
 		}
 		names = append(names, host)
 	}

@@ -104,7 +104,7 @@ func (o *oauth) grant(w http.ResponseWriter, x *visit, p *principal, scopes []st
 
 // isService compares the service parameter with the name of the registry.
 func (o *oauth) isService(service string) bool {
-	return strings.EqualFold(service, o.tokens.hosts.login)
+	return o.tokens.hosts.isLogin(service)
 }
 
 // readForm reads a urlencoded body; it answers itself when there is none.

@@ -105,6 +105,21 @@ func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = n } }
 // [Server.Advance] by d makes it visible.
 func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replicaLag = d } }
 
+// WithReplicas creates a geo-replicated registry with one replica for each of the given regions,
+// such as "eastus" and "westeurope". A replica sees its own writes at once and those of the others
+// after the time of [WithReplicaLag]; it knows only the upload sessions that were started at it,
+// and has request budgets of its own. Content seeded by the Seed methods reaches all replicas after
+// that time.
+//
+// [Server.Endpoint] names the registry: clients that use [Server.HTTPClient] or
+// [Server.DialContext] connect to each replica in turn, beginning with the first, as they would
+// through a traffic manager. The address that such a connection leads to stays that of one replica.
+// [Server.RegionalEndpoint] names a single replica, and [Request.Replica] says which one served a
+// request.
+func WithReplicas(regions ...string) Option {
+	return func(c *config) { c.replicas = append([]string{}, regions...) }
+}
+
 // WithoutBlobCheck accepts manifests that refer to blobs the repository does not have.
 func WithoutBlobCheck() Option { return func(c *config) { c.skipBlobCheck = true } }
 

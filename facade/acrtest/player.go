@@ -154,5 +154,5 @@ func (p *player) revoke(w http.ResponseWriter, r *http.Request, x *visit) {
 	rt.op = x.op()
 	w.Header().Del("X-Ms-Request-Id")
 	w.Header().Del("X-Ms-Client-Request-Id")
-	p.gatekeeper.challenge(w, scopeOf(rt, r), "invalid_token")
+	p.gatekeeper.challenge(w, r, scopeOf(rt, r), "invalid_token")
 }

@@ -2,6 +2,7 @@ package acrtest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -78,6 +79,7 @@ func (s *Server) openStore() (err error) {
 		Now:        s.clock.now,
 		SoftDelete: time.Duration(s.cfg.softDelete) * 24 * time.Hour,
 		ReplicaLag: s.cfg.replicaLag,
+		Replicas:   len(s.cfg.replicas),
 		UploadTTL:  s.cfg.sessionLife,
 	})
 	if err != nil {
@@ -118,9 +120,11 @@ func (s *Server) begin() error {
 		s.network.abandon()
 		return err
 	}
-	s.network.serve(s.network.login, certificate, s.front.handler(LoginOrigin, s.front.serveLogin))
-	s.network.serve(s.network.storage, certificate, s.front.handler(StorageOrigin, s.front.serveStorage))
-	s.network.serve(s.network.entra, certificate, s.front.handler(AuthorityOrigin, authority.serve))
+	for i, o := range s.network.replicas() {
+		s.network.serve(o, certificate, s.front.handler(LoginOrigin, s.newRegion(i), s.front.serveLogin))
+	}
+	s.network.serve(s.network.storage, certificate, s.front.handler(StorageOrigin, nil, s.front.serveStorage))
+	s.network.serve(s.network.entra, certificate, s.front.handler(AuthorityOrigin, nil, authority.serve))
 	return nil
 }
 
@@ -133,13 +137,23 @@ func (s *Server) newFront() *front {
 	}
 	keeper := &gatekeeper{tokens: s.tokens}
 	return &front{
-		cfg: &s.cfg, clock: &s.clock, ledger: &s.ledger, limiter: newLimiter(s.cfg), gatekeeper: keeper,
-		player:     &player{script: &s.script, tokens: s.tokens, gatekeeper: keeper, complain: s.complain},
-		operations: &operations{cfg: &s.cfg, store: s.store, storage: account, seals: seals, host: at.login, logger: s.cfg.logger},
-		oauth:      &oauth{tokens: s.tokens},
-		storage:    account,
-		complain:   s.complain, closing: s.closing,
+		cfg: &s.cfg, clock: &s.clock, ledger: &s.ledger, gatekeeper: keeper,
+		player:   &player{script: &s.script, tokens: s.tokens, gatekeeper: keeper, complain: s.complain},
+		oauth:    &oauth{tokens: s.tokens},
+		storage:  account,
+		complain: s.complain, closing: s.closing,
 	}
+}
+
+// newRegion builds replica i, or the whole registry if it has no replicas.
+func (s *Server) newRegion(i int) *region {
+	own := &region{limiter: newLimiter(s.cfg), operations: &operations{
+		cfg: &s.cfg, store: s.store, storage: s.front.storage, seals: s.front.storage.seals, host: s.Host(), logger: s.cfg.logger,
+	}}
+	if len(s.cfg.replicas) > 0 {
+		own.name, own.operations.store = s.cfg.replicas[i], s.store.Replica(i)
+	}
+	return own
 }
 
 // Close stops the registry, closes all connections to it and waits until all requests have ended.
@@ -168,6 +182,17 @@ func (s *Server) Endpoint() string { return "https://" + s.Host() }
 // Host returns the host and port of the login server: the part of an image name before the first
 // slash.
 func (s *Server) Host() string { return s.network.login.host }
+
+// RegionalEndpoint returns the URL of the regional endpoint of a replica; see [WithReplicas]. An
+// unknown region fails the test of [New], and is logged with [Start]; the URL is empty then.
+func (s *Server) RegionalEndpoint(region string) string {
+	i := slices.Index(s.cfg.replicas, region)
+	if i < 0 {
+		s.complain(fmt.Sprintf("acrtest: RegionalEndpoint(%q): unknown region; WithReplicas has %q", region, s.cfg.replicas))
+		return ""
+	}
+	return "https://" + s.network.replicas()[i].regional
+}
 
 // StorageHost returns the host and port of the storage account that serves blob content. It differs
 // from [Server.Host].

@@ -16,20 +16,24 @@ type visit struct {
 
 	ledger  *Ledger
 	closing <-chan struct{} // closed when the emulator closes
+	region  *region         // nil for an origin other than the login server
 	conn    *conn
 	reply   *reply
 	body    *requestBody
 }
 
 // enter writes a request into the ledger and puts the counters around its body and reply.
-func (f *front) enter(origin Origin, w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
-	x := &visit{line: new(line), ledger: f.ledger, closing: f.closing, conn: connOf(r.Context())}
+func (f *front) enter(origin Origin, at *region, w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
+	x := &visit{line: new(line), ledger: f.ledger, closing: f.closing, region: at, conn: connOf(r.Context())}
 	header := r.Header.Clone()
 	header.Del("Authorization")
 	header.Del("Cookie")
 	x.entry = Request{
 		Time: f.clock.now(), Origin: origin, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: header,
 		Credential: credentialKind(r),
+	}
+	if at != nil {
+		x.entry.Replica = at.name
 	}
 	if x.conn != nil {
 		x.entry.Connection = x.conn.id

@@ -171,6 +171,7 @@ type request struct {
 	Status     int                    `json:"status"`
 	BytesIn    int64                  `json:"bytes_in"`
 	BytesOut   int64                  `json:"bytes_out"`
+	Replica    string                 `json:"replica"`
 	Connection int64                  `json:"connection"`
 	Fault      string                 `json:"fault"`
 }

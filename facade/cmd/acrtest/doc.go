@@ -19,6 +19,7 @@
 //	storage_endpoint                the origin that blobs are redirected to
 //	anonymous                       whether pulls need no credential
 //	control_endpoint                see below
+//	regional_endpoints              with -replicas: the URL of each replica, by region
 //	pid                             the process
 //
 // Azure's client libraries want the certificate where their HTTP stack looks for it (SSL_CERT_FILE for Go, REQUESTS_CA_BUNDLE for

@@ -18,6 +18,7 @@ type settings struct {
 	caFile    string
 	control   string
 	anonymous bool
+	regions   []string // of the replicas
 	options   []acrtest.Option
 }
 
@@ -102,7 +103,11 @@ func (f flags) addRegistry() {
 	f.on("no-blob-check", "accept manifests that refer to missing blobs", acrtest.WithoutBlobCheck)
 	f.number("soft-delete", "keep deleted manifests for this many `days`, 1 to 90", func(n int64) acrtest.Option { return acrtest.WithSoftDelete(int(min(n, 1<<30))) })
 	f.number("max-body", "reject request bodies of more than this many `bytes`", acrtest.WithMaxBody)
-	f.duration("replica-lag", "make writes visible to reads only after this `time`", acrtest.WithReplicaLag)
+	f.duration("replica-lag", "make writes visible to reads, or with -replicas to the other replicas, only after this `time`", acrtest.WithReplicaLag)
+	f.text("replicas", "create one replica for each of these `regions`, such as eastus,westeurope", func(v string) acrtest.Option {
+		f.settings.regions = strings.Split(v, ",")
+		return acrtest.WithReplicas(f.settings.regions...)
+	})
 }
 
 // addNetwork adds where the registry listens, and how the network behaves.

@@ -64,6 +64,8 @@ type started struct {
 	Anonymous       bool   `json:"anonymous"`
 	Control         string `json:"control_endpoint"` // "" with -control ""
 	PID             int    `json:"pid"`
+
+	Regional map[string]string `json:"regional_endpoints,omitempty"` // by region, with -replicas
 }
 
 // run serves until ctx is canceled.
@@ -93,6 +95,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer func() { _ = os.Remove(caFile) }() // a file of our own in the temporary directory
 	}
 	where := describe(s, caFile)
+	for _, region := range settings.regions {
+		where.Regional[region] = s.RegionalEndpoint(region)
+	}
 	if settings.control != "" {
 		control, err := startControl(s, settings.control)
 		if err != nil {
@@ -118,7 +123,7 @@ func describe(s *acrtest.Server, caFile string) started {
 		Endpoint: s.Endpoint(), LoginServer: s.Host(), StorageEndpoint: "https://" + s.StorageHost(), CAFile: caFile,
 		Username: user, Password: password, EntraToken: s.EntraToken(),
 		Authority: s.Authority() + "/", Tenant: tenant, ClientID: id, ClientSecret: secret,
-		Anonymous: s.AllowsAnonymousPull(), PID: os.Getpid(),
+		Anonymous: s.AllowsAnonymousPull(), PID: os.Getpid(), Regional: map[string]string{},
 	}
 }
 

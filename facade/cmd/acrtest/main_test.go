@@ -185,6 +185,7 @@ func TestExitStatus(t *testing.T) {
 		{2, []string{"-token", "acrtest:secret:* content/read"}},
 		{2, []string{"-latency", "soon"}},
 		{2, []string{"-replica-lag", "-1s"}},
+		{2, []string{"-replicas", "East US"}},
 		{2, []string{"-max-body", "-1"}},
 		{2, []string{"-bandwidth", "50MiB"}},
 		{2, []string{"-bandwidth", "1e9"}},
@@ -210,6 +211,24 @@ func TestExitStatus(t *testing.T) {
 				t.Errorf("status %d, want %d: %s", got, row.want, stderr.String())
 			}
 		})
+	}
+}
+
+func TestProgramWithReplicas(t *testing.T) {
+	t.Parallel()
+	s := program(t, "-replicas", "eastus,westeurope", "-replica-lag", "1h")
+	if len(s.Regional) != 2 || s.Regional["eastus"] == s.Regional["westeurope"] {
+		t.Fatalf("%+v", s.Regional)
+	}
+	for _, endpoint := range []string{s.Endpoint, s.Regional["eastus"], s.Regional["westeurope"]} {
+		resp, err := clientOf(t, s).Get(endpoint + "/v2/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: status %d", endpoint, resp.StatusCode)
+		}
 	}
 }
 

@@ -101,6 +101,9 @@ func (st *Store) MountBlob(name, from string, d digest.Digest) (Blob, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	b, err := st.primary.blob(from, d)
+	if err == nil {
+		err = st.knownBlob(from, d)
+	}
 	if err != nil {
 		return Blob{}, err
 	}
@@ -127,11 +130,21 @@ func (st *Store) link(name string, b *blob) (Blob, error) {
 func (st *Store) DeleteBlob(name string, d digest.Digest) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.primary.linked(name, d) == nil {
+	if st.primary.linked(name, d) == nil || st.knownBlob(name, d) != nil {
 		return ErrBlobUnknown
 	}
 	if st.primary.repositories.get(name).attributes.WriteDisabled {
 		return ErrDisallowed
 	}
 	return st.commit(&record{Op: opUnlink, Time: st.time(), Repository: name, Digest: d})
+}
+
+// knownBlob returns ErrBlobUnknown if the replica that a write is made at lacks the blob.
+func (st *Store) knownBlob(name string, d digest.Digest) error {
+	return st.known(func(s *state) error {
+		if s.linked(name, d) == nil {
+			return ErrBlobUnknown
+		}
+		return nil
+	})
 }

@@ -55,6 +55,14 @@ func (st *Store) PutManifest(name string, p Push) (Manifest, error) {
 		if missing := r.missing(m); len(missing) > 0 {
 			return Manifest{}, &MissingError{missing}
 		}
+		if err := st.known(func(s *state) error {
+			if missing := s.repositories.get(name).missing(m); len(missing) > 0 {
+				return &MissingError{missing}
+			}
+			return nil
+		}); err != nil {
+			return Manifest{}, err
+		}
 	}
 	if err := st.commit(&record{Op: opManifest, Time: now, Repository: name, Manifest: m, Tags: p.Tags}); err != nil {
 		return Manifest{}, err
@@ -186,6 +194,9 @@ func (st *Store) UpdateManifest(name string, d digest.Digest, c Change) (Manifes
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	_, m, err := st.primary.manifest(name, d)
+	if err == nil {
+		err = st.knownManifest(name, d)
+	}
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -205,6 +216,9 @@ func (st *Store) DeleteManifest(name string, d digest.Digest) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r, m, err := st.primary.manifest(name, d)
+	if err == nil {
+		err = st.knownManifest(name, d)
+	}
 	if err != nil {
 		return err
 	}
@@ -240,4 +254,12 @@ func (r *repository) cascade(m *manifest, all *[]digest.Digest) bool {
 		}
 	}
 	return true
+}
+
+// knownManifest returns what is missing of a manifest at the replica that a write is made at.
+func (st *Store) knownManifest(name string, d digest.Digest) error {
+	return st.known(func(s *state) error {
+		_, _, err := s.manifest(name, d)
+		return err
+	})
 }

@@ -146,11 +146,14 @@ func foreign(d ocispec.Descriptor) bool {
 func (st *Store) platform(name string, config ocispec.Descriptor) (architecture, os string) {
 	st.mu.RLock()
 	l := st.primary.linked(name, config.Digest)
+	var b Blob
+	if l != nil {
+		b = l.properties(name) // while locked: another push may renew the link's time
+	}
 	st.mu.RUnlock()
-	if l == nil || l.blob.size > maxConfig {
+	if l == nil || b.Size > maxConfig {
 		return "", ""
 	}
-	b := l.properties(name)
 	r, err := b.Open()
 	if err != nil {
 		return "", ""

@@ -47,7 +47,7 @@ func (st *Store) UpdateRepository(name string, c Change) (Repository, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r := st.primary.visible(name)
-	if r == nil {
+	if r == nil || !st.knownRepository(name) {
 		return Repository{}, ErrRepositoryUnknown
 	}
 	a := c.apply(r.attributes)
@@ -78,7 +78,7 @@ func (st *Store) DeleteRepository(name string) (manifests []digest.Digest, tags 
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r := st.primary.visible(name)
-	if r == nil {
+	if r == nil || !st.knownRepository(name) {
 		return nil, nil, ErrRepositoryUnknown
 	}
 	locked := r.attributes.locked()
@@ -120,4 +120,14 @@ func (c Change) apply(a Attributes) Attributes {
 		a.QuarantineDetails = *c.QuarantineDetails
 	}
 	return a
+}
+
+// knownRepository reports whether the repository is known at the replica that a write is made at.
+func (st *Store) knownRepository(name string) bool {
+	return st.known(func(s *state) error {
+		if s.visible(name) == nil {
+			return ErrRepositoryUnknown
+		}
+		return nil
+	}) == nil
 }

@@ -13,7 +13,6 @@ import (
 
 // sessions are the uploads under way.
 type sessions struct {
-	store *Store
 	mu    sync.Mutex
 	all   map[string]*Upload
 	swept time.Time
@@ -22,10 +21,10 @@ type sessions struct {
 // sweepEvery is how often the start of a session looks for expired ones.
 const sweepEvery = time.Minute
 
-func (s *sessions) init(st *Store) { s.store, s.all = st, make(map[string]*Upload) }
+func (s *sessions) init() { s.all = make(map[string]*Upload) }
 
-func (s *sessions) add(u *Upload, k sink) {
-	u.store, u.sink = s.store, k
+func (s *sessions) add(st *Store, u *Upload, k sink) {
+	u.store, u.sink = st, k
 	u.turn = newTurn()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +78,8 @@ func (s *sessions) expire(now time.Time) (n int) {
 }
 
 // load finds the sessions that an earlier run left, and removes those whose time is over.
-func (s *sessions) load() error {
-	t := s.store.tree
+func (s *sessions) load(st *Store) error {
+	t := st.tree
 	files, err := os.ReadDir(t.uploads())
 	if err != nil {
 		return err
@@ -104,9 +103,9 @@ func (s *sessions) load() error {
 			size = info.Size()
 		}
 		u.acked = -1
-		s.add(u, s.store.newSink(id, size))
+		s.add(st, u, st.newSink(id, size))
 	}
-	s.expire(s.store.opts.Now())
+	s.expire(st.opts.Now())
 	return nil
 }
 

@@ -30,9 +30,11 @@ type Options struct {
 	Now func() time.Time
 	// SoftDelete keeps deleted manifests and tags for that long; 0 deletes at once.
 	SoftDelete time.Duration
-	// ReplicaLag lets reads see each write only that much later, as a read that another replica
-	// answers does; 0 at once.
+	// ReplicaLag delays when a replica sees the writes made elsewhere; 0 is at once.
 	ReplicaLag time.Duration
+	// Replicas is the number of replicas that Replica returns. With 0, reads see every write only
+	// after ReplicaLag, as if another replica served them.
+	Replicas int
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
 
@@ -46,19 +48,28 @@ const resolution = 100 * time.Nanosecond
 // maxDrift bounds how far the time of changes may run ahead of the clock.
 const maxDrift = time.Minute
 
-// Store is the content of one registry. All methods may be called at the same time.
+// Store is the content of one registry, as one of its replicas sees it. All methods may be called
+// at the same time.
 type Store struct {
+	*core
+
+	// at is the replica that answers reads; nil: reads see all writes at once.
+	at *replica
+}
+
+// core is what all replicas share.
+type core struct {
 	opts    Options
 	tree    *tree // nil: memory
 	pool    *pool
 	key     []byte
 	release func() // the lock on the directory
 
-	mu      sync.RWMutex
-	now     time.Time // of the last change
-	primary *state
-	journal *journal // nil: memory
-	replica *replica // nil: reads see writes at once
+	mu       sync.RWMutex
+	now      time.Time // of the last change
+	primary  *state    // with all changes
+	journal  *journal  // nil: memory
+	replicas []*replica
 
 	sessions sessions
 	lost     []digest.Digest
@@ -77,16 +88,20 @@ func Open(opts Options) (*Store, error) {
 	if opts.compactAt == 0 {
 		opts.compactAt = 1000
 	}
-	st := &Store{opts: opts, key: make([]byte, keySize)}
+	st := &Store{core: &core{opts: opts, key: make([]byte, keySize)}}
 	_, _ = rand.Read(st.key) // never fails since Go 1.24
 	if opts.Dir != "" {
 		st.tree = &tree{root: opts.Dir, disk: disk{wait: opts.Sync, waited: opts.waited}}
 	}
 	st.pool = newPool(st.tree)
 	st.primary = newState(st.pool)
-	st.sessions.init(st)
-	if opts.ReplicaLag > 0 {
-		st.replica = &replica{state: newState(st.pool), lag: opts.ReplicaLag}
+	st.sessions.init()
+	for range opts.Replicas {
+		st.replicas = append(st.replicas, &replica{state: newState(st.pool), lag: opts.ReplicaLag, writable: true})
+	}
+	if opts.Replicas == 0 && opts.ReplicaLag > 0 {
+		st.at = &replica{state: newState(st.pool), lag: opts.ReplicaLag}
+		st.replicas = []*replica{st.at}
 	}
 	if st.tree != nil {
 		if err := st.load(); err != nil {
@@ -131,7 +146,7 @@ func (st *Store) load() (err error) {
 	if err := st.tree.disk.directories(filepath.Dir(st.tree.root), st.tree.root); err != nil {
 		return err
 	}
-	return st.sessions.load()
+	return st.sessions.load(st)
 }
 
 // openJournal replays the journal, and writes it anew where it says much that no longer counts.
@@ -160,8 +175,8 @@ func (st *Store) openJournal() error {
 func (st *Store) replay(rec *record) {
 	st.now = rec.Time
 	st.primary.apply(rec)
-	if st.replica != nil {
-		st.replica.state.apply(rec)
+	for _, r := range st.replicas {
+		r.state.apply(rec)
 	}
 }
 
@@ -201,17 +216,25 @@ func (st *Store) commit(rec *record) error {
 			return err
 		}
 	}
-	if st.replica != nil {
-		st.replica.queue(st.pool, rec)
-		st.replica.advance(st.pool, st.opts.Now())
+	now := st.opts.Now()
+	for _, r := range st.replicas {
+		r.advance(st.core, now)
 	}
 	st.primary.apply(rec)
+	for _, r := range st.replicas {
+		if r == st.at && r.writable {
+			r.write(rec)
+		} else {
+			r.queue(st.pool, rec, now)
+			r.advance(st.core, now)
+		}
+	}
 	return nil
 }
 
 // read calls f with the state that reads see. f must not change it, nor keep what can change.
 func (st *Store) read(f func(*state)) {
-	if st.replica == nil {
+	if st.at == nil {
 		st.mu.RLock()
 		defer st.mu.RUnlock()
 		f(st.primary)
@@ -219,8 +242,18 @@ func (st *Store) read(f func(*state)) {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.replica.advance(st.pool, st.opts.Now())
-	f(st.replica.state)
+	st.at.advance(st.core, st.opts.Now())
+	f(st.at.state)
+}
+
+// known calls f with the state of the replica that a write is made at, and returns what f says is
+// missing there. The caller holds the lock, and checks the primary itself.
+func (st *Store) known(f func(*state) error) error {
+	if st.at == nil || !st.at.writable {
+		return nil
+	}
+	st.at.advance(st.core, st.opts.Now())
+	return f(st.at.state)
 }
 
 // visible returns the repository if it can be seen: if it holds a manifest.

@@ -66,7 +66,7 @@ func (st *Store) PutTag(name, tag string, d digest.Digest) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r := st.primary.visible(name)
-	if r == nil || r.manifests.get(d.String()) == nil {
+	if r == nil || r.manifests.get(d.String()) == nil || st.knownManifest(name, d) != nil {
 		return ErrManifestUnknown
 	}
 	if !r.mayTag(tag, d, false) {
@@ -91,6 +91,9 @@ func (st *Store) UpdateTag(name, tag string, c Change) (Tag, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	t, err := st.primary.tag(name, tag)
+	if err == nil {
+		err = st.knownTag(name, tag)
+	}
 	if err != nil {
 		return Tag{}, err
 	}
@@ -109,6 +112,9 @@ func (st *Store) DeleteTag(name, tag string) (digest.Digest, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	t, err := st.primary.tag(name, tag)
+	if err == nil {
+		err = st.knownTag(name, tag)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -117,4 +123,12 @@ func (st *Store) DeleteTag(name, tag string) (digest.Digest, error) {
 	}
 	d := t.manifest.m.Digest
 	return d, st.commit(&record{Op: opUntag, Time: st.time(), Repository: name, Tag: tag, Soft: st.soft()})
+}
+
+// knownTag returns what is missing of a tag at the replica that a write is made at.
+func (st *Store) knownTag(name, tag string) error {
+	return st.known(func(s *state) error {
+		_, err := s.tag(name, tag)
+		return err
+	})
 }

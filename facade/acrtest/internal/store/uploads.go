@@ -46,7 +46,7 @@ func (st *Store) StartUpload(name string) (*Upload, error) {
 			return nil, err
 		}
 	}
-	st.sessions.add(u, st.newSink(u.ID, 0))
+	st.sessions.add(st, u, st.newSink(u.ID, 0))
 	return u, nil
 }
 
@@ -59,15 +59,21 @@ func (st *Store) newSink(id string, size int64) sink {
 
 // Upload returns a session of a repository.
 //
-// Errors: ErrUploadUnknown, also when the session has expired.
+// Errors: ErrUploadUnknown, also when the session has expired or was started at another replica.
 func (st *Store) Upload(name, id string) (*Upload, error) {
 	st.sessions.mu.Lock()
 	defer st.sessions.mu.Unlock()
 	u := st.sessions.all[id]
-	if u == nil || u.Repository != name || u.expired(st.opts.Now()) {
+	if u == nil || u.Repository != name || u.expired(st.opts.Now()) || !u.reachable(st) {
 		return nil, ErrUploadUnknown
 	}
 	return u, nil
+}
+
+// reachable reports whether the session can be used at the replica: one of an earlier run at any,
+// others where they were started.
+func (u *Upload) reachable(st *Store) bool {
+	return st.at == nil || !st.at.writable || u.store.at == nil || u.store.at == st.at
 }
 
 func (u *Upload) expired(now time.Time) bool { return now.Sub(u.Started) > u.store.opts.UploadTTL }
