@@ -115,13 +115,3 @@ func parseReference(reference string) (tag string, d digest.Digest, err error) {
 	}
 	return reference, "", checkTag(reference)
 }
-
-// printable tells whether the text is of printable ASCII alone.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}

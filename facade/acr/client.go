@@ -22,9 +22,6 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// moduleName is what the User-Agent calls this module.
-const moduleName = "acrkit"
-
 // Client is one registry under one identity. It is safe for concurrent use, holds tokens and connections, and sends nothing until a
 // method is called; make one and keep it.
 type Client struct {
@@ -96,7 +93,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if c.login, err = wire.CheckEndpoint(endpoint, c.options.AllowedHosts); err != nil {
 		return nil, badEndpoint(endpoint, err)
 	}
-	if !printable(c.options.SourceClient) {
+	if !wire.IsVisible(c.options.SourceClient) {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: c.options.SourceClient, Reason: "SourceClient takes printable ASCII without blanks"}
 	}
 	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{StrictStorage: c.options.StrictStorage})
@@ -112,8 +109,6 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		RegistryWide: c.options.RegistryWideToken,
 		Logger:       c.options.Logger,
 		Pipeline:     c.tokenOptions(),
-		Module:       moduleName,
-		Version:      version.Semantic(),
 	})
 	if err != nil {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: strings.TrimPrefix(err.Error(), "auth: ")}
@@ -121,7 +116,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
-	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(doer{c.azure.Pipeline()}), gen.WithRequestEditorFn(plainSlashes))
+	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(transport.Doer{Pipeline: c.azure.Pipeline()}), gen.WithRequestEditorFn(plainSlashes))
 	if err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
@@ -148,7 +143,7 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 }
 
 // apiVersion is the version of the document that /acr/v1 is asked for.
-func apiVersion() *gen.APIVersion { return new("2021-07-01") }
+func apiVersion() *gen.APIVersion { return new(gen.APIVersion(version.API)) }
 
 // Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
 func (c *Client) Endpoint() string { return c.login.String() }

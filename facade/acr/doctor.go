@@ -67,7 +67,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	}
 	d.report = &DoctorReport{
 		Registry: c.Endpoint(), Credential: d.auth.Kind(), Time: time.Now().Round(0),
-		Client: moduleName + " " + version.Module() + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH,
+		Client: version.Product + " " + version.Module() + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	ctx, end := azruntime.StartSpan(ctx, "acr.Doctor", c.azure.Tracer(), nil)
 	defer func() { end(d.report.Err()) }()

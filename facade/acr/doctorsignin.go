@@ -57,12 +57,12 @@ func (d *doctor) exchange(ctx context.Context, s *DoctorStep) {
 		s.skip("not needed: the client's credential is " + kind)
 		return
 	}
-	login, err := d.auth.Login(ctx)
+	_, _, expires, err := d.auth.Login(ctx)
 	if err != nil {
 		s.fail(opDoctor, err)
 		return
 	}
-	s.Seen, s.CorrelationID = "refresh token"+until(login.Expires), d.witness.correlation()
+	s.Seen, s.CorrelationID = "refresh token"+until(expires), d.witness.correlation()
 	if d.auth.GrantsByRepository() {
 		s.Seen += "; the registry grants by repository (ABAC)"
 	}

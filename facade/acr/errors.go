@@ -8,7 +8,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
-	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -179,11 +178,6 @@ func plain(err error) string {
 
 // Unwrap gives the cause.
 func (e *callError) Unwrap() error { return e.err }
-
-// Is matches the name that a verdict of wire has in this package.
-func (e *callError) Is(target error) bool {
-	return target == ErrStalled && errors.Is(e.err, transport.ErrHeaderTimeout)
-}
 
 // malformed is the error of a reply that is not the document it has to be.
 func (op *operation) malformed(err error) error {

@@ -65,7 +65,7 @@ func after(key string) (*gen.LastItem, error) {
 	if key == "" {
 		return nil, nil
 	}
-	if len(key) > maxNameLength || !printable(key) {
+	if len(key) > maxNameLength || !wire.IsVisible(key) {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: key, Reason: "After takes a name, tag or digest of the list"}
 	}
 	return &key, nil

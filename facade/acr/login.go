@@ -51,9 +51,9 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 // Expires says how much. At most one token request. Errors: ErrAnonymous for an anonymous client, and the causes of a
 // refused sign-in.
 func (c *Client) Login(ctx context.Context) (Login, error) {
-	l, err := c.auth.Login(ctx)
+	username, password, expires, err := c.auth.Login(ctx)
 	if err != nil {
 		return Login{}, c.located(opLogin.fail(err))
 	}
-	return Login{Server: c.login.Host, Username: l.Username, Password: l.RefreshToken, Expires: l.Expires}, nil
+	return Login{Server: c.login.Host, Username: username, Password: password, Expires: expires}, nil
 }

@@ -105,7 +105,7 @@ func (r *Repository) preparePut(reference string, content []byte, opts *PutManif
 	if err != nil {
 		return nil, fmt.Errorf("acr: PutManifest: %w", err)
 	}
-	if isSchema1(mediaType) || !printable(mediaType) {
+	if isSchema1(mediaType) || !wire.IsVisible(mediaType) {
 		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: mediaType, Reason: "no media type of a manifest that can be put"}
 	}
 	p.descriptor = ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}

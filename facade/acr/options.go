@@ -6,6 +6,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
 // ServiceName is the key of this service in cloud.Configuration.Services: its Audience says for whom Entra tokens are asked. It is the
@@ -13,7 +15,7 @@ import (
 const ServiceName cloud.ServiceName = "azcontainerregistry"
 
 // DefaultAudience is the audience of Entra tokens where the cloud's configuration names none. Every Azure cloud takes it.
-const DefaultAudience = "https://containerregistry.azure.net"
+const DefaultAudience = auth.DefaultAudience
 
 // ClientOptions are the choices of a Client. The zero value, or nil, is right for a registry in any Azure cloud.
 type ClientOptions struct {

@@ -24,7 +24,7 @@ func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 	retries := options.Retry
 	options.Retry = policy.RetryOptions{MaxRetries: -1}
 	options.Transport = c.transport
-	return azcore.NewClient(moduleName, version.Semantic(), runtime.PipelineOptions{
+	return azcore.NewClient(version.Product, version.Semantic(), runtime.PipelineOptions{
 		AllowedHeaders:         []string{"Docker-Content-Digest", "Docker-Upload-Uuid", "Range", "Content-Range", "Retry-After", "X-Ms-Correlation-Request-Id"},
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{retry.NewGuard(), sourceClient(c.options.SourceClient)},
@@ -50,19 +50,6 @@ func (s sourceClient) Do(req *policy.Request) (*http.Response, error) {
 		req.Raw().Header.Set("X-Meta-Source-Client", string(s))
 	}
 	return req.Next()
-}
-
-// doer lets gen send through the pipeline. Bodies of successes are streamed, never read ahead.
-type doer struct{ pipeline runtime.Pipeline }
-
-// Do sends the request.
-func (d doer) Do(r *http.Request) (*http.Response, error) {
-	req, err := runtime.NewRequestFromRequest(r)
-	if err != nil {
-		return nil, err
-	}
-	runtime.SkipBodyDownload(req)
-	return d.pipeline.Do(req)
 }
 
 // plainSlashes sends "a/b" as it stands where gen would escape the slash: names passed checkName, so that nothing else needs escaping.

@@ -43,7 +43,7 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 	if opts.ArtifactType != "" {
 		params.ArtifactType = new(opts.ArtifactType)
 		l.keep = map[string][]string{"artifactType": {opts.ArtifactType}}
-		if !printable(opts.ArtifactType) {
+		if !wire.IsVisible(opts.ArtifactType) {
 			l.refuse = &ArgumentError{Kind: ErrInvalidArgument, Value: opts.ArtifactType, Reason: "no media type"}
 		}
 	}

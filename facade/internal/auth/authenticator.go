@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/internal/retry"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -35,8 +35,6 @@ type Config struct {
 	// network needs, it needs for token requests too. Retry is used with at most 30 s per try and 90 s in all. TracingProvider gets a span of each. Of Logging all but IncludeBody
 	// is used: the bodies are tokens. The rest is not used.
 	Pipeline policy.ClientOptions
-	// Module and Version stand in the User-Agent. Default: "acrkit", "v0.0.0".
-	Module, Version string
 	// Audience of the Entra token. Default DefaultAudience.
 	Audience string
 	// ARMAudience, when set, is asked for where the credential gives no token for Audience.
@@ -67,10 +65,10 @@ type Authenticator struct {
 	refresh cell
 	access  *cache
 
-	useARM  atomic.Bool // the credential gave no token for the audience, but one for ARM
-	claims  atomic.Pointer[string]
-	wide    *scopeSet // nil: tokens go by scope
-	wideOff atomic.Bool
+	useARM          atomic.Bool // the credential gave no token for the audience, but one for ARM
+	claims          atomic.Pointer[string]
+	registryWide    *scopeSet // nil: tokens go by scope
+	registryWideOff atomic.Bool
 
 	learned  atomic.Pointer[map[string]*scopeSet] // by method and what was asked for
 	learning sync.Mutex
@@ -102,55 +100,45 @@ func New(c Config) (*Authenticator, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if c.RegistryWide {
-		a.wide = parseScopeSet("registry:catalog:*", "repository:*:*")
+		a.registryWide = parseScopeSet("registry:catalog:*", "repository:*:*")
 	}
 	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
 	a.refresh.fetch, a.refresh.limit = a.fetchRefresh, refreshLimit
 	a.access = newCache(func(set *scopeSet) *slot {
 		s := &slot{set: set}
 		s.limit = accessLimit
-		s.fetch = func(ctx context.Context, soft bool) (*token, error) { return a.fetchAccess(ctx, set, soft) }
+		s.fetch = func(ctx context.Context, early bool) (*token, error) { return a.fetchAccess(ctx, set, early) }
 		return s
 	})
-	road, err := tokenRoad(c, &a.vault)
+	pipeline, err := tokenPipeline(c, &a.vault)
 	if err != nil {
 		return nil, err
 	}
-	a.tracer = road.Tracer()
-	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(doer{road}))
+	a.tracer = pipeline.Tracer()
+	a.client, err = gen.NewClient(strings.TrimSuffix(c.Login.String(), "/"), gen.WithHTTPClient(transport.Doer{Pipeline: pipeline.Pipeline()}))
 	return a, err
 }
 
 // Service is the name the registry goes by in token requests: our own host, whatever a challenge says.
 func (a *Authenticator) Service() string { return a.login.Host }
 
-// AccessToken returns an access token for the scopes, cached or fetched (at most an exchange and a token request). With none it only says who asks.
-// Errors: *Error.
-func (a *Authenticator) AccessToken(ctx context.Context, scopes ...string) (string, error) {
-	t, _, err := a.token(ctx, parseScopeSet(scopes...))
-	if err != nil {
-		return "", err
-	}
-	return t.value.reveal(), nil
-}
-
 // token returns a token that serves the set, and the slot it is from.
 func (a *Authenticator) token(ctx context.Context, set *scopeSet) (*token, *slot, error) {
-	if a.isWide(set) {
-		s := a.access.find(a.wide)
+	if a.servesRegistryWide(set) {
+		s := a.access.find(a.registryWide)
 		t, err := s.get(ctx)
 		switch e, ok := errors.AsType[*Error](err); {
 		case err == nil && (t.claims.granted == nil || t.claims.granted.covers(set)):
 			return t, s, nil
 		case err == nil && !t.claims.granted.wildcard():
 			// The registry issues tokens for scopes it does not grant. It is seen in the token, without a refused request.
-			a.noWide(ctx, "it was not granted")
+			a.dropRegistryWide(ctx, "it was not granted")
 		case err != nil && (!ok || e.Operation == opExchange || e.Operation == opEntra || !refusedScope(e)):
 			return nil, nil, err
 		case err != nil:
 			s = a.access.find(set)
 			if t, err = s.get(ctx); err == nil {
-				a.noWide(ctx, "its scope was refused")
+				a.dropRegistryWide(ctx, "its scope was refused")
 			}
 			return t, s, err
 		}
@@ -169,67 +157,39 @@ func refusedScope(e *Error) bool {
 	return false
 }
 
-// isWide says whether the registry-wide token is to serve the set.
-func (a *Authenticator) isWide(set *scopeSet) bool {
-	return a.wide != nil && !a.wideOff.Load() && len(set.scopes) > 0 && a.wide.covers(set)
+// servesRegistryWide says whether the registry-wide token is to serve the set.
+func (a *Authenticator) servesRegistryWide(set *scopeSet) bool {
+	return a.registryWide != nil && !a.registryWideOff.Load() && len(set.scopes) > 0 && a.registryWide.covers(set)
 }
 
-// noWide gives the registry-wide token up.
-func (a *Authenticator) noWide(ctx context.Context, why string) {
-	if a.wide != nil && a.wideOff.CompareAndSwap(false, true) {
-		a.access.remove(a.wide)
+// dropRegistryWide stops using the registry-wide token: from now on tokens are fetched by scope.
+func (a *Authenticator) dropRegistryWide(ctx context.Context, why string) {
+	if a.registryWide != nil && a.registryWideOff.CompareAndSwap(false, true) {
+		a.access.remove(a.registryWide)
 		a.log.LogAttrs(ctx, slog.LevelInfo, "registry-wide token not usable, tokens go by repository", slog.String("registry", a.login.Host), slog.String("reason", why))
 	}
 }
 
-// Login is what docker, helm, oras and crane log in with. It prints without its secret.
-type Login struct {
-	// Username is TokenUser, or the user name given for Password.
-	Username string
-	// RefreshToken goes where a password is asked for. For a Password credential it is that password.
-	RefreshToken string
-	// Expires is when the refresh token ends by the local clock; zero when unknown.
-	Expires time.Time
-}
-
-// String returns the user name and the expiry.
-func (l Login) String() string {
-	s := "login of " + l.Username
-	if !l.Expires.IsZero() {
-		s += " until " + l.Expires.UTC().Format(time.RFC3339)
-	}
-	return s
-}
-
-// GoString is String.
-func (l Login) GoString() string { return l.String() }
-
-// Format prints String for every verb.
-func (l Login) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(l.String())) }
-
-// MarshalJSON is String: loggers encode what holds a Login without asking it otherwise.
-func (l Login) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
-
-// LogValue is String.
-func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
-
-// Login returns what other tools log in with: a refresh token, cached or fetched (one request), or the user name and password given. Errors: *Error, ErrAnonymous.
-func (a *Authenticator) Login(ctx context.Context) (Login, error) {
+// Login returns what other tools log in with: [TokenUser] and a refresh token, cached or fetched (one request), or the
+// user name and password of a [Password] credential. expires is when the refresh token ends by the local clock; it is
+// zero if that is unknown.
+//
+// Errors: *Error, ErrAnonymous.
+func (a *Authenticator) Login(ctx context.Context) (username, password string, expires time.Time, err error) {
 	switch a.credential.kind {
 	case kindAnonymous:
-		return Login{}, &Error{Cause: ErrAnonymous, Message: "there is nothing to log in with"}
+		return "", "", expires, &Error{Cause: ErrAnonymous, Message: "there is nothing to log in with"}
 	case kindPassword:
-		return Login{Username: a.credential.username, RefreshToken: a.credential.secret.reveal()}, nil
+		return a.credential.username, a.credential.secret.reveal(), expires, nil
 	}
 	t, err := a.refresh.get(ctx)
 	if err != nil {
-		return Login{}, err
+		return "", "", expires, err
 	}
-	l := Login{Username: TokenUser, RefreshToken: t.value.reveal()}
 	if !t.claims.exp.IsZero() {
-		l.Expires = t.end.Round(0)
+		expires = t.end.Round(0)
 	}
-	return l, nil
+	return TokenUser, t.value.reveal(), expires, nil
 }
 
 // Scrub takes every secret the Authenticator knows out of s.

@@ -63,7 +63,7 @@ func (c Credential) check() error {
 		if c.username == "" || c.secret.reveal() == "" {
 			return errors.New("auth: user name and password are both needed")
 		}
-		if strings.Contains(c.username, ":") || !printable(c.username+c.secret.reveal()) {
+		if strings.Contains(c.username, ":") || hasControl(c.username+c.secret.reveal()) {
 			return errors.New("auth: the user name holds a colon, or it or the password a control character")
 		}
 	case kindRefreshToken:
@@ -74,8 +74,9 @@ func (c Credential) check() error {
 	return nil
 }
 
-func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+// hasControl reports whether s holds a control character.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // String returns the kind.

@@ -222,28 +222,28 @@ func TestSecretsPrintRedacted(t *testing.T) {
 	c := newClient(t, g, cred)
 	c.ok(t, "repository:a:pull")
 	e := newClient(t, g, auth.Entra(&entra{}))
-	login, err := e.Login(t.Context())
+	user, secret, expires, err := e.Login(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if login.Username != auth.TokenUser || login.RefreshToken == "" || time.Until(login.Expires).Round(time.Minute) != 3*time.Hour {
-		t.Errorf("%s", login)
+	if user != auth.TokenUser || secret == "" || time.Until(expires).Round(time.Minute) != 3*time.Hour {
+		t.Errorf("%s until %s", user, expires)
 	}
 	at, _ := e.AccessToken(t.Context(), "repository:a:pull")
 	var log strings.Builder
-	for _, v := range []any{cred, &cred, c.Authenticator, e.Authenticator, login, &login, auth.Config{Credential: cred}, struct{ c auth.Credential }{cred}, []auth.Credential{cred}, struct{ L auth.Login }{login}} {
+	for _, v := range []any{cred, &cred, c.Authenticator, e.Authenticator, auth.Config{Credential: cred}, struct{ c auth.Credential }{cred}, []auth.Credential{cred}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&log, verb+"\n", v)
 		}
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
 	}
-	for _, s := range []string{"canary", login.RefreshToken, at, fmt.Sprintf("%x", "canary-password")} {
+	for _, s := range []string{"canary", secret, at, fmt.Sprintf("%x", "canary-password")} {
 		if strings.Contains(log.String(), s) {
 			t.Errorf("%.20s... was printed", s)
 		}
 	}
-	if got := e.Scrub("x " + login.RefreshToken + " y " + at + " z canary-entra-token-1"); got != "x REDACTED y REDACTED z REDACTED" {
+	if got := e.Scrub("x " + secret + " y " + at + " z canary-entra-token-1"); got != "x REDACTED y REDACTED z REDACTED" {
 		t.Error(got)
 	}
 }
@@ -251,23 +251,23 @@ func TestSecretsPrintRedacted(t *testing.T) {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	g := newRegistry()
-	if _, err := newClient(t, g, auth.Anonymous()).Login(t.Context()); !errors.Is(err, auth.ErrAnonymous) {
+	if _, _, _, err := newClient(t, g, auth.Anonymous()).Login(t.Context()); !errors.Is(err, auth.ErrAnonymous) {
 		t.Error(err)
 	}
-	l, err := newClient(t, g, auth.Password("admin", "canary-password")).Login(t.Context())
-	if err != nil || l.Username != "admin" || l.RefreshToken != "canary-password" || !l.Expires.IsZero() {
-		t.Error(l, err)
+	user, password, expires, err := newClient(t, g, auth.Password("admin", "canary-password")).Login(t.Context())
+	if err != nil || user != "admin" || password != "canary-password" || !expires.IsZero() {
+		t.Error(user, password, expires, err)
 	}
 	c := newClient(t, g, auth.Entra(&entra{}))
 	for range 3 {
-		if _, err := c.Login(t.Context()); err != nil {
+		if _, _, _, err := c.Login(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
 	g.counted(t, 1, 0, 0, 0)
-	l, err = newClient(t, g, auth.RefreshToken("opaque-refresh-token")).Login(t.Context())
-	if err != nil || l.Username != auth.TokenUser || l.RefreshToken != "opaque-refresh-token" || !l.Expires.IsZero() {
-		t.Error(l, err)
+	user, password, expires, err = newClient(t, g, auth.RefreshToken("opaque-refresh-token")).Login(t.Context())
+	if err != nil || user != auth.TokenUser || password != "opaque-refresh-token" || !expires.IsZero() {
+		t.Error(user, password, expires, err)
 	}
 }
 

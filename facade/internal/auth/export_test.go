@@ -59,3 +59,12 @@ func (a *Authenticator) Lookup(scopes ...string) func(context.Context, int) erro
 
 // Remember is what happens to each token received.
 func (a *Authenticator) Remember(token string) { a.vault.remember(token) }
+
+// AccessToken returns an access token for the scopes, as the policy gets it.
+func (a *Authenticator) AccessToken(ctx context.Context, scopes ...string) (string, error) {
+	t, _, err := a.token(ctx, parseScopeSet(scopes...))
+	if err != nil {
+		return "", err
+	}
+	return t.value.reveal(), nil
+}

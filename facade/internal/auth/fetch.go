@@ -11,25 +11,25 @@ import (
 )
 
 // fetchAccess gets an access token for the set.
-func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, soft bool) (*token, error) {
+func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, early bool) (*token, error) {
 	switch a.credential.kind {
 	case kindAnonymous:
-		return a.redeem(ctx, set, "", soft).result()
+		return a.redeem(ctx, set, "", early).result()
 	case kindPassword:
-		return a.basic(ctx, set, soft).result()
+		return a.basic(ctx, set, early).result()
 	}
 	refresh, err := a.refreshToken(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if refresh.claims.abac {
-		a.noWide(ctx, "it grants by repository (ABAC)")
-		if a.wide != nil && set.key == a.wide.key {
+		a.dropRegistryWide(ctx, "it grants by repository (ABAC)")
+		if a.registryWide != nil && set.key == a.registryWide.key {
 			// No repository is granted by a wildcard here: rather than ask for a token that allows nothing, say so with an empty one that token() sees through.
 			return &token{claims: claims{granted: &scopeSet{}}}, nil
 		}
 	}
-	r := a.redeem(ctx, set, refresh.value.reveal(), soft)
+	r := a.redeem(ctx, set, refresh.value.reveal(), early)
 	if r.err == nil || r.err.StatusCode != http.StatusBadRequest && r.err.StatusCode != http.StatusUnauthorized {
 		return r.result()
 	}
@@ -48,7 +48,7 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, soft boo
 	if refresh, err = a.refreshToken(ctx); err != nil {
 		return nil, err
 	}
-	return a.redeem(ctx, set, refresh.value.reveal(), soft).result()
+	return a.redeem(ctx, set, refresh.value.reveal(), early).result()
 }
 
 // refreshToken returns a refresh token within the fetch of an access token.
@@ -68,7 +68,7 @@ func (r reply) result() (*token, error) {
 }
 
 // fetchRefresh gets a refresh token: the one given, or a new one for an Entra token.
-func (a *Authenticator) fetchRefresh(ctx context.Context, soft bool) (*token, error) {
+func (a *Authenticator) fetchRefresh(ctx context.Context, early bool) (*token, error) {
 	if a.credential.kind == kindRefreshToken {
 		return a.given(time.Now())
 	}
@@ -82,13 +82,13 @@ func (a *Authenticator) fetchRefresh(ctx context.Context, soft bool) (*token, er
 		a.claims.CompareAndSwap(nil, claims) // asked for still
 		return nil, err
 	}
-	r := a.exchange(ctx, entra, soft)
+	r := a.exchange(ctx, entra, early)
 	if r.err != nil && r.err.StatusCode == http.StatusUnauthorized && r.claims != "" && r.claims != wanted {
 		// Continuous access evaluation: a token with these claims will do, and only the credential can get it.
 		if entra, err = a.entraToken(ctx, r.claims); err != nil {
 			return nil, err
 		}
-		r = a.exchange(ctx, entra, soft)
+		r = a.exchange(ctx, entra, early)
 	}
 	if r.err != nil && errors.Is(r.err, ErrARMAudienceDisabled) {
 		a.useARM.Store(false) // the registry's own audience goes first again: the credential may have failed to get it for a moment only

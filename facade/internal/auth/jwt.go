@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 const (
@@ -90,14 +92,4 @@ func (c claims) lifeLeft(date, now time.Time) time.Duration {
 }
 
 // validToken says whether s can be a token: visible ASCII, not endless.
-func validToken(s string) bool {
-	if s == "" || len(s) > maxToken {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
+func validToken(s string) bool { return s != "" && len(s) <= maxToken && wire.IsVisible(s) }

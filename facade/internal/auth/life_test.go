@@ -153,7 +153,7 @@ func TestRenewalAhead(t *testing.T) {
 	})
 }
 
-// A soft renewal that fails under callers whose token has run out is made again in earnest.
+// A early renewal that fails under callers whose token has run out is made again in earnest.
 func TestRenewalTurnsHard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

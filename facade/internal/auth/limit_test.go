@@ -15,10 +15,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
-// deaf is a credential that never answers, not even to the end of its context.
-type deaf struct{ never chan struct{} }
+// abandon is a credential that never answers, not even to the end of its context.
+type abandon struct{ never chan struct{} }
 
-func (d deaf) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (d abandon) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if _, ok := ctx.Deadline(); ok {
 		panic("a deadline takes azidentity's own limits away")
 	}
@@ -71,7 +71,7 @@ func TestSilence(t *testing.T) {
 	t.Run("a credential that ignores its context", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			d := deaf{make(chan struct{})}
+			d := abandon{make(chan struct{})}
 			c := newClient(t, newRegistry(), auth.Entra(d))
 			start := time.Now()
 			_, err := c.AccessToken(t.Context(), "repository:a:pull")

@@ -63,8 +63,8 @@ func (s signer) Do(req *policy.Request) (*http.Response, error) {
 	}
 	sign(req, tok)
 	resp, err = req.Next()
-	if err == nil && resp.StatusCode != http.StatusUnauthorized && a.wide != nil && from.set.key == a.wide.key {
-		a.noWide(ctx, "it was refused where a narrow one is not")
+	if err == nil && resp.StatusCode != http.StatusUnauthorized && a.registryWide != nil && from.set.key == a.registryWide.key {
+		a.dropRegistryWide(ctx, "it was refused where a narrow one is not")
 	}
 	return resp, err
 }

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-)
 
-const redacted = "REDACTED"
+	"github.com/acrkit/acrkit/facade/internal/redact"
+)
 
 // secret holds a string that no verb of fmt, no logger and no encoder shows. It points to the string, because fmt prints unexported fields without
 // asking their methods.
@@ -26,11 +26,11 @@ func (s secret) reveal() string {
 	return *s.p
 }
 
-func (s secret) String() string               { return redacted }
-func (s secret) GoString() string             { return redacted }
-func (s secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-func (s secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
+func (s secret) String() string               { return redact.Removed }
+func (s secret) GoString() string             { return redact.Removed }
+func (s secret) LogValue() slog.Value         { return slog.StringValue(redact.Removed) }
+func (s secret) MarshalText() ([]byte, error) { return []byte(redact.Removed), nil }
+func (s secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redact.Removed)) }
 
 // maxKnown bounds how many tokens are remembered for scrubbing; the oldest goes first.
 const maxKnown = 512
@@ -78,12 +78,12 @@ func (v *vault) remember(s string) {
 
 func (v *vault) scrub(s string) string {
 	for _, k := range v.forever {
-		s = strings.ReplaceAll(s, k.reveal(), redacted)
+		s = strings.ReplaceAll(s, k.reveal(), redact.Removed)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, k := range v.known {
-		s = strings.ReplaceAll(s, k.reveal(), redacted)
+		s = strings.ReplaceAll(s, k.reveal(), redact.Removed)
 	}
 	return s
 }

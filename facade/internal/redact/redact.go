@@ -13,8 +13,8 @@ import (
 // maxText is what is shown of a server's text.
 const maxText = 4 << 10
 
-// removed stands where something secret stood.
-const removed = "REDACTED"
+// Removed stands where a secret stood.
+const Removed = "REDACTED"
 
 var (
 	// query finds the query of a URL in running text; a SAS link is a bearer credential.
@@ -41,12 +41,12 @@ func OneLine(s string) string {
 		s = s[:slack]
 	}
 	if strings.ContainsAny(s, ":=%") || strings.Contains(s, "eyJ") || strings.Contains(s, " ") {
-		s = userinfo.ReplaceAllString(s, "${1}"+removed+"@")
+		s = userinfo.ReplaceAllString(s, "${1}"+Removed+"@")
 		s = query.ReplaceAllString(s, "${1}")
-		s = jwt.ReplaceAllString(s, removed)
-		s = signature.ReplaceAllString(s, "${1}"+removed)
-		s = member.ReplaceAllString(s, "${1}"+removed)
-		s = scheme.ReplaceAllString(s, "${1}${2} "+removed)
+		s = jwt.ReplaceAllString(s, Removed)
+		s = signature.ReplaceAllString(s, "${1}"+Removed)
+		s = member.ReplaceAllString(s, "${1}"+Removed)
+		s = scheme.ReplaceAllString(s, "${1}${2} "+Removed)
 	}
 	var b strings.Builder
 	for _, r := range s {
@@ -76,9 +76,9 @@ func Echoes(h http.Header, authorization string) {
 		acted := key == "Location" || key == "Link" || key == "Www-Authenticate"
 		for i, v := range values {
 			if len(credential) >= 8 && strings.Contains(v, credential) || !acted && strings.Contains(v, "eyJ") && jwt.MatchString(v) {
-				values[i] = removed
+				values[i] = Removed
 			} else if key == "Www-Authenticate" && strings.Contains(v, "eyJ") {
-				values[i] = wholeJWT.ReplaceAllString(v, removed)
+				values[i] = wholeJWT.ReplaceAllString(v, Removed)
 			}
 		}
 	}

@@ -10,6 +10,12 @@ import (
 	"sync"
 )
 
+// Product is the name that programs built on this module have in the User-Agent.
+const Product = "acrkit"
+
+// API is the version of the data-plane API that requests ask for.
+const API = "2021-07-01"
+
 const (
 	module = "github.com/acrkit/acrkit"
 	// unknown stands for a build without a version, such as one of a test.

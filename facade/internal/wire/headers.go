@@ -109,3 +109,14 @@ func amount(s string, unit time.Duration) (time.Duration, bool) {
 	}
 	return time.Duration(f), true
 }
+
+// IsVisible reports whether s is visible ASCII alone: no blank, no control character, nothing beyond 0x7e. So are tokens,
+// media types and the keys that lists continue from.
+func IsVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
