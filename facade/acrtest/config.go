@@ -41,6 +41,7 @@ type config struct {
 	// What the registry is.
 	sku           SKU
 	limits        bool // enforce the request budgets of the SKU
+	buckets       bool // as token buckets of one second's worth
 	budgets       map[Budget]int
 	softDelete    int // retention in days, 0 is off
 	immutableTags bool
@@ -51,6 +52,7 @@ type config struct {
 	trailingEmptyPage bool  // a full last page carries a Link to an empty one
 	maxBody           int64 // bytes in one request body, 0 is without limit; more is a 413
 	replicaLag        time.Duration
+	times             ManifestTimes
 	replicas          []string      // regions, nil is one registry without replicas
 	blobLinkLife      time.Duration // life of the signed link to the storage origin
 	sessionLife       time.Duration // life of an upload session
@@ -119,6 +121,8 @@ func (c config) check() error {
 	switch {
 	case !slices.Contains([]SKU{Basic, Standard, Premium}, c.sku):
 		return bad("WithSKU", c.sku, "Basic, Standard or Premium")
+	case !slices.Contains([]ManifestTimes{ManifestTimesPush, ManifestTimesFixed, ManifestTimesTags}, c.times):
+		return bad("WithManifestTimes", c.times, "ManifestTimesPush, ManifestTimesFixed or ManifestTimesTags")
 	case c.softDelete < 0 || c.softDelete > 90:
 		return bad("WithSoftDelete", c.softDelete, "1 to 90 days, or 0 for no soft delete")
 	case err != nil || u.Host != c.loginServer:
@@ -135,6 +139,7 @@ func defaultConfig() config {
 		armAudience:   true,
 		adminUser:     "acrtest",
 		sku:           Standard,
+		times:         ManifestTimesPush,
 		blobLinkLife:  20 * time.Minute,
 		sessionLife:   7 * 24 * time.Hour,
 		listen:        "127.0.0.1:0",

@@ -20,10 +20,11 @@
 //
 //   - permissions: [WithABAC], [WithoutAnonymousPull], [WithoutARMAudience], [WithEntraActions],
 //     [WithAdmin], [WithRepositoryToken]
-//   - service tier and limits: [WithSKU], [WithLimits], [WithBudget], [WithMaxBody]
+//   - service tier and limits: [WithSKU], [WithLimits], [WithTokenBuckets], [WithBudget],
+//     [WithMaxBody]
 //   - how the service may answer: [WithInlineBlobs], [WithTrailingEmptyPage], [WithReplicaLag],
 //     [WithReplicas], [WithImmutableTags], [WithSoftDelete], [WithoutBlobCheck],
-//     [WithBlobLinkLife], [WithSessionLife]
+//     [WithBlobLinkLife], [WithSessionLife], [WithManifestTimes]
 //   - the network: [WithMemoryNetwork], [WithLatency], [WithBandwidth], [WithHTTP2],
 //     [WithLoginServer], [WithListen], [WithRemoteAccess]
 //   - storage and records: [WithDirectory], [WithSync], [WithLedgerSize], [WithLogger]

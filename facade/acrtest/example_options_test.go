@@ -262,3 +262,30 @@ func ExampleWithReplicas() {
 	// GetManifest westeurope
 	// GetManifest westeurope
 }
+
+// The strictest reading of the published budgets: a second's worth at once, and no more.
+func ExampleWithTokenBuckets() {
+	s := start(acrtest.WithTokenBuckets())
+	defer s.Close()
+	statuses := map[int]bool{}
+	for range 100 { // in much less than the 12 seconds that the budget of deletes has for them
+		status, _ := call(s, "DELETE", "/acr/v1/samples/app/_tags/v1", "")
+		statuses[status] = true
+	}
+	fmt.Println(statuses)
+	// Output: map[404:true 429:true]
+}
+
+// A registry whose manifests keep the time of their first push.
+func ExampleWithManifestTimes() {
+	s := start(acrtest.WithManifestTimes(acrtest.ManifestTimesFixed))
+	defer s.Close()
+	s.SeedImage(nil, "samples/app:v1")
+	manifest := "/acr/v1/samples/app/_manifests/" + s.Manifests("samples/app")[0].String()
+	_, before := call(s, "GET", manifest, "")
+	s.Advance(time.Hour)
+	s.SeedTags(nil, "samples/app", 1)
+	_, after := call(s, "GET", manifest, "")
+	fmt.Println(before == after)
+	// Output: true
+}

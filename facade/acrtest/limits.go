@@ -50,20 +50,40 @@ type limiter struct {
 	counts  map[counter]*count
 	deletes map[string]*count // of the running second, by caller: for the header of deletes
 	perSec  int
+	buckets bool // a budget is a bucket of one second's worth, not a number in a minute
 }
 
 type counter struct {
 	budget Budget
 	caller string // "" is the whole registry
+	bucket bool
 }
 
 type count struct {
 	since time.Time
 	n     int
+	spent float64 // of a bucket
 }
 
+// refill lets the bucket of a budget of n requests a minute run full again as time passes.
+func (c *count) refill(n int, now time.Time) {
+	c.spent = max(0, c.spent-now.Sub(c.since).Seconds()*perSecond(n))
+	c.since = now
+}
+
+// wait returns how long it takes until the bucket has room for one request.
+func (c *count) wait(n int) time.Duration {
+	missing := c.spent + 1 - max(1, perSecond(n))
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing / perSecond(n) * float64(time.Second))
+}
+
+func perSecond(n int) float64 { return float64(n) / window.Seconds() }
+
 func newLimiter(cfg config) *limiter {
-	l := &limiter{quotas: quotas(cfg.sku), enforce: make(map[Budget]bool), counts: make(map[counter]*count), deletes: make(map[string]*count), perSec: 8}
+	l := &limiter{quotas: quotas(cfg.sku), enforce: make(map[Budget]bool), counts: make(map[counter]*count), deletes: make(map[string]*count), perSec: 8, buckets: cfg.buckets}
 	if cfg.sku == Premium {
 		l.perSec = 32
 	}
@@ -86,12 +106,17 @@ func (l *limiter) take(b Budget, caller string, now time.Time) (wait time.Durati
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.quotas[b]
+	if l.buckets && l.enforce[b] {
+		if wait := l.takeOne(b, caller, q, now); wait > 0 {
+			return wait, 0
+		}
+	}
 	whole := l.count(counter{budget: b}, now)
 	own := &count{since: now}
 	if q.caller > 0 {
 		own = l.count(counter{budget: b, caller: caller + "/"}, now)
 	}
-	if l.enforce[b] {
+	if l.enforce[b] && !l.buckets {
 		if whole.n >= q.registry {
 			return whole.since.Add(window).Sub(now), 0
 		}
@@ -102,6 +127,31 @@ func (l *limiter) take(b Budget, caller string, now time.Time) (wait time.Durati
 	whole.n++
 	own.n++
 	return 0, max(0, q.registry-whole.n)
+}
+
+// takeOne takes a request from the buckets of the registry and of the caller, from both or from
+// none.
+func (l *limiter) takeOne(b Budget, caller string, q quota, now time.Time) time.Duration {
+	var buckets []*count
+	for key, n := range map[counter]int{{b, "", true}: q.registry, {b, caller + "/", true}: q.caller} {
+		if n == 0 {
+			continue
+		}
+		c := l.counts[key]
+		if c == nil || now.Before(c.since) {
+			c = &count{since: now}
+			l.counts[key] = c
+		}
+		c.refill(n, now)
+		if wait := c.wait(n); wait > 0 {
+			return wait
+		}
+		buckets = append(buckets, c)
+	}
+	for _, c := range buckets {
+		c.spent++
+	}
+	return 0
 }
 
 func (l *limiter) count(key counter, now time.Time) *count {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -238,5 +239,44 @@ func BenchmarkStart(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.Close()
+	}
+}
+
+// The published budgets as buckets of one second's worth: who keeps the pace of the budget is never refused, on either tier, and a
+// burst beyond a second's worth is, with a wait of a second.
+func TestTokenBuckets(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		sku       acrtest.SKU
+		perMinute int // deletes of one caller
+	}{{acrtest.Basic, 500}, {acrtest.Standard, 500}, {acrtest.Premium, 2000}} {
+		t.Run(string(test.sku), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRegistry(t, acrtest.WithSKU(test.sku), acrtest.WithTokenBuckets(), acrtest.WithMemoryNetwork())
+				remove := func() answer { return r.send("DELETE", "/acr/v1/samples/app/_tags/v1", "") }
+				for i := range 3 * test.perMinute / 4 { // 45 seconds
+					if a := remove(); a.StatusCode == http.StatusTooManyRequests {
+						t.Fatalf("delete %d at the pace of the budget is refused", i)
+					}
+					<-time.After(time.Minute / time.Duration(test.perMinute))
+				}
+				<-time.After(time.Second)
+				burst := 0
+				var refused answer
+				for refused = remove(); refused.StatusCode != http.StatusTooManyRequests; refused = remove() {
+					burst++
+				}
+				if want := test.perMinute / 60; burst != want || refused.Header.Get("Retry-After") != "1" {
+					t.Errorf("a burst of %d, want %d; Retry-After %q", burst, want, refused.Header.Get("Retry-After"))
+				}
+				<-time.After(time.Second)
+				if a := remove(); a.StatusCode == http.StatusTooManyRequests {
+					t.Error("refused after the wait")
+				}
+				r.http.CloseIdleConnections()
+				r.s.Close()
+			})
+		})
 	}
 }

@@ -3,6 +3,8 @@ package acrtest
 import (
 	"log/slog"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/acrtest/internal/store"
 )
 
 // Option configures the registry that [New] or [Start] creates. Without options it is a Standard
@@ -45,6 +47,12 @@ func WithBudget(b Budget, perMinute int) Option {
 		c.budgets[b] = perMinute
 	}
 }
+
+// WithTokenBuckets enforces the five request budgets as token buckets that hold one second's worth
+// of requests, instead of as a number of requests per minute: a client that sends a burst is
+// answered with status 429 even if it stays within the budget of the minute. The documentation of
+// the service speaks of token buckets without giving their size; this is the strictest reading.
+func WithTokenBuckets() Option { return func(c *config) { c.limits, c.buckets = true, true } }
 
 // WithABAC creates a registry with attribute-based permissions ("RBAC Registry + ABAC Repository
 // Permissions"). Wildcard repository scopes are removed from access tokens without an error, and
@@ -104,6 +112,37 @@ func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = n } }
 // another replica served the reads. Content seeded by the Seed methods is delayed as well;
 // [Server.Advance] by d makes it visible.
 func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replicaLag = d } }
+
+// ManifestTimes says which requests move the lastUpdateTime of a manifest.
+type ManifestTimes string
+
+// The settings of [WithManifestTimes]. A change of attributes moves the time in none of them, which
+// is known of the service; the rest is not.
+const (
+	// ManifestTimesPush moves the time when the manifest is pushed again, by digest or by tag.
+	ManifestTimesPush ManifestTimes = "push"
+	// ManifestTimesFixed never moves the time: it stays that of the first push.
+	ManifestTimesFixed ManifestTimes = "fixed"
+	// ManifestTimesTags moves the time when the manifest is pushed again, and when a tag is put on
+	// it, moves away from it or is deleted.
+	ManifestTimesTags ManifestTimes = "tags"
+)
+
+// WithManifestTimes sets which requests move the lastUpdateTime of a manifest. Default:
+// [ManifestTimesPush]. A job that relies on that time should pass its tests with all settings.
+func WithManifestTimes(moved ManifestTimes) Option { return func(c *config) { c.times = moved } }
+
+// ofStore returns the setting in the words of the store.
+func (t ManifestTimes) ofStore() store.Times {
+	switch t {
+	case ManifestTimesFixed:
+		return store.TimesFixed
+	case ManifestTimesTags:
+		return store.TimesTags
+	default:
+		return store.TimesPush
+	}
+}
 
 // WithReplicas creates a geo-replicated registry with one replica for each of the given regions,
 // such as "eastus" and "westeurope". A replica sees its own writes at once and those of the others

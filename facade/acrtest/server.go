@@ -80,6 +80,7 @@ func (s *Server) openStore() (err error) {
 		SoftDelete: time.Duration(s.cfg.softDelete) * 24 * time.Hour,
 		ReplicaLag: s.cfg.replicaLag,
 		Replicas:   len(s.cfg.replicas),
+		Times:      s.cfg.times.ofStore(),
 		UploadTTL:  s.cfg.sessionLife,
 	})
 	if err != nil {

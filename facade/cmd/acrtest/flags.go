@@ -97,6 +97,11 @@ func (f flags) addRegistry() {
 		return errors.New("must be Basic, Standard or Premium")
 	})
 	f.on("limits", "enforce the request budgets of the tier", acrtest.WithLimits)
+	f.on("token-buckets", "enforce the request budgets of the tier second by second", acrtest.WithTokenBuckets)
+	f.Func("manifest-times", "what moves the time of a manifest's last update: `push` (the default), fixed or tags", func(v string) error {
+		f.add(acrtest.WithManifestTimes(acrtest.ManifestTimes(v)))
+		return nil
+	})
 	f.on("inline-blobs", "serve blobs from the login server, without a redirect to the storage account", acrtest.WithInlineBlobs)
 	f.on("trailing-empty-page", "add a Link to a full last page too, so that lists may end with an empty page", acrtest.WithTrailingEmptyPage)
 	f.on("immutable-tags", "reject pushes that move an existing tag", acrtest.WithImmutableTags)

@@ -186,6 +186,7 @@ func TestExitStatus(t *testing.T) {
 		{2, []string{"-latency", "soon"}},
 		{2, []string{"-replica-lag", "-1s"}},
 		{2, []string{"-replicas", "East US"}},
+		{2, []string{"-manifest-times", "never"}},
 		{2, []string{"-max-body", "-1"}},
 		{2, []string{"-bandwidth", "50MiB"}},
 		{2, []string{"-bandwidth", "1e9"}},

@@ -41,7 +41,7 @@ func (r *repository) putManifest(rec *record) {
 		r.manifests.insert(m)
 		r.use(m.m, 1)
 		r.refer(m)
-	case !m.attributes.WriteDisabled:
+	case !m.attributes.WriteDisabled && rec.Times != TimesFixed:
 		r.manifests.touch(m, func() { m.updated = rec.Time })
 	}
 	for _, name := range rec.Tags {
@@ -101,8 +101,10 @@ func (r *repository) putTag(name string, m *manifest, rec *record) {
 		// The manifest's index of tags goes by the same time, so the tag leaves it before the time
 		// changes.
 		t.manifest.tags.remove(t)
+		r.tagMoves(t.manifest, rec)
 		r.tags.touch(t, func() { t.manifest, t.updated = m, rec.Time })
 		m.tags.insert(t)
+		r.tagMoves(m, rec)
 		return
 	}
 	t := &tag{name: name, manifest: m, created: rec.Time, updated: rec.Time}
@@ -114,6 +116,14 @@ func (r *repository) putTag(name string, m *manifest, rec *record) {
 	}
 	r.tags.insert(t)
 	m.tags.insert(t)
+	r.tagMoves(m, rec)
+}
+
+// tagMoves moves the time of a manifest that a tag was put on or has left.
+func (r *repository) tagMoves(m *manifest, rec *record) {
+	if rec.Times == TimesTags && !m.attributes.WriteDisabled {
+		r.manifests.touch(m, func() { m.updated = rec.Time })
+	}
 }
 
 func (r *repository) deleteTag(t *tag, now time.Time, soft bool) {

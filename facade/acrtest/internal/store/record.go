@@ -20,6 +20,8 @@ type record struct {
 	Tags       []string        `json:"tags,omitempty"`
 	Attributes *Attributes     `json:"attributes,omitempty"`
 	Digests    []digest.Digest `json:"digests,omitempty"`
+	// Times says which changes move the times of manifests.
+	Times Times `json:"times,omitzero"`
 	// Soft says that what is deleted can be restored.
 	Soft bool `json:"soft,omitzero"`
 	// Created is set in a compacted journal, where an object is one record; Updated where Time says

@@ -104,7 +104,9 @@ func (s *state) apply(rec *record) {
 	case opTag:
 		r.putTag(rec.Tag, r.manifests.get(rec.Digest.String()), rec)
 	case opUntag:
-		r.deleteTag(r.tags.get(rec.Tag), rec.Time, rec.Soft)
+		t := r.tags.get(rec.Tag)
+		r.deleteTag(t, rec.Time, rec.Soft)
+		r.tagMoves(t.manifest, rec)
 		r.updated = rec.Time
 	case opDelete:
 		for _, d := range rec.Digests {

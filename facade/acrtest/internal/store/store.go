@@ -35,6 +35,8 @@ type Options struct {
 	// Replicas is the number of replicas that Replica returns. With 0, reads see every write only
 	// after ReplicaLag, as if another replica served them.
 	Replicas int
+	// Times says which changes move the time of a manifest's last update.
+	Times Times
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
 
@@ -211,6 +213,7 @@ func (st *Store) time() time.Time {
 
 // commit makes a change, of which the caller has made sure under the lock, which it holds.
 func (st *Store) commit(rec *record) error {
+	rec.Times = st.opts.Times
 	if st.journal != nil {
 		if err := st.journal.append(rec); err != nil {
 			return err

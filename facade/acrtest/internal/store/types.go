@@ -69,6 +69,16 @@ type Manifest struct {
 	Deleted          time.Time         `json:"-"` // when it was deleted; zero for a live manifest
 }
 
+// Times says which changes move the time of a manifest's last update.
+type Times string
+
+// The ways of a registry with these times.
+const (
+	TimesPush  Times = ""      // a push of the manifest
+	TimesFixed Times = "fixed" // none
+	TimesTags  Times = "tags"  // a push, and each tag that is put on the manifest or leaves it
+)
+
 // Order is the order of a list.
 type Order int
 
