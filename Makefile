@@ -65,14 +65,14 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
 	@$(MAKE) test-upload
-	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/acr -args -upload.big=6144 | $(QUIET)
-	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=$(CASES) | $(QUIET)
-	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/acr -args -download.cases=300 -download.alone | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/internal/acrsuite/upload -args -upload.big=6144 | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=$(CASES) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=300 -download.alone | $(QUIET)
 	$(GO) test -v $(TIMEOUT) ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
 
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)
-	$(GO) test -v $(TIMEOUT) -run '^TestUploadProperty$$' ./facade/acr -args -upload.cases=$(CASES) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestUploadProperty$$' ./facade/internal/acrsuite/upload -args -upload.cases=$(CASES) | $(QUIET)
 
 .PHONY: bench-emulator
 bench-emulator: ## the emulator's figures: start, upload beside a bare handler, seeding and listing

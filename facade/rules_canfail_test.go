@@ -30,10 +30,11 @@ func TestRulesCanFail(t *testing.T) {
 		"images and retention use acr's exported API, graph and match alone":           edges(retentPkg, wirePkg),
 		"retention never reaches images or oras-go":                                    edges(retentPkg, orasGo),
 		"graph, match and pace send nothing":                                           edges(graphPkg, "net/http"),
-		"contract and kin-openapi are reached from tests alone":                        edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
+		"contract and kin-openapi are reached from tests and their harness alone":      edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),
 		"the document is for contract and tests":                                       edges(imagesPkg, apiPkg),
 		"azidentity belongs to programs and tests":                                     edges(imagesPkg, azident),
 		"the emulator is used by programs and tests":                                   edges(retentPkg, acrtestPkg),
+		"the harness of the suites is imported by tests alone":                         edges(cmdPkg+"/tour", acrsuitePkg+"/upload"),
 		"of oras-go images takes nothing that opens a connection":                      edges(imagesPkg, orasV2+"/registry/remote/auth"),
 	}
 	for _, rule := range importRules {

@@ -196,10 +196,10 @@ func (g graph) importers(tests bool, target string, allowed ...string) (broken [
 	return broken
 }
 
-// reachedOnlyBy: of this module only the packages of one room are built from the targets.
-func (g graph) reachedOnlyBy(room string, targets ...string) (broken []string) {
+// reachedOnlyBy: of this module only the packages of the rooms are built from the targets.
+func (g graph) reachedOnlyBy(rooms []string, targets ...string) (broken []string) {
 	for _, p := range g.room(module) {
-		if under(p.ImportPath, room) {
+		if underAny(p.ImportPath, rooms) {
 			continue
 		}
 		for _, dep := range p.Deps {

@@ -48,6 +48,7 @@ const (
 	waitPkg      = internalPkg + "/wait"
 	jsonscanPkg  = internalPkg + "/jsonscan"
 	contractPkg  = internalPkg + "/contract"
+	acrsuitePkg  = internalPkg + "/acrsuite"
 	graphPkg     = internalPkg + "/graph"
 	matchPkg     = internalPkg + "/match"
 	pacePkg      = internalPkg + "/pace"
@@ -139,8 +140,11 @@ var importRules = []importRule{
 			g.importsOnly(graphPkg, std, goDigest, imageSpec),
 			g.importsOnly(matchPkg, std, semver))
 	}},
-	{"contract and kin-openapi are reached from tests alone", func(g graph) []string {
-		return g.reachedOnlyBy(contractPkg, contractPkg, kin)
+	{"contract and kin-openapi are reached from tests and their harness alone", func(g graph) []string {
+		return g.reachedOnlyBy([]string{contractPkg, acrsuitePkg}, contractPkg, kin)
+	}},
+	{"the harness of the suites is imported by tests alone", func(g graph) []string {
+		return g.importers(false, acrsuitePkg, acrsuitePkg)
 	}},
 	{"the document is for contract and tests", func(g graph) []string {
 		return g.importers(false, apiPkg, contractPkg)
@@ -149,7 +153,7 @@ var importRules = []importRule{
 		return g.importers(false, azident, cmdPkg)
 	}},
 	{"the emulator is used by programs and tests", func(g graph) []string {
-		return g.importers(false, acrtestPkg, cmdPkg, acrtestPkg)
+		return g.importers(false, acrtestPkg, cmdPkg, acrtestPkg, acrsuitePkg)
 	}},
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 var badNames = []string{
@@ -25,9 +26,6 @@ var badDigests = []digest.Digest{
 	"SHA256:" + digest.Digest(digest.FromString("x").Encoded()), "sha384:" + digest.Digest(strings.Repeat("a", 96)),
 }
 
-// good arguments, for the rest of a call.
-var goodDigest = digest.FromString("x")
-
 // methodsOf calls every method of a repository that takes nothing but a name.
 func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, properties := r.Properties(ctx)
@@ -39,30 +37,28 @@ func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, get := r.GetManifest(ctx, "v1")
 	_, head := r.HeadManifest(ctx, "v1")
 	_, wait := r.WaitForTag(ctx, "v1", "", nil)
-	_, put := r.PutManifest(ctx, "v1", []byte(imageManifest), nil)
+	_, put := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), nil)
 	_, tag := r.Tag(ctx, "v1", "v2", nil)
-	_, referrers := acr.Collect(r.Referrers(ctx, goodDigest, nil))
+	_, referrers := acr.Collect(r.Referrers(ctx, acrsuite.GoodDigest, nil))
 	_, deletedManifests := acr.Collect(r.DeletedManifests(ctx, nil))
 	_, deletedTags := acr.Collect(r.DeletedTags(ctx, nil))
 	_, artifact := r.Artifact("v1").Digest(ctx)
-	_, byDigest := r.Artifact(string(goodDigest)).ManifestProperties(ctx)
+	_, byDigest := r.Artifact(string(acrsuite.GoodDigest)).ManifestProperties(ctx)
 	_, artifactTags := acr.Collect(r.Artifact("v1").Tags(ctx))
 	return map[string]error{
 		"Properties": properties, "UpdateAttributes": update, "Delete": remove, "Tags": tags, "TagNames": tagNames, "Manifests": manifests,
-		"GetManifest": get, "HeadManifest": head, "WaitForTag": wait, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, goodDigest),
-		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, goodDigest, nil),
+		"GetManifest": get, "HeadManifest": head, "WaitForTag": wait, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, acrsuite.GoodDigest),
+		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, acrsuite.GoodDigest, nil),
 		"Artifact.Digest": artifact, "Artifact.ManifestProperties": byDigest, "Artifact.Tags": artifactTags, "Artifact.DeleteTag": r.Artifact("v1").DeleteTag(ctx),
 		"Artifact.Delete": r.Artifact("v1").Delete(ctx),
 	}
 }
 
-const imageManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}`
-
 // TestBadArguments: what cannot be right is refused by its kind, before anything is sent, in one line.
 func TestBadArguments(t *testing.T) {
 	t.Parallel()
-	s := &scripted{}
-	c := s.client(t)
+	s := &acrsuite.Scripted{}
+	c := s.Client(t)
 	ctx := t.Context()
 	refused := func(t *testing.T, what string, err, kind error) {
 		t.Helper()
@@ -71,7 +67,7 @@ func TestBadArguments(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", what, err, kind)
 			return
 		}
-		oneLine(t, argument)
+		acrsuite.OneLine(t, argument)
 	}
 	t.Run("A59 repository names", func(t *testing.T) {
 		for _, name := range badNames {
@@ -92,8 +88,8 @@ func TestBadArguments(t *testing.T) {
 			_, retagErr := r.Tag(ctx, "v1", tag, nil)
 			errs := []error{digestErr, tagErr, getErr, headErr, updateErr, retagErr, a.DeleteTag(ctx), a.Delete(ctx)}
 			if tag != "" { // which stands for none
-				_, putErr := r.PutManifest(ctx, tag, []byte(imageManifest), nil)
-				errs = append(errs, putErr, r.RestoreManifest(ctx, goodDigest, &acr.RestoreManifestOptions{Tag: tag}))
+				_, putErr := r.PutManifest(ctx, tag, []byte(acrsuite.ImageManifest), nil)
+				errs = append(errs, putErr, r.RestoreManifest(ctx, acrsuite.GoodDigest, &acr.RestoreManifestOptions{Tag: tag}))
 			}
 			for i, err := range errs {
 				refused(t, fmt.Sprintf("%d of %q", i, tag), err, acr.ErrInvalidReference)
@@ -114,7 +110,7 @@ func TestBadArguments(t *testing.T) {
 		refused(t, "no digest", r.DeleteManifest(ctx, ""), acr.ErrInvalidDigest)
 	})
 	t.Run("a tag's method on a digest", func(t *testing.T) {
-		refused(t, "DeleteTag", r.Artifact(string(goodDigest)).DeleteTag(ctx), acr.ErrInvalidReference)
+		refused(t, "DeleteTag", r.Artifact(string(acrsuite.GoodDigest)).DeleteTag(ctx), acr.ErrInvalidReference)
 	})
 	t.Run("options", func(t *testing.T) {
 		_, size := acr.Collect(c.Repositories(ctx, &acr.ListOptions{PageSize: -1}))
@@ -122,12 +118,12 @@ func TestBadArguments(t *testing.T) {
 		_, order := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Order: "sideways"}))
 		_, nothing := r.UpdateAttributes(ctx, acr.ChangeableAttributes{})
 		_, neither := r.Artifact("v1").UpdateManifestAttributes(ctx, acr.ChangeableAttributes{})
-		_, filter := acr.Collect(r.Referrers(ctx, goodDigest, &acr.ReferrersOptions{ArtifactType: "a\nb"}))
+		_, filter := acr.Collect(r.Referrers(ctx, acrsuite.GoodDigest, &acr.ReferrersOptions{ArtifactType: "a\nb"}))
 		for what, err := range map[string]error{"page size": size, "key": key, "order": order, "no attribute": nothing, "nor here": neither, "filter": filter} {
 			refused(t, what, err, acr.ErrInvalidArgument)
 		}
 	})
-	if sent := s.requests(); len(sent) > 0 {
+	if sent := s.Requests(); len(sent) > 0 {
 		t.Errorf("sent all the same: %q", sent)
 	}
 }
@@ -149,7 +145,7 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("%q: %v", endpoint, err)
 				continue
 			}
-			oneLine(t, err)
+			acrsuite.OneLine(t, err)
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the password is in %q", err)
 			}
@@ -181,21 +177,7 @@ func TestEndpoints(t *testing.T) {
 		if bad, ok := errors.AsType[*acr.ArgumentError](err); !ok || !errors.Is(err, acr.ErrInvalidArgument) || strings.Contains(bad.Value+bad.Reason, "hunter2") {
 			t.Errorf("%s: %v", what, err)
 		} else {
-			oneLine(t, err)
-		}
-	}
-}
-
-// oneLine demands of an error's text what every error of the package promises.
-func oneLine(t *testing.T, err error) {
-	t.Helper()
-	text := err.Error()
-	if !strings.HasPrefix(text, "acr: ") || strings.Count(text, "acr: ") > 1 || len(text) > 4<<10 {
-		t.Errorf("%q", text)
-	}
-	for _, r := range text {
-		if r < ' ' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			t.Errorf("control character %U in %q", r, text)
+			acrsuite.OneLine(t, err)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package acr_test
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -14,38 +13,17 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
-
-// content is n random bytes.
-func content(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return b
-}
-
-// download reads a blob back.
-func download(t testing.TB, r *acr.Repository, dgst digest.Digest) []byte {
-	t.Helper()
-	b, err := r.GetBlob(t.Context(), dgst, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	got, err := io.ReadAll(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
 
 // TestBlobLife: a blob is uploaded, found, mounted elsewhere, read, and deleted.
 func TestBlobLife(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	ctx := t.Context()
 	r, other := c.Repository("team/one"), c.Repository("team/two")
-	want := content(100_000)
+	want := acrsuite.Content(100_000)
 	desc, err := r.UploadBlob(ctx, bytes.NewReader(want), nil)
 	if err != nil || desc.Digest != digest.FromBytes(want) || desc.Size != int64(len(want)) {
 		t.Fatalf("%+v %v", desc, err)
@@ -67,7 +45,7 @@ func TestBlobLife(t *testing.T) {
 	if n := srv.Ledger().Count("CancelUpload"); n != 1 {
 		t.Errorf("a declined mount leaves an upload: %d were cancelled", n)
 	}
-	if got := download(t, other, desc.Digest); !bytes.Equal(got, want) {
+	if got := acrsuite.Download(t, other, desc.Digest); !bytes.Equal(got, want) {
 		t.Error("another content came back")
 	}
 	if err := other.DeleteBlob(ctx, desc.Digest); err != nil {
@@ -79,21 +57,15 @@ func TestBlobLife(t *testing.T) {
 	srv.Ledger().NoCredentialLeaked(t)
 }
 
-// pipeReader hides what else a reader can do.
-type pipeReader struct{ io.Reader }
-
-// seekReader hides io.ReaderAt.
-type seekReader struct{ io.ReadSeeker }
-
 // TestUploadSources: every kind of source and size, from its current offset on, in as many requests as it takes.
 func TestUploadSources(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	dir := t.TempDir()
 	const chunk = 1 << 20
 	for name, size := range map[string]int{"empty": 0, "one byte": 1, "small": 5000, "a chunk": chunk, "some chunks": 6 * chunk, "and a bit": 6*chunk + 17} {
-		b := content(size + 10)
+		b := acrsuite.Content(size + 10)
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
@@ -117,9 +89,9 @@ func TestUploadSources(t *testing.T) {
 			"seeker": func(*testing.T) io.Reader {
 				r := bytes.NewReader(b)
 				_, _ = r.Seek(10, io.SeekStart)
-				return seekReader{r}
+				return acrsuite.SeekReader{ReadSeeker: r}
 			},
-			"stream": func(*testing.T) io.Reader { return pipeReader{bytes.NewReader(b[10:])} },
+			"stream": func(*testing.T) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b[10:])} },
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
@@ -132,7 +104,7 @@ func TestUploadSources(t *testing.T) {
 				if desc.Size != int64(size) || desc.Digest != digest.FromBytes(b[10:]) {
 					t.Fatalf("%+v", desc)
 				}
-				if got := download(t, r, desc.Digest); !bytes.Equal(got, b[10:]) {
+				if got := acrsuite.Download(t, r, desc.Digest); !bytes.Equal(got, b[10:]) {
 					t.Error("another content came back")
 				}
 				if n, err := src.Read(make([]byte, 1)); n != 0 || err != io.EOF {
@@ -154,20 +126,20 @@ func TestUploadRequests(t *testing.T) {
 		want map[string]int
 	}{
 		"small":               {size: 1000, want: map[string]int{"StartUpload": 1}},
-		"small stream":        {size: 1000, src: func(b []byte) io.Reader { return pipeReader{bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1}},
+		"small stream":        {size: 1000, src: func(b []byte) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1}},
 		"empty":               {want: map[string]int{"StartUpload": 1}},
 		"three chunks":        {size: 15 << 20, opts: acr.UploadOptions{ChunkSize: 5 << 20}, want: map[string]int{"StartUpload": 1, "UploadChunk": 3, "CompleteUpload": 1}},
 		"last with commit":    {size: 8<<20 + 5, opts: acr.UploadOptions{ChunkSize: 4 << 20}, want: map[string]int{"StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
 		"trusted":             {size: 12 << 20, opts: acr.UploadOptions{ChunkSize: 4 << 20, TrustDigest: true}, want: map[string]int{"HeadBlob": 1, "StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
 		"growing":             {size: 40 << 20, want: map[string]int{"StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
-		"stream of one chunk": {size: 6 << 20, src: func(b []byte) io.Reader { return pipeReader{bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1, "CompleteUpload": 1}},
+		"stream of one chunk": {size: 6 << 20, src: func(b []byte) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1, "CompleteUpload": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { // how fast a chunk is taken decides on the next, and no machine is slow in here
-				srv := newServer(t, acrtest.WithMemoryNetwork())
-				r := newClient(t, srv).Repository("a/b")
-				b := content(tc.size)
+				srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+				r := acrsuite.NewClient(t, srv).Repository("a/b")
+				b := acrsuite.Content(tc.size)
 				if tc.opts.TrustDigest {
 					tc.opts.Digest = digest.FromBytes(b)
 				}
@@ -191,10 +163,10 @@ func TestUploadRequests(t *testing.T) {
 // TestUploadLessWork: a blob that is there is not sent, one that is elsewhere is mounted.
 func TestUploadLessWork(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	ctx := t.Context()
-	b := content(2 << 20)
+	b := acrsuite.Content(2 << 20)
 	dgst := digest.FromBytes(b)
 	srv.SeedBlob(t, "base/image", b)
 	r := c.Repository("app/image")
@@ -213,7 +185,7 @@ func TestUploadLessWork(t *testing.T) {
 	if !last.Skipped || !last.Done || last.Sent != 0 {
 		t.Errorf("there: %+v", last)
 	}
-	if _, err := r.UploadBlob(ctx, pipeReader{bytes.NewReader(b)}, &acr.UploadOptions{Digest: dgst}); err != nil {
+	if _, err := r.UploadBlob(ctx, acrsuite.PipeReader{Reader: bytes.NewReader(b)}, &acr.UploadOptions{Digest: dgst}); err != nil {
 		t.Error(err)
 	}
 	srv.Ledger().AtMost(t, 0, "UploadChunk", "CompleteUpload")
@@ -222,9 +194,9 @@ func TestUploadLessWork(t *testing.T) {
 // TestUploadExpectations: content that is not what was stated is refused before it is completed, and the upload cancelled.
 func TestUploadExpectations(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
-	b := content(6 << 20)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
+	b := acrsuite.Content(6 << 20)
 	for name, tc := range map[string]struct {
 		src  io.Reader
 		opts acr.UploadOptions
@@ -233,10 +205,10 @@ func TestUploadExpectations(t *testing.T) {
 		"digest":             {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromString("x")}, acr.ErrDigestMismatch},
 		"digest, trusted":    {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromString("x"), TrustDigest: true}, acr.ErrDigestMismatch},
 		"digest of small":    {bytes.NewReader(b[:10]), acr.UploadOptions{Digest: digest.FromString("x")}, acr.ErrDigestMismatch},
-		"digest of stream":   {pipeReader{bytes.NewReader(b)}, acr.UploadOptions{Digest: digest.FromString("x"), ChunkSize: 1 << 20}, acr.ErrDigestMismatch},
+		"digest of stream":   {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Digest: digest.FromString("x"), ChunkSize: 1 << 20}, acr.ErrDigestMismatch},
 		"size":               {bytes.NewReader(b), acr.UploadOptions{Size: 7}, acr.ErrSizeMismatch},
-		"longer stream":      {pipeReader{bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 10, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
-		"shorter stream":     {pipeReader{bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 20, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
+		"longer stream":      {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 10, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
+		"shorter stream":     {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 20, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
 		"no digest":          {bytes.NewReader(b), acr.UploadOptions{Digest: "sha256:ABC"}, acr.ErrInvalidDigest},
 		"mount from no name": {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromBytes(b), MountFrom: []string{"../x"}}, acr.ErrInvalidName},
 	} {

@@ -10,14 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // TestBlobWriterResume: an upload is gone on with by another client, from a checkpoint in JSON.
 func TestBlobWriterResume(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	ctx := t.Context()
-	want := content(5<<20 + 99)
+	want := acrsuite.Content(5<<20 + 99)
 	acked := make(chan struct{}, 1)
 	opts := &acr.UploadOptions{ChunkSize: 1 << 20, Checkpoint: func(acr.Checkpoint) {
 		select {
@@ -25,7 +26,7 @@ func TestBlobWriterResume(t *testing.T) {
 		default:
 		}
 	}}
-	w, err := newClient(t, srv).Repository("big/one").StartUpload(ctx, opts)
+	w, err := acrsuite.NewClient(t, srv).Repository("big/one").StartUpload(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestBlobWriterResume(t *testing.T) {
 	if err := json.Unmarshal(saved, &loaded); err != nil {
 		t.Fatal(err)
 	}
-	r := newClient(t, srv).Repository("big/one")
+	r := acrsuite.NewClient(t, srv).Repository("big/one")
 	srv.Ledger().Reset()
 	again, err := r.ResumeUpload(ctx, loaded, opts)
 	if err != nil {
@@ -79,7 +80,7 @@ func TestBlobWriterResume(t *testing.T) {
 	if sent > int64(len(want))-loaded.Offset {
 		t.Errorf("%d bytes were sent, %d were missing", sent, int64(len(want))-loaded.Offset)
 	}
-	if got := download(t, r, desc.Digest); !bytes.Equal(got, want) {
+	if got := acrsuite.Download(t, r, desc.Digest); !bytes.Equal(got, want) {
 		t.Error("another content came back")
 	}
 	if _, err := again.Write(nil); err != nil {
@@ -91,7 +92,7 @@ func TestBlobWriterResume(t *testing.T) {
 	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrUploadLost) {
 		t.Errorf("what is complete was gone on with: %v", err)
 	}
-	if _, err := newClient(t, srv).Repository("another/one").ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrInvalidArgument) {
+	if _, err := acrsuite.NewClient(t, srv).Repository("another/one").ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrInvalidArgument) {
 		t.Errorf("in another repository: %v", err)
 	}
 	loaded.Location = "https://attacker.example/v2/big/one/blobs/uploads/x"
@@ -103,20 +104,20 @@ func TestBlobWriterResume(t *testing.T) {
 // TestUploadResume: an interrupted UploadBlob of a file is gone on with from the checkpoint that it gave.
 func TestUploadResume(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	ctx := t.Context()
-	want := content(12 << 20)
+	want := acrsuite.Content(12 << 20)
 	var last *acr.Checkpoint
 	opts := &acr.UploadOptions{ChunkSize: 2 << 20, Checkpoint: func(cp acr.Checkpoint) { last = &cp }}
 	srv.On("UploadChunk").Nth(4).Status(403).Code("DENIED", "not any more")
-	if _, err := newClient(t, srv).Repository("big/two").UploadBlob(ctx, bytes.NewReader(want), opts); !errors.Is(err, acr.ErrDenied) {
+	if _, err := acrsuite.NewClient(t, srv).Repository("big/two").UploadBlob(ctx, bytes.NewReader(want), opts); !errors.Is(err, acr.ErrDenied) {
 		t.Fatal(err)
 	}
 	if last == nil || last.Offset == 0 {
 		t.Fatalf("%+v", last)
 	}
 	srv.Ledger().Reset()
-	r := newClient(t, srv).Repository("big/two")
+	r := acrsuite.NewClient(t, srv).Repository("big/two")
 	opts.Resume = last
 	desc, err := r.UploadBlob(ctx, bytes.NewReader(want), opts)
 	if err != nil || desc.Digest != digest.FromBytes(want) {
@@ -134,8 +135,8 @@ func TestUploadResume(t *testing.T) {
 // TestBlobWriterCancel: a cancelled upload is ended at the registry.
 func TestBlobWriterCancel(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	w, err := newClient(t, srv).Repository("a").StartUpload(t.Context(), nil)
+	srv := acrsuite.NewServer(t)
+	w, err := acrsuite.NewClient(t, srv).Repository("a").StartUpload(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

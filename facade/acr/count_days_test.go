@@ -8,6 +8,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // What is left of a token's life when the registry issues it: nbf lies 15 minutes back. See
@@ -26,32 +27,32 @@ func renewals(job, life time.Duration) int { return int(job/(life*4/5)) + 1 }
 func TestThreeDays(t *testing.T) {
 	t.Parallel()
 	const job = 72 * time.Hour
-	for _, sign := range []signIn{byEntra, byPassword, byAnonymous} {
+	for _, sign := range []acrsuite.SignIn{acrsuite.ByEntra, acrsuite.ByPassword, acrsuite.ByAnonymous} {
 		t.Run(string(sign), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, acrtest.WithMemoryNetwork())
-				w.sign = sign
-				f := w.fixture(callNamed(t, "Repository.HeadManifest"))
+				w := acrsuite.NewWorld(t, acrtest.WithMemoryNetwork())
+				w.Sign = sign
+				f := w.Fixture(acrsuite.CallNamed(t, "Repository.HeadManifest"))
 				pauses := []time.Duration{20 * time.Second, 2 * time.Minute, 7 * time.Minute, 13 * time.Minute}
-				if sign == byAnonymous {
+				if sign == acrsuite.ByAnonymous {
 					pauses = []time.Duration{20 * time.Second, 4 * time.Minute, 5 * time.Minute}
 				}
 				n := 0
 				for began := time.Now(); time.Since(began) < job; n++ {
-					f.mustWork(f.run())
+					f.MustWork(f.Run())
 					if n%50 == 0 {
-						_, err := acr.Collect(f.repository().TagNames(f.ctx, nil)) // of the same scope
-						f.mustWork(err)
+						_, err := acr.Collect(f.Repository().TagNames(f.Ctx, nil)) // of the same scope
+						f.MustWork(err)
 					}
 					time.Sleep(pauses[n%len(pauses)]) // of the bubble
 				}
-				l := f.srv.Ledger()
+				l := f.Srv.Ledger()
 				switch sign {
-				case byEntra:
+				case acrsuite.ByEntra:
 					l.AtMost(t, renewals(job, refreshLife), "ExchangeEntraToken")
 					l.AtMost(t, renewals(job, accessLife), "GetAccessToken")
-				case byPassword:
+				case acrsuite.ByPassword:
 					l.AtMost(t, renewals(job, accessLife), "GetAccessTokenWithBasic")
 				default:
 					// The registry answers equal anonymous requests with the same token for a minute; what is left of it counts.

@@ -9,12 +9,13 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // registryOf starts a registry of so many repositories with an image each.
 func registryOf(t *testing.T, repositories int, opts ...acrtest.Option) (*acrtest.Server, []string) {
 	t.Helper()
-	srv := newServer(t, opts...)
+	srv := acrsuite.NewServer(t, opts...)
 	names := make([]string, repositories)
 	for i := range names {
 		names[i] = fmt.Sprintf("count/r%02d", i)
@@ -60,7 +61,7 @@ func TestCostOfReads(t *testing.T) {
 	t.Run("200 reads over 8 repositories by 8 goroutines", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 8)
-		client := newClient(t, srv)
+		client := acrsuite.NewClient(t, srv)
 		inParallel(t, 8, 200, func(i int) error {
 			_, err := client.Repository(names[i%len(names)]).GetManifest(t.Context(), "v1")
 			return err
@@ -70,25 +71,25 @@ func TestCostOfReads(t *testing.T) {
 	t.Run("1,000 property reads over 50 repositories", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 50)
-		readProperties(t, newClient(t, srv), names)
+		readProperties(t, acrsuite.NewClient(t, srv), names)
 		spent(t, srv, 1000, 50, 1)
 	})
 	t.Run("1,000 property reads with a registry-wide token", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 50)
-		readProperties(t, newClient(t, srv, func(o *acr.ClientOptions) { o.RegistryWideToken = true }), names)
+		readProperties(t, acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) { o.RegistryWideToken = true }), names)
 		spent(t, srv, 1000, 1, 1)
 	})
 	t.Run("1,000 property reads with a registry-wide token that an ABAC registry does not give", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 50, acrtest.WithABAC())
-		readProperties(t, newClient(t, srv, func(o *acr.ClientOptions) { o.RegistryWideToken = true }), names)
+		readProperties(t, acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) { o.RegistryWideToken = true }), names)
 		spent(t, srv, 1000, 50, 1)
 	})
 	t.Run("50 cold calls at once", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 1)
-		client := newClient(t, srv)
+		client := acrsuite.NewClient(t, srv)
 		inParallel(t, 50, 50, func(int) error {
 			_, err := client.Repository(names[0]).HeadManifest(t.Context(), "v1")
 			return err
@@ -98,7 +99,7 @@ func TestCostOfReads(t *testing.T) {
 	t.Run("a cold HEAD", func(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 1)
-		if _, err := newClient(t, srv).Repository(names[0]).HeadManifest(t.Context(), "v1"); err != nil {
+		if _, err := acrsuite.NewClient(t, srv).Repository(names[0]).HeadManifest(t.Context(), "v1"); err != nil {
 			t.Error(err)
 		}
 		srv.Ledger().AtMost(t, 3)
@@ -107,12 +108,12 @@ func TestCostOfReads(t *testing.T) {
 		t.Parallel()
 		srv, names := registryOf(t, 1)
 		user, password := srv.Admin()
-		byPassword, err := acr.NewClientWithPassword(srv.Endpoint(), user, password, clientOptions(srv, checked(t, srv)))
+		byPassword, err := acr.NewClientWithPassword(srv.Endpoint(), user, password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(byPassword.CloseIdleConnections)
-		for _, client := range []*acr.Client{byPassword, newAnonymousClient(t, srv)} {
+		for _, client := range []*acr.Client{byPassword, acrsuite.NewAnonymousClient(t, srv)} {
 			srv.Ledger().Reset()
 			if _, err := client.Repository(names[0]).HeadManifest(t.Context(), "v1"); err != nil {
 				t.Error(err)
@@ -123,12 +124,12 @@ func TestCostOfReads(t *testing.T) {
 	t.Run("every call of the table on one repository", func(t *testing.T) {
 		t.Parallel()
 		// Each action is a scope of its own, a delete includes none of the others: no call is refused first.
-		w := newWorld(t)
-		w.over(steadyCalls(), func(f *fixture) {
-			f.mustWork(f.run())
-			f.atMost(1, "ExchangeEntraToken")
-			f.atMost(2, "GetAccessToken")
-			f.srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
+		w := acrsuite.NewWorld(t)
+		w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
+			f.MustWork(f.Run())
+			f.AtMost(1, "ExchangeEntraToken")
+			f.AtMost(2, "GetAccessToken")
+			f.Srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
 		})
 	})
 }

@@ -12,10 +12,11 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // writerAt is a destination in memory that cannot be truncated.
-type writerAt struct{ sink *sink }
+type writerAt struct{ sink *acrsuite.Sink }
 
 func (w writerAt) WriteAt(p []byte, off int64) (int, error) { return w.sink.WriteAt(p, off) }
 
@@ -28,9 +29,9 @@ func TestDownloadLeavesNothingBehindTheBlob(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]acr.DownloadOptions{"stream": {Concurrency: 1}, "ranges": {Concurrency: 4, PartSize: 64 << 10}} {
 		synctest.Test(t, func(t *testing.T) {
-			srv := newServer(t, acrtest.WithMemoryNetwork())
-			r := newClient(t, srv).Repository("samples/app")
-			want := content(200_000)
+			srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+			r := acrsuite.NewClient(t, srv).Repository("samples/app")
+			want := acrsuite.Content(200_000)
 			dgst := srv.SeedBlob(t, "samples/app", want)
 			wrong := func() { srv.On("GetBlobContent").Nth(1).IgnoreRange().ReplyBody(wrongAnswer) }
 
@@ -47,9 +48,9 @@ func TestDownloadLeavesNothingBehindTheBlob(t *testing.T) {
 			}
 
 			wrong()
-			dst := &sink{}
-			if _, err = r.DownloadBlob(t.Context(), dgst, writerAt{dst}, &o); err == nil && !bytes.Equal(dst.b, want) {
-				t.Errorf("%s, to memory: success with %d bytes, want %d", name, len(dst.b), len(want))
+			dst := &acrsuite.Sink{}
+			if _, err = r.DownloadBlob(t.Context(), dgst, writerAt{dst}, &o); err == nil && !bytes.Equal(dst.B, want) {
+				t.Errorf("%s, to memory: success with %d bytes, want %d", name, len(dst.B), len(want))
 			} else if err != nil && !errors.Is(err, acr.ErrSizeMismatch) {
 				t.Errorf("%s, to memory: %v", name, err)
 			}
@@ -68,12 +69,12 @@ func TestDownloadLeavesNothingBehindTheBlob(t *testing.T) {
 // A file that was longer before ends where the blob ends; a device that cannot be truncated is written to.
 func TestDownloadBlobIntoALongerFile(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	r := newClient(t, srv).Repository("samples/app")
-	want := content(1000)
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("samples/app")
+	want := acrsuite.Content(1000)
 	dgst := srv.SeedBlob(t, "samples/app", want)
 	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, content(5000), 0o600); err != nil {
+	if err := os.WriteFile(path, acrsuite.Content(5000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -100,9 +101,9 @@ func TestDownloadBlobIntoALongerFile(t *testing.T) {
 // A view of a blob refuses an answer from a blob of another size than the registry stated.
 func TestBlobReaderAtRefusesAnotherSize(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	r := newClient(t, srv).Repository("samples/app")
-	dgst := srv.SeedBlob(t, "samples/app", content(1000))
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("samples/app")
+	dgst := srv.SeedBlob(t, "samples/app", acrsuite.Content(1000))
 	view, err := r.BlobReaderAt(t.Context(), dgst)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // allSteps are the steps of a report in their order.
@@ -34,14 +35,14 @@ func TestDoctor(t *testing.T) {
 	for _, tt := range sicknesses {
 		t.Run(tt.id, func(t *testing.T) {
 			t.Parallel()
-			srv := newServer(t, tt.server...)
+			srv := acrsuite.NewServer(t, tt.server...)
 			srv.SeedImage(t, "samples/app:v1")
 			srv.SeedIndex(t, "samples/app:index", "amd64", "arm64")
 			if tt.script != nil {
 				tt.script(srv)
 			}
 			if tt.client == nil {
-				tt.client = func(t *testing.T, srv *acrtest.Server) *acr.Client { return newClient(t, srv) }
+				tt.client = func(t *testing.T, srv *acrtest.Server) *acr.Client { return acrsuite.NewClient(t, srv) }
 			}
 			report, err := tt.client(t, srv).Doctor(t.Context(), tt.options)
 			if err != nil {
@@ -145,8 +146,8 @@ func healthyText(t *testing.T, report *acr.DoctorReport) {
 // TestDoctorArguments: what could not be asked for is refused before anything is sent.
 func TestDoctorArguments(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	for _, tt := range []struct {
 		options acr.DoctorOptions
 		want    error
@@ -167,8 +168,8 @@ func TestDoctorArguments(t *testing.T) {
 // TestDoctorContext: an ended context ends the walk; the error says so, and the report how far it got.
 func TestDoctorContext(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	report, err := c.Doctor(ctx, nil)
@@ -182,9 +183,9 @@ func TestDoctorContext(t *testing.T) {
 func TestDoctorStepTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
 		srv.On("ExchangeEntraToken").Always().Stall()
-		c := newClient(t, srv)
+		c := acrsuite.NewClient(t, srv)
 		began := time.Now()
 		report, err := c.Doctor(t.Context(), nil)
 		// A step and a token request both have 30 s: whichever ends first says so in its own words.
@@ -212,9 +213,9 @@ func (c deafCredential) GetToken(context.Context, policy.TokenRequestOptions) (a
 func TestDoctorSilentCredential(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
 		cred := make(deafCredential)
-		c, err := acr.NewClient(srv.Endpoint(), cred, clientOptions(srv, checked(t, srv)))
+		c, err := acr.NewClient(srv.Endpoint(), cred, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,8 +236,8 @@ func TestDoctorSilentCredential(t *testing.T) {
 // TestDoctorLeavesTokens: the client's own tokens are neither used nor lost.
 func TestDoctorLeavesTokens(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	for range 2 {
 		if _, err := acr.Collect(c.Repositories(t.Context(), nil)); err != nil {
 			t.Fatal(err)
@@ -258,11 +259,11 @@ func TestDoctorLeavesTokens(t *testing.T) {
 // TestDoctorForeignTransport: a transport that is not of net/http tells nothing of the way, and the rest is found out all the same.
 func TestDoctorForeignTransport(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(r *http.Request) *http.Response {
+	s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 		if r.Header.Get("Authorization") == "" {
-			return answer(http.StatusUnauthorized, "", "Www-Authenticate", `Bearer realm="https://r.azurecr.io/oauth2/token",service="r.azurecr.io"`)
+			return acrsuite.Answer(http.StatusUnauthorized, "", "Www-Authenticate", `Bearer realm="https://r.azurecr.io/oauth2/token",service="r.azurecr.io"`)
 		}
-		return answer(http.StatusOK, `{}`)
+		return acrsuite.Answer(http.StatusOK, `{}`)
 	}}
 	c, err := acr.NewClientWithPassword("r.azurecr.io", "user", "swordfish", &acr.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: s}})
 	if err != nil {

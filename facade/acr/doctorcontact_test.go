@@ -15,6 +15,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // sickContacts are registries that do not get as far as a sign-in.
@@ -41,7 +42,7 @@ var sickContacts = []sick{
 			tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("no route to host")}
 			}}
-			return newClientVia(t, srv, &http.Client{Transport: tr})
+			return acrsuite.NewClientVia(t, srv, &http.Client{Transport: tr})
 		},
 	},
 	{
@@ -50,7 +51,7 @@ var sickContacts = []sick{
 		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
 			tr := &http.Transport{DialContext: srv.DialContext, TLSClientConfig: &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}}
 			t.Cleanup(tr.CloseIdleConnections)
-			return newClientVia(t, srv, &http.Client{Transport: tr})
+			return acrsuite.NewClientVia(t, srv, &http.Client{Transport: tr})
 		},
 	},
 	{
@@ -60,7 +61,7 @@ var sickContacts = []sick{
 			hc := srv.HTTPClient()
 			tr, _ := hc.Transport.(*http.Transport)
 			tr.TLSClientConfig.Time = func() time.Time { return time.Now().Add(10 * 365 * 24 * time.Hour) }
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 	{
@@ -76,7 +77,7 @@ var sickContacts = []sick{
 				t.Cleanup(func() { _ = theirs.Close() })
 				return ours, nil
 			}}
-			return newClientVia(t, srv, &http.Client{Transport: tr})
+			return acrsuite.NewClientVia(t, srv, &http.Client{Transport: tr})
 		},
 	},
 	{
@@ -85,7 +86,7 @@ var sickContacts = []sick{
 			hc := srv.HTTPClient()
 			tr, _ := hc.Transport.(*http.Transport)
 			tr.Proxy = func(r *http.Request) (*url.URL, error) { return r.URL.Parse("http://user:swordfish@127.0.0.1:1") }
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 	{
@@ -123,7 +124,7 @@ var sickContacts = []sick{
 				}
 				return resp, err
 			})
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 	{
@@ -142,7 +143,7 @@ var sickContacts = []sick{
 				}
 				return resp, err
 			})
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 	{
@@ -158,7 +159,7 @@ var sickContacts = []sick{
 				}
 				return resp, err
 			})
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 }

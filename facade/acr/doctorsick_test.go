@@ -12,6 +12,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // roundTrip is a transport made of a function.
@@ -43,15 +44,15 @@ type sick struct {
 
 func via(change func(*http.Client)) func(*testing.T, *acrtest.Server) *acr.Client {
 	return func(t *testing.T, srv *acrtest.Server) *acr.Client {
-		hc := checked(t, srv)
+		hc := acrsuite.Checked(t, srv)
 		change(hc)
-		return newClientVia(t, srv, hc)
+		return acrsuite.NewClientVia(t, srv, hc)
 	}
 }
 
 func withPassword(user, password string) func(*testing.T, *acrtest.Server) *acr.Client {
 	return func(t *testing.T, srv *acrtest.Server) *acr.Client {
-		c, err := acr.NewClientWithPassword(srv.Endpoint(), user, password, clientOptions(srv, checked(t, srv)))
+		c, err := acr.NewClientWithPassword(srv.Endpoint(), user, password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 		if err != nil {
 			t.Fatal(err)
 		}

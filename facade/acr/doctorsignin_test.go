@@ -9,6 +9,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // sickSignIns are registries that give no access token, or a different one.
@@ -17,7 +18,7 @@ var sickSignIns = []sick{
 		id: "the credential gives no token", options: onApp, step: acr.DoctorCredential, says: []string{"GetEntraToken", "az login", "REDACTED"},
 		want: but(but(notSignedIn, acr.DoctorExchange, acr.DoctorSkipped), acr.DoctorCredential, acr.DoctorFailed),
 		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
-			c, err := acr.NewClient(srv.Endpoint(), failingCredential{errors.New("no account\nclient_secret=hunter2hunter2 " + fakeJWT)}, clientOptions(srv, checked(t, srv)))
+			c, err := acr.NewClient(srv.Endpoint(), failingCredential{errors.New("no account\nclient_secret=hunter2hunter2 " + fakeJWT)}, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -28,7 +29,7 @@ var sickSignIns = []sick{
 		id: "the ARM audience is disabled", server: []acrtest.Option{acrtest.WithoutARMAudience()}, options: onApp, step: acr.DoctorExchange, cause: acr.ErrARMAudienceDisabled,
 		says: []string{"authentication-as-arm"}, want: but(notSignedIn, acr.DoctorExchange, acr.DoctorFailed),
 		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
-			return newClient(t, srv, func(o *acr.ClientOptions) {
+			return acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
 				o.Cloud.Services = map[cloud.ServiceName]cloud.ServiceConfiguration{acr.ServiceName: {Audience: "https://management.azure.com"}}
 			})
 		},
@@ -59,14 +60,14 @@ var sickSignIns = []sick{
 	},
 	{
 		id: "an anonymous client", options: onApp, step: acr.DoctorCredential, says: []string{"anonymous"},
-		client: func(t *testing.T, srv *acrtest.Server) *acr.Client { return newAnonymousClient(t, srv) },
+		client: func(t *testing.T, srv *acrtest.Server) *acr.Client { return acrsuite.NewAnonymousClient(t, srv) },
 		want: map[string]acr.DoctorStatus{
 			acr.DoctorCredential: acr.DoctorSkipped, acr.DoctorExchange: acr.DoctorSkipped, acr.DoctorAnonymous: acr.DoctorSkipped, acr.DoctorPush: acr.DoctorWarn,
 		},
 	},
 	{
 		id: "an anonymous client that must sign in", server: []acrtest.Option{acrtest.WithoutAnonymousPull()}, options: onApp, step: acr.DoctorToken, cause: acr.ErrAnonymous, says: []string{"sign in"},
-		client: func(t *testing.T, srv *acrtest.Server) *acr.Client { return newAnonymousClient(t, srv) },
+		client: func(t *testing.T, srv *acrtest.Server) *acr.Client { return acrsuite.NewAnonymousClient(t, srv) },
 		want: but(but(but(but(notSignedIn, acr.DoctorToken, acr.DoctorFailed), acr.DoctorCredential, acr.DoctorSkipped),
 			acr.DoctorExchange, acr.DoctorSkipped), acr.DoctorAnonymous, acr.DoctorSkipped),
 	},

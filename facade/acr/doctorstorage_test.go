@@ -9,6 +9,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // sickStorage is what may be wrong with the way to the blobs.
@@ -26,7 +27,7 @@ var sickStorage = []sick{
 				}
 				return next(ctx, network, address)
 			}
-			return newClientVia(t, srv, hc)
+			return acrsuite.NewClientVia(t, srv, hc)
 		},
 	},
 	{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // newTunnel is a proxy that leads every connection to the registry. It is at the URL that is returned.
@@ -85,7 +86,7 @@ func TestDoctorWay(t *testing.T) {
 			if tt.named {
 				opts = append(opts, acrtest.WithLoginServer(name))
 			}
-			srv := newServer(t, opts...)
+			srv := acrsuite.NewServer(t, opts...)
 			hc := srv.HTTPClient()
 			tr, _ := hc.Transport.(*http.Transport)
 			if tt.change != nil {
@@ -95,7 +96,7 @@ func TestDoctorWay(t *testing.T) {
 			if tt.host != nil {
 				host = tt.host(srv)
 			}
-			o := clientOptions(srv, hc)
+			o := acrsuite.ClientOptions(srv, hc)
 			o.AllowedHosts = []string{host}
 			c, err := acr.NewClient(host, srv.Credential(), o)
 			if err != nil {

@@ -7,19 +7,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
-
-// memory is an io.WriterAt.
-type memory struct{ b []byte }
-
-func (m *memory) WriteAt(p []byte, off int64) (int, error) { return copy(m.b[off:], p), nil }
 
 // TestDownloads: every way to read a blob, with and without storage, over slow connections and fast ones.
 func TestDownloads(t *testing.T) {
@@ -29,20 +24,20 @@ func TestDownloads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newServer(t, opts...)
-			r := newClient(t, srv).Repository("a/b")
+			srv := acrsuite.NewServer(t, opts...)
+			r := acrsuite.NewClient(t, srv).Repository("a/b")
 			for _, size := range []int{1, 70_000, 3<<20 + 11} {
-				want := content(size)
+				want := acrsuite.Content(size)
 				dgst := srv.SeedBlob(t, "a/b", want)
 				if name == "expiring" {
 					continue // a link that is never good: see TestLinkExpires
 				}
-				if got := download(t, r, dgst); !bytes.Equal(got, want) {
+				if got := acrsuite.Download(t, r, dgst); !bytes.Equal(got, want) {
 					t.Errorf("GetBlob: %d bytes, another content", len(got))
 				}
-				m := &memory{make([]byte, size)}
+				m := &acrsuite.Memory{B: make([]byte, size)}
 				desc, err := r.DownloadBlob(t.Context(), dgst, m, &acr.DownloadOptions{PartSize: 128 << 10, Size: int64(size)})
-				if err != nil || desc.Size != int64(size) || !bytes.Equal(m.b, want) {
+				if err != nil || desc.Size != int64(size) || !bytes.Equal(m.B, want) {
 					t.Errorf("DownloadBlob: %+v %v", desc, err)
 				}
 				path := filepath.Join(t.TempDir(), "blob")
@@ -52,7 +47,7 @@ func TestDownloads(t *testing.T) {
 				if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
 					t.Error("DownloadBlobFile: another content")
 				}
-				alone(t, filepath.Dir(path), "blob")
+				acrsuite.Alone(t, filepath.Dir(path), "blob")
 				part, err := r.GetBlobRange(t.Context(), dgst, int64(size/3), int64(size/2))
 				if err != nil {
 					t.Fatal(err)
@@ -75,36 +70,20 @@ func TestDownloads(t *testing.T) {
 	}
 }
 
-// alone demands that the directory has the named files and no others.
-func alone(t *testing.T, dir string, names ...string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
-	if strings.Join(got, " ") != strings.Join(names, " ") {
-		t.Errorf("the directory has %q, want %q", got, names)
-	}
-}
-
 // TestLinkIsShared: the registry is asked once for the link, whatever the number of ranges, and once more when storage says it has expired.
 // Each range in flight has a connection of its own.
 func TestLinkIsShared(t *testing.T) {
 	t.Parallel()
-	deliveries(t, []form{toWriterInN}, func(d *delivery) {
-		d.srv.On("GetBlobContent").Nth(3).Status(http.StatusForbidden)
-		d.arrives()
-		d.linked(2)
+	acrsuite.Deliveries(t, []acrsuite.Form{acrsuite.ToWriterInN}, func(d *acrsuite.Delivery) {
+		d.Srv.On("GetBlobContent").Nth(3).Status(http.StatusForbidden)
+		d.Arrives()
+		d.Linked(2)
 		connections := map[int64]bool{}
-		for _, q := range d.srv.Ledger().Requests("GetBlobContent") {
+		for _, q := range d.Srv.Ledger().Requests("GetBlobContent") {
 			connections[q.Connection] = true
 		}
-		if len(connections) < rangeWorkers {
-			d.errorf("%d connections for ranges in parallel", len(connections))
+		if len(connections) < acrsuite.RangeWorkers {
+			d.Errorf("%d connections for ranges in parallel", len(connections))
 		}
 	})
 }
@@ -112,10 +91,10 @@ func TestLinkIsShared(t *testing.T) {
 // TestEmptyBlobCostsNothing: it is known without asking.
 func TestEmptyBlobCostsNothing(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	r := newClient(t, srv).Repository("a/b")
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
 	empty := digest.FromBytes(nil)
-	if got := download(t, r, empty); len(got) != 0 {
+	if got := acrsuite.Download(t, r, empty); len(got) != 0 {
 		t.Error(got)
 	}
 	path := filepath.Join(t.TempDir(), "empty")
@@ -134,9 +113,9 @@ func TestEmptyBlobCostsNothing(t *testing.T) {
 func TestDownloadContinues(t *testing.T) {
 	t.Parallel()
 	for _, tamper := range []bool{false, true} {
-		srv := newServer(t)
-		r := newClient(t, srv).Repository("a/b")
-		want := content(4 << 20)
+		srv := acrsuite.NewServer(t)
+		r := acrsuite.NewClient(t, srv).Repository("a/b")
+		want := acrsuite.Content(4 << 20)
 		dgst := srv.SeedBlob(t, "a/b", want)
 		dir := t.TempDir()
 		path := filepath.Join(dir, "layer.tar")
@@ -184,7 +163,7 @@ func TestDownloadContinues(t *testing.T) {
 		if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
 			t.Error("another content")
 		}
-		alone(t, dir, "layer.tar")
+		acrsuite.Alone(t, dir, "layer.tar")
 		if limit := int64(len(want)) - 2<<20; !tamper && last.Sent > limit {
 			t.Errorf("%d bytes were fetched, at most %d were missing", last.Sent, limit)
 		}
@@ -197,9 +176,9 @@ func TestDownloadContinues(t *testing.T) {
 // TestDownloadRefusals: what is not the blob that was asked for is never called good.
 func TestDownloadRefusals(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	r := newClient(t, srv).Repository("a/b")
-	want := content(300_000)
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
+	want := acrsuite.Content(300_000)
 	dgst := srv.SeedBlob(t, "a/b", want)
 	ctx := t.Context()
 	if _, err := r.GetBlob(ctx, digest.FromString("absent"), nil); !errors.Is(err, acr.ErrBlobUnknown) {
@@ -226,7 +205,7 @@ func TestDownloadRefusals(t *testing.T) {
 	if _, err := r.DownloadBlobFile(ctx, dgst, path, nil); !errors.Is(err, acr.ErrDigestMismatch) {
 		t.Errorf("a wrong byte: %v", err)
 	}
-	alone(t, filepath.Dir(path))
+	acrsuite.Alone(t, filepath.Dir(path))
 	flips.Remove()
 	srv.On("GetBlobContent").Nth(1).FlipByte(1234)
 	if _, err := r.DownloadBlobFile(ctx, dgst, path, nil); err != nil {

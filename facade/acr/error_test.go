@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // TestErrors: what the registry's no looks like, for programs and for people.
@@ -28,7 +29,7 @@ func TestErrors(t *testing.T) {
 		return err
 	}
 	remove := func(ctx context.Context, c *acr.Client) error {
-		return c.Repository("library/hello").DeleteManifest(ctx, goodDigest)
+		return c.Repository("library/hello").DeleteManifest(ctx, acrsuite.GoodDigest)
 	}
 	const id = "4b1d7fd2-5d4b-4c1f-9a53-4f2f3b2a1c00"
 	for _, test := range []struct {
@@ -44,45 +45,47 @@ func TestErrors(t *testing.T) {
 		{
 			name: "unknown repository", call: get,
 			answer: func() *http.Response {
-				return refusal(404, "NAME_UNKNOWN", `repository "library/hello" is not found`, "X-Ms-Correlation-Request-Id", id)
+				return acrsuite.Refusal(404, "NAME_UNKNOWN", `repository "library/hello" is not found`, "X-Ms-Correlation-Request-Id", id)
 			},
 			want: acr.Error{Operation: "GetRepositoryProperties", Method: "GET", URL: "https://registry.azurecr.io/acr/v1/library/hello", StatusCode: 404, Code: acr.ErrNameUnknown, CorrelationID: id},
 			is:   []error{acr.ErrNameUnknown, acr.ErrNotFound}, isNot: []error{acr.ErrTagUnknown, acr.ErrLocked, acr.ErrThrottled},
 			text: []string{"acr: GetRepositoryProperties: GET https://registry.azurecr.io/acr/v1/library/hello: 404 NAME_UNKNOWN: repository", "(correlation id " + id + ")"},
 		},
 		{
-			name: "a code of tomorrow", call: get, answer: func() *http.Response { return refusal(409, "MOON_FULL", "wait") },
+			name: "a code of tomorrow", call: get, answer: func() *http.Response { return acrsuite.Refusal(409, "MOON_FULL", "wait") },
 			want: acr.Error{Operation: "GetRepositoryProperties", StatusCode: 409, Code: "MOON_FULL", Message: "wait"}, is: []error{acr.ErrorCode("MOON_FULL")}, isNot: []error{acr.ErrNotFound, acr.ErrorCode("")},
 		},
 		{
 			name: "several entries", call: get,
 			answer: func() *http.Response {
-				return answer(400, `{"errors":[{"code":"A","message":"one"},{"code":"B","message":"two","detail":[1]}]}`)
+				return acrsuite.Answer(400, `{"errors":[{"code":"A","message":"one"},{"code":"B","message":"two","detail":[1]}]}`)
 			},
 			want: acr.Error{StatusCode: 400, Code: "A", Message: "one"}, is: []error{acr.ErrorCode("A"), acr.ErrorCode("B")},
 		},
 		{
-			name: "an entry without a code", call: get, answer: func() *http.Response { return answer(400, `{"errors":[{"message":"one"}]}`) },
+			name: "an entry without a code", call: get, answer: func() *http.Response { return acrsuite.Answer(400, `{"errors":[{"message":"one"}]}`) },
 			want: acr.Error{StatusCode: 400, Message: "one"}, isNot: []error{acr.ErrorCode("")},
 		},
 		{
-			name: "HEAD has no body", call: head, answer: func() *http.Response { return answer(404, "") },
+			name: "HEAD has no body", call: head, answer: func() *http.Response { return acrsuite.Answer(404, "") },
 			want: acr.Error{Operation: "HeadManifest", Method: "HEAD", StatusCode: 404}, is: []error{acr.ErrManifestUnknown, acr.ErrNotFound}, isNot: []error{acr.ErrTagUnknown},
 			text: []string{"404 Not Found"},
 		},
 		{
 			name: "locked", call: remove,
 			answer: func() *http.Response {
-				return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation")
+				return acrsuite.Refusal(405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation")
 			},
 			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrDisallowed}, is: []error{acr.ErrLocked, acr.ErrDisallowed}, text: []string{"unlocks it"},
 		},
 		{
-			name: "unsupported is not locked", call: remove, answer: func() *http.Response { return refusal(405, "UNSUPPORTED", "A manifest can only be deleted by digest.") },
+			name: "unsupported is not locked", call: remove, answer: func() *http.Response {
+				return acrsuite.Refusal(405, "UNSUPPORTED", "A manifest can only be deleted by digest.")
+			},
 			want: acr.Error{StatusCode: 405, Code: acr.ErrUnsupported}, isNot: []error{acr.ErrLocked}, text: []string{"Artifact.Digest"},
 		},
 		{
-			name: "A35 a wait beyond the limit", call: get, answer: func() *http.Response { return answer(429, "", "Retry-After", "86400") },
+			name: "A35 a wait beyond the limit", call: get, answer: func() *http.Response { return acrsuite.Answer(429, "", "Retry-After", "86400") },
 			want: acr.Error{StatusCode: 429, RetryAfter: 24 * time.Hour}, is: []error{acr.ErrThrottled}, text: []string{"429 Too Many Requests", "retry after 24h0m0s", "budget"},
 		},
 		{
@@ -90,29 +93,31 @@ func TestErrors(t *testing.T) {
 				_, err := c.Repository("registry.azurecr.io/library/hello").Properties(ctx)
 				return err
 			},
-			answer: func() *http.Response { return refusal(404, "NAME_UNKNOWN", "not found") },
+			answer: func() *http.Response { return acrsuite.Refusal(404, "NAME_UNKNOWN", "not found") },
 			want:   acr.Error{StatusCode: 404, Code: acr.ErrNameUnknown}, text: []string{"goes without the registry's"},
 		},
 		{
-			name: "plain text of the router", call: get, answer: func() *http.Response { return answer(404, "404 page not found\n", "Content-Type", "text/plain") },
+			name: "plain text of the router", call: get, answer: func() *http.Response {
+				return acrsuite.Answer(404, "404 page not found\n", "Content-Type", "text/plain")
+			},
 			want: acr.Error{StatusCode: 404, Message: "404 page not found"}, text: []string{"may not be an Azure Container Registry"},
 		},
 		{
 			name: "a proxy's page", call: get, answer: func() *http.Response {
-				return answer(403, "<html><body>Forbidden by the proxy</body></html>", "Content-Type", "text/html")
+				return acrsuite.Answer(403, "<html><body>Forbidden by the proxy</body></html>", "Content-Type", "text/html")
 			},
 			want: acr.Error{StatusCode: 403}, textNot: []string{"<html"},
 		},
 		{
 			name: "A57 control characters", call: get,
 			answer: func() *http.Response {
-				return answer(400, `{"errors":[{"code":"X\u001b[31m","message":"a\nb\u202ec\u0000`+strings.Repeat("x", 1<<15)+`"}]}`, "X-Ms-Correlation-Request-Id", id)
+				return acrsuite.Answer(400, `{"errors":[{"code":"X\u001b[31m","message":"a\nb\u202ec\u0000`+strings.Repeat("x", 1<<15)+`"}]}`, "X-Ms-Correlation-Request-Id", id)
 			},
 			want: acr.Error{StatusCode: 400}, text: []string{"[...] (correlation id " + id + ")"},
 		},
 		{
 			name: "A28 an endless body", call: get, answer: func() *http.Response {
-				r := answer(400, "")
+				r := acrsuite.Answer(400, "")
 				r.Body, r.ContentLength = io.NopCloser(endless{}), -1
 				return r
 			},
@@ -120,26 +125,26 @@ func TestErrors(t *testing.T) {
 		},
 		{
 			name: "A55 a signature in the text", call: get, answer: func() *http.Response {
-				return refusal(403, "DENIED", "see https://x.blob.core.windows.net/c/b?sv=1&sig=hunter2 and sig=hunter2")
+				return acrsuite.Refusal(403, "DENIED", "see https://x.blob.core.windows.net/c/b?sv=1&sig=hunter2 and sig=hunter2")
 			},
 			want: acr.Error{StatusCode: 403, Code: acr.ErrDenied}, textNot: []string{"hunter2"},
 		},
 		{
-			name: "an unexpected success", call: get, answer: func() *http.Response { return answer(204, "") }, want: acr.Error{StatusCode: 204}, text: []string{"204 No Content"},
+			name: "an unexpected success", call: get, answer: func() *http.Response { return acrsuite.Answer(204, "") }, want: acr.Error{StatusCode: 204}, text: []string{"204 No Content"},
 		},
 		{
-			name: "broken JSON", call: get, answer: func() *http.Response { return answer(400, `{"errors":[{`) }, want: acr.Error{StatusCode: 400},
+			name: "broken JSON", call: get, answer: func() *http.Response { return acrsuite.Answer(400, `{"errors":[{`) }, want: acr.Error{StatusCode: 400},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := &scripted{answer: func(*http.Request) *http.Response { return test.answer() }}
-			err := test.call(t.Context(), s.client(t))
+			s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return test.answer() }}
+			err := test.call(t.Context(), s.Client(t))
 			got, ok := errors.AsType[*acr.Error](err)
 			if !ok {
 				t.Fatalf("no *acr.Error: %v", err)
 			}
-			oneLine(t, err)
+			acrsuite.OneLine(t, err)
 			t.Log(err)
 			checkFields(t, got, test.want)
 			for _, target := range test.is {
@@ -200,23 +205,23 @@ func (endless) Read(p []byte) (int, error) {
 // TestErrorWithoutAnswer: a call that ended without an answer says which, keeps the cause, and shows no query.
 func TestErrorWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(*http.Request) *http.Response { return nil }}
-	_, err := acr.Collect(s.client(t).Repository("library/hello").Tags(t.Context(), &acr.ListTagsOptions{After: "hunter2"}))
+	s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return nil }}
+	_, err := acr.Collect(s.Client(t).Repository("library/hello").Tags(t.Context(), &acr.ListTagsOptions{After: "hunter2"}))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.HasPrefix(err.Error(), "acr: ListTags: ") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)
 	}
-	oneLine(t, err)
+	acrsuite.OneLine(t, err)
 
 	why := errors.New("the user\nleft")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
-	if err := s.client(t).Ping(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+	if err := s.Client(t).Ping(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	} else {
-		oneLine(t, err)
+		acrsuite.OneLine(t, err)
 	}
-	srv := newServer(t)
-	r := newClient(t, srv).Repository("library/hello")
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("library/hello")
 	srv.SeedTags(t, r.Name(), 20)
 	for at := range 20 { // between the pages
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -237,7 +242,7 @@ func TestErrorWithoutAnswer(t *testing.T) {
 func TestErrorRepeatsNoSecret(t *testing.T) {
 	t.Parallel()
 	const password = "correct horse battery staple"
-	s := &scripted{answer: func(*http.Request) *http.Response { return refusal(400, "X", "you are "+password) }}
+	s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Refusal(400, "X", "you are "+password) }}
 	o := &acr.ClientOptions{}
 	o.Transport = s
 	c, err := acr.NewClientWithPassword("registry.azurecr.io", "me", password, o)
@@ -258,13 +263,13 @@ func TestErrorRepeatsNoSecret(t *testing.T) {
 // TestRefusedSignIn: a refused token request looks like every other no.
 func TestRefusedSignIn(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c, err := acr.NewClientWithPassword(srv.Endpoint(), "nobody", "nothing", clientOptions(srv, checked(t, srv)))
+	srv := acrsuite.NewServer(t)
+	c, err := acr.NewClientWithPassword(srv.Endpoint(), "nobody", "nothing", acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = c.Ping(t.Context())
-	oneLine(t, err)
+	acrsuite.OneLine(t, err)
 	e, ok := errors.AsType[*acr.Error](err)
 	if !ok || !errors.Is(err, acr.ErrWrongPassword) {
 		t.Fatal(err)
@@ -276,16 +281,16 @@ func TestRefusedSignIn(t *testing.T) {
 
 // noTokens is a registry that gives its first tokens, and from then on answers 404 where they are asked for.
 type noTokens struct {
-	*scripted
+	*acrsuite.Scripted
 	left atomic.Int32
 }
 
 // Do implements policy.Transporter.
 func (n *noTokens) Do(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.URL.Path, "/oauth2/") && n.left.Add(-1) < 0 {
-		return n.complete(r, refusal(404, "NOPE", "no")), nil
+		return n.Complete(r, acrsuite.Refusal(404, "NOPE", "no")), nil
 	}
-	return n.scripted.Do(r)
+	return n.Scripted.Do(r)
 }
 
 // TestRefusedSignInIsNotNotFound: where a token request is answered by a 404 nobody has looked, so that nothing is taken for absent: no list of
@@ -294,7 +299,7 @@ func TestRefusedSignInIsNotNotFound(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *acr.Repository) error{
 		"referrers": func(ctx context.Context, r *acr.Repository) error {
-			_, err := acr.Collect(r.Referrers(ctx, goodDigest, nil))
+			_, err := acr.Collect(r.Referrers(ctx, acrsuite.GoodDigest, nil))
 			return err
 		},
 		"wait": func(ctx context.Context, r *acr.Repository) error {
@@ -302,21 +307,21 @@ func TestRefusedSignInIsNotNotFound(t *testing.T) {
 			return err
 		},
 		"free": func(ctx context.Context, r *acr.Repository) error {
-			_, err := r.PutManifest(ctx, "v1", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true})
+			_, err := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), &acr.PutManifestOptions{IfAbsent: true})
 			return err
 		},
-		"deleted": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, goodDigest) },
+		"deleted": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, acrsuite.GoodDigest) },
 	} {
 		for tokens := range int32(2) {
-			s := &noTokens{scripted: &scripted{answer: func(*http.Request) *http.Response {
-				return answer(401, "", "Www-Authenticate", `Bearer realm="https://registry.azurecr.io/oauth2/token",service="registry.azurecr.io",error="invalid_token"`)
+			s := &noTokens{Scripted: &acrsuite.Scripted{Answer: func(*http.Request) *http.Response {
+				return acrsuite.Answer(401, "", "Www-Authenticate", `Bearer realm="https://registry.azurecr.io/oauth2/token",service="registry.azurecr.io",error="invalid_token"`)
 			}}}
 			s.left.Store(tokens)
-			c := s.client(t, func(o *acr.ClientOptions) { o.Transport = s })
+			c := s.Client(t, func(o *acr.ClientOptions) { o.Transport = s })
 			err := call(t.Context(), c.Repository("a"))
 			e, ok := errors.AsType[*acr.Error](err)
-			if !ok || errors.Is(err, acr.ErrNotFound) || e.Operation != "GetAccessToken" || e.StatusCode != 404 || len(s.requests()) != int(tokens) {
-				t.Errorf("%s: %v after %q", name, err, s.requests())
+			if !ok || errors.Is(err, acr.ErrNotFound) || e.Operation != "GetAccessToken" || e.StatusCode != 404 || len(s.Requests()) != int(tokens) {
+				t.Errorf("%s: %v after %q", name, err, s.Requests())
 			}
 		}
 	}

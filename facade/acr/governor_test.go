@@ -17,6 +17,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 func governor(t testing.TB, opts *acr.GovernorOptions) *acr.Governor {
@@ -28,7 +29,7 @@ func governor(t testing.TB, opts *acr.GovernorOptions) *acr.Governor {
 	return g
 }
 
-func governed(g *acr.Governor) option {
+func governed(g *acr.Governor) acrsuite.Option {
 	return func(o *acr.ClientOptions) { o.Governor = g }
 }
 
@@ -73,10 +74,10 @@ func TestGovernorKeepsWithinTheBudget(t *testing.T) {
 		t.Run(string(row.sku), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(row.sku), acrtest.WithLimits())
+				srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(row.sku), acrtest.WithLimits())
 				digests := srv.SeedManifests(t, "samples/app", row.deletes)
 				g := governor(t, nil)
-				client := newClientVia(t, srv, srv.HTTPClient(), governed(g))
+				client := acrsuite.NewClientVia(t, srv, srv.HTTPClient(), governed(g))
 				start := time.Now()
 				deleteAll(t, client.Repository("samples/app"), digests, 16)
 				if n := refusals(srv); n > 0 {
@@ -98,12 +99,12 @@ func TestGovernorKeepsWithinTheBudget(t *testing.T) {
 func TestGovernorsShareABudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
 		digests := srv.SeedManifests(t, "samples/app", 1200)
 		start := time.Now()
 		var wait sync.WaitGroup
 		for _, half := range [][]digest.Digest{digests[:600], digests[600:]} {
-			client := newClientVia(t, srv, srv.HTTPClient(), governed(governor(t, &acr.GovernorOptions{Share: 0.475})))
+			client := acrsuite.NewClientVia(t, srv, srv.HTTPClient(), governed(governor(t, &acr.GovernorOptions{Share: 0.475})))
 			wait.Go(func() { deleteAll(t, client.Repository("samples/app"), half, 8) })
 		}
 		wait.Wait()
@@ -120,10 +121,10 @@ func TestGovernorsShareABudget(t *testing.T) {
 func TestGovernorBesideANeighbor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork(), acrtest.WithLimits())
 		digests := srv.SeedManifests(t, "samples/app", 3000)
-		mine := newClientVia(t, srv, srv.HTTPClient(), governed(governor(t, nil)))
-		theirs := newClientVia(t, srv, srv.HTTPClient())
+		mine := acrsuite.NewClientVia(t, srv, srv.HTTPClient(), governed(governor(t, nil)))
+		theirs := acrsuite.NewClientVia(t, srv, srv.HTTPClient())
 		var wait sync.WaitGroup
 		wait.Go(func() {
 			for _, d := range digests[:1000] {
@@ -143,9 +144,9 @@ func TestGovernorBesideANeighbor(t *testing.T) {
 func TestGovernorPausesForAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
 		digests := srv.SeedManifests(t, "samples/app", 41)
-		client := newClient(t, srv, governed(governor(t, nil)))
+		client := acrsuite.NewClient(t, srv, governed(governor(t, nil)))
 		repo := client.Repository("samples/app")
 		if err := repo.DeleteManifest(t.Context(), digests[40]); err != nil {
 			t.Fatal(err)
@@ -172,9 +173,9 @@ func TestGovernorPausesForAll(t *testing.T) {
 func TestGovernorWaitsOutsideOfTheTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, acrtest.WithMemoryNetwork())
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
 		digests := srv.SeedManifests(t, "samples/app", 4)
-		client := newClient(t, srv, func(o *acr.ClientOptions) {
+		client := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
 			o.Retry.TryTimeout = 5 * time.Second
 			o.Governor = governor(t, &acr.GovernorOptions{PerMinute: map[acr.Budget]int{acr.BudgetDelete: 2}})
 		})
@@ -207,10 +208,10 @@ func TestGovernorWaitsOutsideOfTheTry(t *testing.T) {
 // A list of referrers counts against both of its budgets, a sign-in against its own.
 func TestGovernorBudgets(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	d := srv.SeedImage(t, "samples/app:v1")
 	g := governor(t, &acr.GovernorOptions{Concurrency: 1})
-	repo := newClient(t, srv, governed(g)).Repository("samples/app")
+	repo := acrsuite.NewClient(t, srv, governed(g)).Repository("samples/app")
 	if _, err := acr.Collect(repo.Referrers(t.Context(), d, nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestGovernorBudgets(t *testing.T) {
 // Other azcore clients have a Governor among their policies.
 func TestGovernorAsPolicy(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithAdmin("admin", "pass"))
+	srv := acrsuite.NewServer(t, acrtest.WithAdmin("admin", "pass"))
 	g := governor(t, nil)
 	pipeline := runtime.NewPipeline("test", "v1", runtime.PipelineOptions{PerRetry: []policy.Policy{g}}, &policy.ClientOptions{Transport: srv.HTTPClient()})
 	req, err := runtime.NewRequest(t.Context(), http.MethodGet, srv.Endpoint()+"/v2/")

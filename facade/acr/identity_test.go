@@ -13,14 +13,15 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // TestIdentities: the ways to sign in, and what each may do.
 func TestIdentities(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithRepositoryToken("reader", "sesame", "library/* content/read,metadata/read"))
+	srv := acrsuite.NewServer(t, acrtest.WithRepositoryToken("reader", "sesame", "library/* content/read,metadata/read"))
 	ctx := t.Context()
-	entra := newClient(t, srv)
+	entra := acrsuite.NewClient(t, srv)
 	putIndex(t, entra.Repository("library/hello"), "v1", "x")
 	login, err := entra.Login(ctx)
 	if err != nil || login.Password == "" || login.Server != srv.Host() || login.Username != "00000000-0000-0000-0000-000000000000" || time.Until(login.Expires) < time.Hour {
@@ -42,11 +43,11 @@ func TestIdentities(t *testing.T) {
 		mayList  error
 	}{
 		{"entra", entra, nil, nil},
-		{"admin", made(acr.NewClientWithPassword(srv.Endpoint(), user, password, clientOptions(srv, checked(t, srv)))), nil, nil},
-		{"refresh token", made(acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password, clientOptions(srv, checked(t, srv)))), nil, nil},
-		{"login as password", made(acr.NewClientWithPassword(srv.Endpoint(), login.Username, login.Password, clientOptions(srv, checked(t, srv)))), nil, nil},
-		{"repository token", made(acr.NewClientWithPassword(srv.Endpoint(), "reader", "sesame", clientOptions(srv, checked(t, srv)))), acr.ErrMissingAction, acr.ErrCatalogRole},
-		{"anonymous", newAnonymousClient(t, srv), acr.ErrAnonymous, nil},
+		{"admin", made(acr.NewClientWithPassword(srv.Endpoint(), user, password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
+		{"refresh token", made(acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
+		{"login as password", made(acr.NewClientWithPassword(srv.Endpoint(), login.Username, login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
+		{"repository token", made(acr.NewClientWithPassword(srv.Endpoint(), "reader", "sesame", acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), acr.ErrMissingAction, acr.ErrCatalogRole},
+		{"anonymous", acrsuite.NewAnonymousClient(t, srv), acr.ErrAnonymous, nil},
 	} {
 		t.Run(who.name, func(t *testing.T) {
 			r := who.client.Repository("library/hello")
@@ -65,7 +66,7 @@ func TestIdentities(t *testing.T) {
 			}
 			if err != nil {
 				t.Log(err)
-				oneLine(t, err)
+				acrsuite.OneLine(t, err)
 				if !errors.Is(err, acr.ErrUnauthorized) {
 					t.Error("no UNAUTHORIZED")
 				}
@@ -80,24 +81,24 @@ func TestIdentities(t *testing.T) {
 		})
 	}
 	t.Run("wrong password", func(t *testing.T) {
-		c := made(acr.NewClientWithPassword(srv.Endpoint(), user, "hunter2", clientOptions(srv, checked(t, srv))))
+		c := made(acr.NewClientWithPassword(srv.Endpoint(), user, "hunter2", acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv))))
 		err := c.Ping(ctx)
 		if e, ok := errors.AsType[*acr.Error](err); !ok || e.StatusCode != 401 || e.Operation != "GetAccessTokenWithBasic" || !errors.Is(err, acr.ErrWrongPassword) {
 			t.Errorf("%v", err)
 		}
 		t.Log(err)
-		oneLine(t, err)
+		acrsuite.OneLine(t, err)
 	})
 	t.Run("an anonymous login", func(t *testing.T) {
-		if _, err := newAnonymousClient(t, srv).Login(ctx); !errors.Is(err, acr.ErrAnonymous) {
+		if _, err := acrsuite.NewAnonymousClient(t, srv).Login(ctx); !errors.Is(err, acr.ErrAnonymous) {
 			t.Errorf("%v", err)
 		} else {
 			t.Log(err)
-			oneLine(t, err)
+			acrsuite.OneLine(t, err)
 		}
 	})
 	t.Run("A58 nothing prints a secret", func(t *testing.T) {
-		c := made(acr.NewClientWithPassword(srv.Endpoint(), user, password, clientOptions(srv, checked(t, srv))))
+		c := made(acr.NewClientWithPassword(srv.Endpoint(), user, password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv))))
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "client", c, "login", login)
 		text := fmt.Sprintf("%v %+v %#v %s %v %+v %#v %s", c, c, c, c, login, login, login, &login) + log.String()
@@ -112,9 +113,9 @@ func TestIdentities(t *testing.T) {
 // TestLog: a record for each exchange, and nothing in it that is secret.
 func TestLog(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	var log bytes.Buffer
-	c := newClient(t, srv, func(o *acr.ClientOptions) {
+	c := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	r := c.Repository("library/hello")
@@ -138,13 +139,13 @@ func TestLog(t *testing.T) {
 // TestSourceClient: who asks is said in each request.
 func TestSourceClient(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(r *http.Request) *http.Response {
+	s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 		if got := r.Header.Get("X-Meta-Source-Client"); got != "azure/aks/puller" {
 			t.Errorf("%q", got)
 		}
-		return answer(200, "{}")
+		return acrsuite.Answer(200, "{}")
 	}}
-	if err := s.client(t, func(o *acr.ClientOptions) { o.SourceClient = "azure/aks/puller" }).Ping(t.Context()); err != nil {
+	if err := s.Client(t, func(o *acr.ClientOptions) { o.SourceClient = "azure/aks/puller" }).Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if _, err := acr.NewClient("r.azurecr.io", nil, &acr.ClientOptions{SourceClient: "a\r\nb"}); !errors.Is(err, acr.ErrInvalidArgument) {
@@ -155,12 +156,12 @@ func TestSourceClient(t *testing.T) {
 // TestConcurrentUse: 200 calls on one repository at the same time cost 200 requests, one exchange and one token.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	r := c.Repository("library/hello")
 	putIndex(t, r, "v1", "x")
 	srv.Ledger().Reset()
-	c = newClient(t, srv)
+	c = acrsuite.NewClient(t, srv)
 	r = c.Repository("library/hello")
 	var wg sync.WaitGroup
 	for range 200 {

@@ -2,11 +2,11 @@ package acr_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // BenchmarkTags lists 1, 10 and 100 times a thousand tags with their properties. Time grows with them; what is held does not: KB-more is
@@ -16,14 +16,14 @@ func BenchmarkTags(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			srv := acrtest.New(b)
 			srv.SeedTags(b, "library/many", n)
-			r := newClientVia(b, srv, srv.HTTPClient()).Repository("library/many")
+			r := acrsuite.NewClientVia(b, srv, srv.HTTPClient()).Repository("library/many")
 			var held [2]uint64
 			each(b, r, func(i int) {
 				switch i {
 				case 500:
-					held[0] = inUse()
+					held[0] = acrsuite.InUse()
 				case n - 500:
-					held[1] = inUse()
+					held[1] = acrsuite.InUse()
 				}
 			})
 			b.ReportAllocs()
@@ -49,12 +49,4 @@ func each(b *testing.B, r *acr.Repository, f func(int)) {
 		i++
 		f(i)
 	}
-}
-
-// inUse is how much memory is held.
-func inUse() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

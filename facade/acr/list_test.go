@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // names answers as a catalog of n names, in pages as asked for, with Link as ACR writes it.
@@ -33,7 +34,7 @@ func names(n int) func(*http.Request) *http.Response {
 		if start+size < n {
 			headers = []string{"Link", fmt.Sprintf(`<%s?last=r%04d&n=%d&orderby=>; rel="next"`, r.URL.Path, start+size-1, size)}
 		}
-		return answer(200, `{"repositories":[`+strings.Join(all, ",")+"]}\n", headers...)
+		return acrsuite.Answer(200, `{"repositories":[`+strings.Join(all, ",")+"]}\n", headers...)
 	}
 }
 
@@ -42,15 +43,15 @@ func TestListFollowsLinks(t *testing.T) {
 	t.Parallel()
 	t.Run("to its end", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: names(25)}
-		all, err := acr.Collect(s.client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}))
+		s := &acrsuite.Scripted{Answer: names(25)}
+		all, err := acr.Collect(s.Client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}))
 		if err != nil || len(all) != 25 || !slices.IsSorted(all) {
 			t.Fatalf("%d names, %v", len(all), err)
 		}
 		want := []string{
 			"GET /acr/v1/_catalog?n=10&api-version=2021-07-01", "GET /acr/v1/_catalog?last=r0009&n=10&orderby=", "GET /acr/v1/_catalog?last=r0019&n=10&orderby=",
 		}
-		got := s.requests()
+		got := s.Requests()
 		got[0] = sortedQuery(got[0])
 		want[0] = sortedQuery(want[0])
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -59,22 +60,22 @@ func TestListFollowsLinks(t *testing.T) {
 	})
 	t.Run("a break on the first page", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: names(25)}
-		for _, err := range s.client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}) {
+		s := &acrsuite.Scripted{Answer: names(25)}
+		for _, err := range s.Client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}) {
 			if err != nil {
 				t.Error(err)
 			}
 			break
 		}
-		if n := len(s.requests()); n != 1 {
+		if n := len(s.Requests()); n != 1 {
 			t.Errorf("%d requests", n)
 		}
 	})
 	t.Run("a break on the second page", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: names(95)}
+		s := &acrsuite.Scripted{Answer: names(95)}
 		i := 0
-		for _, err := range s.client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}) {
+		for _, err := range s.Client(t).Repositories(t.Context(), &acr.ListOptions{PageSize: 10}) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -82,15 +83,15 @@ func TestListFollowsLinks(t *testing.T) {
 				break
 			}
 		}
-		if n := len(s.requests()); n != 2 {
+		if n := len(s.Requests()); n != 2 {
 			t.Errorf("%d requests", n)
 		}
 	})
 	t.Run("nothing before it is ranged over, and again each time", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: names(5)}
-		seq := s.client(t).Repositories(t.Context(), nil)
-		if n := len(s.requests()); n != 0 {
+		s := &acrsuite.Scripted{Answer: names(5)}
+		seq := s.Client(t).Repositories(t.Context(), nil)
+		if n := len(s.Requests()); n != 0 {
 			t.Fatalf("%d requests", n)
 		}
 		for range 2 {
@@ -98,14 +99,14 @@ func TestListFollowsLinks(t *testing.T) {
 				t.Errorf("%q %v", all, err)
 			}
 		}
-		if first := s.requests()[0]; !strings.Contains(first, "n=1000") {
+		if first := s.Requests()[0]; !strings.Contains(first, "n=1000") {
 			t.Error(first)
 		}
 	})
 	t.Run("F65 resumed after a key", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: names(25)}
-		c := s.client(t)
+		s := &acrsuite.Scripted{Answer: names(25)}
+		c := s.Client(t)
 		var got []string
 		for name, err := range c.Repositories(t.Context(), &acr.ListOptions{PageSize: 10}) {
 			if err != nil {
@@ -146,35 +147,35 @@ func TestListFaults(t *testing.T) {
 			answer: func(n int, r *http.Request) *http.Response {
 				switch n {
 				case 1:
-					return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a&n=1"))
+					return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a&n=1"))
 				case 2:
-					return answer(200, `{"repositories":[]}`, next, link("/acr/v1/_catalog?last=aa&n=1"))
+					return acrsuite.Answer(200, `{"repositories":[]}`, next, link("/acr/v1/_catalog?last=aa&n=1"))
 				default:
-					return answer(200, `{"repositories":["b"]}`)
+					return acrsuite.Answer(200, `{"repositories":["b"]}`)
 				}
 			},
 		},
 		{
 			name: "a full last page without a link", most: 1, want: []string{"a"},
-			answer: func(int, *http.Request) *http.Response { return answer(200, `{"repositories":["a"]}`) },
+			answer: func(int, *http.Request) *http.Response { return acrsuite.Answer(200, `{"repositories":["a"]}`) },
 		},
 		{
 			name: "null for no entries", most: 1,
-			answer: func(int, *http.Request) *http.Response { return answer(200, `{"repositories":null}`) },
+			answer: func(int, *http.Request) *http.Response { return acrsuite.Answer(200, `{"repositories":null}`) },
 		},
 		{
 			name: "F64 JSON cut short, once", most: 2, want: []string{"a"},
 			answer: func(n int, r *http.Request) *http.Response {
 				if n == 1 {
-					return answer(200, `{"repositories":["a"`)
+					return acrsuite.Answer(200, `{"repositories":["a"`)
 				}
-				return answer(200, `{"repositories":["a"]}`)
+				return acrsuite.Answer(200, `{"repositories":["a"]}`)
 			},
 		},
 		{
 			name: "F64 body broken off, once", most: 2, want: []string{"a"},
 			answer: func(n int, r *http.Request) *http.Response {
-				resp := answer(200, `{"repositories":["a"]}`)
+				resp := acrsuite.Answer(200, `{"repositories":["a"]}`)
 				if n == 1 {
 					resp.Body = io.NopCloser(&cut{strings.NewReader(`{"repos`)})
 				}
@@ -183,16 +184,16 @@ func TestListFaults(t *testing.T) {
 		},
 		{
 			name: "F64 JSON cut short for good", most: 2, err: acr.ErrMalformedReply,
-			answer: func(int, *http.Request) *http.Response { return answer(200, `{"repositories":["a"`) },
+			answer: func(int, *http.Request) *http.Response { return acrsuite.Answer(200, `{"repositories":["a"`) },
 		},
 		{
 			name: "not JSON", most: 1, err: acr.ErrMalformedReply,
-			answer: func(int, *http.Request) *http.Response { return answer(200, `<html>`) },
+			answer: func(int, *http.Request) *http.Response { return acrsuite.Answer(200, `<html>`) },
 		},
 		{
 			name: "A29 an endless page", most: 1, err: acr.ErrTooLarge,
 			answer: func(int, *http.Request) *http.Response {
-				resp := answer(200, "")
+				resp := acrsuite.Answer(200, "")
 				resp.Body, resp.ContentLength = io.NopCloser(endless{}), -1
 				return resp
 			},
@@ -200,49 +201,49 @@ func TestListFaults(t *testing.T) {
 		{
 			name: "A15 a link to a stranger", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("https://attacker.example/acr/v1/_catalog?last=a"))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("https://attacker.example/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
 			name: "A15 a link without a scheme", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("//attacker.example/acr/v1/_catalog?last=a"))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("//attacker.example/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
 			name: "A17 a link with user information", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("https://x@registry.azurecr.io/acr/v1/_catalog?last=a"))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("https://x@registry.azurecr.io/acr/v1/_catalog?last=a"))
 			},
 		},
 		{
 			name: "a link to another list", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/other/_tags?last=a"))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/other/_tags?last=a"))
 			},
 		},
 		{
 			name: "A39 half a link", most: 1, err: acr.ErrUntrusted,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, `</acr/v1/_catalog`)
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, `</acr/v1/_catalog`)
 			},
 		},
 		{
 			name: "A30 a link to itself", most: 2, want: []string{"a", "a"}, err: acr.ErrListEndless,
 			answer: func(int, *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a&n=1"))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a&n=1"))
 			},
 		},
 		{
 			name: "A30 a circle of two", most: 4, want: []string{"a", "a", "a"}, err: acr.ErrListEndless,
 			answer: func(n int, r *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last="+[]string{"a", "b"}[n%2]))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last="+[]string{"a", "b"}[n%2]))
 			},
 		},
 		{
 			name: "A30 a new key for ever", most: 7, want: slices.Repeat([]string{"a"}, 5), err: acr.ErrListEndless,
 			answer: func(n int, r *http.Request) *http.Response {
-				return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last="+strconv.Itoa(n)))
+				return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last="+strconv.Itoa(n)))
 			},
 		},
 		{
@@ -250,11 +251,11 @@ func TestListFaults(t *testing.T) {
 			answer: func(n int, r *http.Request) *http.Response {
 				switch n {
 				case 1:
-					return answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a"))
+					return acrsuite.Answer(200, `{"repositories":["a"]}`, next, link("/acr/v1/_catalog?last=a"))
 				case 2:
-					return answer(503, "")
+					return acrsuite.Answer(503, "")
 				default:
-					return answer(200, `{"repositories":["b"]}`)
+					return acrsuite.Answer(200, `{"repositories":["b"]}`)
 				}
 			},
 		},
@@ -262,21 +263,21 @@ func TestListFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			n := 0
-			s := &scripted{}
-			s.answer = func(r *http.Request) *http.Response { n++; return test.answer(n, r) }
-			c := s.client(t, func(o *acr.ClientOptions) { o.MaxPages = 5 })
+			s := &acrsuite.Scripted{}
+			s.Answer = func(r *http.Request) *http.Response { n++; return test.answer(n, r) }
+			c := s.Client(t, func(o *acr.ClientOptions) { o.MaxPages = 5 })
 			got, err := acr.Collect(c.Repositories(t.Context(), nil))
 			if !errors.Is(err, test.err) || (test.err == nil) != (err == nil) {
 				t.Errorf("got %v, want %v", err, test.err)
 			}
 			if err != nil {
 				t.Log(err)
-				oneLine(t, err)
+				acrsuite.OneLine(t, err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
-			if sent := s.requests(); len(sent) > test.most {
+			if sent := s.Requests(); len(sent) > test.most {
 				t.Errorf("sent %q", sent)
 			}
 		})
@@ -296,22 +297,22 @@ func TestListKeepsFilter(t *testing.T) {
 
 func keepsFilter(t *testing.T, link string) {
 	t.Helper()
-	s := &scripted{}
-	s.answer = func(r *http.Request) *http.Response {
+	s := &acrsuite.Scripted{}
+	s.Answer = func(r *http.Request) *http.Response {
 		q := r.URL.Query()
-		if q.Get("digest") != string(goodDigest) || q.Get("orderby") != "timedesc" {
+		if q.Get("digest") != string(acrsuite.GoodDigest) || q.Get("orderby") != "timedesc" {
 			t.Errorf("%s", r.URL.RawQuery)
 		}
-		if len(s.sent) > 1 {
-			return answer(200, `{"tags":[{"name":"b"}]}`)
+		if len(s.Sent) > 1 {
+			return acrsuite.Answer(200, `{"tags":[{"name":"b"}]}`)
 		}
-		return answer(200, `{"tags":[{"name":"a"}]}`, "Link", "</acr/v1/x/_tags?"+link+`>; rel="next"`)
+		return acrsuite.Answer(200, `{"tags":[{"name":"a"}]}`, "Link", "</acr/v1/x/_tags?"+link+`>; rel="next"`)
 	}
-	opts := &acr.ListTagsOptions{Digest: goodDigest, Order: acr.OrderByUpdateDescending, PageSize: 1}
-	if tags, err := acr.Collect(s.client(t).Repository("x").Tags(t.Context(), opts)); err != nil || len(tags) != 2 {
+	opts := &acr.ListTagsOptions{Digest: acrsuite.GoodDigest, Order: acr.OrderByUpdateDescending, PageSize: 1}
+	if tags, err := acr.Collect(s.Client(t).Repository("x").Tags(t.Context(), opts)); err != nil || len(tags) != 2 {
 		t.Errorf("%v %v", tags, err)
 	}
-	for _, sent := range s.requests() {
+	for _, sent := range s.Requests() {
 		u, err := url.Parse(strings.TrimPrefix(sent, "GET "))
 		if err != nil || len(u.Query()["digest"]) != 1 || len(u.Query()["orderby"]) != 1 {
 			t.Error(sent)
@@ -322,19 +323,19 @@ func keepsFilter(t *testing.T, link string) {
 // TestListOptionsAreCopied: a sequence is of what it was asked for with, whatever becomes of the options before it is ranged over.
 func TestListOptionsAreCopied(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(*http.Request) *http.Response { return answer(200, `{"tags":[],"manifests":[]}`) }}
-	r := s.client(t).Repository("x")
-	tags := acr.ListTagsOptions{Digest: goodDigest, After: "a", Order: acr.OrderByUpdateAscending, PageSize: 7}
+	s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Answer(200, `{"tags":[],"manifests":[]}`) }}
+	r := s.Client(t).Repository("x")
+	tags := acr.ListTagsOptions{Digest: acrsuite.GoodDigest, After: "a", Order: acr.OrderByUpdateAscending, PageSize: 7}
 	referrers := acr.ReferrersOptions{ArtifactType: "a/b", PageSize: 7}
-	tagList, referrerList := r.Tags(t.Context(), &tags), r.Referrers(t.Context(), goodDigest, &referrers)
+	tagList, referrerList := r.Tags(t.Context(), &tags), r.Referrers(t.Context(), acrsuite.GoodDigest, &referrers)
 	tags, referrers = acr.ListTagsOptions{Digest: "changed"}, acr.ReferrersOptions{ArtifactType: "changed"}
 	_, errTags := acr.Collect(tagList)
 	_, errReferrers := acr.Collect(referrerList)
 	if err := errors.Join(errTags, errReferrers); err != nil {
 		t.Error(err)
 	}
-	asked := strings.Join(s.requests(), " ")
-	for _, want := range []string{"digest=" + url.QueryEscape(string(goodDigest)), "last=a", "orderby=timeasc", "artifactType=a%2Fb", "n=7"} {
+	asked := strings.Join(s.Requests(), " ")
+	for _, want := range []string{"digest=" + url.QueryEscape(string(acrsuite.GoodDigest)), "last=a", "orderby=timeasc", "artifactType=a%2Fb", "n=7"} {
 		if !strings.Contains(asked, want) || strings.Contains(asked, "changed") {
 			t.Errorf("no %s in %s", want, asked)
 		}

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // TestPutManifestRefuses: a manifest that could be misread is not put.
@@ -23,8 +24,8 @@ func TestPutManifestRefuses(t *testing.T) {
 		opts                     *acr.PutManifestOptions
 		want                     error
 	}{
-		{name: "another digest", reference: string(goodDigest), content: imageManifest, want: acr.ErrDigestMismatch},
-		{name: "another media type", content: imageManifest, opts: &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}, want: acr.ErrManifestMalformed},
+		{name: "another digest", reference: string(acrsuite.GoodDigest), content: acrsuite.ImageManifest, want: acr.ErrDigestMismatch},
+		{name: "another media type", content: acrsuite.ImageManifest, opts: &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}, want: acr.ErrManifestMalformed},
 		{name: "no media type", content: `{"schemaVersion":2}`, want: acr.ErrManifestMalformed},
 		{name: "a member twice", content: `{"mediaType":"application/vnd.oci.image.manifest.v1+json","mediaType":"application/vnd.oci.image.manifest.v1+json"}`, want: acr.ErrManifestMalformed},
 		{name: "layers and manifests", content: `{"layers":[],"manifests":[]}`, opts: &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}, want: acr.ErrManifestMalformed},
@@ -36,18 +37,18 @@ func TestPutManifestRefuses(t *testing.T) {
 		{name: "schema 1", content: `{}`, opts: &acr.PutManifestOptions{MediaType: "application/vnd.docker.distribution.manifest.v1+prettyjws"}, want: acr.ErrInvalidArgument},
 		{name: "A44 a header in the media type", content: `x`, opts: &acr.PutManifestOptions{MediaType: "a/b\r\nX-Evil: 1"}, want: acr.ErrInvalidArgument},
 		{name: "a bad subject", content: `{"mediaType":"application/vnd.oci.image.manifest.v1+json","subject":{"digest":"md5:x"}}`, want: acr.ErrManifestMalformed},
-		{name: "too large", content: imageManifest + strings.Repeat(" ", 4<<20), want: acr.ErrInvalidArgument},
+		{name: "too large", content: acrsuite.ImageManifest + strings.Repeat(" ", 4<<20), want: acr.ErrInvalidArgument},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := &scripted{}
-			_, err := s.client(t).Repository("a/b").PutManifest(t.Context(), test.reference, []byte(test.content), test.opts)
+			s := &acrsuite.Scripted{}
+			_, err := s.Client(t).Repository("a/b").PutManifest(t.Context(), test.reference, []byte(test.content), test.opts)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
 			t.Log(err)
-			oneLine(t, err)
-			if sent := s.requests(); len(sent) > 0 {
+			acrsuite.OneLine(t, err)
+			if sent := s.Requests(); len(sent) > 0 {
 				t.Errorf("sent %q", sent)
 			}
 		})
@@ -56,32 +57,32 @@ func TestPutManifestRefuses(t *testing.T) {
 
 // stored is the answer to a put.
 func stored(headers ...string) *http.Response {
-	return answer(201, "", append([]string{"Docker-Content-Digest", digest.FromString(imageManifest).String()}, headers...)...)
+	return acrsuite.Answer(201, "", append([]string{"Docker-Content-Digest", digest.FromString(acrsuite.ImageManifest).String()}, headers...)...)
 }
 
 // TestPutManifestFaults: lost answers, blobs that are on their way, a registry that stores something else.
 func TestPutManifestFaults(t *testing.T) {
 	t.Parallel()
-	put := func(t *testing.T, s *scripted, opts *acr.PutManifestOptions) (ocispec.Descriptor, error) {
-		return s.client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(imageManifest), opts)
+	put := func(t *testing.T, s *acrsuite.Scripted, opts *acr.PutManifestOptions) (ocispec.Descriptor, error) {
+		return s.Client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(acrsuite.ImageManifest), opts)
 	}
 	t.Run("put", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: func(r *http.Request) *http.Response {
+		s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 			if got := r.Header.Get("Content-Type"); got != ocispec.MediaTypeImageManifest {
 				t.Errorf("Content-Type %q", got)
 			}
 			return stored()
 		}}
 		d, err := put(t, s, nil)
-		if err != nil || d.Digest != digest.FromString(imageManifest) || d.MediaType != ocispec.MediaTypeImageManifest || d.Size != int64(len(imageManifest)) {
+		if err != nil || d.Digest != digest.FromString(acrsuite.ImageManifest) || d.MediaType != ocispec.MediaTypeImageManifest || d.Size != int64(len(acrsuite.ImageManifest)) {
 			t.Errorf("%+v %v", d, err)
 		}
 	})
 	t.Run("something else stored", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: func(*http.Request) *http.Response {
-			return answer(201, "", "Docker-Content-Digest", string(goodDigest))
+		s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response {
+			return acrsuite.Answer(201, "", "Docker-Content-Digest", string(acrsuite.GoodDigest))
 		}}
 		if _, err := put(t, s, nil); !errors.Is(err, acr.ErrDigestMismatch) {
 			t.Errorf("%v", err)
@@ -89,11 +90,11 @@ func TestPutManifestFaults(t *testing.T) {
 	})
 	t.Run("F45 applied, answers lost", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: func(r *http.Request) *http.Response {
+		s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 			if r.Method == http.MethodPut {
 				return nil
 			}
-			return answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(imageManifest).String())
+			return acrsuite.Answer(200, acrsuite.ImageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(acrsuite.ImageManifest).String())
 		}}
 		if _, err := put(t, s, nil); err != nil {
 			t.Errorf("%v", err)
@@ -101,11 +102,11 @@ func TestPutManifestFaults(t *testing.T) {
 	})
 	t.Run("answers lost, not applied", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: func(r *http.Request) *http.Response {
+		s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 			if r.Method == http.MethodPut {
 				return nil
 			}
-			return answer(404, "")
+			return acrsuite.Answer(404, "")
 		}}
 		if _, err := put(t, s, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%v", err)
@@ -114,10 +115,10 @@ func TestPutManifestFaults(t *testing.T) {
 	t.Run("F44 a blob on its way", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{}
-			s.answer = func(*http.Request) *http.Response {
-				if len(s.sent) < 4 {
-					return refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+			s := &acrsuite.Scripted{}
+			s.Answer = func(*http.Request) *http.Response {
+				if len(s.Sent) < 4 {
+					return acrsuite.Refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
 				}
 				return stored()
 			}
@@ -133,8 +134,8 @@ func TestPutManifestFaults(t *testing.T) {
 	t.Run("F44 a blob that never comes", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{answer: func(*http.Request) *http.Response {
-				return refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+			s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response {
+				return acrsuite.Refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
 			}}
 			start := time.Now()
 			_, err := put(t, s, &acr.PutManifestOptions{BlobWait: time.Hour})
@@ -156,23 +157,23 @@ func TestPutManifestIfAbsent(t *testing.T) {
 		want  error
 		puts  int
 	}{
-		"free": {puts: 1}, "taken by the same": {there: imageManifest}, "taken by another": {there: indexManifest, want: acr.ErrTagExists},
+		"free": {puts: 1}, "taken by the same": {there: acrsuite.ImageManifest}, "taken by another": {there: indexManifest, want: acr.ErrTagExists},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			puts := 0
-			s := &scripted{answer: func(r *http.Request) *http.Response {
+			s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 				switch {
 				case r.Method == http.MethodPut:
 					puts++
 					return stored()
 				case test.there == "":
-					return answer(404, "")
+					return acrsuite.Answer(404, "")
 				default:
-					return answer(200, test.there, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(test.there).String())
+					return acrsuite.Answer(200, test.there, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", digest.FromString(test.there).String())
 				}
 			}}
-			_, err := s.client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true})
+			_, err := s.Client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(acrsuite.ImageManifest), &acr.PutManifestOptions{IfAbsent: true})
 			if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) || puts != test.puts {
 				t.Errorf("%d puts, %v", puts, err)
 			}
@@ -189,36 +190,36 @@ func TestDeleteLostAnswer(t *testing.T) {
 		want  error
 	}{
 		"F69 answer lost":               {first: func() *http.Response { return nil }},
-		"F69 gateway gave up":           {first: func() *http.Response { return answer(504, "") }},
-		"F68 throttled, then not there": {first: func() *http.Response { return answer(429, "", "Retry-After", "0") }, want: acr.ErrNotFound},
-		"F68 not there":                 {first: func() *http.Response { return refusal(404, "MANIFEST_UNKNOWN", "not here") }, want: acr.ErrNotFound},
-		"F70 locked":                    {first: func() *http.Response { return refusal(405, "REGISTRY_DISALLOWED_OPERATION", "no") }, want: acr.ErrLocked},
-		"a gateway gave up, and says 404": {first: func() *http.Response { return answer(502, "") }, want: acr.ErrNotFound, then: func() *http.Response {
-			return answer(404, "<html>nothing here</html>", "Content-Type", "text/html")
+		"F69 gateway gave up":           {first: func() *http.Response { return acrsuite.Answer(504, "") }},
+		"F68 throttled, then not there": {first: func() *http.Response { return acrsuite.Answer(429, "", "Retry-After", "0") }, want: acr.ErrNotFound},
+		"F68 not there":                 {first: func() *http.Response { return acrsuite.Refusal(404, "MANIFEST_UNKNOWN", "not here") }, want: acr.ErrNotFound},
+		"F70 locked":                    {first: func() *http.Response { return acrsuite.Refusal(405, "REGISTRY_DISALLOWED_OPERATION", "no") }, want: acr.ErrLocked},
+		"a gateway gave up, and says 404": {first: func() *http.Response { return acrsuite.Answer(502, "") }, want: acr.ErrNotFound, then: func() *http.Response {
+			return acrsuite.Answer(404, "<html>nothing here</html>", "Content-Type", "text/html")
 		}},
-		"service unavailable, not begun": {first: func() *http.Response { return answer(503, "") }, want: acr.ErrNotFound},
+		"service unavailable, not begun": {first: func() *http.Response { return acrsuite.Answer(503, "") }, want: acr.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for what, call := range map[string]func(*acr.Repository) error{
-				"manifest":   func(r *acr.Repository) error { return r.DeleteManifest(t.Context(), goodDigest) },
+				"manifest":   func(r *acr.Repository) error { return r.DeleteManifest(t.Context(), acrsuite.GoodDigest) },
 				"tag":        func(r *acr.Repository) error { return r.Artifact("v1").DeleteTag(t.Context()) },
 				"repository": func(r *acr.Repository) error { _, err := r.Delete(t.Context()); return err },
-				"blob":       func(r *acr.Repository) error { return r.DeleteBlob(t.Context(), goodDigest) },
-				"restore":    func(r *acr.Repository) error { return r.RestoreManifest(t.Context(), goodDigest, nil) },
+				"blob":       func(r *acr.Repository) error { return r.DeleteBlob(t.Context(), acrsuite.GoodDigest) },
+				"restore":    func(r *acr.Repository) error { return r.RestoreManifest(t.Context(), acrsuite.GoodDigest, nil) },
 			} {
-				s := &scripted{}
-				s.answer = func(*http.Request) *http.Response {
+				s := &acrsuite.Scripted{}
+				s.Answer = func(*http.Request) *http.Response {
 					switch {
-					case len(s.sent) == 1:
+					case len(s.Sent) == 1:
 						return test.first()
 					case test.then != nil:
 						return test.then()
 					default:
-						return refusal(404, "NAME_UNKNOWN", "gone")
+						return acrsuite.Refusal(404, "NAME_UNKNOWN", "gone")
 					}
 				}
-				if err := call(s.client(t).Repository("a/b")); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
+				if err := call(s.Client(t).Repository("a/b")); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
 					t.Errorf("%s: got %v, want %v", what, err, test.want)
 				}
 			}

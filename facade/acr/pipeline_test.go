@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
@@ -28,7 +29,7 @@ func TestTokenRequestsAreTheCallersToo(t *testing.T) {
 	t.Parallel()
 	s := &passport{}
 	var log strings.Builder
-	c := newClient(t, newServer(t), func(o *acr.ClientOptions) {
+	c := acrsuite.NewClient(t, acrsuite.NewServer(t), func(o *acr.ClientOptions) {
 		o.Telemetry.ApplicationID = "puller"
 		o.SourceClient = "azure/aks"
 		o.PerRetryPolicies = []policy.Policy{s}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // referrer is a manifest with a subject.
@@ -49,10 +50,10 @@ func TestReferrers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newServer(t)
+			srv := acrsuite.NewServer(t)
 			script(srv)
 			ctx := t.Context()
-			r := newClient(t, srv).Repository("library/hello")
+			r := acrsuite.NewClient(t, srv).Repository("library/hello")
 			subject := putIndex(t, r, "v1", "x").Digest
 			if all, err := acr.Collect(r.Referrers(ctx, subject, nil)); err != nil || len(all) != 0 {
 				t.Errorf("%v %v", all, err)
@@ -99,16 +100,16 @@ func TestReferrers(t *testing.T) {
 // TestReferrersOfNoRepository: a repository that is not there is not taken for one without an API.
 func TestReferrersOfNoRepository(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(*http.Request) *http.Response { return refusal(404, "NAME_UNKNOWN", "no") }}
-	if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrNameUnknown) || len(s.requests()) != 1 {
-		t.Errorf("%v after %q", err, s.requests())
+	s := &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Refusal(404, "NAME_UNKNOWN", "no") }}
+	if _, err := acr.Collect(s.Client(t).Repository("a").Referrers(t.Context(), acrsuite.GoodDigest, nil)); !errors.Is(err, acr.ErrNameUnknown) || len(s.Requests()) != 1 {
+		t.Errorf("%v after %q", err, s.Requests())
 	}
 	for _, bad := range []string{`{"schemaVersion":2,"manifests":[{"digest":"md5:x"}]}`, `{}`, `{"errors":[{"code":"DENIED"}]}`} {
-		s = &scripted{answer: func(*http.Request) *http.Response { return answer(200, bad) }}
-		if _, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
+		s = &acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Answer(200, bad) }}
+		if _, err := acr.Collect(s.Client(t).Repository("a").Referrers(t.Context(), acrsuite.GoodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
 			t.Errorf("%s: %v", bad, err)
 		} else {
-			oneLine(t, err)
+			acrsuite.OneLine(t, err)
 		}
 	}
 }
@@ -119,10 +120,10 @@ func TestReferrersAtOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("no API", func(t *testing.T) {
 		t.Parallel()
-		srv := newServer(t)
+		srv := acrsuite.NewServer(t)
 		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
 		srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
-		r := newClient(t, srv).Repository("library/hello")
+		r := acrsuite.NewClient(t, srv).Repository("library/hello")
 		subject := putIndex(t, r, "v1", "x").Digest
 		const n = 8
 		failures := make(chan error, n)
@@ -143,36 +144,36 @@ func TestReferrersAtOnce(t *testing.T) {
 	})
 	t.Run("another client in the way", func(t *testing.T) {
 		t.Parallel()
-		content := referrer("application/vnd.example.sbom", goodDigest, "x")
+		content := referrer("application/vnd.example.sbom", acrsuite.GoodDigest, "x")
 		tagged, lost := "", false
-		s := &scripted{answer: func(r *http.Request) *http.Response {
+		s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 			path := r.URL.Path
 			switch {
 			case strings.Contains(path, "/referrers/"):
-				return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+				return acrsuite.Answer(404, "404 page not found\n", "Content-Type", "text/plain")
 			case r.Method == http.MethodPut && strings.Contains(path, "/sha256-"):
 				if body, _ := io.ReadAll(r.Body); lost {
 					tagged = string(body)
 				}
 				lost = true
-				return answer(201, "")
+				return acrsuite.Answer(201, "")
 			case r.Method == http.MethodPut:
-				return answer(201, "")
+				return acrsuite.Answer(201, "")
 			case tagged == "":
-				return refusal(404, "MANIFEST_UNKNOWN", "no")
+				return acrsuite.Refusal(404, "MANIFEST_UNKNOWN", "no")
 			default:
-				return answer(200, tagged, "Content-Type", ocispec.MediaTypeImageIndex)
+				return acrsuite.Answer(200, tagged, "Content-Type", ocispec.MediaTypeImageIndex)
 			}
 		}}
-		if _, err := s.client(t).Repository("a").PutManifest(t.Context(), "", content, nil); err != nil || !strings.Contains(tagged, digest.FromBytes(content).String()) {
-			t.Errorf("%v\n%s", err, strings.Join(s.requests(), "\n"))
+		if _, err := s.Client(t).Repository("a").PutManifest(t.Context(), "", content, nil); err != nil || !strings.Contains(tagged, digest.FromBytes(content).String()) {
+			t.Errorf("%v\n%s", err, strings.Join(s.Requests(), "\n"))
 		}
 	})
 	t.Run("API", func(t *testing.T) {
 		t.Parallel()
-		srv := newServer(t)
+		srv := acrsuite.NewServer(t)
 		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
-		r := newClient(t, srv).Repository("library/hello")
+		r := acrsuite.NewClient(t, srv).Repository("library/hello")
 		subject := putIndex(t, r, "v1", "x").Digest
 		for i := range 3 {
 			if _, err := r.PutManifest(t.Context(), "", referrer("application/vnd.example.sbom", subject, fmt.Sprint(i)), nil); err != nil {
@@ -183,30 +184,30 @@ func TestReferrersAtOnce(t *testing.T) {
 	})
 	t.Run("not noted", func(t *testing.T) {
 		t.Parallel()
-		s := &scripted{answer: func(r *http.Request) *http.Response {
+		s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 			if r.Method == http.MethodPut {
-				return answer(201, "")
+				return acrsuite.Answer(201, "")
 			}
-			return refusal(403, "DENIED", "no")
+			return acrsuite.Refusal(403, "DENIED", "no")
 		}}
-		_, err := s.client(t).Repository("a").PutManifest(t.Context(), "", referrer("a/b", goodDigest, "x"), nil)
+		_, err := s.Client(t).Repository("a").PutManifest(t.Context(), "", referrer("a/b", acrsuite.GoodDigest, "x"), nil)
 		if !errors.Is(err, acr.ErrDenied) || !strings.Contains(err.Error(), "is stored, but") {
 			t.Error(err)
 		}
-		oneLine(t, err)
+		acrsuite.OneLine(t, err)
 	})
 }
 
 // TestReferrersTagOfNoIndex: what is under a referrers tag and is no index is named.
 func TestReferrersTagOfNoIndex(t *testing.T) {
 	t.Parallel()
-	s := &scripted{answer: func(r *http.Request) *http.Response {
+	s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 		if strings.Contains(r.URL.Path, "/referrers/") {
-			return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+			return acrsuite.Answer(404, "404 page not found\n", "Content-Type", "text/plain")
 		}
-		return answer(200, imageManifest, "Content-Type", ocispec.MediaTypeImageManifest)
+		return acrsuite.Answer(200, acrsuite.ImageManifest, "Content-Type", ocispec.MediaTypeImageManifest)
 	}}
-	_, err := acr.Collect(s.client(t).Repository("a").Referrers(t.Context(), goodDigest, nil))
+	_, err := acr.Collect(s.Client(t).Repository("a").Referrers(t.Context(), acrsuite.GoodDigest, nil))
 	if !errors.Is(err, acr.ErrManifestMalformed) || !strings.HasPrefix(err.Error(), "acr: ListReferrers: the tag sha256-") {
 		t.Error(err)
 	}
@@ -215,10 +216,10 @@ func TestReferrersTagOfNoIndex(t *testing.T) {
 // TestReferrersNotedLater: a manifest that is there already, left by a put that ended before its subject's referrers were noted, is noted.
 func TestReferrersNotedLater(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
 	srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
-	r := newClient(t, srv).Repository("library/hello")
+	r := acrsuite.NewClient(t, srv).Repository("library/hello")
 	subject := putIndex(t, r, "v1", "x").Digest
 	content := referrer("application/vnd.example.sbom", subject, "x")
 	if _, err := r.PutManifest(t.Context(), "sbom", content, nil); err != nil {
@@ -242,7 +243,7 @@ func TestReferrersWithoutType(t *testing.T) {
 	const signature = "application/vnd.cncf.notary.signature"
 	manifest := func(config string) []byte {
 		return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":2},"layers":[],"annotations":{"note":%q}}`,
-			ocispec.MediaTypeImageManifest, config, goodDigest, config)
+			ocispec.MediaTypeImageManifest, config, acrsuite.GoodDigest, config)
 	}
 	wanted, other, gone := manifest(signature), manifest("application/vnd.example.sbom"), manifest("application/vnd.example.gone")
 	var entries []string
@@ -254,34 +255,34 @@ func TestReferrersWithoutType(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			denied := false
-			s := &scripted{answer: func(r *http.Request) *http.Response {
+			s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
 				path := r.URL.Path
 				switch {
 				case strings.Contains(path, "/referrers/") && !api:
-					return answer(404, "404 page not found\n", "Content-Type", "text/plain")
+					return acrsuite.Answer(404, "404 page not found\n", "Content-Type", "text/plain")
 				case strings.Contains(path, "/referrers/"), strings.Contains(path, "/manifests/sha256-"):
-					return answer(200, index, "Content-Type", ocispec.MediaTypeImageIndex)
+					return acrsuite.Answer(200, index, "Content-Type", ocispec.MediaTypeImageIndex)
 				case strings.HasSuffix(path, digest.FromBytes(gone).String()):
-					return refusal(404, "MANIFEST_UNKNOWN", "no")
+					return acrsuite.Refusal(404, "MANIFEST_UNKNOWN", "no")
 				case denied:
-					return refusal(403, "DENIED", "no")
+					return acrsuite.Refusal(403, "DENIED", "no")
 				case strings.HasSuffix(path, digest.FromBytes(other).String()):
-					return answer(200, string(other), "Content-Type", ocispec.MediaTypeImageManifest)
+					return acrsuite.Answer(200, string(other), "Content-Type", ocispec.MediaTypeImageManifest)
 				default:
-					return answer(200, string(wanted), "Content-Type", ocispec.MediaTypeImageManifest)
+					return acrsuite.Answer(200, string(wanted), "Content-Type", ocispec.MediaTypeImageManifest)
 				}
 			}}
-			r := s.client(t).Repository("a")
+			r := s.Client(t).Repository("a")
 			opts := &acr.ReferrersOptions{ArtifactType: signature}
-			all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, opts))
+			all, err := acr.Collect(r.Referrers(t.Context(), acrsuite.GoodDigest, opts))
 			if err != nil || len(all) != 1 || all[0].Digest != digest.FromBytes(wanted) || all[0].ArtifactType != signature || all[0].Annotations["note"] != signature {
 				t.Errorf("%+v %v", all, err)
 			}
-			if all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, nil)); err != nil || len(all) != 3 {
+			if all, err := acr.Collect(r.Referrers(t.Context(), acrsuite.GoodDigest, nil)); err != nil || len(all) != 3 {
 				t.Errorf("without a filter: %d %v", len(all), err)
 			}
 			denied = true
-			if all, err := acr.Collect(r.Referrers(t.Context(), goodDigest, opts)); !errors.Is(err, acr.ErrDenied) || len(all) != 0 {
+			if all, err := acr.Collect(r.Referrers(t.Context(), acrsuite.GoodDigest, opts)); !errors.Is(err, acr.ErrDenied) || len(all) != 0 {
 				t.Errorf("%+v %v", all, err)
 			}
 		})

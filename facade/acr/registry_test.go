@@ -13,6 +13,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // putIndex puts an empty index, made unlike any other by its note, under a tag.
@@ -29,8 +30,8 @@ func putIndex(t testing.TB, r *acr.Repository, tag, note string) acr.ManifestPro
 // TestRepository: what can be known of a repository and done to it, under a name with slashes.
 func TestRepository(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t)
+	c := acrsuite.NewClient(t, srv)
 	ctx := t.Context()
 	r := c.Repository("library/deep/hello_world")
 	if _, err := r.Properties(ctx); !errors.Is(err, acr.ErrNameUnknown) || !errors.Is(err, acr.ErrNotFound) {
@@ -72,8 +73,8 @@ func TestLists(t *testing.T) {
 	for name, opts := range map[string][]acrtest.Option{"plain": nil, "trailing empty page": {acrtest.WithTrailingEmptyPage()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newServer(t, opts...)
-			c := newClient(t, srv)
+			srv := acrsuite.NewServer(t, opts...)
+			c := acrsuite.NewClient(t, srv)
 			ctx := t.Context()
 			r := c.Repository("library/hello")
 			var want []string
@@ -145,9 +146,9 @@ func TestLists(t *testing.T) {
 // TestArtifact: tag and manifest are two things, locked and deleted apart.
 func TestArtifact(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
+	srv := acrsuite.NewServer(t)
 	ctx := t.Context()
-	r := newClient(t, srv).Repository("library/hello")
+	r := acrsuite.NewClient(t, srv).Repository("library/hello")
 	m := putIndex(t, r, "v1", "x")
 	putIndex(t, r, "v2", "x")
 	a := r.Artifact("v1")
@@ -155,7 +156,7 @@ func TestArtifact(t *testing.T) {
 	if _, err := r.Artifact("v9").Digest(ctx); !errors.Is(err, acr.ErrTagUnknown) || !errors.Is(err, acr.ErrNotFound) {
 		t.Errorf("an unknown tag: %v", err)
 	}
-	if _, err := r.Artifact(string(goodDigest)).ManifestProperties(ctx); !errors.Is(err, acr.ErrNotFound) {
+	if _, err := r.Artifact(string(acrsuite.GoodDigest)).ManifestProperties(ctx); !errors.Is(err, acr.ErrNotFound) {
 		t.Errorf("an unknown digest: %v", err)
 	}
 	tag, err := a.TagProperties(ctx)
@@ -204,10 +205,10 @@ func TestArtifact(t *testing.T) {
 // TestManifestRoundTrip: a manifest comes back byte for byte, under every reference it was put under.
 func TestManifestRoundTrip(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithoutBlobCheck())
+	srv := acrsuite.NewServer(t, acrtest.WithoutBlobCheck())
 	ctx := t.Context()
-	r := newClient(t, srv).Repository("library/hello")
-	for _, content := range []string{imageManifest, indexManifest, strings.Replace(imageManifest, "vnd.oci.image.manifest.v1", "vnd.docker.distribution.manifest.v2", 1)} {
+	r := acrsuite.NewClient(t, srv).Repository("library/hello")
+	for _, content := range []string{acrsuite.ImageManifest, indexManifest, strings.Replace(acrsuite.ImageManifest, "vnd.oci.image.manifest.v1", "vnd.docker.distribution.manifest.v2", 1)} {
 		d, err := r.PutManifest(ctx, "", []byte(content), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -237,7 +238,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if _, err := r.Tag(ctx, "again", "v2", &acr.PutManifestOptions{IfAbsent: true}); err != nil {
 		t.Error(err)
 	}
-	if _, err := r.PutManifest(ctx, "v2", []byte(imageManifest), &acr.PutManifestOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
+	if _, err := r.PutManifest(ctx, "v2", []byte(acrsuite.ImageManifest), &acr.PutManifestOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
 		t.Errorf("%v", err)
 	}
 }
@@ -245,8 +246,8 @@ func TestManifestRoundTrip(t *testing.T) {
 // TestManifestNeedsBlobs: a manifest whose blobs are missing is refused with advice.
 func TestManifestNeedsBlobs(t *testing.T) {
 	t.Parallel()
-	r := newClient(t, newServer(t)).Repository("library/hello")
-	_, err := r.PutManifest(t.Context(), "v1", []byte(imageManifest), nil)
+	r := acrsuite.NewClient(t, acrsuite.NewServer(t)).Repository("library/hello")
+	_, err := r.PutManifest(t.Context(), "v1", []byte(acrsuite.ImageManifest), nil)
 	if !errors.Is(err, acr.ErrManifestBlobUnknown) || !strings.Contains(err.Error(), "upload the blobs") {
 		t.Errorf("%v", err)
 	}
@@ -255,8 +256,8 @@ func TestManifestNeedsBlobs(t *testing.T) {
 // TestSoftDelete: what was deleted is listed, and comes back.
 func TestSoftDelete(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, acrtest.WithSoftDelete(7))
-	c := newClient(t, srv)
+	srv := acrsuite.NewServer(t, acrtest.WithSoftDelete(7))
+	c := acrsuite.NewClient(t, srv)
 	ctx := t.Context()
 	r := c.Repository("library/hello")
 	m := putIndex(t, r, "v1", "x")
@@ -286,7 +287,7 @@ func TestSoftDelete(t *testing.T) {
 	if d, err := r.Artifact("v1").Digest(ctx); err != nil || d != m.Digest {
 		t.Errorf("%s %v", d, err)
 	}
-	if err := r.RestoreManifest(ctx, goodDigest, &acr.RestoreManifestOptions{Force: true}); !errors.Is(err, acr.ErrNotFound) {
+	if err := r.RestoreManifest(ctx, acrsuite.GoodDigest, &acr.RestoreManifestOptions{Force: true}); !errors.Is(err, acr.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // BenchmarkUploadBlob uploads to the emulator in this process, over TLS: cost must grow with the size, requests with the chunks, and what is
@@ -14,13 +15,13 @@ import (
 func BenchmarkUploadBlob(b *testing.B) {
 	sources := map[string]func(content []byte) io.Reader{
 		"file":   func(content []byte) io.Reader { return bytes.NewReader(content) },
-		"stream": func(content []byte) io.Reader { return stream{bytes.NewReader(content)} },
+		"stream": func(content []byte) io.Reader { return acrsuite.Stream{Reader: bytes.NewReader(content)} },
 	}
 	for _, how := range []string{"file", "stream"} {
 		for _, size := range []int{64 << 10, 4 << 20, 40 << 20, 400 << 20} {
 			b.Run(fmt.Sprintf("%s/%dKiB", how, size>>10), func(b *testing.B) {
-				srv := newServer(b)
-				c := newClientVia(b, srv, srv.HTTPClient())
+				srv := acrsuite.NewServer(b)
+				c := acrsuite.NewClientVia(b, srv, srv.HTTPClient())
 				r := c.Repository("bench/blobs")
 				blob := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 				requests := 0

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // TestWaitForTag: F67, a tag that replicas do not show yet, or show where it was.
@@ -20,7 +21,7 @@ func TestWaitForTag(t *testing.T) {
 	t.Parallel()
 	want := digest.FromString("new")
 	on := func(d digest.Digest) *http.Response {
-		r := answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", string(d))
+		r := acrsuite.Answer(200, "", "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", string(d))
 		r.ContentLength = 7
 		return r
 	}
@@ -36,14 +37,14 @@ func TestWaitForTag(t *testing.T) {
 		timeout time.Duration // WaitForTagOptions
 	}{
 		"there":         {answers: []func() *http.Response{func() *http.Response { return on(want) }}},
-		"comes":         {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }, func() *http.Response { return on(goodDigest) }, func() *http.Response { return on(want) }}, digest: want, took: 750 * time.Millisecond},
-		"never comes":   {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
-		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(goodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(goodDigest), took: time.Minute},
-		"not permitted": {answers: []func() *http.Response{func() *http.Response { return answer(403, "") }}, refused: true},
-		"no time":       {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "given up after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
-		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(goodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is on " + string(goodDigest), took: time.Second},
-		"longer time":   {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
-		"hangs":         {answers: []func() *http.Response{func() *http.Response { return answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is not there", took: time.Second},
+		"comes":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, func() *http.Response { return on(acrsuite.GoodDigest) }, func() *http.Response { return on(want) }}, digest: want, took: 750 * time.Millisecond},
+		"never comes":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
+		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(acrsuite.GoodDigest), took: time.Minute},
+		"not permitted": {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(403, "") }}, refused: true},
+		"no time":       {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "given up after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
+		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is on " + string(acrsuite.GoodDigest), took: time.Second},
+		"longer time":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
+		"hangs":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is not there", took: time.Second},
 		"negative":      {answers: []func() *http.Response{func() *http.Response { return on(want) }}, timeout: -time.Second, want: acr.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,16 +60,16 @@ func TestWaitForTag(t *testing.T) {
 				if test.timeout != 0 {
 					opts = &acr.WaitForTagOptions{Timeout: test.timeout}
 				}
-				s := &scripted{}
-				s.answer = func(r *http.Request) *http.Response {
-					resp := test.answers[min(len(s.sent), len(test.answers))-1]()
+				s := &acrsuite.Scripted{}
+				s.Answer = func(r *http.Request) *http.Response {
+					resp := test.answers[min(len(s.Sent), len(test.answers))-1]()
 					if resp == nil {
 						<-r.Context().Done()
 					}
 					return resp
 				}
 				start := time.Now()
-				d, err := s.client(t).Repository("a/b").WaitForTag(ctx, "v1", test.digest, opts)
+				d, err := s.Client(t).Repository("a/b").WaitForTag(ctx, "v1", test.digest, opts)
 				if test.refused {
 					if _, ok := errors.AsType[*acr.Error](err); !ok {
 						t.Error(err)
@@ -77,7 +78,7 @@ func TestWaitForTag(t *testing.T) {
 					t.Errorf("%+v %v", d, err)
 				}
 				if err != nil {
-					oneLine(t, err)
+					acrsuite.OneLine(t, err)
 				}
 				if took := time.Since(start); took != test.took || err != nil && !strings.Contains(err.Error(), test.text) {
 					t.Errorf("%v after %s", err, took)

@@ -1,9 +1,0 @@
-//go:build !unix
-
-package acr_test
-
-import "errors"
-
-func limitFiles(uint64) error { return errors.ErrUnsupported }
-
-func makePipe(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,30 @@
+package acrsuite
+
+import "context"
+
+// artifactCalls are those of a tag, or of a manifest by its digest.
+var artifactCalls = []Call{
+	{Method: "Artifact.Tags", Kind: ListCall, Op: "ListTags", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return some(f.Artifact().Tags(ctx)) }},
+	{Method: "Artifact.TagProperties", Kind: ReadCall, Op: "GetTagProperties", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().TagProperties(ctx)
+		return err
+	}},
+	{Method: "Artifact.ManifestProperties", Kind: ReadCall, Op: "GetManifestProperties", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().ManifestProperties(ctx)
+		return err
+	}},
+	{Method: "Artifact.Digest", Kind: ReadCall, Op: "GetTagProperties", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().Digest(ctx)
+		return err
+	}},
+	{Method: "Artifact.UpdateTagAttributes", Kind: WriteCall, Op: "UpdateTagAttributes", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().UpdateTagAttributes(ctx, lock)
+		return err
+	}},
+	{Method: "Artifact.UpdateManifestAttributes", Kind: WriteCall, Op: "UpdateManifestAttributes", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().UpdateManifestAttributes(ctx, lock)
+		return err
+	}},
+	{Method: "Artifact.Delete", Kind: DeleteCall, Op: "DeleteManifest", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().Delete(ctx) }},
+	{Method: "Artifact.DeleteTag", Kind: DeleteCall, Op: "DeleteTag", takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().DeleteTag(ctx) }},
+}

@@ -1,0 +1,77 @@
+package acrsuite_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+	"github.com/acrkit/acrkit/facade/internal/contract"
+)
+
+// silent lists the exported methods that send nothing.
+var silent = []string{
+	"Client.CloseIdleConnections", "Client.Endpoint", "Client.GoString", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress",
+	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference",
+	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
+	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
+	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String", "Repository.GoString",
+}
+
+// within lists the methods whose requests a call of another name makes.
+var within = map[string]string{"BlobReader.Read": "Repository.GetBlob", "BlobReaderAt.ReadAt": "Repository.BlobReaderAt",
+	"Repository.WaitForTag": "Repository.HeadManifest"}
+
+// TestCallsAreComplete compares the table with the package and with the document, and makes each call.
+func TestCallsAreComplete(t *testing.T) {
+	t.Parallel()
+	inTable := map[string]bool{}
+	for _, c := range acrsuite.Calls {
+		method, _, _ := strings.Cut(c.Method, " ")
+		inTable[method] = true
+	}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[*acr.Client](), reflect.TypeFor[*acr.Repository](), reflect.TypeFor[*acr.Artifact](),
+		reflect.TypeFor[*acr.BlobWriter](), reflect.TypeFor[*acr.BlobReader](), reflect.TypeFor[*acr.BlobReaderAt](),
+	} {
+		for m := range typ.Methods() {
+			name := typ.Elem().Name() + "." + m.Name
+			if !inTable[name] && !slices.Contains(silent, name) && !inTable[within[name]] {
+				t.Errorf("%s is not in the table of calls: add a row to clientCalls, repositoryCalls, artifactCalls, uploadCalls or downloadCalls "+
+					"(suite_calls_*_test.go); if it sends nothing, to silent", name)
+			}
+		}
+	}
+	ids, err := contract.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := slices.Clone(acrsuite.TokenOperations) // sent with all of them
+	for _, c := range acrsuite.Calls {
+		about = append(about, c.Ops()...)
+	}
+	for _, id := range ids {
+		if !slices.Contains(about, id) {
+			t.Errorf("no method sends %s: write one in the file of its noun in facade/acr, and a row of it in the table of calls (suite_calls_*_test.go)", id)
+		}
+	}
+	for _, by := range acrsuite.BothWays {
+		t.Run(string(by), func(t *testing.T) {
+			t.Parallel()
+			acrsuite.NewWorldBy(t, by).Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
+				f.MustWork(f.Run())
+				if n := f.Srv.Ledger().Count(f.Call.Op); n == 0 {
+					f.Errorf("sends no %s", f.Call.Op)
+				}
+				for _, r := range f.Srv.Ledger().Requests() {
+					if r.Origin == "login" && !slices.Contains(append(f.Call.Ops(), acrsuite.TokenOperations...), r.Operation) {
+						f.Errorf("sends %s, which the table does not say", r.Operation)
+					}
+				}
+				f.Srv.Ledger().NoCredentialLeaked(t)
+			})
+		})
+	}
+}

@@ -1,0 +1,12 @@
+package content_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(acrsuite.Main(m))
+}

@@ -1,0 +1,3 @@
+// Package download tests that a blob arrives byte for byte whatever goes wrong on the way, or fails with a clean error and
+// leaves nothing that could be taken for it.
+package download

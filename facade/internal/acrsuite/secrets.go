@@ -1,0 +1,290 @@
+package acrsuite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
+)
+
+// Every secret of a run is a canary: each Entra token, client secret, refresh token, access token, password and signature of a link that
+// a test's client has seen. They are learned before the client can let them out, and looked for in every request (but where they
+// belong), at every listener of an attacker, in every log line, span, printed value and error. The run ends with
+//
+//	secrets found off-origin: 0
+
+// SecretKind says what a secret is, and so where it belongs.
+type SecretKind string
+
+// The kinds of secrets.
+const (
+	EntraSecret    SecretKind = "Entra token"
+	clientSecret   SecretKind = "client secret"
+	refreshSecret  SecretKind = "refresh token"
+	accessSecret   SecretKind = "access token"
+	PasswordSecret SecretKind = "password"
+	linkSecret     SecretKind = "signature of a link"
+)
+
+// secretBook knows the secrets, and where they were found.
+type secretBook struct {
+	mu     sync.RWMutex
+	pieces map[string]SecretKind
+	origin map[string]string // of a link's signature, by piece
+	found  []string
+	looked atomic.Int64
+	known  atomic.Int64
+}
+
+// Secrets is the book of this test run.
+var Secrets = secretBook{pieces: map[string]SecretKind{}, origin: map[string]string{}}
+
+const (
+	leastPiece = 12 // shorter runs of letters and digits are no secret
+	pieceKey   = 24 // a piece is known by its beginning, so that a secret that was cut is found too
+)
+
+// piecesOf cuts a text into runs of letters and digits, as both secrets and the texts they are looked for in are. The race detector would
+// spend most of its time in this loop over strings, which nobody changes.
+//
+//go:norace
+func piecesOf(text string, each func(piece string)) {
+	start := -1
+	flush := func(end int) {
+		if start >= 0 && end-start >= leastPiece {
+			each(text[start:min(end, start+pieceKey)])
+		}
+		start = -1
+	}
+	for i := range len(text) {
+		c := text[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			if start < 0 {
+				start = i
+			}
+			continue
+		}
+		flush(i)
+	}
+	flush(len(text))
+}
+
+// Learn adds a secret; origin is where a link's signature belongs.
+func (b *secretBook) Learn(kind SecretKind, value, origin string) {
+	if jwtHeader, rest, ok := strings.Cut(value, "."); ok && strings.HasPrefix(jwtHeader, "eyJ") {
+		value = rest // all tokens of one key have the same header
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh := false
+	piecesOf(value, func(piece string) {
+		if _, ok := b.pieces[piece]; !ok {
+			fresh = true
+			b.pieces[piece] = kind
+		}
+		if kind == linkSecret {
+			b.origin[piece] = origin
+		}
+	})
+	if fresh {
+		b.known.Add(1)
+	}
+}
+
+// look searches a text, and notes and returns whether there is a secret in it, unless allowed says that it belongs there.
+func (b *secretBook) look(where, text string, allowed ...func(kind SecretKind, origin string) bool) bool {
+	b.looked.Add(1)
+	b.mu.RLock()
+	var bad SecretKind
+	piecesOf(text, func(piece string) {
+		kind, ok := b.pieces[piece]
+		if !ok {
+			return
+		}
+		for _, may := range allowed {
+			if may(kind, b.origin[piece]) {
+				return
+			}
+		}
+		bad = kind
+	})
+	b.mu.RUnlock()
+	if bad != "" {
+		b.note(where, string(bad))
+	}
+	return bad != ""
+}
+
+// note keeps a finding, without showing it.
+func (b *secretBook) note(where, what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.found = append(b.found, what+" in "+where)
+}
+
+// marks begin what looks like a secret, known or not: so many letters or digits have to follow.
+var marks = []struct {
+	text string
+	more int
+}{{"eyJ", 10}, {"?sig=", 1}, {"&sig=", 1}, {"Bearer ", 12}, {"bearer ", 12}, {"access_token=", 1}, {"refresh_token=", 1}}
+
+// harmless is what a redacted text holds instead, and the claims of a challenge, which begin like a token.
+var harmless = regexp.MustCompile(`REDACTED|claims="[^"]*"`)
+
+// suspicious tells whether a text holds what looks like a secret.
+func suspicious(text string) bool {
+	for _, mark := range marks {
+		for rest := text; ; {
+			_, after, ok := strings.Cut(rest, mark.text)
+			if !ok {
+				break
+			}
+			if len(strings.TrimLeft(after[:min(len(after), mark.more)], letters)) == 0 && len(after) >= mark.more {
+				return true
+			}
+			rest = after
+		}
+	}
+	return false
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_%"
+
+// LookHard is look, for texts in which nothing of the kind has any business.
+func (b *secretBook) LookHard(where, text string) bool {
+	found := b.look(where, text)
+	if suspicious(text) && suspicious(harmless.ReplaceAllString(text, "")) {
+		b.note(where, "what looks like a token or signature")
+		found = true
+	}
+	return found
+}
+
+// LookError looks through everything an error can be made to say.
+func (b *secretBook) LookError(where string, err error) (found bool) {
+	for range 20 {
+		if err == nil {
+			break
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
+			found = b.LookHard(where+" printed "+verb, fmt.Sprintf(verb, err)) || found
+		}
+		if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
+			found = b.LookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request)) || found
+			found = b.LookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header)) || found
+		}
+		if many, ok := err.(interface{ Unwrap() []error }); ok { // the tree itself is walked
+			for _, e := range many.Unwrap() {
+				found = b.LookError(where+", behind it", e) || found
+			}
+			break
+		}
+		err = errors.Unwrap(err)
+	}
+	return found
+}
+
+// LookValue looks through everything a value prints as.
+func (b *secretBook) LookValue(where string, v any) {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%t"} {
+		b.LookHard(where+" printed "+verb, fmt.Sprintf(verb, v))
+	}
+	if text, err := json.Marshal(v); err == nil {
+		b.LookHard(where+" as JSON", string(text))
+	}
+	slog.New(logRecorder(where)).Info("value", slog.Any("value", v))
+}
+
+// report prints the total; finding anything is an error.
+func (b *secretBook) report(w io.Writer) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, _ = fmt.Fprintf(w, "secrets found off-origin: %d (%d secrets, looked for in %d places)\n", len(b.found), b.known.Load(), b.looked.Load())
+	if len(b.found) > 0 {
+		return fmt.Errorf("secrets were found: %s", strings.Join(slices.Compact(slices.Sorted(slices.Values(b.found))), "; "))
+	}
+	return nil
+}
+
+// recordAzureLogs looks through everything that azcore logs in this process.
+func recordAzureLogs() (stop func()) {
+	azlog.SetListener(func(e azlog.Event, text string) { Secrets.LookHard("azcore log "+string(e), text) })
+	return func() { azlog.SetListener(nil) }
+}
+
+// logRecorder is a slog.Handler whose lines are looked through.
+func logRecorder(where string) slog.Handler {
+	return slog.NewTextHandler(lineWriter{where}, &slog.HandlerOptions{Level: slog.LevelDebug})
+}
+
+type lineWriter struct{ where string }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	Secrets.LookHard("a log line of "+w.where, string(p))
+	return len(p), nil
+}
+
+// spanRecorder is a tracing provider whose spans are looked through.
+func spanRecorder(where string) tracing.Provider {
+	note := func(what string, v any) { Secrets.LookHard("a span of "+where+", "+what, fmt.Sprintf("%+v", v)) }
+	return tracing.NewProvider(func(_, _ string) tracing.Tracer {
+		return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
+			note("name", name)
+			if o != nil {
+				note("attributes", o.Attributes)
+			}
+			return ctx, tracing.NewSpan(tracing.SpanImpl{
+				End:           func() {},
+				SetAttributes: func(a ...tracing.Attribute) { note("attributes", a) },
+				AddEvent:      func(name string, a ...tracing.Attribute) { note("event", []any{name, a}) },
+				SetStatus:     func(_ tracing.SpanStatus, text string) { note("status", text) },
+			})
+		}, nil)
+	}, nil)
+}
+
+// learningCredential learns the tokens it hands out, and remembers what it was asked for.
+type learningCredential struct {
+	azcore.TokenCredential
+
+	mu    sync.Mutex
+	asked []policy.TokenRequestOptions
+}
+
+// GetToken implements azcore.TokenCredential.
+func (c *learningCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	c.mu.Lock()
+	c.asked = append(c.asked, o)
+	c.mu.Unlock()
+	token, err := c.TokenCredential.GetToken(ctx, o)
+	Secrets.Learn(EntraSecret, token.Token, "")
+	return token, err
+}
+
+// Requests is what the credential was asked for.
+func (c *learningCredential) Requests() []policy.TokenRequestOptions {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]policy.TokenRequestOptions{}, c.asked...)
+}
+
+// Dump is what a request says, but for its body.
+func Dump(r *http.Request) string {
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "%s %s Host: %s\n", r.Method, r.URL, r.Host)
+	_ = r.Header.Write(&b)
+	return b.String()
+}
