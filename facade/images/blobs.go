@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"path/filepath"
@@ -78,7 +79,7 @@ func (j *job) sendBlobs(ctx context.Context) error {
 // sendBlob brings one blob to the target.
 func (j *job) sendBlob(ctx context.Context, b *blobNode) error {
 	if err := checkDigest(b.descriptor.Digest); err != nil {
-		return j.fault(FromSource, b.role, b.descriptor, malformed(err))
+		return j.fault(FromSource, b.role, b.descriptor, fmt.Errorf("%w: %w", acr.ErrManifestMalformed, err))
 	}
 	var err error
 	switch {

@@ -195,11 +195,14 @@ func placeOf(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// each calls do for every item, several at a time, until one fails. It returns the first error.
+// each calls do for every item, several at a time, until one fails. It returns the first error, which says more than that the
+// context ended because of it.
 func each[T any](ctx context.Context, limit int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
+	var once sync.Once
+	var first error
 	slots := make(chan struct{}, limit)
 	for _, item := range items {
 		slots <- struct{}{}
@@ -209,10 +212,14 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if err := do(ctx, item); err != nil {
-				cancel(err) // the first is the cause; what follows from it is not
+				once.Do(func() { first = err })
+				cancel(err)
 			}
 		})
 	}
 	wg.Wait()
+	if first != nil {
+		return first
+	}
 	return context.Cause(ctx)
 }

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,13 @@ func (j *job) selectPlatforms(ctx context.Context, root ocispec.Descriptor) (*se
 	}
 	s.all, s.chosen, s.changed = false, map[digest.Digest][]ocispec.Descriptor{}, map[digest.Digest]bool{}
 	w := &graph.Walker{Concurrency: j.Concurrency, Fetch: j.fetch, Select: func(n *graph.Node) []ocispec.Descriptor {
-		return slices.DeleteFunc(slices.Clone(n.Body.Children), func(d ocispec.Descriptor) bool { return graph.KindOf(d.MediaType) != graph.KindIndex })
+		return slices.DeleteFunc(slices.Clone(n.Body.Children), func(d ocispec.Descriptor) bool {
+			if graph.KindOf(d.MediaType) != graph.KindIndex {
+				return true
+			}
+			_, err := j.fetch(ctx, d)
+			return errors.Is(err, ErrIncomplete) // the source was copied for other platforms; any other error comes again
+		})
 	}}
 	var err error
 	if s.indexes, err = w.Walk(ctx, root); err != nil {
@@ -214,7 +221,7 @@ func platforms(list ...ocispec.Platform) string {
 // offered lists the platforms of the indexes.
 func (s *selection) offered() string {
 	var all []ocispec.Platform
-	for _, n := range s.indexes {
+	for _, n := range slices.Backward(s.indexes) { // the root first
 		for _, c := range n.Body.Children {
 			if c.Platform != nil {
 				all = append(all, *c.Platform)
