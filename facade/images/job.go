@@ -113,6 +113,11 @@ func (j *job) sameRegistry() bool {
 func (j *job) copy(ctx context.Context) (report *Report, err error) {
 	ctx, stop := j.meter.start(ctx)
 	defer func() { stop(err == nil) }()
+	if j.target != nil {
+		var release func()
+		ctx, release = j.target.Client().PinAddress(ctx)
+		defer release()
+	}
 	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.setTags, j.protect} {
 		if err := step(ctx); err != nil {
 			return j.report(), err
