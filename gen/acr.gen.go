@@ -80,7 +80,7 @@ func (e Order) Valid() bool {
 
 // AccessToken An access token of the registry.
 type AccessToken struct {
-	// AccessToken A JWT, to be kept secret. Its `access` claim has the scopes that were granted.
+	// AccessToken A JWT. Secret. Its `access` claim lists the granted scopes.
 	AccessToken string `json:"access_token"`
 }
 
@@ -95,8 +95,8 @@ type AccessTokenForm struct {
 	// RefreshToken The refresh token of ExchangeEntraToken. Empty or absent for an anonymous token.
 	RefreshToken string `json:"refresh_token,omitempty"`
 
-	// Scope What the token shall allow: `TYPE:NAME:ACTIONS`, as a challenge has it; several of them separated by blanks.
-	// `repository:*:*` is for registries without ABAC; with it, a wildcard is dropped without a word.
+	// Scope Requested scopes, separated by blanks: `TYPE:NAME:ACTIONS`, as in a challenge. `repository:*:*` works on registries
+	// without ABAC; with ABAC, wildcards are silently removed.
 	//
 	//
 	// Example: repository:library/hello:pull repository:library/base:pull
@@ -107,7 +107,7 @@ type AccessTokenForm struct {
 	// Example: example.azurecr.io
 	Service string `json:"service"`
 
-	// Username By the convention of Docker; that this registry takes it is not documented. Use GetAccessTokenWithBasic.
+	// Username A convention of Docker; not documented for this registry. Use GetAccessTokenWithBasic.
 	Username string `json:"username,omitempty"`
 }
 
@@ -146,7 +146,7 @@ type AttributesPatch struct {
 	WriteEnabled *bool `json:"writeEnabled,omitempty"`
 }
 
-// DeletedManifest A soft-deleted manifest. Beside the digest, each key may be absent.
+// DeletedManifest A soft-deleted manifest. All members except the digest may be absent.
 type DeletedManifest struct {
 	// Architecture As in ManifestProperties.
 	Architecture string `json:"architecture,omitempty"`
@@ -183,7 +183,7 @@ type DeletedManifest struct {
 	// References For an index, the manifests that it names.
 	References []ManifestReference `json:"references,omitempty"`
 
-	// Tags Tags that pointed at it.
+	// Tags Tags that pointed to it.
 	Tags []string `json:"tags,omitempty"`
 }
 
@@ -192,14 +192,14 @@ type DeletedManifestList struct {
 	// ImageName Name of the repository.
 	ImageName string `json:"imageName,omitempty"`
 
-	// Manifests The manifests in the order asked for.
+	// Manifests The manifests in the requested order.
 	Manifests []DeletedManifest `json:"manifests,omitempty"`
 
 	// Registry Login server of the registry.
 	Registry string `json:"registry,omitempty"`
 }
 
-// DeletedRepository What went with the repository.
+// DeletedRepository What was deleted with the repository.
 //
 // Example: {"manifestsDeleted":["sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"],"tagsDeleted":["latest"]}
 type DeletedRepository struct {
@@ -232,7 +232,7 @@ type DeletedTagList struct {
 	// Registry Login server of the registry.
 	Registry string `json:"registry,omitempty"`
 
-	// Tags The tags in the order asked for.
+	// Tags The tags in the requested order.
 	Tags []DeletedTag `json:"tags,omitempty"`
 }
 
@@ -241,22 +241,22 @@ type DeletedTagList struct {
 // Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 type Digest = digest.Digest
 
-// ErrorBody What is wrong, in one entry or more.
+// ErrorBody One or more errors.
 type ErrorBody struct {
-	// Errors The errors, the one that matters first.
+	// Errors The errors, the most important first.
 	Errors []ErrorInfo `json:"errors"`
 }
 
 // ErrorInfo One error.
 type ErrorInfo struct {
-	// Code What kind of error it is. An open set.
+	// Code Kind of error. An open set.
 	Code string `json:"code"`
 
 	// Detail Anything: absent, a string, an object (`{"Tag":"v9"}`), or an array (of `{"Type","Name","Action"}` with a 401).
-	// Swagger: has it as an object.
+	// Swagger: declares an object.
 	Detail json.RawMessage `json:"detail,omitempty"`
 
-	// Message For people. May be long, and may quote what the caller sent.
+	// Message Text for people. May be long, and may quote the request.
 	Message string `json:"message,omitempty"`
 }
 
@@ -265,7 +265,7 @@ type ExchangeForm struct {
 	// AccessToken The Entra access token, with a grant type that names it.
 	AccessToken string `json:"access_token,omitempty"`
 
-	// GrantType What comes along. The two with a refresh token of Entra are deprecated.
+	// GrantType Which tokens the form contains. The two with a refresh token of Entra are deprecated.
 	GrantType ExchangeGrant `json:"grant_type"`
 
 	// RefreshToken The Entra refresh token, with a grant type that names it. Deprecated.
@@ -280,7 +280,7 @@ type ExchangeForm struct {
 	Tenant string `json:"tenant,omitempty"`
 }
 
-// ExchangeGrant What comes along. The two with a refresh token of Entra are deprecated.
+// ExchangeGrant Which tokens the form contains. The two with a refresh token of Entra are deprecated.
 type ExchangeGrant string
 
 // ManifestAttributes What may be done with a manifest, and what its quarantine has come to.
@@ -323,7 +323,7 @@ type ManifestList struct {
 	// ImageName Name of the repository.
 	ImageName string `json:"imageName,omitempty"`
 
-	// Manifests The manifests in the order asked for.
+	// Manifests The manifests in the requested order.
 	Manifests []ManifestProperties `json:"manifests,omitempty"`
 
 	// Registry Login server of the registry.
@@ -334,7 +334,7 @@ type ManifestList struct {
 //
 // Example: {"architecture":"amd64","changeableAttributes":{"deleteEnabled":true,"listEnabled":true,"readEnabled":true,"writeEnabled":true},"configMediaType":"application/vnd.docker.container.image.v1+json","createdTime":"2026-01-02T03:04:05.599916Z","digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","imageSize":5325,"lastUpdateTime":"2026-01-02T03:04:05.599916Z","mediaType":"application/vnd.docker.distribution.manifest.v2+json","os":"linux","tags":["latest","v1.2"]}
 type ManifestProperties struct {
-	// Architecture Processor that the image is for, as Go names it. Absent from an index, which has `references` in its place. An open
+	// Architecture Processor that the image is for, as Go names it. Absent in an index, which has `references` instead. An open
 	// set. Swagger: misspells ppc64le.
 	Architecture string `json:"architecture,omitempty"`
 
@@ -352,7 +352,7 @@ type ManifestProperties struct {
 	// Example: sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
 	Digest Digest `json:"digest"`
 
-	// ImageSize Size in bytes of the layers that the manifest names, as they are stored. Neither its own nor the config's is in it.
+	// ImageSize Size in bytes of the layers that the manifest names, as they are stored. Without the manifest and config.
 	ImageSize int64 `json:"imageSize,omitempty"`
 
 	// LastUpdateTime When it was pushed last. Changing an attribute does not count.
@@ -367,7 +367,7 @@ type ManifestProperties struct {
 	// References For an index, the manifests that it names.
 	References []ManifestReference `json:"references,omitempty"`
 
-	// Tags Tags that point at it. Absent where there are none.
+	// Tags Tags that point to it. Absent if there are none.
 	Tags []string `json:"tags,omitempty"`
 }
 
@@ -391,7 +391,7 @@ type Order string
 
 // RefreshToken A refresh token of the registry.
 type RefreshToken struct {
-	// RefreshToken A JWT, to be kept secret; good for every scope its owner has.
+	// RefreshToken A JWT. Secret: it is valid for every scope of its owner.
 	RefreshToken string `json:"refresh_token"`
 }
 
@@ -432,7 +432,7 @@ type RepositoryProperties struct {
 	TagCount int `json:"tagCount"`
 }
 
-// RestoreRequest What to restore beside the manifest.
+// RestoreRequest What to restore with the manifest.
 //
 // Example: {"tag":"v1.2"}
 type RestoreRequest struct {
@@ -462,7 +462,7 @@ type TagList struct {
 	// Registry Login server of the registry.
 	Registry string `json:"registry"`
 
-	// Tags The tags in the order asked for.
+	// Tags The tags in the requested order.
 	Tags []TagProperties `json:"tags,omitempty"`
 }
 
@@ -544,214 +544,207 @@ type TagName = string
 // UploadID defines model for UploadID.
 type UploadID = string
 
-// ClientError What is wrong, in one entry or more.
+// ClientError One or more errors.
 type ClientError = ErrorBody
 
 // ListRepositoriesParams defines parameters for ListRepositories.
 type ListRepositoriesParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedRepositoriesParams defines parameters for ListDeletedRepositories.
 type ListDeletedRepositoriesParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedManifestsParams defines parameters for ListDeletedManifests.
 type ListDeletedManifestsParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
+	// Orderby Order of the list. Links to next pages contain it, empty if the caller did not set it.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // RestoreManifestParams defines parameters for RestoreManifest.
 type RestoreManifestParams struct {
-	// Force Restore the tag even if it points at another manifest by now.
+	// Force Restore the tag even if it now points to another manifest.
 	Force *bool `form:"force,omitempty" json:"force,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListDeletedTagsParams defines parameters for ListDeletedTags.
 type ListDeletedTagsParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
+	// Orderby Order of the list. Links to next pages contain it, empty if the caller did not set it.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // DeleteRepositoryParams defines parameters for DeleteRepository.
 type DeleteRepositoryParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetRepositoryPropertiesParams defines parameters for GetRepositoryProperties.
 type GetRepositoryPropertiesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateRepositoryAttributesParams defines parameters for UpdateRepositoryAttributes.
 type UpdateRepositoryAttributesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListManifestsParams defines parameters for ListManifests.
 type ListManifestsParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
+	// Orderby Order of the list. Links to next pages contain it, empty if the caller did not set it.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetManifestPropertiesParams defines parameters for GetManifestProperties.
 type GetManifestPropertiesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateManifestAttributesParams defines parameters for UpdateManifestAttributes.
 type UpdateManifestAttributesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListTagsParams defines parameters for ListTags.
 type ListTagsParams struct {
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Orderby Order of the list. Links to further pages have it, empty where the caller gave none.
+	// Orderby Order of the list. Links to next pages contain it, empty if the caller did not set it.
 	Orderby *OrderBy `form:"orderby,omitempty" json:"orderby,omitempty"`
 
-	// Digest Only tags that point at this manifest.
+	// Digest Only tags that point to this manifest.
 	Digest *Digest `form:"digest,omitempty" json:"digest,omitempty"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // DeleteTagParams defines parameters for DeleteTag.
 type DeleteTagParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetTagPropertiesParams defines parameters for GetTagProperties.
 type GetTagPropertiesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // UpdateTagAttributesParams defines parameters for UpdateTagAttributes.
 type UpdateTagAttributesParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ExchangeEntraTokenParams defines parameters for ExchangeEntraToken.
 type ExchangeEntraTokenParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetAccessTokenWithBasicParams defines parameters for GetAccessTokenWithBasic.
 type GetAccessTokenWithBasicParams struct {
-	// Service The registry, as its challenge names it.
+	// Service The service of the challenge.
 	Service string `form:"service" json:"service"`
 
-	// Scope What the token shall allow; several scopes are separated by blanks.
+	// Scope Requested scopes, separated by blanks.
 	Scope string `form:"scope" json:"scope"`
 
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // GetAccessTokenParams defines parameters for GetAccessToken.
 type GetAccessTokenParams struct {
-	// APIVersion Version of Microsoft's specification. Optional, and without effect as far as is known: there has been no other
-	// since 2021.
+	// APIVersion Version of Microsoft's specification. Optional, and without known effect: there has been no other version since
+	// 2021.
 	APIVersion *APIVersion `form:"api-version,omitempty" json:"api-version,omitempty"`
 }
 
 // ListRepositoryNamesParams defines parameters for ListRepositoryNames.
 type ListRepositoryNamesParams struct {
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
 // StartUploadParams defines parameters for StartUpload.
 type StartUploadParams struct {
-	// Mount Digest of a blob to take over from the repository in `from`.
+	// Mount Digest of a blob to mount from the repository in `from`.
 	Mount *Digest `form:"mount,omitempty" json:"mount,omitempty"`
 
 	// From Repository of the same registry to mount from.
@@ -763,10 +756,10 @@ type StartUploadParams struct {
 
 // UploadChunkParams defines parameters for UploadChunk.
 type UploadChunkParams struct {
-	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Not in the form that HTTP gives
-	// this header: there is no `bytes` and no size.
+	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Unlike in
+	// HTTP, there is no `bytes` and no size.
 	//
-	// Swagger: defines it and attaches it to no operation.
+	// Swagger: defines it, but uses it in no operation.
 	ContentRange *ChunkRange `json:"Content-Range,omitempty"`
 }
 
@@ -775,22 +768,22 @@ type CompleteUploadParams struct {
 	// Digest Digest of the whole blob.
 	Digest Digest `form:"digest" json:"digest"`
 
-	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Not in the form that HTTP gives
-	// this header: there is no `bytes` and no size.
+	// ContentRange First and last byte of the chunk, both inclusive and counted from 0: `start-end`. Unlike in
+	// HTTP, there is no `bytes` and no size.
 	//
-	// Swagger: defines it and attaches it to no operation.
+	// Swagger: defines it, but uses it in no operation.
 	ContentRange *ChunkRange `json:"Content-Range,omitempty"`
 }
 
 // GetBlobParams defines parameters for GetBlob.
 type GetBlobParams struct {
-	// Range Bytes wanted, first and last inclusive; the last may be left out. The registry ignores it; storage does not.
+	// Range First and last byte, both inclusive; the last may be omitted. The registry ignores it; storage honors it.
 	Range *Range `json:"Range,omitempty"`
 }
 
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
-	// IfNoneMatch The `ETag` of what the caller has.
+	// IfNoneMatch The `ETag` of the content that the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Accept Media types that the caller understands.
@@ -799,7 +792,7 @@ type GetManifestParams struct {
 
 // HeadManifestParams defines parameters for HeadManifest.
 type HeadManifestParams struct {
-	// IfNoneMatch The `ETag` of what the caller has.
+	// IfNoneMatch The `ETag` of the content that the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Accept Media types that the caller understands.
@@ -808,24 +801,22 @@ type HeadManifestParams struct {
 
 // ListReferrersParams defines parameters for ListReferrers.
 type ListReferrersParams struct {
-	// ArtifactType Only referrers of this artifact type. The answer says in `OCI-Filters-Applied` whether the filter was applied.
+	// ArtifactType Only referrers of this artifact type. The header `OCI-Filters-Applied` of the response tells whether the filter was applied.
 	ArtifactType *string `form:"artifactType,omitempty" json:"artifactType,omitempty"`
 
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
 // ListTagNamesParams defines parameters for ListTagNames.
 type ListTagNamesParams struct {
-	// N Entries wanted per page. 100 if absent; above 1000 it counts as 1000.
+	// N Maximum number of entries per page. Default 100; values above 1000 mean 1000.
 	N *PageSize `form:"n,omitempty" json:"n,omitempty"`
 
-	// Last List what comes after this name, tag or digest in the order of the list. It is excluded, and need not exist
-	// (unless the order is by time).
+	// Last Start after this name, tag or digest, in the order of the list. It need not exist, unless the order is by time.
 	Last *LastItem `form:"last,omitempty" json:"last,omitempty"`
 }
 
@@ -955,12 +946,12 @@ type ClientInterface interface {
 	// Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 	ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteRepository Delete a repository with all it holds.
+	// DeleteRepository Delete a repository with its content.
 	//
 	// Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 	DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRepositoryProperties Get what the registry knows of a repository.
+	// GetRepositoryProperties Get a repository's properties.
 	//
 	// Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 	GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1008,7 +999,7 @@ type ClientInterface interface {
 	// Corresponds with GET /acr/v1/{name}/_tags (the `ListTags` operationId).
 	ListTags(ctx context.Context, name RepositoryName, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteTag Remove a tag and keep the manifest.
+	// DeleteTag Delete a tag and keep the manifest.
 	//
 	// Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1051,26 +1042,26 @@ type ClientInterface interface {
 	// Corresponds with GET /oauth2/token (the `GetAccessTokenWithBasic` operationId).
 	GetAccessTokenWithBasic(ctx context.Context, params *GetAccessTokenWithBasicParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
+	// GetAccessTokenWithBody Exchange a refresh token for an access token, or get an anonymous one.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
 	GetAccessTokenWithBody(ctx context.Context, params *GetAccessTokenParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
+	// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or get an anonymous one.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/token (the `GetAccessToken` operationId).
 	GetAccessTokenWithFormdataBody(ctx context.Context, params *GetAccessTokenParams, body GetAccessTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckSupport Ask whether the registry is there and takes the caller's token.
+	// CheckSupport Check that the registry is available and accepts the caller's token.
 	//
 	// Corresponds with GET /v2/ (the `CheckSupport` operationId).
 	CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
+	// ListRepositoryNames List the names of the repositories, with the API of the distribution specification.
 	//
 	// Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 	ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1082,12 +1073,12 @@ type ClientInterface interface {
 	// Corresponds with POST /v2/{name}/blobs/uploads/ (the `StartUpload` operationId).
 	StartUploadWithBody(ctx context.Context, name RepositoryName, params *StartUploadParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CancelUpload Give up a session.
+	// CancelUpload Cancel an upload.
 	//
 	// Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 	CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetUploadStatus Ask a session how far it has come.
+	// GetUploadStatus Get the offset of a session.
 	//
 	// Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 	GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1099,7 +1090,7 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v2/{name}/blobs/uploads/{uuid} (the `UploadChunk` operationId).
 	UploadChunkWithBody(ctx context.Context, name RepositoryName, uuid UploadID, params *UploadChunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompleteUploadWithBody Close a session and make its bytes a blob.
+	// CompleteUploadWithBody Complete an upload.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1111,27 +1102,27 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v2/{name}/blobs/{digest} (the `DeleteBlob` operationId).
 	DeleteBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetBlob Get a blob, or the link under which storage hands it out.
+	// GetBlob Get a blob, or a link to it in storage.
 	//
 	// Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 	GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// HeadBlob Ask whether a blob is there, and for its size.
+	// HeadBlob Check whether a blob exists, and get its size.
 	//
 	// Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 	HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteManifest Delete a manifest and every tag that points at it.
+	// DeleteManifest Delete a manifest and all tags that point to it.
 	//
 	// Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 	DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetManifest Get a manifest, byte for byte.
+	// GetManifest Get the exact bytes of a manifest.
 	//
 	// Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// HeadManifest Ask for a manifest's digest, size and media type.
+	// HeadManifest Get a manifest's digest, size and media type.
 	//
 	// Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 	HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1143,12 +1134,12 @@ type ClientInterface interface {
 	// Corresponds with PUT /v2/{name}/manifests/{reference} (the `PutManifest` operationId).
 	PutManifestWithBody(ctx context.Context, name RepositoryName, reference Reference, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListReferrers List the manifests whose subject is the given one.
+	// ListReferrers List the manifests whose subject is the given manifest.
 	//
 	// Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 	ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListTagNames List the names of a repository's tags, in the form of the distribution specification.
+	// ListTagNames List the names of a repository's tags, with the API of the distribution specification.
 	//
 	// Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 	ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1248,7 +1239,7 @@ func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, param
 	return c.Client.Do(req)
 }
 
-// DeleteRepository Delete a repository with all it holds.
+// DeleteRepository Delete a repository with its content.
 //
 // Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
 func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1263,7 +1254,7 @@ func (c *Client) DeleteRepository(ctx context.Context, name RepositoryName, para
 	return c.Client.Do(req)
 }
 
-// GetRepositoryProperties Get what the registry knows of a repository.
+// GetRepositoryProperties Get a repository's properties.
 //
 // Corresponds with GET /acr/v1/{name} (the `GetRepositoryProperties` operationId).
 func (c *Client) GetRepositoryProperties(ctx context.Context, name RepositoryName, params *GetRepositoryPropertiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1391,7 +1382,7 @@ func (c *Client) ListTags(ctx context.Context, name RepositoryName, params *List
 	return c.Client.Do(req)
 }
 
-// DeleteTag Remove a tag and keep the manifest.
+// DeleteTag Delete a tag and keep the manifest.
 //
 // Corresponds with DELETE /acr/v1/{name}/_tags/{tag} (the `DeleteTag` operationId).
 func (c *Client) DeleteTag(ctx context.Context, name RepositoryName, tag TagName, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1504,7 +1495,7 @@ func (c *Client) GetAccessTokenWithBasic(ctx context.Context, params *GetAccessT
 	return c.Client.Do(req)
 }
 
-// GetAccessTokenWithBody Exchange a refresh token for an access token, or ask for an anonymous one.
+// GetAccessTokenWithBody Exchange a refresh token for an access token, or get an anonymous one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1521,7 +1512,7 @@ func (c *Client) GetAccessTokenWithBody(ctx context.Context, params *GetAccessTo
 	return c.Client.Do(req)
 }
 
-// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or ask for an anonymous one.
+// GetAccessTokenWithFormdataBody Exchange a refresh token for an access token, or get an anonymous one.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1538,7 +1529,7 @@ func (c *Client) GetAccessTokenWithFormdataBody(ctx context.Context, params *Get
 	return c.Client.Do(req)
 }
 
-// CheckSupport Ask whether the registry is there and takes the caller's token.
+// CheckSupport Check that the registry is available and accepts the caller's token.
 //
 // Corresponds with GET /v2/ (the `CheckSupport` operationId).
 func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1553,7 +1544,7 @@ func (c *Client) CheckSupport(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// ListRepositoryNames List the names of the repositories, in the form of the distribution specification.
+// ListRepositoryNames List the names of the repositories, with the API of the distribution specification.
 //
 // Corresponds with GET /v2/_catalog (the `ListRepositoryNames` operationId).
 func (c *Client) ListRepositoryNames(ctx context.Context, params *ListRepositoryNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1585,7 +1576,7 @@ func (c *Client) StartUploadWithBody(ctx context.Context, name RepositoryName, p
 	return c.Client.Do(req)
 }
 
-// CancelUpload Give up a session.
+// CancelUpload Cancel an upload.
 //
 // Corresponds with DELETE /v2/{name}/blobs/uploads/{uuid} (the `CancelUpload` operationId).
 func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1600,7 +1591,7 @@ func (c *Client) CancelUpload(ctx context.Context, name RepositoryName, uuid Upl
 	return c.Client.Do(req)
 }
 
-// GetUploadStatus Ask a session how far it has come.
+// GetUploadStatus Get the offset of a session.
 //
 // Corresponds with GET /v2/{name}/blobs/uploads/{uuid} (the `GetUploadStatus` operationId).
 func (c *Client) GetUploadStatus(ctx context.Context, name RepositoryName, uuid UploadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1632,7 +1623,7 @@ func (c *Client) UploadChunkWithBody(ctx context.Context, name RepositoryName, u
 	return c.Client.Do(req)
 }
 
-// CompleteUploadWithBody Close a session and make its bytes a blob.
+// CompleteUploadWithBody Complete an upload.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1664,7 +1655,7 @@ func (c *Client) DeleteBlob(ctx context.Context, name RepositoryName, digest Pat
 	return c.Client.Do(req)
 }
 
-// GetBlob Get a blob, or the link under which storage hands it out.
+// GetBlob Get a blob, or a link to it in storage.
 //
 // Corresponds with GET /v2/{name}/blobs/{digest} (the `GetBlob` operationId).
 func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDigest, params *GetBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1679,7 +1670,7 @@ func (c *Client) GetBlob(ctx context.Context, name RepositoryName, digest PathDi
 	return c.Client.Do(req)
 }
 
-// HeadBlob Ask whether a blob is there, and for its size.
+// HeadBlob Check whether a blob exists, and get its size.
 //
 // Corresponds with HEAD /v2/{name}/blobs/{digest} (the `HeadBlob` operationId).
 func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1694,7 +1685,7 @@ func (c *Client) HeadBlob(ctx context.Context, name RepositoryName, digest PathD
 	return c.Client.Do(req)
 }
 
-// DeleteManifest Delete a manifest and every tag that points at it.
+// DeleteManifest Delete a manifest and all tags that point to it.
 //
 // Corresponds with DELETE /v2/{name}/manifests/{reference} (the `DeleteManifest` operationId).
 func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, reference Reference, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1709,7 +1700,7 @@ func (c *Client) DeleteManifest(ctx context.Context, name RepositoryName, refere
 	return c.Client.Do(req)
 }
 
-// GetManifest Get a manifest, byte for byte.
+// GetManifest Get the exact bytes of a manifest.
 //
 // Corresponds with GET /v2/{name}/manifests/{reference} (the `GetManifest` operationId).
 func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference Reference, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1724,7 +1715,7 @@ func (c *Client) GetManifest(ctx context.Context, name RepositoryName, reference
 	return c.Client.Do(req)
 }
 
-// HeadManifest Ask for a manifest's digest, size and media type.
+// HeadManifest Get a manifest's digest, size and media type.
 //
 // Corresponds with HEAD /v2/{name}/manifests/{reference} (the `HeadManifest` operationId).
 func (c *Client) HeadManifest(ctx context.Context, name RepositoryName, reference Reference, params *HeadManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1756,7 +1747,7 @@ func (c *Client) PutManifestWithBody(ctx context.Context, name RepositoryName, r
 	return c.Client.Do(req)
 }
 
-// ListReferrers List the manifests whose subject is the given one.
+// ListReferrers List the manifests whose subject is the given manifest.
 //
 // Corresponds with GET /v2/{name}/referrers/{digest} (the `ListReferrers` operationId).
 func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest PathDigest, params *ListReferrersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1771,7 +1762,7 @@ func (c *Client) ListReferrers(ctx context.Context, name RepositoryName, digest 
 	return c.Client.Do(req)
 }
 
-// ListTagNames List the names of a repository's tags, in the form of the distribution specification.
+// ListTagNames List the names of a repository's tags, with the API of the distribution specification.
 //
 // Corresponds with GET /v2/{name}/tags/list (the `ListTagNames` operationId).
 func (c *Client) ListTagNames(ctx context.Context, name RepositoryName, params *ListTagNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
