@@ -14,7 +14,7 @@ import (
 // advise says what to do about an answer, where its cause is known. Causes of a refused sign-in are auth's to explain.
 func advise(op *operation, e *Error) string {
 	switch {
-	case e.has(ErrDisallowed):
+	case e.has(codeDisallowed):
 		return "it is locked (an update of its attributes with WriteEnabled and DeleteEnabled true unlocks it), quarantined, or the registry's storage is full"
 	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown):
 		return "the upload session is lost: start the blob again from its first byte"

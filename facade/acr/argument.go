@@ -1,7 +1,6 @@
 package acr
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -10,28 +9,44 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ArgumentError reports an argument that was refused before anything was sent. errors.Is finds its Kind: ErrInvalidName,
-// ErrInvalidReference, ErrInvalidDigest, ErrInvalidEndpoint or ErrInvalidArgument.
+// ArgumentError is returned for an argument or option that is refused before anything is sent. It matches [ErrInvalidArgument].
 type ArgumentError struct {
-	Kind   error  // which sort of argument
-	Value  string // what was given, as given: escape it before you print it
-	Reason string // what is wrong with it
+	// Argument names what was refused: "endpoint", "repository", "reference", "tag", "digest" or another parameter, or the field of an
+	// options struct, such as "PageSize".
+	Argument string
+	// Value is what was given, unchanged: escape it before you print it. It is empty if there is nothing to show.
+	Value string
+	// Reason says what is wrong with it.
+	Reason string
 }
 
-// Error is one line; the value stands in it quoted, escaped and cut to 80 characters.
+// Error returns one line, in which the value is quoted, escaped and cut to 80 characters.
 func (e *ArgumentError) Error() string {
-	if e.Value == "" && errors.Is(e.Kind, ErrInvalidArgument) {
-		return fmt.Sprintf("acr: %v: %s", e.Kind, e.Reason)
+	text := "acr: invalid " + e.Argument
+	if v := e.Value; v != "" {
+		if r := []rune(v); len(r) > 80 {
+			v = string(r[:80]) + "..."
+		}
+		text += " " + strconv.QuoteToASCII(v)
 	}
-	v := e.Value
-	if r := []rune(v); len(r) > 80 {
-		v = string(r[:80]) + "..."
-	}
-	return fmt.Sprintf("acr: %v %s: %s", e.Kind, strconv.QuoteToASCII(v), e.Reason)
+	return text + ": " + e.Reason
 }
 
-// Unwrap gives the Kind.
-func (e *ArgumentError) Unwrap() error { return e.Kind }
+// Unwrap returns ErrInvalidArgument.
+func (e *ArgumentError) Unwrap() error { return ErrInvalidArgument }
+
+// badArgument returns an *ArgumentError.
+func badArgument(argument, value, reason string) error {
+	return &ArgumentError{Argument: argument, Value: value, Reason: reason}
+}
+
+// notNegative refuses a number below zero.
+func notNegative(argument string, n int64) error {
+	if n < 0 {
+		return badArgument(argument, strconv.FormatInt(n, 10), "it must not be negative")
+	}
+	return nil
+}
 
 const (
 	maxNameLength = 255
@@ -45,7 +60,7 @@ var (
 	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`)
 )
 
-// checkName refuses what is no repository name.
+// checkName refuses what is not a repository name.
 func checkName(name string) error {
 	reason := ""
 	switch {
@@ -60,26 +75,26 @@ func checkName(name string) error {
 	default:
 		return nil
 	}
-	return &ArgumentError{Kind: ErrInvalidName, Value: name, Reason: reason}
+	return badArgument("repository", name, reason)
 }
 
-// checkTag refuses what is no tag.
-func checkTag(tag string) error {
+// checkTag refuses what is not a tag.
+func checkTag(argument, tag string) error {
 	reason := ""
 	switch {
 	case tag == "":
-		reason = "the tag is empty"
+		reason = "it is empty"
 	case len(tag) > maxTagLength:
-		reason = fmt.Sprintf("the tag has %d characters, the limit is %d", len(tag), maxTagLength)
+		reason = fmt.Sprintf("it has %d characters, the limit is %d", len(tag), maxTagLength)
 	case !tagGrammar.MatchString(tag):
-		reason = "a tag is letters, digits, '_', '.' and '-', and begins with neither '.' nor '-'"
+		reason = "it may contain letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"
 	default:
 		return nil
 	}
-	return &ArgumentError{Kind: ErrInvalidReference, Value: tag, Reason: reason}
+	return badArgument(argument, tag, reason)
 }
 
-// checkDigest refuses what is no canonical digest of an algorithm that this package can verify. An algorithm it cannot verify is
+// checkDigest refuses what is not a canonical digest of an algorithm that this package can verify. An algorithm it cannot verify is
 // refused rather than let through unverified.
 func checkDigest(d digest.Digest) error {
 	algorithm, hex, ok := strings.Cut(string(d), ":")
@@ -104,7 +119,7 @@ func checkDigest(d digest.Digest) error {
 	if reason == "" {
 		return nil
 	}
-	return &ArgumentError{Kind: ErrInvalidDigest, Value: string(d), Reason: reason}
+	return badArgument("digest", string(d), reason)
 }
 
 // parseReference tells a digest from a tag: a colon is in every digest and in no tag.
@@ -113,5 +128,5 @@ func parseReference(reference string) (tag string, d digest.Digest, err error) {
 		d = digest.Digest(reference)
 		return "", d, checkDigest(d)
 	}
-	return reference, "", checkTag(reference)
+	return reference, "", checkTag("reference", reference)
 }

@@ -20,7 +20,7 @@ type Artifact struct {
 }
 
 // Artifact returns a handle on a tag or digest of the repository; it asks nothing of the registry. A bad reference is reported by the
-// first method called, before anything is sent: ErrInvalidReference, or ErrInvalidDigest for what has a colon.
+// first method called, before anything is sent, as an [*ArgumentError].
 func (r *Repository) Artifact(reference string) *Artifact {
 	a := &Artifact{repository: r}
 	a.tag, a.digest, a.err = parseReference(reference)
@@ -100,12 +100,12 @@ func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 // onTag refuses what only a tag can be asked for.
 func (a *Artifact) onTag() error {
 	if a.err == nil && a.tag == "" {
-		return &ArgumentError{Kind: ErrInvalidReference, Value: string(a.digest), Reason: "this takes a tag, not a digest"}
+		return badArgument("reference", string(a.digest), "this call takes a tag, not a digest")
 	}
 	return a.err
 }
 
-// TagProperties reports on the tag. One request. Errors: ErrTagUnknown (ErrNotFound); ErrInvalidReference when the artifact was made with
+// TagProperties reports on the tag. One request. Errors: ErrTagUnknown (ErrNotFound); ErrInvalidArgument when the artifact was made with
 // a digest.
 func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	if err := a.onTag(); err != nil {
@@ -136,7 +136,7 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 }
 
 // DeleteTag removes the tag and leaves the manifest. One request. A lost answer is treated as by DeleteManifest. Errors: ErrTagUnknown
-// (ErrNotFound), ErrLocked; ErrInvalidReference when the artifact was made with a digest.
+// (ErrNotFound), ErrLocked; ErrInvalidArgument when the artifact was made with a digest.
 func (a *Artifact) DeleteTag(ctx context.Context) error {
 	if err := a.onTag(); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 )
 
 // StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown (ErrNotFound),
-// ErrInvalidName, ErrInvalidDigest.
+// ErrInvalidArgument.
 func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -28,7 +28,7 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 }
 
 // DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),
-// ErrInvalidName, ErrInvalidDigest.
+// ErrInvalidArgument.
 func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	if err := r.checkBlob(dgst); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 }
 
 // MountBlob makes a blob of another repository of the same registry a blob of this one, without moving a byte. It costs two requests. The
-// identity needs the right to pull there. Errors: ErrNotMounted, ErrInvalidDigest, ErrInvalidName.
+// identity needs the right to pull there. Errors: ErrNotMounted, ErrInvalidArgument.
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -59,12 +59,12 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	case err == nil:
 		s.abandon(ctx, state.Location)
 	case !declined(err):
-		return ocispec.Descriptor{}, transferred("MountBlob", err)
+		return ocispec.Descriptor{}, failed("MountBlob", err)
 	}
 	if err == nil {
 		err = errDeclined
 	}
-	return ocispec.Descriptor{}, &transferError{"MountBlob", fmt.Errorf("%w: %w", ErrNotMounted, err)}
+	return ocispec.Descriptor{}, failed("MountBlob", fmt.Errorf("%w: %w", ErrNotMounted, err))
 }
 
 var errDeclined = errors.New("the registry asks for an upload")

@@ -209,8 +209,8 @@ func TestUploadExpectations(t *testing.T) {
 		"size":               {bytes.NewReader(b), acr.UploadOptions{Size: 7}, acr.ErrSizeMismatch},
 		"longer stream":      {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 10, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
 		"shorter stream":     {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 20, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
-		"no digest":          {bytes.NewReader(b), acr.UploadOptions{Digest: "sha256:ABC"}, acr.ErrInvalidDigest},
-		"mount from no name": {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromBytes(b), MountFrom: []string{"../x"}}, acr.ErrInvalidName},
+		"no digest":          {bytes.NewReader(b), acr.UploadOptions{Digest: "sha256:ABC"}, acr.ErrInvalidArgument},
+		"mount from no name": {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromBytes(b), MountFrom: []string{"../x"}}, acr.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -37,7 +38,7 @@ type BlobReader struct {
 
 // GetBlob opens a blob for reading. ctx governs the reader too. The caller must close it. It costs two requests, the second one to the
 // storage that the registry points to, and a third one where storage does not say how long its answer is; the empty blob costs none.
-// Errors: ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
+// Errors: ErrBlobUnknown, ErrInvalidArgument, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	var o GetBlobOptions
 	if opts != nil {
@@ -57,20 +58,17 @@ func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetB
 	}
 	if err != nil {
 		stop()
-		return nil, transferred("GetBlob", err)
+		return nil, failed("GetBlob", err)
 	}
 	return &BlobReader{r: reader, dgst: dgst, stop: stop}, nil
 }
 
 // expectedSize is the option in transfer's terms.
 func expectedSize(size int64) (int64, error) {
-	switch {
-	case size < 0:
-		return 0, &ArgumentError{Kind: ErrInvalidArgument, Reason: "a size must not be negative"}
-	case size == 0:
+	if size == 0 {
 		return transfer.Unknown, nil
 	}
-	return size, nil
+	return size, notNegative("Size", size)
 }
 
 // Descriptor is that of the blob; its Size is -1 until the end where the registry did not tell it.
@@ -85,14 +83,14 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
 		return n, err
 	}
-	return n, transferred("GetBlob", err)
+	return n, failed("GetBlob", err)
 }
 
 // WriteTo writes the rest of the blob to w, which io.Copy uses: the connection is read while w is written to. A nil error means that size
 // and digest agree.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	n, err := b.r.WriteTo(w)
-	return n, transferred("GetBlob", err)
+	return n, failed("GetBlob", err)
 }
 
 // Close ends the reading. Closing before the end is no error.
@@ -114,13 +112,16 @@ func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.Strin
 // GetBlobRange reads n bytes of a blob, beginning at offset; a negative n reads to its end. ctx governs the reader too, which the caller
 // must close. It costs two requests, and continues by itself after a lost connection. What it returns cannot be verified: the digest is that
 // of the whole blob.
-// Errors: ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, ErrSizeMismatch (the blob ends before).
+// Errors: ErrBlobUnknown, ErrInvalidArgument, ErrSizeMismatch (the blob ends before).
 func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return nil, err
 	}
-	if offset < 0 || n > math.MaxInt64-offset {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "no such range"}
+	if err := notNegative("offset", offset); err != nil {
+		return nil, err
+	}
+	if n > math.MaxInt64-offset {
+		return nil, badArgument("n", strconv.FormatInt(n, 10), "the range ends beyond what a blob can hold")
 	}
 	end := transfer.Unknown
 	if n >= 0 {
@@ -128,7 +129,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 	}
 	reader := transfer.NewRangeReader(ctx, &blobSource{r: r, dgst: dgst}, transfer.Unknown, offset, end)
 	if err := reader.Open(); err != nil {
-		return nil, transferred("GetBlobRange", err)
+		return nil, failed("GetBlobRange", err)
 	}
 	return &rangeReader{reader}, nil
 }
@@ -142,7 +143,7 @@ func (b *rangeReader) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
 		return n, err
 	}
-	return n, transferred("GetBlobRange", err)
+	return n, failed("GetBlobRange", err)
 }
 
 // Close implements io.Closer.
@@ -172,7 +173,7 @@ type block struct {
 
 // BlobReaderAt returns a view of a blob; ctx governs its reading too. It costs one HEAD request. Then a ReadAt costs one request (the first
 // one two), and none where the bytes are among those read last: a short one reads 256 KiB.
-// Errors: ErrBlobUnknown, ErrInvalidDigest.
+// Errors: ErrBlobUnknown, ErrInvalidArgument.
 func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
 	desc, err := r.StatBlob(ctx, dgst)
 	if err != nil {
@@ -187,8 +188,8 @@ func (b *BlobReaderAt) Size() int64 { return b.size }
 // ReadAt reads len(p) bytes from offset off; fewer only with an error, which is io.EOF at the end of the blob. Errors: ErrInvalidArgument
 // for a negative offset, ErrBlobUnknown, ErrStalled, *Error.
 func (b *BlobReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, &ArgumentError{Kind: ErrInvalidArgument, Reason: "negative offset"}
+	if err := notNegative("offset", off); err != nil {
+		return 0, err
 	}
 	n := 0
 	for n < len(p) && off+int64(n) < b.size {
@@ -222,7 +223,7 @@ func (b *BlobReaderAt) read(p []byte, off int64) (int, error) {
 	r := transfer.NewRangeReader(b.ctx, b.source, b.size, off, off+int64(len(p)))
 	defer func() { _ = r.Close() }() // it was only read
 	n, err := io.ReadFull(r, p)
-	return n, transferred("BlobReaderAt", err)
+	return n, failed("BlobReaderAt", err)
 }
 
 // kept copies what is there of the bytes at off.

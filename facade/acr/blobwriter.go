@@ -28,7 +28,7 @@ type BlobWriter struct {
 // StartUpload opens an upload, for content that is written bit by bit; UploadBlob is for what can be read. ctx governs all that the writer
 // does until it is ended. It costs one request, then one for each chunk and one for Commit. Of the options Resume, MountFrom and TrustDigest
 // have no effect.
-// Errors: ErrInvalidName, ErrInvalidArgument, ErrInvalidDigest, *Error.
+// Errors: ErrInvalidArgument, *Error.
 func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
 	b, err := r.newBlobWriter(ctx, opts)
 	if err != nil {
@@ -38,7 +38,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 	if b.options.Spool {
 		if b.spool, err = newSpool(b.options.SpoolDir); err != nil {
 			b.finish()
-			return nil, transferred("StartUpload", err)
+			return nil, failed("StartUpload", err)
 		}
 		spool = b.spool
 	}
@@ -47,7 +47,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 	}
 	if err != nil {
 		b.finish()
-		return nil, transferred("StartUpload", err)
+		return nil, failed("StartUpload", err)
 	}
 	return b, nil
 }
@@ -65,7 +65,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 		return nil, err
 	}
 	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil {
-		return nil, transferred("ResumeUpload", err)
+		return nil, failed("ResumeUpload", err)
 	}
 	b, err := r.newBlobWriter(ctx, opts)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 	}
 	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.ctx, b.session, b.meter)); err != nil {
 		b.finish()
-		return nil, transferred("ResumeUpload", err)
+		return nil, failed("ResumeUpload", err)
 	}
 	return b, nil
 }
@@ -110,20 +110,20 @@ func (b *BlobWriter) Offset() int64 { return b.w.Offset() }
 // Write takes p. A chunk is sent once it is full, while the next one is being written; so an error may be that of an earlier Write.
 func (b *BlobWriter) Write(p []byte) (int, error) {
 	n, err := b.w.Write(p)
-	return n, transferred("UploadChunk", err)
+	return n, failed("UploadChunk", err)
 }
 
 // ReadFrom writes all of src, which io.Copy uses: it reads straight into the chunks.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	n, err := b.w.ReadFrom(src)
-	return n, transferred("UploadChunk", err)
+	return n, failed("UploadChunk", err)
 }
 
 // Checkpoint is the state as of the last chunk that the registry acknowledged. It may be called at any time, after an error too.
 func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 	cp, ok := b.w.Checkpoint()
 	if !ok {
-		return Checkpoint{}, transferred("Checkpoint", errors.New("there is no upload yet"))
+		return Checkpoint{}, failed("Checkpoint", errors.New("there is no upload yet"))
 	}
 	return checkpoint(b.session.r.name, cp), nil
 }
@@ -134,7 +134,7 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	res, err := b.w.Commit()
 	if err != nil {
-		return ocispec.Descriptor{}, transferred("CompleteUpload", err)
+		return ocispec.Descriptor{}, failed("CompleteUpload", err)
 	}
 	b.meter.SetDone()
 	b.finish()
@@ -159,7 +159,7 @@ func (b *BlobWriter) Close() error {
 	}
 	err := b.w.Close()
 	b.finish()
-	return transferred("UploadChunk", err)
+	return failed("UploadChunk", err)
 }
 
 // String names the repository.

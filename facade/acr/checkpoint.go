@@ -23,11 +23,11 @@ type Checkpoint struct {
 func (cp *Checkpoint) check(r *Repository) error {
 	switch {
 	case cp.Repository == "":
-		return &ArgumentError{Kind: ErrInvalidArgument, Reason: "the checkpoint names no repository"}
+		return badArgument("checkpoint", "", "it does not name a repository")
 	case cp.Repository != r.name:
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: cp.Repository, Reason: "the checkpoint is of another repository"}
+		return badArgument("checkpoint", cp.Repository, "it belongs to another repository")
 	case cp.Offset < 0:
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.FormatInt(cp.Offset, 10), Reason: "the checkpoint's offset must not be negative"}
+		return badArgument("checkpoint", strconv.FormatInt(cp.Offset, 10), "its offset must not be negative")
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type Client struct {
 }
 
 // NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
-// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidArgument.
 //
 // Calls sign in by themselves: tokens are shared, and renewed ahead of their end. Where no context ends it before, a token request is given
 // up after 90 seconds, retries included, and a sign-in, the credential's part included, after three minutes; so a credential that asks a
@@ -49,20 +49,20 @@ func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions
 }
 
 // NewClientWithPassword is NewClient with a user name and password: the admin user's, those of a repository-scoped token, or a
-// service principal's. Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+// service principal's. Errors: ErrInvalidArgument.
 func NewClientWithPassword(endpoint, username, password string, opts *ClientOptions) (*Client, error) {
 	if username == "" || password == "" {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: username, Reason: "user name and password must both be given"}
+		return nil, badArgument("username", username, "user name and password are both required")
 	}
 	return newClient(endpoint, auth.Password(username, password), opts)
 }
 
 // NewClientWithRefreshToken is NewClient with an ACR refresh token, such as Client.Login gives, `az acr login --expose-token` prints and a
 // docker configuration holds. It lasts about three hours, and the client cannot renew it.
-// Errors: ErrInvalidEndpoint, ErrInvalidArgument.
+// Errors: ErrInvalidArgument.
 func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOptions) (*Client, error) {
 	if refreshToken == "" {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "the refresh token is empty"}
+		return nil, badArgument("refreshToken", "", "it is empty")
 	}
 	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
 }
@@ -79,7 +79,7 @@ func badEndpoint(endpoint string, err error) error {
 	if refusal, ok := errors.AsType[*wire.Refusal](err); ok {
 		reason = refusal.Detail
 	}
-	return &ArgumentError{Kind: ErrInvalidEndpoint, Value: endpoint, Reason: reason}
+	return badArgument("endpoint", endpoint, reason)
 }
 
 // newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
@@ -94,7 +94,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		return nil, badEndpoint(endpoint, err)
 	}
 	if !wire.IsVisible(c.options.SourceClient) {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: c.options.SourceClient, Reason: "SourceClient takes printable ASCII without blanks"}
+		return nil, badArgument("SourceClient", c.options.SourceClient, "it may contain printable ASCII only, without blanks")
 	}
 	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{StrictStorage: c.options.StrictStorage})
 	budget := retry.NewBudget() // of retries, for requests and sign-ins together
@@ -111,7 +111,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 		Pipeline:     c.tokenOptions(),
 	})
 	if err != nil {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: strings.TrimPrefix(err.Error(), "auth: ")}
+		return nil, badArgument("options", "", strings.TrimPrefix(err.Error(), "auth: "))
 	}
 	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)

@@ -52,12 +52,67 @@
 //
 // # Errors
 //
-// What the registry refuses is an [*Error]: one line that names the operation, what the registry said, what to do about it where that is
-// known, and the correlation id. errors.Is finds its wire code ([ErrManifestUnknown]), its kind ([ErrNotFound], [ErrLocked],
-// [ErrThrottled]) or the cause of a refused sign-in ([ErrFirewall], [ErrNoRole]); errors.As finds the [*azcore.ResponseError] behind it.
-// What cannot be right is refused before anything is sent, as an [*ArgumentError]. To delete what is not there is an error too;
-// errors.Is(err, acr.ErrNotFound) tells it apart. The end of a context, and what the network or a file says, are found by errors.Is and
-// errors.As as well. [Client.Doctor] finds out why a registry cannot be used at all.
+// An error response from the registry is an [*Error]: one line with the operation, what the registry said, what to do about it if that is
+// known, and the correlation id that Azure support asks for. errors.As also finds the [*azcore.ResponseError] behind it. An argument or
+// option that cannot be right is refused before anything is sent, as an [*ArgumentError]. All other errors match one of the values below, or
+// wrap what the context, the network, a file or the caller's own reader ended with. [Client.Doctor] finds out why a registry cannot be used.
+//
+// What errors.Is finds, what it means, and what to do:
+//
+//	Not there
+//	  ErrNotFound             404: see which below          nothing to do if it was to be deleted
+//	  ErrTagUnknown           no such tag                   check the tag
+//	  ErrManifestUnknown      no such manifest              check the digest; after a push, wait for the replica
+//	  ErrBlobUnknown          no such blob                  the same
+//	  ErrNameUnknown          no such repository            check the name; the first push creates it
+//
+//	Not allowed
+//	  ErrLocked               locked or quarantined         unlock it with an update of its attributes
+//	  ErrTagExists            IfAbsent: the tag is taken    use another tag
+//	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
+//	  ErrUnauthorized         the sign-in was refused       the same
+//	  ErrUnsupported          not offered in this form      see the error's text
+//
+//	Causes of a failed sign-in or a missing right
+//	  ErrNoRole               no role on the registry       assign AcrPull or AcrPush
+//	  ErrMissingAction        the role is too small         assign one that allows the operation
+//	  ErrABAC                 role not for this repository  assign a repository role
+//	  ErrCatalogRole          may not list repositories     assign Repository Catalog Lister, or name the repository
+//	  ErrAnonymous            sign-in required              pass a credential
+//	  ErrExpired, ErrRevoked  the credential has ended      sign in again
+//	  ErrWrongPassword        user name or password wrong   check both
+//	  ErrWrongAudience        token for another audience    check tenant and cloud
+//	  ErrARMAudienceDisabled  ARM tokens are refused        do not set ClientOptions.ARMAudience
+//	  ErrFirewall             the firewall refuses us       add the address in the registry's network rules
+//	  ErrRegistryNotFound     no such registry              check the endpoint
+//	  ErrNoBearer             not a registry of ACR         check the endpoint, and for a proxy
+//	  ErrBadTokenReply        not a token response          the same
+//	  ErrClockSkew            the local clock is wrong      set the clock
+//
+//	Try again, now or later
+//	  ErrThrottled            429: too many requests        wait Error.RetryAfter; use a Governor
+//	  ErrStalled              the other side stays silent   try again; check the network
+//	  ErrUploadLost           the session is gone           upload the blob again
+//	  ErrBlobUploadUnknown    the same, as a code           the same
+//	  ErrBlobUploadInvalid    the same, as a code           the same
+//	  ErrManifestBlobUnknown  a blob is not there (yet)     upload it, or set PutManifestOptions.BlobWait
+//	  ErrWaitTimeout          the tag did not appear        look at the push, or wait longer
+//	  ErrNotMounted           the registry did not mount    upload the blob
+//
+//	Wrong content: do not use it
+//	  ErrDigestMismatch       another digest than stated    get it again; suspect what is in between
+//	  ErrSizeMismatch         longer or shorter             the same
+//	  ErrManifestMalformed    it contradicts itself         have it built anew
+//	  ErrManifestInvalid      the registry refuses it       see the error's text
+//	  ErrMalformedReply       not what was asked for        check for a proxy or portal in between
+//	  ErrUntrusted            leads where we do not go      the same
+//	  ErrTooLarge             more than fits in memory      ask for smaller pages
+//	  ErrListEndless          the list does not end         report it to the registry, or raise MaxPages
+//
+//	Mistakes of the caller
+//	  ErrInvalidArgument      refused before sending        see ArgumentError
+//	  ErrSourceChanged        source changed while read     upload it again
+//	  ErrClosed               used after its end            do not
 //
 // # Credentials
 //

@@ -48,8 +48,7 @@ type DoctorOptions struct {
 // retries; about a dozen in all. Tokens are obtained anew and forgotten; those of the client stay as they are. Connections that are
 // idle are closed first, so that a new one is seen; with a Transport of the caller's an open one may be used again, and the report says so.
 //
-// What is wrong with the registry is in the report alone. Errors: ErrInvalidName, ErrInvalidReference, ErrInvalidDigest,
-// ErrInvalidArgument for bad options, before anything is sent; the end of ctx, with the report as far as it got.
+// What is wrong with the registry is in the report alone. Errors: ErrInvalidArgument for bad options, before anything is sent; the end of ctx, with the report as far as it got.
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport, error) {
 	d := &doctor{client: c, witness: &witness{next: c.transport}}
 	if opts != nil {
@@ -84,7 +83,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 func (o *DoctorOptions) check() error {
 	if o.Repository == "" {
 		if o.Reference != "" || o.TryPush {
-			return &ArgumentError{Kind: ErrInvalidArgument, Reason: "Reference and TryPush need a Repository"}
+			return badArgument("Repository", "", "Reference and TryPush need one")
 		}
 		return nil
 	}
@@ -168,7 +167,7 @@ func (s *DoctorStep) fail(op *operation, err error) {
 	case isSignIn:
 		s.Seen, s.CorrelationID = signInSummary(signIn), signIn.CorrelationID
 	default:
-		if call, ok := errors.AsType[*callError](err); ok {
+		if call, ok := errors.AsType[*opError](err); ok {
 			err = call.err
 		}
 		s.Seen = err.Error()

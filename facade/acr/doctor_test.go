@@ -152,9 +152,9 @@ func TestDoctorArguments(t *testing.T) {
 		options acr.DoctorOptions
 		want    error
 	}{
-		{acr.DoctorOptions{Repository: ".."}, acr.ErrInvalidName},
-		{acr.DoctorOptions{Repository: "a", Reference: ".."}, acr.ErrInvalidReference},
-		{acr.DoctorOptions{Repository: "a", Reference: "sha256:ABC"}, acr.ErrInvalidDigest},
+		{acr.DoctorOptions{Repository: ".."}, acr.ErrInvalidArgument},
+		{acr.DoctorOptions{Repository: "a", Reference: ".."}, acr.ErrInvalidArgument},
+		{acr.DoctorOptions{Repository: "a", Reference: "sha256:ABC"}, acr.ErrInvalidArgument},
 		{acr.DoctorOptions{Reference: "v1"}, acr.ErrInvalidArgument},
 		{acr.DoctorOptions{TryPush: true}, acr.ErrInvalidArgument},
 	} {

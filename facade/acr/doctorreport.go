@@ -90,7 +90,7 @@ func (r *DoctorReport) Status() DoctorStatus {
 func (r *DoctorReport) Err() error {
 	for _, s := range r.Steps {
 		if s.Status == DoctorFailed {
-			return &callError{operation: "Doctor: " + s.Name, err: s.Err}
+			return failed("Doctor", fmt.Errorf("%s: %w", s.Name, s.Err))
 		}
 	}
 	return nil

@@ -40,8 +40,11 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 	if err != nil {
 		return nil, err
 	}
-	if o.Concurrency < 0 || o.PartSize < 0 {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: "concurrency and part size must not be negative"}
+	if err := notNegative("Concurrency", int64(o.Concurrency)); err != nil {
+		return nil, err
+	}
+	if err := notNegative("PartSize", o.PartSize); err != nil {
+		return nil, err
 	}
 	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
 }
@@ -54,7 +57,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 // the blob before the call stay there; the call fails with ErrSizeMismatch if it wrote such bytes itself, from an answer that turned out to
 // be wrong.
 //
-// Errors: ErrDigestMismatch, ErrSizeMismatch, ErrStalled, ErrBlobUnknown, ErrInvalidDigest, ErrInvalidArgument, what dst returns.
+// Errors: ErrDigestMismatch, ErrSizeMismatch, ErrStalled, ErrBlobUnknown, ErrInvalidArgument, what dst returns.
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
 	var o DownloadOptions
 	if opts != nil {
@@ -64,7 +67,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 		return ocispec.Descriptor{}, err
 	}
 	if dst == nil {
-		return ocispec.Descriptor{}, &ArgumentError{Kind: ErrInvalidArgument, Reason: "there is nowhere to write to"}
+		return ocispec.Descriptor{}, badArgument("dst", "", "it is nil")
 	}
 	m, ctx, stop := newMeter(ctx, o.Progress, false)
 	defer stop()
@@ -74,7 +77,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	}
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, transfer.NewPlain(dst), t)
 	if err != nil {
-		return ocispec.Descriptor{}, transferred("DownloadBlob", err)
+		return ocispec.Descriptor{}, failed("DownloadBlob", err)
 	}
 	return blobDescriptor("", dgst, size), nil
 }
@@ -103,7 +106,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	}
 	f, err := openPartial(path, dgst, &o)
 	if err != nil {
-		return desc, transferred("DownloadBlobFile", err)
+		return desc, failed("DownloadBlobFile", err)
 	}
 	complete := false
 	defer func() {
@@ -113,7 +116,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	}()
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)
 	if err != nil {
-		return desc, transferred("DownloadBlobFile", err)
+		return desc, failed("DownloadBlobFile", err)
 	}
 	complete = true
 	return blobDescriptor("", dgst, size), nil

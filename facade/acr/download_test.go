@@ -184,7 +184,7 @@ func TestDownloadRefusals(t *testing.T) {
 	if _, err := r.GetBlob(ctx, digest.FromString("absent"), nil); !errors.Is(err, acr.ErrBlobUnknown) {
 		t.Errorf("absent: %v", err)
 	}
-	if _, err := r.GetBlob(ctx, "sha256:abc", nil); !errors.Is(err, acr.ErrInvalidDigest) {
+	if _, err := r.GetBlob(ctx, "sha256:abc", nil); !errors.Is(err, acr.ErrInvalidArgument) {
 		t.Errorf("no digest: %v", err)
 	}
 	if _, err := r.GetBlob(ctx, dgst, &acr.GetBlobOptions{Size: 5}); !errors.Is(err, acr.ErrSizeMismatch) {

@@ -91,7 +91,7 @@ func (e *Error) Is(target error) bool {
 	case ErrThrottled:
 		return e.StatusCode == http.StatusTooManyRequests
 	case ErrLocked:
-		return e.has(ErrDisallowed)
+		return e.has(codeDisallowed)
 	}
 	code, ok := target.(ErrorCode)
 	return ok && e.has(code)

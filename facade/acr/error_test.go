@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 			answer: func() *http.Response {
 				return acrsuite.Refusal(405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation")
 			},
-			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrDisallowed}, is: []error{acr.ErrLocked, acr.ErrDisallowed}, text: []string{"unlocks it"},
+			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, is: []error{acr.ErrLocked, acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, text: []string{"unlocks it"},
 		},
 		{
 			name: "unsupported is not locked", call: remove, answer: func() *http.Response {

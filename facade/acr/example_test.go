@@ -254,11 +254,15 @@ func ExampleArgumentError() {
 	defer done()
 
 	err := client.Repository("samples/app").Artifact("..").DeleteTag(context.Background())
-	fmt.Println(errors.Is(err, acr.ErrInvalidReference))
+	fmt.Println(errors.Is(err, acr.ErrInvalidArgument))
+	if bad, ok := errors.AsType[*acr.ArgumentError](err); ok {
+		fmt.Println(bad.Argument)
+	}
 	fmt.Println(err)
 	// Output:
 	// true
-	// acr: invalid reference "..": a tag is letters, digits, '_', '.' and '-', and begins with neither '.' nor '-'
+	// reference
+	// acr: invalid reference "..": it may contain letters, digits, '_', '.' and '-', and must not begin with '.' or '-'
 }
 
 // Test for a code that this package does not name.

@@ -29,7 +29,7 @@ func uploadFault(err error, settled bool) error {
 		}
 	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown), e.StatusCode == http.StatusNotFound, e.StatusCode == http.StatusGone:
 		f.Kind = transfer.Gone
-	case e.has(ErrDigestInvalid):
+	case e.has(codeDigestInvalid):
 		f.Kind = transfer.BadDigest
 	case e.StatusCode == http.StatusRequestEntityTooLarge:
 		f.Kind = transfer.TooLarge

@@ -107,11 +107,11 @@ func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 	case TierUnknown, TierBasic, TierStandard:
 		addBudgets(limits, standardBudgets)
 	default:
-		return nil, invalidGovernor(string(opts.Tier), "Tier must be Basic, Standard, Premium or empty")
+		return nil, badArgument("Tier", string(opts.Tier), "it must be Basic, Standard, Premium or empty")
 	}
 	for b, n := range opts.PerMinute {
 		if _, known := limits[pace.Budget(b)]; !known || n <= 0 {
-			return nil, invalidGovernor(fmt.Sprintf("%s: %d", b, n), "PerMinute takes budgets of this package, and at least 1 for each")
+			return nil, badArgument("PerMinute", fmt.Sprintf("%s: %d", b, n), "it may contain budgets of this package, and at least 1 for each")
 		}
 	}
 	addBudgets(limits, opts.PerMinute)
@@ -120,10 +120,10 @@ func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 		share = defaultShare
 	}
 	if !(share > 0 && share <= 1) { // NaN is neither
-		return nil, invalidGovernor(fmt.Sprint(share), "Share must be above 0 and at most 1")
+		return nil, badArgument("Share", fmt.Sprint(share), "it must be above 0 and at most 1")
 	}
 	if opts.Concurrency < 0 {
-		return nil, invalidGovernor(fmt.Sprint(opts.Concurrency), "Concurrency must not be negative")
+		return nil, notNegative("Concurrency", int64(opts.Concurrency))
 	}
 	config := pace.Config{Limits: limits, Share: share, Concurrency: opts.Concurrency}
 	if opts.OnWait != nil {
@@ -230,10 +230,6 @@ func remaining(h http.Header) float64 {
 		}
 	}
 	return 0
-}
-
-func invalidGovernor(value, reason string) error {
-	return &ArgumentError{Kind: ErrInvalidArgument, Value: value, Reason: reason}
 }
 
 // gate returns the gate of the client's requests, nil without a Governor.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -53,7 +52,7 @@ func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.Las
 func pageSize(n int) (*gen.PageSize, error) {
 	switch {
 	case n < 0:
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.Itoa(n), Reason: "a page size cannot be negative"}
+		return nil, notNegative("PageSize", int64(n))
 	case n == 0:
 		n = defaultPageSize
 	}
@@ -66,7 +65,7 @@ func after(key string) (*gen.LastItem, error) {
 		return nil, nil
 	}
 	if len(key) > maxNameLength || !wire.IsVisible(key) {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: key, Reason: "After takes a name, tag or digest of the list"}
+		return nil, badArgument("After", key, "not a name, tag or digest of the list")
 	}
 	return &key, nil
 }
@@ -89,7 +88,7 @@ func (o Order) query() (*gen.OrderBy, error) {
 	case OrderByUpdateAscending, OrderByUpdateDescending:
 		return new(gen.OrderBy(o)), nil
 	default:
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: string(o), Reason: "there is no such order"}
+		return nil, badArgument("Order", string(o), "unknown order")
 	}
 }
 

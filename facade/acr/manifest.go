@@ -64,8 +64,7 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 
 // GetManifest gets the manifest that a tag or digest names, of whatever media type. One request, or two where a reply without a length turns
 // out wrong; at most 4 MiB of memory. The digest is computed, and compared with the one asked for and with the one that the registry states.
-// Errors: ErrManifestUnknown (ErrNotFound), ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidName, ErrInvalidReference,
-// ErrInvalidDigest.
+// Errors: ErrManifestUnknown (ErrNotFound), ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidArgument.
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
 	want, err := r.wanted(reference)
 	if err != nil {
@@ -152,7 +151,7 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 
 // DeleteManifest deletes a manifest with every tag that points to it, and the referrers whose subject it is. One request. The manifests
 // of an index stay, and those that an index still names are deleted all the same. Where the answer is lost and the manifest is gone when
-// the request is sent again, that is no error. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidName, ErrInvalidDigest.
+// the request is sent again, that is no error. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidArgument.
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	if r.err != nil {
 		return r.err

@@ -40,7 +40,7 @@ const maxBlobWait = time.Minute
 // (three requests), as the OCI distribution spec asks of clients.
 //
 // Errors: ErrManifestMalformed, ErrInvalidArgument (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
-// ErrInvalidName, ErrInvalidReference, ErrInvalidDigest.
+// ErrInvalidArgument.
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
 	if opts == nil {
 		opts = &PutManifestOptions{}
@@ -93,24 +93,24 @@ func (r *Repository) preparePut(reference string, content []byte, opts *PutManif
 		}
 		if want != "" {
 			if d = computedAs(want, content); d != want {
-				return nil, fmt.Errorf("acr: PutManifest: %w", contradicts(ErrDigestMismatch, "the content has the digest %s instead of %s", d, want))
+				return nil, opPutManifest.fail(contradicts(ErrDigestMismatch, "the content has the digest %s instead of %s", d, want))
 			}
 		}
 		p.tag = tag
 	}
 	if len(content) > maxManifestSize {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Reason: fmt.Sprintf("the manifest has %d bytes, the limit is %d", len(content), maxManifestSize)}
+		return nil, badArgument("manifest", "", fmt.Sprintf("it has %d bytes, the limit is %d", len(content), maxManifestSize))
 	}
 	mediaType, err := checkManifest(content, opts.MediaType)
 	if err != nil {
-		return nil, fmt.Errorf("acr: PutManifest: %w", err)
+		return nil, opPutManifest.fail(err)
 	}
 	if isSchema1(mediaType) || !wire.IsVisible(mediaType) {
-		return nil, &ArgumentError{Kind: ErrInvalidArgument, Value: mediaType, Reason: "no media type of a manifest that can be put"}
+		return nil, badArgument("MediaType", mediaType, "unsupported manifest media type")
 	}
 	p.descriptor = ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}
 	if p.subject, err = subjectOf(content); err != nil {
-		return nil, fmt.Errorf("acr: PutManifest: %w", err)
+		return nil, opPutManifest.fail(err)
 	}
 	return p, nil
 }
@@ -169,7 +169,7 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 			return nil, err
 		}
 		if waitErr := pauseFor(ctx, pause); waitErr != nil {
-			return nil, &callError{opPutManifest.id, fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err)} // both can be found
+			return nil, opPutManifest.fail(fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err)) // both can be found
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (p *manifestPut) settle(ctx context.Context, header http.Header) error {
 		return nil
 	}
 	if err := p.repository.noteReferrer(ctx, p.subject.Digest, p.descriptor, p.content); err != nil {
-		return &callError{opPutManifest.id, fmt.Errorf("%s is stored, but not listed as a referrer of its subject: %w", p.descriptor.Digest, err)}
+		return opPutManifest.fail(fmt.Errorf("%s is stored, but not listed as a referrer of its subject: %w", p.descriptor.Digest, err))
 	}
 	return nil
 }

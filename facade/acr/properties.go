@@ -84,7 +84,7 @@ type DeletedRepository struct {
 // patch checks that a change changes something, and gives it as a request body.
 func (a ChangeableAttributes) patch() (gen.AttributesPatch, error) {
 	if a == (ChangeableAttributes{}) {
-		return gen.AttributesPatch{}, &ArgumentError{Kind: ErrInvalidArgument, Reason: "no attribute is set: there is nothing to change"}
+		return gen.AttributesPatch{}, badArgument("attributes", "", "none is set, so there is nothing to change")
 	}
 	return gen.AttributesPatch{
 		DeleteEnabled: a.DeleteEnabled,

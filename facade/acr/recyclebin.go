@@ -78,7 +78,7 @@ type RestoreManifestOptions struct {
 }
 
 // RestoreManifest takes a manifest out of the recycle bin. One request. Preview, as DeletedRepositories. Errors: ErrManifestUnknown
-// (ErrNotFound), ErrInvalidName, ErrInvalidDigest, ErrInvalidReference.
+// (ErrNotFound), ErrInvalidArgument.
 func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
 	if opts == nil {
 		opts = &RestoreManifestOptions{}
@@ -90,7 +90,7 @@ func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, op
 		return err
 	}
 	if opts.Tag != "" {
-		if err := checkTag(opts.Tag); err != nil {
+		if err := checkTag("tag", opts.Tag); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ type ReferrersOptions struct {
 // ranged over, then one request per page. Where the registry has no referrers API (one encrypted with customer-managed keys) they are
 // read from the referrers tag, which costs one request more. A digest that nobody refers to gives an empty list. The filter is applied
 // here where the registry did not; a referrer that is listed without its type then costs one request more, for its manifest. Errors:
-// ErrNameUnknown, ErrInvalidName, ErrInvalidDigest, ErrMalformedReply, and those of any list.
+// ErrNameUnknown, ErrInvalidArgument, ErrMalformedReply, and those of any list.
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if opts == nil {
 		opts = &ReferrersOptions{}
@@ -44,7 +44,7 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 		params.ArtifactType = new(opts.ArtifactType)
 		l.keep = map[string][]string{"artifactType": {opts.ArtifactType}}
 		if !wire.IsVisible(opts.ArtifactType) {
-			l.refuse = &ArgumentError{Kind: ErrInvalidArgument, Value: opts.ArtifactType, Reason: "no media type"}
+			l.refuse = badArgument("ArtifactType", opts.ArtifactType, "not a media type")
 		}
 	}
 	if err := checkDigest(dgst); err != nil {

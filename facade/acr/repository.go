@@ -18,7 +18,7 @@ type Repository struct {
 }
 
 // Repository returns a handle on the repository; it asks nothing of the registry. A bad name is reported by the first method called, as
-// ErrInvalidName, before anything is sent.
+// ErrInvalidArgument, before anything is sent.
 func (c *Client) Repository(name string) *Repository {
 	return &Repository{client: c, name: name, err: checkName(name)}
 }
@@ -73,7 +73,7 @@ func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Se
 	}.all(ctx)
 }
 
-// Properties reports on the repository. One request. Errors: ErrNameUnknown (ErrNotFound), ErrInvalidName.
+// Properties reports on the repository. One request. Errors: ErrNameUnknown (ErrNotFound), ErrInvalidArgument.
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {
 	if r.err != nil {
 		return RepositoryProperties{}, r.err
@@ -85,7 +85,7 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 }
 
 // UpdateAttributes changes what may be done with the repository, and reports on it. One request. WriteEnabled false locks every image
-// in it; DeleteEnabled false locks the repository alone. Errors: ErrNameUnknown, ErrInvalidName; ErrInvalidArgument when nothing is set.
+// in it; DeleteEnabled false locks the repository alone. Errors: ErrNameUnknown, ErrInvalidArgument (also when nothing is set).
 func (r *Repository) UpdateAttributes(ctx context.Context, attributes ChangeableAttributes) (RepositoryProperties, error) {
 	if r.err != nil {
 		return RepositoryProperties{}, r.err
@@ -101,7 +101,7 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 }
 
 // Delete deletes the repository with all its manifests and tags, and reports what they were. One request. Where its answer is lost and the
-// repository is gone when it is sent again, the report is empty. Errors: ErrNameUnknown (ErrNotFound), ErrLocked, ErrInvalidName.
+// repository is gone when it is sent again, the report is empty. Errors: ErrNameUnknown (ErrNotFound), ErrLocked, ErrInvalidArgument.
 func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	if r.err != nil {
 		return DeletedRepository{}, r.err

@@ -94,7 +94,7 @@ func (s *source) leave(size int64) error {
 		defer a.mu.Unlock()
 	}
 	if _, err := s.seek.Seek(s.start+size, io.SeekStart); err != nil {
-		return &transferError{"UploadBlob", fmt.Errorf("the blob is uploaded, but the source cannot be moved to its end: %w", err)}
+		return failed("UploadBlob", fmt.Errorf("the blob is uploaded, but the source cannot be moved to its end: %w", err))
 	}
 	return nil
 }

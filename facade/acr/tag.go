@@ -24,7 +24,7 @@ type ListTagsOptions struct {
 
 // Tags lists the repository's tags with their properties. Nothing is asked before it is ranged over, then one request per page; after a
 // break nothing more is asked. Tags that appear, move or vanish meanwhile may be missed or come twice. Errors:
-// ErrNameUnknown, ErrInvalidName, ErrInvalidArgument, ErrInvalidDigest, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends
+// ErrNameUnknown, ErrInvalidArgument, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends
 // the list.
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
 	if opts == nil {
@@ -71,7 +71,7 @@ func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutMa
 	if r.err != nil {
 		return ocispec.Descriptor{}, r.err
 	}
-	if err := checkTag(tag); err != nil {
+	if err := checkTag("tag", tag); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	m, err := r.GetManifest(ctx, reference)
@@ -133,7 +133,7 @@ func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagO
 	if r.err != nil {
 		return 0, r.err
 	}
-	if err := checkTag(tag); err != nil {
+	if err := checkTag("tag", tag); err != nil {
 		return 0, err
 	}
 	if dgst != "" {
@@ -145,7 +145,7 @@ func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagO
 	case opts == nil || opts.Timeout == 0:
 		return defaultTagWait, nil
 	case opts.Timeout < 0:
-		return 0, &ArgumentError{Kind: ErrInvalidArgument, Value: opts.Timeout.String(), Reason: "a wait cannot be negative"}
+		return 0, badArgument("Timeout", opts.Timeout.String(), "it must not be negative")
 	default:
 		return opts.Timeout, nil
 	}

@@ -32,7 +32,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 		return desc, r.err
 	}
 	if src == nil {
-		return desc, &ArgumentError{Kind: ErrInvalidArgument, Reason: "there is no source to upload"}
+		return desc, badArgument("src", "", "it is nil")
 	}
 	if err := o.check(); err != nil {
 		return desc, err
@@ -44,7 +44,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	}
 	source, err := inspect(src)
 	if err != nil {
-		return desc, &transferError{"UploadBlob", err}
+		return desc, failed("UploadBlob", err)
 	}
 	m, ctx, stop := newMeter(ctx, o.Progress, o.Checkpoint != nil)
 	defer stop()
@@ -52,7 +52,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {
 		_ = source.leave(0) // there is an error to tell of already
-		return desc, transferred("UploadBlob", err)
+		return desc, failed("UploadBlob", err)
 	}
 	m.SetDone()
 	return blobDescriptor(o.MediaType, res.Digest, res.Size), source.leave(res.Size)
@@ -118,7 +118,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 // stream uploads what can be read only once.
 func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOptions, t *transfer.UploadOptions) (res transfer.Result, err error) {
 	if o.Resume != nil {
-		return res, &ArgumentError{Kind: ErrInvalidArgument, Reason: "Resume needs a source that can be read again; for a stream see ResumeUpload"}
+		return res, badArgument("Resume", "", "the source cannot be read again; for a stream use ResumeUpload")
 	}
 	var spool transfer.Spool
 	if o.Spool {

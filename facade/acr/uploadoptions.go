@@ -2,8 +2,6 @@ package acr
 
 import (
 	"context"
-	"strconv"
-
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
@@ -64,8 +62,11 @@ func (o *UploadOptions) check() error {
 			return err
 		}
 	}
-	if o.Size < 0 || o.ChunkSize < 0 {
-		return &ArgumentError{Kind: ErrInvalidArgument, Value: strconv.FormatInt(min(o.Size, o.ChunkSize), 10), Reason: "a size must not be negative"}
+	if err := notNegative("Size", o.Size); err != nil {
+		return err
+	}
+	if err := notNegative("ChunkSize", o.ChunkSize); err != nil {
+		return err
 	}
 	for _, from := range o.MountFrom {
 		if err := checkName(from); err != nil {

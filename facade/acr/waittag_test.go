@@ -41,7 +41,7 @@ func TestWaitForTag(t *testing.T) {
 		"never comes":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
 		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(acrsuite.GoodDigest), took: time.Minute},
 		"not permitted": {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(403, "") }}, refused: true},
-		"no time":       {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "given up after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
+		"no time":       {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "timed out after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
 		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is on " + string(acrsuite.GoodDigest), took: time.Second},
 		"longer time":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
 		"hangs":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is not there", took: time.Second},

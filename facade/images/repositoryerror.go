@@ -2,6 +2,7 @@ package images
 
 import (
 	"errors"
+	"slices"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -33,9 +34,9 @@ func (t *translated) Is(target error) bool {
 	case errdef.ErrNotFound:
 		return errors.Is(t.err, acr.ErrNotFound)
 	case errdef.ErrInvalidReference:
-		return errors.Is(t.err, acr.ErrInvalidReference) || errors.Is(t.err, acr.ErrInvalidName)
+		return refused(t.err, "reference", "tag", "repository")
 	case errdef.ErrInvalidDigest:
-		return errors.Is(t.err, acr.ErrInvalidDigest)
+		return refused(t.err, "digest")
 	case errdef.ErrSizeExceedsLimit:
 		return errors.Is(t.err, acr.ErrTooLarge)
 	case errdef.ErrUnsupported:
@@ -44,6 +45,12 @@ func (t *translated) Is(target error) bool {
 		return errors.Is(t.err, acr.ErrListEndless)
 	}
 	return false
+}
+
+// refused reports whether err refuses an argument with one of these names.
+func refused(err error, arguments ...string) bool {
+	e, ok := errors.AsType[*acr.ArgumentError](err)
+	return ok && slices.Contains(arguments, e.Argument)
 }
 
 // As finds the registry's own words as the types of errcode. They are values there, not pointers.

@@ -91,5 +91,5 @@ func uploadWrongDigest(ctx context.Context, e *env) error {
 	if errors.Is(err, acr.ErrDigestMismatch) { // found here, before the registry had to
 		return nil
 	}
-	return want(err, acr.ErrDigestInvalid)
+	return want(err, acr.ErrorCode("DIGEST_INVALID"))
 }

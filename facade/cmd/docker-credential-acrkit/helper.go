@@ -103,7 +103,7 @@ func (h helper) get(ctx context.Context, server string) (string, error) {
 		return "", errNotFound
 	}
 	// Docker asks for every server it uses. For one that is not ours, stop here, before anything can fail.
-	if _, err := acr.NewClient(host, nil, &acr.ClientOptions{AllowedHosts: azure.AllowedHosts(h.getenv)}); errors.Is(err, acr.ErrInvalidEndpoint) {
+	if _, err := acr.NewClient(host, nil, &acr.ClientOptions{AllowedHosts: azure.AllowedHosts(h.getenv)}); errors.Is(err, acr.ErrInvalidArgument) {
 		return "", errNotFound
 	}
 	options, closeIdle, err := azure.ClientOptions(host, h.getenv)

@@ -60,7 +60,7 @@ func PrintableLine(s string) bool {
 
 // sentinels are what an error can be told by, besides *acr.Error and *acr.ArgumentError.
 var sentinels = []error{
-	acr.ErrUntrusted, acr.ErrTooLarge,
+	acr.ErrUntrusted, acr.ErrTooLarge, acr.ErrTagExists, acr.ErrWaitTimeout, acr.ErrClosed, acr.ErrSourceChanged, acr.ErrABAC, acr.ErrClockSkew,
 	acr.ErrDigestMismatch, acr.ErrSizeMismatch, acr.ErrMalformedReply, acr.ErrManifestMalformed, acr.ErrListEndless, acr.ErrUploadLost, acr.ErrStalled,
 	acr.ErrNotMounted, acr.ErrFirewall, acr.ErrNoRole, acr.ErrNoBearer, acr.ErrBadTokenReply, acr.ErrRevoked, acr.ErrExpired, acr.ErrWrongAudience,
 	acr.ErrARMAudienceDisabled, acr.ErrMissingAction, acr.ErrAnonymous, acr.ErrWrongPassword, acr.ErrRegistryNotFound, acr.ErrCatalogRole,

@@ -46,7 +46,7 @@ func TestAttacksByArgument(t *testing.T) {
 		f := w.Fixture(acrsuite.CallNamed(t, "Repository.UploadBlob"))
 		for _, name := range evilNames {
 			_, err := f.Repository().UploadBlob(f.Ctx, strings.NewReader("x"), &acr.UploadOptions{Digest: digest.FromString("x"), MountFrom: []string{name}})
-			f.MustFail(err, acr.ErrInvalidName)
+			f.MustFail(err, acr.ErrInvalidArgument)
 		}
 		f.Untouched()
 		if n := f.Srv.Ledger().Count(); n != 0 {

@@ -49,7 +49,7 @@ func TestAttacksOnEndpoint(t *testing.T) {
 		} {
 			for _, endpoint := range []string{host, "https://" + host} {
 				for with, err := range construct(endpoint, nil) {
-					if !errors.Is(err, acr.ErrInvalidEndpoint) {
+					if !errors.Is(err, acr.ErrInvalidArgument) {
 						t.Errorf("%s: NewClient %s: %v", endpoint, with, err)
 					}
 					acrsuite.Secrets.LookError("the error of a constructor", err)
@@ -73,7 +73,7 @@ func TestAttacksOnEndpoint(t *testing.T) {
 	acrsuite.Row(t, "A23 endpoint without TLS", acrsuite.Refused, func(t *testing.T) {
 		for _, endpoint := range []string{"http://registry.azurecr.io", "HTTP://registry.azurecr.io", "http://localhost:5000", "ftp://registry.azurecr.io", "//registry.azurecr.io", "unix:///registry.azurecr.io"} {
 			for with, err := range construct(endpoint, []string{"localhost:5000"}) {
-				if !errors.Is(err, acr.ErrInvalidEndpoint) {
+				if !errors.Is(err, acr.ErrInvalidArgument) {
 					t.Errorf("%s: NewClient %s: %v", endpoint, with, err)
 				}
 			}

@@ -214,7 +214,7 @@ func uncheckable(t *testing.T) {
 				}
 				f.Note = text
 				f.Blob, f.Image, f.Loose, f.Fresh, f.Deleted = digest.Digest(text), digest.Digest(text), digest.Digest(text), digest.Digest(text), digest.Digest(text)
-				f.MustFail(f.Run(), acr.ErrInvalidDigest)
+				f.MustFail(f.Run(), acr.ErrInvalidArgument)
 				f.AtMost(0)
 			})
 		}
@@ -231,7 +231,7 @@ func uncheckable(t *testing.T) {
 				}
 			}
 			for _, path := range []error{f.Repository().Artifact(text).Delete(f.Ctx), f.Repository().DeleteManifest(f.Ctx, digest.Digest(text))} {
-				f.MustFail(path, acr.ErrInvalidDigest, acr.ErrInvalidReference)
+				f.MustFail(path, acr.ErrInvalidArgument)
 			}
 			f.AtMost(0)
 		}
@@ -251,9 +251,9 @@ func uncheckable(t *testing.T) {
 			f.Srv.ClearFaults()
 			f.Srv.On("GetTagProperties").Always().ReplyBody(fmt.Sprintf(`{"registry":"x","imageName":%q,"tag":{"name":"v1","digest":%q}}`, f.Name, text))
 			_, err = f.Artifact().Digest(f.Ctx)
-			f.MustFail(err, acr.ErrMalformedReply, acr.ErrInvalidDigest, acr.ErrDigestMismatch)
+			f.MustFail(err, acr.ErrMalformedReply, acr.ErrInvalidArgument, acr.ErrDigestMismatch)
 			f.AtMost(0, "DeleteManifest")
-			f.MustFail(f.Artifact().Delete(f.Ctx), acr.ErrMalformedReply, acr.ErrInvalidDigest, acr.ErrDigestMismatch)
+			f.MustFail(f.Artifact().Delete(f.Ctx), acr.ErrMalformedReply, acr.ErrInvalidArgument, acr.ErrDigestMismatch)
 		}
 	})
 }
