@@ -278,3 +278,22 @@ func ExampleRepository_WaitForTag() {
 	fmt.Println(there.Digest == pushed.Digest, err)
 	// Output: true <nil>
 }
+
+// Remove a tag, and learn which manifest it was on.
+func ExampleArtifact_Untag() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	repo := client.Repository("samples/app")
+	before, err := repo.HeadManifest(context.Background(), "v1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	was, err := repo.Artifact("v1").Untag(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(was == before.Digest)
+	// Output:
+	// true
+}

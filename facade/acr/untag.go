@@ -1,0 +1,37 @@
+package acr
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
+	"github.com/acrkit/acrkit/gen"
+)
+
+// Untag removes the tag like [Artifact.DeleteTag], and returns the digest of the manifest that the tag pointed to in that
+// moment, as the registry's response states it. The digest is empty if the registry does not state it, or if the response
+// was lost and a retry found the tag gone. One request. Errors: those of DeleteTag.
+func (a *Artifact) Untag(ctx context.Context) (digest.Digest, error) {
+	if err := a.onTag(); err != nil {
+		return "", err
+	}
+	r := a.repository
+	params := &gen.DeleteTagParams{APIVersion: apiVersion()}
+	var was digest.Digest
+	err := takeOnce(ctx, func(ctx context.Context) error {
+		resp, err := r.do(ctx, opDeleteTag, func(ctx context.Context) (*http.Response, error) {
+			return r.client.gen.DeleteTag(ctx, r.name, a.tag, params)
+		})
+		if err != nil {
+			return err
+		}
+		wire.Drain(resp)
+		if d := digest.Digest(resp.Header.Get("X-Ms-Int-Docker-Content-Digest")); checkDigest(d) == nil {
+			was = d
+		}
+		return nil
+	})
+	return was, err
+}

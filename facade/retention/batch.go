@@ -1,0 +1,246 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// maxFailures ends a repository in which too many requests fail.
+const maxFailures = 10
+
+// deleteAll deletes the manifests, batch by batch.
+func (r *run) deleteAll(ctx context.Context) error {
+	for {
+		if time.Since(r.judgedAt) > judgeAgainAfter {
+			if err := r.again(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+		batch := r.nextBatch()
+		if len(batch) == 0 {
+			return nil
+		}
+		err := r.deleteBatch(ctx, batch)
+		if healErr := r.heal(ctx, batch); err == nil {
+			err = healErr
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// again asks what is in use, and judges the repository once more.
+func (r *run) again(ctx context.Context) error {
+	if time.Since(r.usedAt) > judgeAgainAfter {
+		if err := r.readInUse(ctx); err != nil {
+			return err
+		}
+	}
+	return r.judge(ctx)
+}
+
+// nextBatch returns the next pending items, and with each what the registry deletes along with it: that too has to be in the
+// journal before.
+func (r *run) nextBatch() []*item {
+	var batch []*item
+	taken := map[*item]bool{}
+	add := func(i *item) {
+		if i.status == pending && !taken[i] {
+			taken[i] = true
+			batch = append(batch, i)
+		}
+	}
+	for _, i := range r.order {
+		if len(batch) >= r.opts.Batch {
+			break
+		}
+		if i.status != pending {
+			continue
+		}
+		add(i)
+		for _, w := range i.with {
+			add(w)
+		}
+	}
+	return batch
+}
+
+// deleteBatch writes the batch down and deletes it: in rounds, each of which deletes what has nothing to wait for.
+func (r *run) deleteBatch(ctx context.Context, batch []*item) error {
+	if err := r.note(ctx, batch); err != nil {
+		return err
+	}
+	for {
+		var ready []*item
+		for _, i := range batch {
+			if i.status == pending && i.isReady() {
+				ready = append(ready, i)
+			}
+		}
+		if len(ready) == 0 {
+			return nil
+		}
+		if err := r.parallel(ctx, ready, r.deleteItem); err != nil {
+			return err
+		}
+	}
+}
+
+// isReady reports whether everything that has to go before the item is gone.
+func (i *item) isReady() bool {
+	for _, b := range i.before {
+		if b.status != deleted {
+			return false
+		}
+	}
+	return true
+}
+
+// parallel calls do for the items, several at a time, until one fails.
+func (r *run) parallel(ctx context.Context, items []*item, do func(context.Context, *item) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, r.opts.Concurrency)
+	for _, i := range items {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return
+			}
+			if err := do(ctx, i); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wait.Wait()
+	return context.Cause(ctx)
+}
+
+// note reads the manifests of a batch and writes them into the journal, onto the disk, before the first is deleted.
+func (r *run) note(ctx context.Context, batch []*item) error {
+	err := r.parallel(ctx, batch, func(ctx context.Context, i *item) error {
+		m, err := r.repo.GetManifest(ctx, string(i.Digest))
+		if err != nil {
+			return r.failed(ctx, i, err)
+		}
+		i.content, i.MediaType = m.Content, m.Descriptor.MediaType
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, i := range batch {
+		if i.status != pending || i.noted {
+			continue
+		}
+		if err := r.journal.write(r.intent(i)); err != nil {
+			return err
+		}
+	}
+	if err := r.journal.sync(); err != nil {
+		return err
+	}
+	for _, i := range batch {
+		i.noted = i.noted || i.status == pending
+	}
+	return nil
+}
+
+// intent is the journal's entry of a deletion that is about to happen.
+func (r *run) intent(i *item) entry {
+	e := entry{
+		Repository: r.plan.Name, Do: doDelete, Digest: i.Digest, MediaType: i.MediaType, Manifest: i.content,
+		Attributes: changedAttributes(i.node.attributes),
+	}
+	for _, t := range i.node.tags {
+		e.Tags = append(e.Tags, journaledTag{t.name, changedAttributes(t.attributes)})
+	}
+	return e
+}
+
+// deleteItem checks an item once more and deletes it.
+func (r *run) deleteItem(ctx context.Context, i *item) error {
+	why, err := r.check(ctx, i)
+	switch {
+	case err != nil:
+		return r.failed(ctx, i, err)
+	case why != nil && why.Code == SkippedGone:
+		return r.done(i, outcomeGone)
+	case why != nil:
+		r.skip(i, *why)
+		return nil
+	}
+	for _, w := range i.with {
+		if why, err := r.checkWith(ctx, w); err != nil {
+			return r.failed(ctx, i, err)
+		} else if why != nil {
+			r.skip(w, *why)
+			return nil
+		}
+	}
+	relock, err := r.unlock(ctx, i)
+	if err == nil {
+		err = r.write(ctx, i)
+	}
+	if err == nil || errors.Is(err, acr.ErrNotFound) {
+		return r.done(i, outcomeDeleted)
+	}
+	relock()
+	return r.failed(ctx, i, err)
+}
+
+// done notes that an item is gone.
+func (r *run) done(i *item, outcome string) error {
+	r.mu.Lock()
+	i.status = deleted
+	r.result.Deleted++
+	r.recent[i.Digest] = i
+	done := r.result.Deleted
+	r.mu.Unlock()
+	r.reader.tell("delete", r.plan.Name, done, len(r.plan.Delete))
+	return r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcome})
+}
+
+func (r *run) skip(i *item, why Skipped) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave(i, why)
+}
+
+// failed decides what an error means: for the item, for the repository, or for the whole run.
+func (r *run) failed(ctx context.Context, i *item, err error) error {
+	var response *acr.Error
+	status := 0
+	if errors.As(err, &response) {
+		status = response.StatusCode
+	}
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrJournal), errors.Is(err, errInvariant):
+		return err
+	case errors.Is(err, acr.ErrNotFound):
+		return r.done(i, outcomeGone)
+	case errors.Is(err, acr.ErrLocked) || status == http.StatusMethodNotAllowed || status == http.StatusConflict:
+		r.skip(i, Skipped{string(i.Digest), SkippedLocked, err.Error()})
+		return nil
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return stop(Refused, "%v", err)
+	}
+	r.skip(i, Skipped{string(i.Digest), SkippedFailed, err.Error()})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failures++; r.failures >= maxFailures {
+		return stop(Stopped, "%d requests failed, the last one with: %v", r.failures, err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package retention
+
+import (
+	"fmt"
+
+	"github.com/acrkit/acrkit/facade/internal/match"
+)
+
+func (c *checker) keep(path string, p *Policy, k *Keep) compiledRule {
+	r := c.rule(path, p, k.Name, &k.Select)
+	r.keep = k
+	if k.Newest < 0 {
+		c.fault(path+".newest", "it must not be negative")
+	}
+	c.age(path+".within", k.Within)
+	switch k.Order {
+	case "", ByUpdated, ByCreated:
+	case BySemver:
+		if r.tags == nil {
+			c.fault(path+".order", "only tags have versions")
+		}
+	default:
+		c.fault(path+".order", "%.40q is not an order: %q, %q or %q", k.Order, ByUpdated, ByCreated, BySemver)
+	}
+	if k.Order != "" && k.Newest == 0 {
+		c.fault(path+".order", "an order needs newest")
+	}
+	if r.tags != nil && r.tags.Grouped() && k.Newest == 0 {
+		c.fault(path+".tags.regexp", "a group is counted by newest, which is missing: write (?:...) for a group that is not counted")
+	}
+	return r
+}
+
+func (c *checker) delete(path string, p *Policy, d *Delete) compiledRule {
+	r := c.rule(path, p, d.Name, &d.Select)
+	r.delete = d
+	c.age(path+".olderThan", d.OlderThan)
+	conditions := 0
+	for _, set := range []bool{d.OlderThan > 0, !d.Before.IsZero(), d.Any} {
+		if set {
+			conditions++
+		}
+	}
+	if conditions != 1 {
+		c.fault(path, "exactly one of olderThan, before and any is required")
+	}
+	switch d.By {
+	case "", Updated, Created:
+	case Untagging:
+		if !d.Untagged || r.tags != nil || d.Orphans || len(d.ArtifactTypes) > 0 {
+			c.fault(path+".by", "only a rule about untagged manifests alone can go by the time of untagging")
+		}
+	default:
+		c.fault(path+".by", "%.40q is not a clock: %q, %q or %q", d.By, Updated, Created, Untagging)
+	}
+	if d.UntagOnly && (r.tags == nil || d.Untagged || d.Orphans || len(d.ArtifactTypes) > 0) {
+		c.fault(path+".untagOnly", "only a rule about tags alone can untag")
+	}
+	if r.tags != nil && r.tags.Grouped() {
+		c.fault(path+".tags.regexp", "a Delete rule counts nothing: write (?:...) for the group")
+	}
+	return r
+}
+
+// rule checks what a rule selects.
+func (c *checker) rule(path string, p *Policy, name string, s *Select) compiledRule {
+	r := compiledRule{name: p.Name + "/" + name, sel: s, types: map[string]bool{}}
+	if s.Tags != nil {
+		r.tags = c.patterns(path+".tags", s.Tags, true)
+	}
+	if s.ExceptTags != nil {
+		r.except = c.patterns(path+".exceptTags", s.ExceptTags, false)
+		if s.Tags == nil {
+			r.tags, _ = match.NewSet([]string{"*"}, nil)
+		}
+		c.disjoint(path, r)
+	}
+	for i, t := range s.ArtifactTypes {
+		if t == "" {
+			c.fault(fmt.Sprintf("%s.artifactTypes[%d]", path, i), "it is empty")
+		}
+		r.types[t] = true
+	}
+	if r.tags == nil && !s.Untagged && !s.Orphans && len(s.ArtifactTypes) == 0 {
+		c.fault(path, `it selects nothing: all tags are written as "tags": {"glob": ["*"]}`)
+	}
+	return r
+}
+
+// disjoint refuses a rule whose exceptions leave nothing of its tags.
+func (c *checker) disjoint(path string, r compiledRule) {
+	if r.except.All() {
+		c.fault(path+".exceptTags", "it takes out every tag")
+		return
+	}
+	names, literal := r.tags.Literals()
+	for _, name := range names {
+		if !r.except.Match(name) {
+			return
+		}
+	}
+	if literal && len(names) > 0 {
+		c.fault(path+".exceptTags", "it takes out every tag that the rule selects")
+	}
+}
+
+// patterns compiles patterns; groups says whether a regular expression may capture one.
+func (c *checker) patterns(path string, p *Patterns, groups bool) *match.Set {
+	set, faults := match.NewSet(p.Glob, p.Regexp)
+	for _, f := range faults {
+		list := "glob"
+		if f.Regexp {
+			list = "regexp"
+		}
+		c.fault(fmt.Sprintf("%s.%s[%d]", path, list, f.Index), "%v", f.Err)
+	}
+	if len(p.Glob)+len(p.Regexp) == 0 {
+		c.fault(path, "at least one pattern is required")
+	}
+	if !groups && set.Grouped() {
+		c.fault(path+".regexp", "a group is counted nowhere here: write (?:...)")
+	}
+	return set
+}
+
+// selectsTag reports whether the rule selects a tag by its name.
+func (r *compiledRule) selectsTag(name string) bool {
+	return r.tags != nil && r.tags.Match(name) && (r.except == nil || !r.except.Match(name))
+}

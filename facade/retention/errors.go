@@ -1,0 +1,50 @@
+package retention
+
+import (
+	"errors"
+	"strings"
+)
+
+// Errors of this package.
+var (
+	// ErrRules is returned for rules that cannot be used. The error is a *RulesError, which lists every fault.
+	ErrRules = errors.New("faulty rules")
+	// ErrPlan is returned for a plan that cannot be read or must not be applied: it is too old, of another registry, not the
+	// approved one, or contradicts itself.
+	ErrPlan = errors.New("unusable plan")
+	// ErrInUse is returned if it cannot be found out what is in use: a source fails, or names no reference at all.
+	ErrInUse = errors.New("what is in use is not known")
+	// ErrJournal is returned for a journal that is missing, cannot be written or cannot be read.
+	ErrJournal = errors.New("unusable journal")
+	// ErrClock is returned if the registry does not tell its time, or contradicts itself about it.
+	ErrClock = errors.New("the registry's clock is not known")
+	// ErrSnapshot is returned for a snapshot that cannot be read.
+	ErrSnapshot = errors.New("unusable snapshot")
+)
+
+// RulesError lists the faults of rules. errors.Is finds ErrRules in it.
+type RulesError struct {
+	Faults []Fault
+}
+
+// Fault is one fault of rules.
+type Fault struct {
+	Path   string // where it is, such as policies[0].keep[1].newest
+	Reason string
+}
+
+// Error returns all faults, one a line.
+func (e *RulesError) Error() string {
+	var b strings.Builder
+	b.WriteString("retention: faulty rules:")
+	for i, f := range e.Faults {
+		if i > 0 || len(e.Faults) > 1 {
+			b.WriteString("\n ")
+		}
+		b.WriteString(" " + f.Path + ": " + f.Reason)
+	}
+	return b.String()
+}
+
+// Unwrap returns ErrRules.
+func (e *RulesError) Unwrap() error { return ErrRules }

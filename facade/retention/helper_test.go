@@ -1,0 +1,49 @@
+package retention_test
+
+import (
+	"net/http"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/contract"
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const day = 24 * 60 * 60 * 1e9
+
+// newClient is a client of the emulator. Each of its exchanges is held against the document.
+func newClient(t testing.TB, srv *acrtest.Server) *acr.Client {
+	t.Helper()
+	client := srv.HTTPClient()
+	client.Transport = contract.New(t, client.Transport, contract.Allow(func(resp *http.Response) bool { return resp.Header.Get(acrtest.FaultHeader) != "" }))
+	return newClientVia(t, srv, client)
+}
+
+func newClientVia(t testing.TB, srv *acrtest.Server, transport policy.Transporter) *acr.Client {
+	t.Helper()
+	o := &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}}
+	o.Transport = transport
+	c, err := acr.NewClient(srv.Endpoint(), srv.Credential(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+// rules parses rules, or fails the test.
+func rules(t testing.TB, document string) *retention.Rules {
+	t.Helper()
+	r, err := retention.ParseRules([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

@@ -1,0 +1,173 @@
+package retention
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// InUseText returns a source that finds the references of the client's registry in any text: Kubernetes objects as JSON or
+// YAML, Helm charts, compose files, logs. text opens the text; it is called for each reading and the result is closed.
+//
+// A name without tag and digest, as in a chart that has the tag in a member of its own, counts as everything in the
+// repository: the tag is not known.
+func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
+	host := hostOf(c)
+	return func(context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			r, err := text()
+			if err != nil {
+				yield("", err)
+				return
+			}
+			defer func() { _ = r.Close() }()
+			words := bufio.NewScanner(r)
+			words.Buffer(make([]byte, 4096), maxWord)
+			words.Split(splitWords)
+			for words.Scan() {
+				if reference := referenceIn(words.Text(), host); reference != "" && !yield(reference, nil) {
+					return
+				}
+			}
+			if err := words.Err(); err != nil {
+				yield("", fmt.Errorf("read the text: %w", err))
+			}
+		}
+	}
+}
+
+// maxWord bounds a text without any separator, such as an encoded file in a Kubernetes secret.
+const maxWord = 16 << 20
+
+// isReferenceByte reports whether a byte can be part of a reference.
+func isReferenceByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._-/:@", c) >= 0
+}
+
+// splitWords is a bufio.SplitFunc that splits a text at every byte that no reference has.
+func splitWords(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	start := 0
+	for start < len(data) && !isReferenceByte(data[start]) {
+		start++
+	}
+	for end := start; end < len(data); end++ {
+		if !isReferenceByte(data[end]) {
+			return end + 1, data[start:end], nil
+		}
+	}
+	if atEOF && start < len(data) {
+		return len(data), data[start:], nil
+	}
+	return start, nil, nil
+}
+
+// referenceIn returns the reference of the host's in a word, or "".
+func referenceIn(word, host string) string {
+	at := strings.Index(strings.ToLower(word), host+"/")
+	if at < 0 || at > 0 && isHostByte(word[at-1]) {
+		return ""
+	}
+	reference := strings.TrimRight(word[at:], ".:@/-_")
+	name := reference[len(host)+1:]
+	if strings.HasPrefix(name, "v2/") || name == "" {
+		return ""
+	}
+	name, _, digested := strings.Cut(name, "@")
+	if _, _, tagged := strings.Cut(name, ":"); !tagged && !digested {
+		return host + "/" + name + ":*"
+	}
+	return host + reference[len(host):]
+}
+
+// isHostByte reports whether a byte before a host would make it another host.
+func isHostByte(c byte) bool { return c != '/' && c != '@' && c != ':' }
+
+// InUsePulls returns a source that takes every image for in use that was pulled, according to rows of Azure Monitor's table
+// ContainerRegistryRepositoryEvents as a JSON array or as JSON lines. The registry itself does not tell pull times. rows
+// opens the rows; it is called for each reading and the result is closed.
+//
+// A node that has an image does not pull it again, so use this beside a source that knows what runs.
+func InUsePulls(c *acr.Client, rows func() (io.ReadCloser, error)) InUse {
+	host := hostOf(c)
+	return func(context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			r, err := rows()
+			if err != nil {
+				yield("", err)
+				return
+			}
+			defer func() { _ = r.Close() }()
+			for row, err := range eachRow(json.NewDecoder(r)) {
+				if err != nil {
+					yield("", err)
+					return
+				}
+				reference, err := row.reference(host)
+				if err != nil || reference != "" {
+					if !yield(reference, err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// pullRow is a row of ContainerRegistryRepositoryEvents.
+type pullRow struct {
+	OperationName, Repository, Tag, Digest, LoginServer string
+}
+
+// reference returns what a row says was pulled, or "" for an event of another kind.
+func (r pullRow) reference(host string) (string, error) {
+	switch {
+	case r.OperationName == "":
+		return "", errors.New("a row has no OperationName: it is not of ContainerRegistryRepositoryEvents")
+	case !strings.EqualFold(r.OperationName, "Pull"), r.LoginServer != "" && !strings.EqualFold(r.LoginServer, host):
+		return "", nil
+	case r.Repository == "":
+		return "", errors.New("a row of a pull has no Repository")
+	case r.Digest != "":
+		return host + "/" + r.Repository + "@" + r.Digest, nil
+	case r.Tag != "":
+		return host + "/" + r.Repository + ":" + r.Tag, nil
+	default:
+		return host + "/" + r.Repository + ":*", nil
+	}
+}
+
+// eachRow reads rows, in an array or one after another.
+func eachRow(d *json.Decoder) iter.Seq2[pullRow, error] {
+	return func(yield func(pullRow, error) bool) {
+		for {
+			var next json.RawMessage
+			err := d.Decode(&next)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			var rows []pullRow
+			if err == nil && len(next) > 0 && next[0] == '[' {
+				err = json.Unmarshal(next, &rows)
+			} else if err == nil {
+				rows = make([]pullRow, 1)
+				err = json.Unmarshal(next, &rows[0])
+			}
+			if err != nil {
+				yield(pullRow{}, fmt.Errorf("read the rows: %w", err))
+				return
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}

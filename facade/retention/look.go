@@ -1,0 +1,167 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// lookBack is how far the list of new manifests is read back beyond the newest time that was seen: replicas of a registry
+// learn of pushes at different times.
+const lookBack = 10 * time.Minute
+
+// look finds manifests that were pushed since the repository was judged. What they need is left.
+func (r *run) look(ctx context.Context) error {
+	pushed, err := r.pushed(ctx)
+	if err != nil {
+		return err
+	}
+	for d, needs := range pushed {
+		r.mu.Lock()
+		r.protect(needs, d)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// heal looks again after a batch, and puts back what was deleted although something that was pushed meanwhile needs it.
+func (r *run) heal(ctx context.Context, batch []*item) error {
+	pushed, err := r.pushed(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	for d, needs := range pushed {
+		for _, need := range needs {
+			if i := r.deletion(need); i != nil {
+				r.restore(context.WithoutCancel(ctx), i, d)
+			}
+		}
+		r.mu.Lock()
+		r.protect(needs, d)
+		r.mu.Unlock()
+	}
+	r.forget(batch)
+	return nil
+}
+
+// forget drops the contents of manifests that were deleted before this batch.
+func (r *run) forget(batch []*item) {
+	for d, i := range r.recent {
+		if !slices.Contains(batch, i) {
+			i.content = nil
+			delete(r.recent, d)
+		}
+	}
+}
+
+// deletion returns the item of a digest, also one of a batch before the repository was judged again.
+func (r *run) deletion(d digest.Digest) *item {
+	if i := r.items[d]; i != nil {
+		return i
+	}
+	return r.recent[d]
+}
+
+// restore puts a deleted manifest back, and before it what it needs.
+func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
+	if i.status != deleted {
+		return
+	}
+	i.status = restored
+	for _, need := range i.needs {
+		if slices.Contains(i.node.needs, need.node) || need.node == i.node.subject {
+			r.restore(ctx, need, because)
+		}
+	}
+	err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content)
+	detail := short(because) + " was pushed, and needs it"
+	if err != nil {
+		detail += "; it could not be put back: " + err.Error()
+	}
+	r.result.Deleted--
+	r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, detail})
+	if err == nil {
+		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
+	}
+	for _, need := range i.needs { // its referrers belong to it
+		r.restore(ctx, need, i.Digest)
+	}
+}
+
+// pushed returns what manifests need that were pushed since the repository was judged, and have not been looked at.
+func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, error) {
+	until := r.since.Add(-lookBack)
+	found := map[digest.Digest][]digest.Digest{}
+	for m, err := range r.repo.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending, PageSize: 100}) {
+		if errors.Is(err, acr.ErrNotFound) {
+			return found, nil // with its last manifest the repository itself is gone
+		}
+		if err != nil {
+			return nil, r.lookFailed(ctx, err)
+		}
+		updated := latest(m.CreatedTime, m.LastUpdateTime)
+		if updated.Before(until) {
+			break
+		}
+		r.since = latest(r.since, updated)
+		if again := r.deletion(m.Digest); r.fresh[m.Digest] || r.state.byDigest[m.Digest] != nil && (again == nil || again.status != deleted) {
+			continue
+		}
+		needs, err := r.needsOf(ctx, m.Digest)
+		if err != nil {
+			return nil, r.lookFailed(ctx, err)
+		}
+		r.fresh[m.Digest] = true
+		found[m.Digest] = needs
+	}
+	return found, nil
+}
+
+// needsOf returns what a new manifest needs of the deletions.
+func (r *run) needsOf(ctx context.Context, d digest.Digest) ([]digest.Digest, error) {
+	m, err := r.repo.GetManifest(ctx, string(d))
+	if errors.Is(err, acr.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.Read(m.Descriptor.MediaType, m.Content)
+	if err != nil {
+		return nil, err
+	}
+	var needs []digest.Digest
+	for _, v := range g.Descriptors() {
+		if r.deletion(v.Digest) != nil {
+			needs = append(needs, v.Digest)
+		}
+	}
+	return needs, nil
+}
+
+// lookFailed ends the repository: what was pushed meanwhile is not known.
+func (r *run) lookFailed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return stop(Stopped, "what was pushed meanwhile cannot be read: %v", err)
+}
+
+// putBack stores a manifest again. A registry with soft delete refuses to take a manifest that is in its recycle bin: there
+// it is taken out of that.
+func putBack(ctx context.Context, repo *acr.Repository, d digest.Digest, mediaType string, content []byte) error {
+	_, err := repo.PutManifest(ctx, string(d), content, &acr.PutManifestOptions{MediaType: mediaType})
+	if err == nil || errors.Is(err, acr.ErrManifestBlobUnknown) {
+		return err
+	}
+	if restoreErr := repo.RestoreManifest(ctx, d, nil); restoreErr != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,271 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// PlanOptions are the choices of Make. The zero value plans every repository that the rules name.
+type PlanOptions struct {
+	// InUse are sources of references that are in use. Default: none.
+	InUse []InUse
+
+	// Repositories restricts the plan to these of the repositories that the rules name. Then the list of repositories is not
+	// read. Default: all.
+	Repositories []string
+
+	// Concurrency is how many repositories are read at a time. Default: 4.
+	Concurrency int
+
+	// Cache keeps what was read for the next run. Default: none.
+	Cache Cache
+
+	// Sizes fills in RepositoryPlan.Bytes. It costs a request for each image of Docker's format, which need not be read
+	// otherwise.
+	Sizes bool
+
+	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
+	Progress func(Progress)
+}
+
+// Progress says how far a plan or an apply has got.
+type Progress struct {
+	Phase      string // list, read, check, delete, untag or undo
+	Repository string
+	Done, Of   int // manifests or tags of the repository in this phase
+}
+
+const defaultPlanConcurrency = 4
+
+// Make reads the repositories that the rules name and returns what would be deleted. It deletes nothing.
+//
+// It costs one request for every thousand tags and manifests, two for each repository, and one for each OCI manifest or index
+// that is not in the Cache. It holds the repositories that are being read in memory, and the plan. Use a client with
+// [acr.Governor], so that the requests stay within the registry's budgets.
+//
+// A repository that cannot be judged is in the plan as refused, with the reason; the others are planned.
+//
+// Errors:
+//   - [ErrRules] (*RulesError) if the rules are faulty
+//   - [ErrInUse] if a source of references in use fails or names nothing
+//   - [ErrClock] if the registry does not tell its time
+//   - those of [acr.Client.Repositories]
+func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*Plan, error) {
+	m, err := newMaker(ctx, c, rules, opts)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Version: planVersion, Registry: c.Endpoint(), Made: m.reader.clock.registry, Rules: rules, Repositories: []*RepositoryPlan{}, own: true}
+	for r, err := range m.each(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		p.Repositories = append(p.Repositories, r)
+	}
+	return p, nil
+}
+
+// Each is Make for registries whose plan is too large to be held in memory: it returns the parts of the plan one by one, in
+// order of the repositories' names. An error ends the sequence.
+func Each(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) iter.Seq2[*RepositoryPlan, error] {
+	return func(yield func(*RepositoryPlan, error) bool) {
+		m, err := newMaker(ctx, c, rules, opts)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		m.each(ctx)(yield)
+	}
+}
+
+// maker makes a plan.
+type maker struct {
+	reader   *reader
+	policies []*compiled
+	used     inUse
+	only     []string
+	parallel int
+}
+
+func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*maker, error) {
+	if opts == nil {
+		opts = &PlanOptions{}
+	}
+	policies, err := rules.compile()
+	if err != nil {
+		return nil, err
+	}
+	used, err := readInUse(ctx, c, opts.InUse)
+	if err != nil {
+		return nil, err
+	}
+	clock, err := readClock(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	m := &maker{policies: policies, used: used, only: opts.Repositories, parallel: opts.Concurrency}
+	if m.parallel <= 0 {
+		m.parallel = defaultPlanConcurrency
+	}
+	m.reader = &reader{client: c, clock: clock, cache: opts.Cache, sizes: opts.Sizes, tell: teller(opts.Progress)}
+	return m, nil
+}
+
+// teller makes calls of Progress one at a time.
+func teller(progress func(Progress)) func(phase, repository string, done, of int) {
+	if progress == nil {
+		return func(string, string, int, int) {}
+	}
+	var mu sync.Mutex
+	return func(phase, repository string, done, of int) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(Progress{phase, repository, done, of})
+	}
+}
+
+// policyOf returns the policy that governs a repository, or nil.
+func policyOf(policies []*compiled, name string) *compiled {
+	for _, p := range policies {
+		if p.repositories.Match(name) && !p.except.Match(name) {
+			return p
+		}
+	}
+	return nil
+}
+
+// names returns the repositories to plan, in order.
+func (m *maker) names(ctx context.Context) ([]string, error) {
+	var names []string
+	add := func(name string) {
+		if policyOf(m.policies, name) != nil {
+			names = append(names, name)
+		}
+	}
+	for _, name := range m.only {
+		add(name)
+	}
+	if len(m.only) == 0 {
+		for name, err := range m.reader.client.Repositories(ctx, nil) {
+			if err != nil {
+				return nil, err
+			}
+			add(name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// each plans the repositories, several at a time, and yields the parts in order.
+func (m *maker) each(ctx context.Context) iter.Seq2[*RepositoryPlan, error] {
+	return func(yield func(*RepositoryPlan, error) bool) {
+		names, err := m.names(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		type result struct {
+			plan *RepositoryPlan
+			err  error
+		}
+		var pending []chan result
+		start := func(name string) {
+			done := make(chan result, 1)
+			pending = append(pending, done)
+			go func() {
+				p, err := m.one(ctx, name)
+				done <- result{p, err}
+			}()
+		}
+		defer func() {
+			cancel()
+			for _, done := range pending {
+				<-done
+			}
+		}()
+		for len(names) > 0 || len(pending) > 0 {
+			for len(names) > 0 && len(pending) < m.parallel {
+				start(names[0])
+				names = names[1:]
+			}
+			r := <-pending[0]
+			pending = pending[1:]
+			if !yield(r.plan, r.err) || r.err != nil {
+				return
+			}
+		}
+	}
+}
+
+// one plans one repository. Only an error that concerns all repositories is returned.
+func (m *maker) one(ctx context.Context, name string) (*RepositoryPlan, error) {
+	policy := policyOf(m.policies, name)
+	s, err := m.reader.read(ctx, name, map[digest.Digest]*body{})
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused):
+		p := &RepositoryPlan{Name: name, Policy: policy.Name}
+		p.refused(&refused.refusal)
+		return p, nil
+	case err != nil:
+		return nil, fmt.Errorf("retention: %s: %w", name, err)
+	}
+	m.reader.remember(s, policy)
+	return newJudge(s, policy, m.reader.clock.registry, m.used[name], begun{}).plan(), nil
+}
+
+// remember notes in the cache which manifests have tags, and finds out since when the others have none, if a rule asks.
+func (r *reader) remember(s *state, p *compiled) {
+	asked := slices.ContainsFunc(p.delete, func(d compiledRule) bool { return d.delete.By == Untagging })
+	if !asked || r.cache == nil {
+		return
+	}
+	now := r.clock.registry
+	for _, n := range s.nodes {
+		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
+			n.untagged = last
+			continue
+		}
+		n.untagged = now
+		if text, err := now.MarshalText(); err == nil {
+			r.cache.Store(r.taggedKey(s.name, n.digest), text)
+		}
+	}
+}
+
+// recall finds out since when manifests are untagged, from the cache alone: what a plan did not see there is not old.
+func (r *reader) recall(s *state) {
+	for _, n := range s.nodes {
+		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
+			n.untagged = last
+		}
+	}
+}
+
+func (r *reader) taggedKey(repository string, d digest.Digest) string {
+	return "tagged1/" + r.client.Endpoint() + "/" + repository + "@" + string(d)
+}
+
+// lastTagged returns when the manifest was last seen with a tag, or first seen.
+func (r *reader) lastTagged(repository string, d digest.Digest) (last time.Time, ok bool) {
+	if r.cache == nil {
+		return last, false
+	}
+	entry, ok := r.cache.Load(r.taggedKey(repository, d))
+	if ok {
+		ok = last.UnmarshalText(entry) == nil
+	}
+	return last, ok
+}

@@ -1,0 +1,238 @@
+package retention_test
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// The oracle decides by brute force what rules delete. It shares no code with the package: rules are its own type, the graph
+// is read from what the test pushed, and sets are grown until nothing changes.
+
+// oracleRules are the rules of one policy.
+type oracleRules struct {
+	keep   []oracleKeep
+	delete []oracleDelete
+	grace  time.Duration
+	leave  int
+	used   map[string]bool // tags and digests
+}
+
+type oracleKeep struct {
+	letters string // the first letters of the tags that it selects
+	newest  int
+	within  time.Duration
+}
+
+type oracleDelete struct {
+	what    string // tags, untagged, orphans or types
+	letters string
+	types   string
+	older   time.Duration
+}
+
+// oracle judges one repository.
+type oracle struct {
+	shot
+	made  map[digest.Digest]*manifest
+	rules oracleRules
+	now   time.Time
+}
+
+// belongs returns the manifest that a tag belongs to by its name.
+func (o *oracle) belongs(tag string) digest.Digest {
+	for d := range o.manifests {
+		if strings.HasPrefix(tag, "sha256-"+d.Encoded()) {
+			return d
+		}
+	}
+	return ""
+}
+
+func isCosign(tag string) bool { return strings.HasPrefix(tag, "sha256-") }
+
+func (o *oracle) exists(d digest.Digest) bool { _, ok := o.manifests[d]; return ok }
+
+func (o *oracle) tagsOf(d digest.Digest) (tags []string) {
+	for name, t := range o.tags {
+		if t.digest == d {
+			tags = append(tags, name)
+		}
+	}
+	return tags
+}
+
+func (o *oracle) hasParent(d digest.Digest) bool {
+	for p := range o.manifests {
+		if p != d && slices.Contains(o.made[p].needs(), d) {
+			return true
+		}
+	}
+	return false
+}
+
+// tagMatches reports whether a Delete rule selects a tag.
+func (o *oracle) tagMatches(name string) bool {
+	age := o.now.Sub(o.tags[name].updated)
+	return slices.ContainsFunc(o.rules.delete, func(d oracleDelete) bool {
+		if isCosign(name) {
+			return d.what == "orphans" && age > d.older
+		}
+		return d.what == "tags" && strings.Contains(d.letters, name[:1]) && age > d.older
+	})
+}
+
+// keptTags returns the tags that Keep rules protect.
+func (o *oracle) keptTags() map[string]bool {
+	kept := map[string]bool{}
+	for _, k := range o.rules.keep {
+		newestOf := map[digest.Digest]time.Time{}
+		for name, t := range o.tags {
+			if isCosign(name) || !strings.Contains(k.letters, name[:1]) {
+				continue
+			}
+			if t.updated.After(newestOf[t.digest]) {
+				newestOf[t.digest] = t.updated
+			}
+			if k.within > 0 && o.now.Sub(t.updated) < k.within {
+				kept[name] = true
+			}
+		}
+		for d, at := range newestOf {
+			newer := 0
+			for _, other := range newestOf {
+				if other.After(at) {
+					newer++
+				}
+			}
+			if newer < k.newest {
+				for _, name := range o.tagsOf(d) {
+					if !isCosign(name) && strings.Contains(k.letters, name[:1]) {
+						kept[name] = true
+					}
+				}
+			}
+		}
+	}
+	return kept
+}
+
+// lastTags returns the newest tags that always stay.
+func (o *oracle) lastTags() []string {
+	names := slices.DeleteFunc(slices.Collect(maps.Keys(o.tags)), isCosign)
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(o.tags[b].updated.Compare(o.tags[a].updated), strings.Compare(a, b))
+	})
+	return names[:min(o.rules.leave, len(names))]
+}
+
+// roots returns what stays for its own sake: tags by name, manifests by digest.
+func (o *oracle) roots() map[string]bool {
+	roots := map[string]bool{}
+	kept := o.keptTags()
+	for name, t := range o.tags {
+		young := o.now.Sub(t.updated) < o.rules.grace
+		bySelf := o.belongs(name) == "" && !o.tagMatches(name)
+		if t.locked || young || bySelf || kept[name] || o.rules.used[name] {
+			roots[name] = true
+		}
+	}
+	for _, name := range o.lastTags() {
+		roots[name] = true
+	}
+	for d, m := range o.manifests {
+		made := o.made[d]
+		if m.locked || m.quarante || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
+			roots[string(d)] = true
+		}
+		if m.locked {
+			for _, name := range o.tagsOf(d) {
+				roots[name] = true
+			}
+		}
+		if len(o.tagsOf(d)) == 0 && !o.hasParent(d) && !o.exists(made.subject) {
+			what := "untagged"
+			if made.subject != "" {
+				what = "orphans"
+			}
+			if !slices.ContainsFunc(o.rules.delete, func(r oracleDelete) bool { return r.what == what && o.now.Sub(m.updated) > r.older }) {
+				roots[string(d)] = true
+			}
+		}
+	}
+	return roots
+}
+
+// mayLose reports whether a referrer may go although its subject stays.
+func (o *oracle) mayLose(d digest.Digest) bool {
+	return slices.ContainsFunc(o.rules.delete, func(r oracleDelete) bool {
+		return r.what == "types" && o.made[d].artifact == r.types && o.now.Sub(o.manifests[d].updated) > r.older
+	})
+}
+
+// needs returns everything that must exist for the manifest to be whole, as far as it exists.
+func (o *oracle) needs(d digest.Digest) (needs []string) {
+	for _, c := range o.made[d].needs() {
+		if o.exists(c) {
+			needs = append(needs, string(c))
+		}
+	}
+	if s := o.made[d].subject; o.exists(s) {
+		needs = append(needs, string(s))
+	}
+	for r := range o.manifests {
+		if o.made[r].subject == d && !o.mayLose(r) {
+			needs = append(needs, string(r))
+		}
+	}
+	for name := range o.tags {
+		if o.belongs(name) == d {
+			needs = append(needs, name)
+		}
+	}
+	return needs
+}
+
+// stays returns everything that stays.
+func (o *oracle) stays() map[string]bool {
+	stays := o.roots()
+	for grown := true; grown; {
+		grown = false
+		for _, v := range slices.Collect(maps.Keys(stays)) {
+			var needs []string
+			if t, ok := o.tags[v]; ok {
+				needs = []string{string(t.digest)}
+			} else {
+				needs = o.needs(digest.Digest(v))
+			}
+			for _, n := range needs {
+				if !stays[n] {
+					stays[n], grown = true, true
+				}
+			}
+		}
+	}
+	return stays
+}
+
+// verdict returns the manifests that are deleted, and the tags that are deleted while their manifest stays.
+func (o *oracle) verdict() (gone []digest.Digest, untag []string) {
+	stays := o.stays()
+	for d := range o.manifests {
+		if !stays[string(d)] {
+			gone = append(gone, d)
+		}
+	}
+	for name, t := range o.tags {
+		if !stays[name] && stays[string(t.digest)] {
+			untag = append(untag, name)
+		}
+	}
+	slices.Sort(gone)
+	slices.Sort(untag)
+	return gone, untag
+}

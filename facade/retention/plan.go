@@ -1,0 +1,249 @@
+package retention
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Plan says what would be deleted, and why. The same registry, rules and time give the same plan, byte for byte.
+type Plan struct {
+	Version      int               `json:"version"`  // Version is 1.
+	Registry     string            `json:"registry"` // Registry is the endpoint, such as https://myregistry.azurecr.io.
+	Made         time.Time         `json:"made"`     // Made is the registry's time before the first list was read.
+	Rules        *Rules            `json:"rules"`    // Rules are the ones the plan was made by. Apply judges by them again.
+	Repositories []*RepositoryPlan `json:"repositories"`
+
+	own bool // made in this process, and not read from a file
+}
+
+// RepositoryPlan is the part of a plan about one repository.
+type RepositoryPlan struct {
+	Name      string     `json:"name"`
+	Policy    string     `json:"policy"`
+	Refused   *Refusal   `json:"refused,omitzero"` // Refused says why nothing of the repository is deleted; nil: it is not refused.
+	Manifests Counts     `json:"manifests"`
+	Tags      Counts     `json:"tags"`
+	Bytes     *Bytes     `json:"bytes,omitzero"` // Bytes is nil unless PlanOptions.Sizes is set.
+	Delete    []Manifest `json:"delete"`         // Delete is in an order in which nothing that is left ever lacks what it needs.
+	Untag     []Tag      `json:"untag"`          // Untag holds tags that are deleted while their manifest stays.
+	Keep      []Kept     `json:"keep,omitzero"`
+	Findings  []Finding  `json:"findings,omitzero"`
+
+	why *explanation // of everything that stays; only in the process that made the plan
+}
+
+// Counts are how many there are, and how many are deleted.
+type Counts struct {
+	Total  int `json:"total"`
+	Delete int `json:"delete"`
+}
+
+// Bytes are the sizes of blobs (configs and layers), each blob counted once. The registry frees the space of deleted content
+// some time later, and not at all if another repository has the same blob; see [Storage].
+type Bytes struct {
+	Total  int64 `json:"total"`  // of all manifests of the repository
+	Freed  int64 `json:"freed"`  // of blobs that only deleted manifests name
+	Shared int64 `json:"shared"` // of blobs that deleted manifests and others name
+}
+
+// Manifest is a manifest that is deleted, with its tags.
+type Manifest struct {
+	Digest    digest.Digest   `json:"digest"`
+	MediaType string          `json:"mediaType"`
+	Kind      string          `json:"kind"`            // Kind is image, index or referrer.
+	Tags      []Tag           `json:"tags,omitzero"`   // Tags are deleted with the manifest.
+	Needs     []digest.Digest `json:"needs,omitzero"`  // Needs are the entries of the same list that stay if this one stays.
+	With      digest.Digest   `json:"with,omitzero"`   // With is the subject with which the registry deletes this referrer by itself.
+	Locked    bool            `json:"locked,omitzero"` // The manifest is unlocked first.
+	Created   time.Time       `json:"created"`
+	Updated   time.Time       `json:"updated"`
+	Size      int64           `json:"size,omitzero"` // Size is the registry's figure for the layers.
+	Reason    Reason          `json:"reason"`
+}
+
+// Tag is a tag that is deleted.
+type Tag struct {
+	Name    string        `json:"name"`
+	Digest  digest.Digest `json:"digest,omitzero"` // Digest is the manifest it points to, in Untag.
+	Updated time.Time     `json:"updated"`
+	Locked  bool          `json:"locked,omitzero"` // The tag is unlocked first.
+	Reason  Reason        `json:"reason"`
+}
+
+// Kept is a manifest that stays although a Delete rule selects it or one of its tags.
+type Kept struct {
+	Digest digest.Digest `json:"digest"`
+	Tags   []string      `json:"tags,omitzero"`
+	Reason Reason        `json:"reason"`
+}
+
+// Refusal says why nothing of a repository is deleted.
+type Refusal struct {
+	Code RefusalCode `json:"code"`
+	Text string      `json:"text"`
+}
+
+// RefusalCode is the reason of a Refusal, for programs.
+type RefusalCode string
+
+// The reasons to refuse a repository.
+const (
+	RefusedCounts     RefusalCode = "counts"     // its lists show less than the repository counts: something is hidden, or a list was cut short
+	RefusedChanging   RefusalCode = "changing"   // it changed each time while it was read
+	RefusedUnreadable RefusalCode = "unreadable" // a manifest cannot be read, so what it needs is not known
+	RefusedLimits     RefusalCode = "limits"     // the plan exceeds the policy's Limits
+	RefusedLocked     RefusalCode = "locked"     // the repository is locked
+	RefusedDenied     RefusalCode = "denied"     // the identity may not read it
+	RefusedFailed     RefusalCode = "failed"     // a request failed
+)
+
+// Finding is something odd that decides nothing by itself.
+type Finding struct {
+	Code   FindingCode `json:"code"`
+	What   string      `json:"what"` // What is a tag, a digest or a reference.
+	Detail string      `json:"detail"`
+}
+
+// FindingCode is the kind of a Finding, for programs.
+type FindingCode string
+
+// The findings.
+const (
+	FoundBrokenIndex FindingCode = "brokenIndex" // an index contains a manifest that does not exist
+	FoundOrphan      FindingCode = "orphan"      // a referrer or cosign tag without its subject, which no rule deletes
+	FoundUnknownKind FindingCode = "unknownKind" // a manifest of a media type that this package does not know; it stays
+	FoundNoVersion   FindingCode = "noVersion"   // a tag that is no version under a rule that orders by version; it stays
+	FoundNotThere    FindingCode = "notThere"    // a reference in use that does not exist
+	FoundOrder       FindingCode = "order"       // an index whose own manifest is also its subject
+)
+
+const planVersion = 1
+
+// ID returns the digest of the plan's JSON. It is what a person approves, and what ApplyOptions.Approved takes.
+func (p *Plan) ID() digest.Digest {
+	document, err := json.Marshal(p)
+	if err != nil {
+		return "" // a plan holds nothing that cannot be encoded
+	}
+	return digest.FromBytes(document)
+}
+
+// maxPlan bounds a plan that is read.
+const maxPlan = 256 << 20
+
+// ReadPlan reads a plan that was written as JSON, and checks that it does not contradict itself. A plan is no order: Apply
+// deletes only what the rules in it allow on the day, so an edited plan can delete less, but not more.
+//
+// Errors:
+//   - [ErrPlan] if the document is not a plan, or not one of this version
+//   - [ErrRules] if its rules are faulty
+//   - what r returns
+func ReadPlan(r io.Reader) (*Plan, error) {
+	document, err := io.ReadAll(io.LimitReader(r, maxPlan+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("retention: read the plan: %w", err)
+	case len(document) > maxPlan:
+		return nil, fmt.Errorf("retention: %w: more than %d bytes", ErrPlan, maxPlan)
+	}
+	p := &Plan{}
+	if err := decodeStrict(document, p); err != nil {
+		return nil, fmt.Errorf("retention: %w: %w", ErrPlan, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// check finds contradictions.
+func (p *Plan) check() error {
+	switch {
+	case p == nil:
+		return fmt.Errorf("retention: %w: there is none", ErrPlan)
+	case p.Version != planVersion:
+		return fmt.Errorf("retention: %w: version %d is unknown", ErrPlan, p.Version)
+	case p.Made.IsZero():
+		return fmt.Errorf("retention: %w: it does not say when it was made", ErrPlan)
+	}
+	if err := p.Rules.Check(); err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, r := range p.Repositories {
+		if r == nil || names[r.Name] {
+			return fmt.Errorf("retention: %w: a repository is missing or occurs twice", ErrPlan)
+		}
+		names[r.Name] = true
+		if err := r.check(); err != nil {
+			return fmt.Errorf("retention: %w: %s: %w", ErrPlan, r.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *RepositoryPlan) check() error {
+	seen := map[digest.Digest]bool{}
+	tags := len(r.Untag)
+	for _, m := range r.Delete {
+		if err := m.Digest.Validate(); err != nil || seen[m.Digest] {
+			return fmt.Errorf("the digest %.80q is invalid or occurs twice", m.Digest)
+		}
+		seen[m.Digest] = true
+		tags += len(m.Tags)
+	}
+	for _, m := range r.Delete {
+		for _, need := range m.Needs {
+			if !seen[need] {
+				return fmt.Errorf("%s needs %s, which is not in the list", m.Digest, need)
+			}
+		}
+	}
+	switch {
+	case r.Refused != nil && (len(r.Delete) > 0 || len(r.Untag) > 0):
+		return fmt.Errorf("it is refused, and yet something is deleted")
+	case r.Manifests.Delete != len(r.Delete) || r.Tags.Delete != tags:
+		return fmt.Errorf("the totals do not match the lists")
+	case slices.ContainsFunc(r.Untag, func(t Tag) bool { return seen[t.Digest] }):
+		return fmt.Errorf("a tag in untag points to a manifest that is deleted")
+	}
+	return nil
+}
+
+// repository returns the part of one repository, nil if there is none.
+func (p *Plan) repository(name string) *RepositoryPlan {
+	i := slices.IndexFunc(p.Repositories, func(r *RepositoryPlan) bool { return r.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.Repositories[i]
+}
+
+// refused makes the plan one that deletes nothing.
+func (r *RepositoryPlan) refused(refusal *Refusal) {
+	r.Refused = refusal
+	r.Delete, r.Untag, r.Keep = []Manifest{}, []Tag{}, nil
+	r.Manifests.Delete, r.Tags.Delete = 0, 0
+	r.Bytes, r.why = nil, nil
+}
+
+// short is a digest as tables show it.
+func short(d digest.Digest) string {
+	algorithm, hex, _ := strings.Cut(string(d), ":")
+	if len(hex) > 12 {
+		hex = hex[:12]
+	}
+	return algorithm + ":" + hex
+}
+
+// MarshalJSON writes the plan as JSON. The same plan is always written in the same way.
+func (p *Plan) MarshalJSON() ([]byte, error) {
+	type plain Plan // without this method
+	return json.Marshal((*plain)(p))
+}

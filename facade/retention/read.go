@@ -1,0 +1,273 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+const (
+	readAttempts   = 3               // how often a repository that changes is read
+	bodyReaders    = 16              // manifests of one repository that are read at a time
+	clockTolerance = 5 * time.Minute // how far a time of the registry may be ahead of its clock
+)
+
+// reader reads repositories.
+type reader struct {
+	client *acr.Client
+	clock  *clock
+	cache  Cache
+	sizes  bool
+	tell   func(phase, repository string, done, of int)
+}
+
+// refusedError ends the reading of one repository.
+type refusedError struct{ refusal Refusal }
+
+func (e *refusedError) Error() string { return e.refusal.Text }
+
+func refuse(code RefusalCode, format string, args ...any) error {
+	return &refusedError{Refusal{code, fmt.Sprintf(format, args...)}}
+}
+
+// read reads a repository until the answers agree: the counts of before and after, the two lists, and what the manifests
+// themselves name. It takes what is in bodies, and adds what it reads, so that a later attempt does not read it again.
+//
+// It fails with a *refusedError, with ErrClock, and with the context's error.
+func (r *reader) read(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
+	var err error
+	for range readAttempts {
+		var s *state
+		if s, err = r.attempt(ctx, name, bodies); err == nil {
+			return s, nil
+		}
+		var again *changedError
+		if !errors.As(err, &again) {
+			return nil, refusalOf(ctx, err)
+		}
+	}
+	var again *changedError
+	if errors.As(err, &again) {
+		return nil, refuse(again.code, "%s", again.text)
+	}
+	return nil, err
+}
+
+// changedError is a contradiction that another attempt may resolve.
+type changedError struct {
+	code RefusalCode
+	text string
+}
+
+func (e *changedError) Error() string { return e.text }
+
+func changed(code RefusalCode, format string, args ...any) error {
+	return &changedError{code, fmt.Sprintf(format, args...)}
+}
+
+// refusalOf makes the reason of an error why a repository is left alone. The context's end is nobody's refusal.
+func refusalOf(ctx context.Context, err error) error {
+	var refused *refusedError
+	var response *acr.Error
+	switch {
+	case ctx.Err() != nil, errors.As(err, &refused), errors.Is(err, ErrClock):
+		return err
+	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
+		return refuse(RefusedDenied, "%v", err)
+	default:
+		return refuse(RefusedFailed, "%v", err)
+	}
+}
+
+func (r *reader) attempt(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
+	repo := r.client.Repository(name)
+	before, err := repo.Properties(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Attributes.WriteEnabled {
+		return nil, refuse(RefusedLocked, "the repository is locked")
+	}
+	s := &state{name: name, created: before.CreatedTime, byDigest: map[digest.Digest]*node{}, byTag: map[string]*tag{}, blobSizes: r.sizes}
+	tagNames, err := s.list(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	after, err := repo.Properties(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.agree(before, after, tagNames); err != nil {
+		return nil, err
+	}
+	if limit := r.clock.now().Add(clockTolerance); s.newest.After(limit) {
+		return nil, fmt.Errorf("retention: %w: %s has something of %s, and the registry's clock says %s",
+			ErrClock, name, s.newest.Format(time.RFC3339), r.clock.now().Format(time.RFC3339))
+	}
+	if err := r.bodies(ctx, repo, s, bodies); err != nil {
+		return nil, err
+	}
+	s.link()
+	return s, nil
+}
+
+// list reads the lists of manifests and tags. It returns the number of tags that the manifests have by their own account.
+func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, err error) {
+	for m, err := range repo.Manifests(ctx, nil) {
+		if err != nil {
+			return 0, err
+		}
+		n := newNode(&m)
+		if s.byDigest[n.digest] != nil {
+			return 0, changed(RefusedChanging, "the list of manifests names %s twice", n.digest)
+		}
+		n.mediaType = intern(n.mediaType)
+		s.nodes = append(s.nodes, n)
+		s.byDigest[n.digest] = n
+		s.newest = latest(s.newest, n.updated)
+		tagNames += len(m.Tags)
+	}
+	for t, err := range repo.Tags(ctx, nil) {
+		if err != nil {
+			return 0, err
+		}
+		v := newTag(&t)
+		if v.node = s.byDigest[t.Digest]; v.node == nil || s.byTag[v.name] != nil {
+			return 0, changed(RefusedChanging, "the tag %s points to %s, which the list of manifests lacks", t.Name, t.Digest)
+		}
+		v.node.tags = append(v.node.tags, v)
+		s.tags = append(s.tags, v)
+		s.byTag[v.name] = v
+		s.newest = latest(s.newest, v.updated)
+	}
+	slices.SortFunc(s.nodes, func(a, b *node) int { return strings.Compare(string(a.digest), string(b.digest)) })
+	slices.SortFunc(s.tags, func(a, b *tag) int { return strings.Compare(a.name, b.name) })
+	return tagNames, nil
+}
+
+var (
+	internMu sync.Mutex
+	interned = map[string]string{}
+)
+
+// intern returns one copy of a media type, of which there are few.
+func intern(s string) string {
+	internMu.Lock()
+	defer internMu.Unlock()
+	if v, ok := interned[s]; ok || len(interned) > 1000 {
+		return max(v, s)
+	}
+	interned[s] = s
+	return s
+}
+
+// agree compares the lists with the counts of before and after: only then can what is not in a list be taken for not there.
+func (s *state) agree(before, after acr.RepositoryProperties, tagNames int) error {
+	switch {
+	case before.ManifestCount != after.ManifestCount || before.TagCount != after.TagCount || !before.CreatedTime.Equal(after.CreatedTime):
+		return changed(RefusedChanging, "the repository changed while it was read")
+	case len(s.nodes) != after.ManifestCount:
+		return changed(RefusedCounts, "its list has %d manifests, and it counts %d: some are hidden, or the list was cut short", len(s.nodes), after.ManifestCount)
+	case len(s.tags) != after.TagCount:
+		return changed(RefusedCounts, "its list has %d tags, and it counts %d: some are hidden, or the list was cut short", len(s.tags), after.TagCount)
+	case tagNames != len(s.tags):
+		return changed(RefusedChanging, "its manifests have %d tags, and its list has %d", tagNames, len(s.tags))
+	}
+	return nil
+}
+
+// dockerImage stands for the content of every image of Docker's manifest format, which names no other manifest.
+var dockerImage = &body{kind: graph.KindImage}
+
+// bodies reads what each manifest names, as far as it is not known yet.
+func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, known map[digest.Digest]*body) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	work := make(chan *node)
+	done := 0
+	for range min(bodyReaders, len(s.nodes)) {
+		wait.Go(func() {
+			for n := range work {
+				b, err := r.body(ctx, repo, n)
+				if err != nil {
+					cancel(err)
+					continue
+				}
+				mu.Lock()
+				known[n.digest] = b
+				done++
+				r.tell("read", s.name, done, len(s.nodes))
+				mu.Unlock()
+			}
+		})
+	}
+	for _, n := range s.nodes {
+		mu.Lock()
+		b := known[n.digest]
+		mu.Unlock()
+		if b != nil {
+			continue
+		}
+		if !graph.NamesManifests(n.mediaType) && !r.sizes {
+			n.body = dockerImage
+			continue
+		}
+		select {
+		case work <- n:
+		case <-ctx.Done():
+		}
+	}
+	close(work)
+	wait.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for _, n := range s.nodes {
+		if n.body == nil {
+			n.body = known[n.digest]
+		}
+	}
+	return nil
+}
+
+// body reads what one manifest names, from the cache if that has it.
+func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body, error) {
+	if b := loadBody(r.cache, n.digest, r.sizes); b != nil {
+		return b, nil
+	}
+	m, err := repo.GetManifest(ctx, string(n.digest))
+	switch {
+	case errors.Is(err, acr.ErrNotFound):
+		return nil, changed(RefusedUnreadable, "the manifest %s is in the list, and cannot be read: %v", n.digest, err)
+	case err != nil && ctx.Err() == nil && !isDenied(err):
+		return nil, refuse(RefusedUnreadable, "what the manifest %s needs is not known: %v", n.digest, err)
+	case err != nil:
+		return nil, err
+	}
+	g, err := graph.Read(m.Descriptor.MediaType, m.Content)
+	if err != nil {
+		return nil, refuse(RefusedUnreadable, "what the manifest %s needs is not known: %v", n.digest, err)
+	}
+	b := bodyOf(g, r.sizes)
+	storeBody(r.cache, n.digest, b, r.sizes)
+	return b, nil
+}
+
+// isDenied reports whether the registry refused a request for lack of rights. A manifest that may not be read is another
+// matter: the registry refuses that with another status.
+func isDenied(err error) bool {
+	var response *acr.Error
+	return errors.As(err, &response) && response.StatusCode == http.StatusUnauthorized
+}

@@ -1,0 +1,156 @@
+package retention
+
+import "github.com/opencontainers/go-digest"
+
+// Reason says why something is deleted or stays.
+type Reason struct {
+	Code Code          `json:"code"`
+	Rule string        `json:"rule,omitzero"` // Rule is the policy and the rule, as "policy/rule".
+	Via  digest.Digest `json:"via,omitzero"`  // Via is the manifest that decides.
+	Text string        `json:"text"`          // Text is for a person, such as "older than 14d: 45d".
+}
+
+// Code is the kind of a Reason, for programs.
+type Code string
+
+// Why something is deleted.
+const (
+	Old      Code = "old"      // a Delete rule selects it by its age
+	Matched  Code = "matched"  // a Delete rule for any age selects it
+	Unneeded Code = "unneeded" // only deleted indexes contain it
+	Follows  Code = "follows"  // it is a referrer or a cosign tag of something that is deleted
+	Orphan   Code = "orphan"   // its subject does not exist, and a Delete rule selects orphans
+)
+
+// Why something stays.
+const (
+	KeptByRule    Code = "rule"     // a Keep rule selects it
+	KeptUnmatched Code = "noRule"   // no Delete rule selects it
+	KeptYoung     Code = "young"    // it is younger than the policy's Grace
+	KeptLocked    Code = "locked"   // it is locked, or quarantined
+	KeptInUse     Code = "inUse"    // it is in use
+	KeptTagged    Code = "tagged"   // a tag on it stays
+	KeptChild     Code = "child"    // an index that stays contains it
+	KeptSubject   Code = "subject"  // something that stays refers to it
+	KeptReferrer  Code = "referrer" // it refers to something that stays
+	KeptUnknown   Code = "unknown"  // its media type is unknown
+	KeptLast      Code = "last"     // it is among the newest tags, which always stay: Limits.LeaveTags
+)
+
+// Decision is what Explain found out about a tag or manifest.
+type Decision struct {
+	Deleted bool
+	Chain   []Reason // from the tag or manifest itself to what decides
+}
+
+// explanation holds the reason of everything that stays in a repository.
+type explanation struct {
+	manifests map[digest.Digest]Reason
+	tags      map[string]keptTag
+}
+
+type keptTag struct {
+	digest digest.Digest
+	reason Reason
+}
+
+// Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs it: for an image of an
+// index the index, the tag on that, and the rule that keeps the tag. ok is false if the plan does not know the reference.
+//
+// A plan from [ReadPlan] explains only what it lists: what is deleted, and what stays although a Delete rule selects it.
+func (p *Plan) Explain(repository, reference string) (d Decision, ok bool) {
+	r := p.repository(repository)
+	if r == nil {
+		return Decision{}, false
+	}
+	if r.Refused != nil {
+		return Decision{Chain: []Reason{{Code: Code(r.Refused.Code), Text: r.Refused.Text}}}, true
+	}
+	if d, ok := r.explainDeleted(reference); ok {
+		return d, true
+	}
+	return r.explainKept(reference)
+}
+
+func (r *RepositoryPlan) explainDeleted(reference string) (Decision, bool) {
+	byDigest := map[digest.Digest]Reason{}
+	var start *Reason
+	for i := range r.Delete {
+		m := &r.Delete[i]
+		byDigest[m.Digest] = m.Reason
+		if string(m.Digest) == reference {
+			start = &m.Reason
+		}
+		for j := range m.Tags {
+			if m.Tags[j].Name == reference {
+				start = &m.Tags[j].Reason
+			}
+		}
+	}
+	for i := range r.Untag {
+		if r.Untag[i].Name == reference {
+			start = &r.Untag[i].Reason
+		}
+	}
+	if start == nil {
+		return Decision{}, false
+	}
+	return Decision{Deleted: true, Chain: follow(*start, func(d digest.Digest) (Reason, bool) {
+		next, ok := byDigest[d]
+		return next, ok
+	})}, true
+}
+
+func (r *RepositoryPlan) explainKept(reference string) (Decision, bool) {
+	reasons := map[digest.Digest]Reason{}
+	for _, k := range r.Keep {
+		reasons[k.Digest] = k.Reason
+	}
+	if r.why != nil {
+		reasons = r.why.manifests
+		if t, ok := r.why.tags[reference]; ok {
+			chain := []Reason{t.reason}
+			if t.reason.Via != "" {
+				chain = follow(t.reason, lookup(reasons))
+			}
+			return Decision{Chain: chain}, true
+		}
+	}
+	first, ok := reasons[digest.Digest(reference)]
+	if !ok {
+		for _, k := range r.Keep {
+			for _, tag := range k.Tags {
+				if tag == reference {
+					first, ok = k.Reason, true
+				}
+			}
+		}
+	}
+	if !ok {
+		return Decision{}, false
+	}
+	return Decision{Chain: follow(first, lookup(reasons))}, true
+}
+
+func lookup(reasons map[digest.Digest]Reason) func(digest.Digest) (Reason, bool) {
+	return func(d digest.Digest) (Reason, bool) {
+		r, ok := reasons[d]
+		return r, ok
+	}
+}
+
+// follow walks the chain of reasons. A chain that comes back to itself ends there.
+func follow(first Reason, next func(digest.Digest) (Reason, bool)) []Reason {
+	chain := []Reason{first}
+	seen := map[digest.Digest]bool{}
+	for via := first.Via; via != "" && !seen[via]; {
+		seen[via] = true
+		r, ok := next(via)
+		if !ok {
+			break
+		}
+		chain = append(chain, r)
+		via = r.Via
+	}
+	return chain
+}

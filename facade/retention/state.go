@@ -1,0 +1,222 @@
+package retention
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// state is a repository as it was read, with its graph.
+type state struct {
+	name      string
+	created   time.Time // of the repository
+	nodes     []*node   // by digest
+	tags      []*tag    // by name
+	byDigest  map[digest.Digest]*node
+	byTag     map[string]*tag
+	newest    time.Time // the latest time of all
+	blobSizes bool      // bodies holds the blobs too
+}
+
+// node is a manifest.
+type node struct {
+	digest           digest.Digest
+	mediaType        string
+	created, updated time.Time
+	size             int64
+	attributes       acr.Attributes
+	locked           bool
+	quarantined      bool
+	tags             []*tag
+
+	body    *body
+	subject *node
+	needs   []*node // children, and other manifests that it names: edges E2 and E6
+	parents []*node // those that name it
+	refers  []*node // those whose subject it is: the inverse of E3
+	belongs []*tag  // tags that belong to it by their name: E5
+	missing []digest.Digest
+
+	untagged time.Time // since when it is known to be untagged
+}
+
+// tag is a tag.
+type tag struct {
+	name             string
+	node             *node
+	created, updated time.Time
+	attributes       acr.Attributes
+	locked           bool
+	named            bool  // its name is that of a cosign tag or referrers tag
+	of               *node // the manifest that it belongs to by its name; nil if that does not exist
+}
+
+// body is what is kept of a manifest's content.
+type body struct {
+	kind     graph.Kind
+	artifact string // artifact type
+	subject  digest.Digest
+	named    []reference // children of an index, and the digests in a manifest of an unknown kind
+	others   []uint64    // config and layers, by hash: hardly ever is one of them a manifest too
+	blobs    []blob      // only if sizes are wanted
+}
+
+// reference is a manifest or blob that a manifest names.
+type reference struct {
+	digest   digest.Digest
+	child    bool // of an index
+	platform string
+}
+
+type blob struct {
+	digest digest.Digest
+	size   int64
+}
+
+// bodyOf keeps of a manifest's content what the plan needs.
+func bodyOf(g *graph.Body, sizes bool) *body {
+	b := &body{kind: g.Kind, artifact: intern(g.ArtifactType)}
+	if g.Subject != nil {
+		b.subject = digest.Digest(strings.Clone(string(g.Subject.Digest)))
+	}
+	for role, d := range g.Descriptors() {
+		switch role {
+		case graph.RoleSubject:
+			continue
+		case graph.RoleConfig, graph.RoleLayer:
+			b.others = append(b.others, hashOf(d.Digest))
+			if sizes {
+				b.blobs = append(b.blobs, blob{d.Digest, d.Size})
+			}
+			continue
+		}
+		b.named = append(b.named, reference{d.Digest, role == graph.RoleChild, graph.Platform(d.Platform)})
+	}
+	return b
+}
+
+// hashOf is the beginning of a digest as a number. Two digests with the same number would make one edge too many.
+func hashOf(d digest.Digest) uint64 {
+	hex := d.Encoded()
+	n, _ := strconv.ParseUint(hex[:min(16, len(hex))], 16, 64)
+	return n
+}
+
+// newNode takes over what the registry says of a manifest.
+func newNode(m *acr.ManifestProperties) *node {
+	return &node{
+		digest: m.Digest, mediaType: m.MediaType, created: m.CreatedTime, updated: latest(m.CreatedTime, m.LastUpdateTime), size: m.Size,
+		attributes:  m.Attributes,
+		locked:      isLocked(m.Attributes),
+		quarantined: strings.EqualFold(m.QuarantineState, "Quarantined"),
+	}
+}
+
+func newTag(t *acr.TagProperties) *tag {
+	_, _, named := graph.AttachedTag(t.Name)
+	return &tag{
+		name: t.Name, created: t.CreatedTime, updated: latest(t.CreatedTime, t.LastUpdateTime), named: named,
+		attributes: t.Attributes, locked: isLocked(t.Attributes),
+	}
+}
+
+// isLocked reports whether the attributes forbid the deletion.
+func isLocked(a acr.Attributes) bool { return !a.DeleteEnabled || !a.WriteEnabled }
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// link sets the edges, once all bodies are read.
+func (s *state) link() {
+	s.linkTags()
+	hashes := make(map[uint64]*node, len(s.nodes))
+	for _, n := range s.nodes {
+		hashes[hashOf(n.digest)] = n
+	}
+	for _, n := range s.nodes {
+		n.linkSubject(s)
+		for _, r := range n.body.named {
+			v := s.byDigest[r.digest]
+			if v == nil && r.child {
+				n.missing = append(n.missing, r.digest)
+			}
+			n.link(v)
+		}
+		for _, h := range n.body.others {
+			n.link(hashes[h])
+		}
+	}
+}
+
+// linkTags finds the manifests that tags belong to by their names.
+func (s *state) linkTags() {
+	var keys map[string]*node
+	for _, t := range s.tags {
+		key, _, ok := graph.AttachedTag(t.name)
+		if !ok {
+			continue
+		}
+		if keys == nil {
+			keys = make(map[string]*node, len(s.nodes))
+			for _, n := range s.nodes {
+				keys[graph.TagKey(n.digest)] = n
+			}
+		}
+		if t.of = keys[key]; t.of != nil {
+			t.of.belongs = append(t.of.belongs, t)
+		}
+	}
+}
+
+func (n *node) linkSubject(s *state) {
+	if n.subject = s.byDigest[n.body.subject]; n.subject != nil {
+		n.subject.refers = append(n.subject.refers, n)
+	}
+}
+
+// link adds an edge to a manifest that this one names.
+func (n *node) link(v *node) {
+	if v == nil || v == n || slices.Contains(n.needs, v) {
+		return
+	}
+	n.needs = append(n.needs, v)
+	v.parents = append(v.parents, n)
+}
+
+// isOrphan reports whether the manifest names a subject that does not exist.
+func (n *node) isOrphan() bool { return n.body.subject != "" && n.subject == nil }
+
+// standsAlone reports whether nothing in the repository can need the manifest: no tag, no index, no subject.
+func (n *node) standsAlone() bool { return len(n.tags) == 0 && len(n.parents) == 0 && n.subject == nil }
+
+// kind is the manifest's kind in a plan.
+func (n *node) kind() string {
+	switch {
+	case n.subject != nil || n.isOrphan():
+		return "referrer"
+	case n.body.kind == graph.KindIndex:
+		return "index"
+	default:
+		return "image"
+	}
+}
+
+// platform is the platform under which an index contains a manifest, or "".
+func (n *node) platform(child *node) string {
+	for _, r := range n.body.named {
+		if r.digest == child.digest {
+			return r.platform
+		}
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+package retention
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"reflect"
+	"strings"
+)
+
+// decodeStrict decodes a JSON document into v. Unlike encoding/json alone, it refuses members that v does not have, members
+// that occur twice, members in other letters, and anything that follows the document.
+func decodeStrict(document []byte, v any) error {
+	c := memberChecker{json.NewDecoder(bytes.NewReader(document)), map[string]bool{}}
+	memberNames(reflect.TypeOf(v), c.known)
+	if err := c.document(); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+// memberChecker refuses objects with a member twice, or with a member whose name is known in no object: encoding/json takes
+// "Keep" for "keep", and of two members the last.
+type memberChecker struct {
+	*json.Decoder
+	known map[string]bool
+}
+
+func (c memberChecker) document() error {
+	if err := c.value(""); err != nil {
+		return err
+	}
+	if _, err := c.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the document")
+	}
+	return nil
+}
+
+func (c memberChecker) value(path string) error {
+	t, err := c.Token()
+	if err != nil {
+		return err
+	}
+	switch t {
+	case json.Delim('{'):
+		err = c.object(path)
+	case json.Delim('['):
+		for i := 0; err == nil && c.More(); i++ {
+			err = c.value(fmt.Sprintf("%s[%d]", path, i))
+		}
+	default:
+		return nil
+	}
+	if err == nil {
+		_, err = c.Token() // the closing bracket
+	}
+	return err
+}
+
+func (c memberChecker) object(path string) error {
+	seen := map[string]bool{}
+	for c.More() {
+		key, err := c.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := key.(string)
+		switch {
+		case seen[name]:
+			return fmt.Errorf("the member %q of %q occurs twice", name, path)
+		case !c.known[name]:
+			return fmt.Errorf("unknown member %.40q of %q", name, path)
+		}
+		seen[name] = true
+		if err := c.value(strings.TrimPrefix(path+"."+name, ".")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memberNames adds the names of the members of a type, and of all types in it.
+func memberNames(t reflect.Type, names map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		memberNames(t.Elem(), names)
+	case reflect.Struct:
+		for f := range fields(t) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" {
+				names[name] = true
+			}
+			memberNames(f.Type, names)
+		}
+	}
+}
+
+// fields ranges over the exported and embedded fields of a struct.
+func fields(t reflect.Type) iter.Seq[reflect.StructField] {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range t.NumField() {
+			if f := t.Field(i); (f.IsExported() || f.Anonymous) && !yield(f) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package retention
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// WriteTable writes the plan for a person who has to approve it. Each repository has a line with its totals, and then one
+// line for each tag that is deleted (GOES), each manifest that is deleted without a tag (GOES), each tag that is deleted
+// while its image stays (UNTAG), everything that stays although a Delete rule selects it (STAYS), and everything odd (ODD).
+// Images of an index and signatures are counted with what they belong to.
+func (p *Plan) WriteTable(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	for _, r := range p.Repositories {
+		r.writeTable(b, p)
+	}
+	fmt.Fprintf(b, "plan %s\n", p.ID())
+	return b.Flush()
+}
+
+func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
+	if r.Refused != nil {
+		fmt.Fprintf(w, "%s: left as it is (%s): %s\n", r.Name, r.Refused.Code, oneLine(r.Refused.Text))
+		return
+	}
+	fmt.Fprintf(w, "%s: %d of %d manifests, %d of %d tags", r.Name, r.Manifests.Delete, r.Manifests.Total, r.Tags.Delete, r.Tags.Total)
+	if r.Bytes != nil {
+		fmt.Fprintf(w, ", %s freed (%s stay, shared)", inBytes(r.Bytes.Freed), inBytes(r.Bytes.Shared))
+	}
+	fmt.Fprintf(w, " (policy %s)\n", oneLine(r.Policy))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(columns ...string) {
+		for i, c := range columns {
+			columns[i] = oneLine(c)
+		}
+		fmt.Fprintln(t, "  "+strings.Join(columns, "\t"))
+	}
+	along := r.along()
+	for _, m := range r.Delete {
+		if along[m.Digest] != "" {
+			continue
+		}
+		age := inDays(p.Made.Sub(m.Updated))
+		if len(m.Tags) == 0 {
+			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+r.countAlong(along, m.Digest))
+		}
+		for _, tag := range m.Tags {
+			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason)+r.countAlong(along, m.Digest))
+		}
+	}
+	for _, tag := range r.Untag {
+		line("UNTAG", tag.Name, "tag", short(tag.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason))
+	}
+	for _, k := range r.Keep {
+		name := strings.Join(k.Tags, ", ")
+		if name == "" {
+			name = "-"
+		}
+		line("STAYS", name, "", short(k.Digest), "", reasonText(k.Reason))
+	}
+	for _, f := range r.Findings {
+		what := f.What
+		if strings.HasPrefix(what, "sha256:") {
+			what = short(digest.Digest(what))
+		}
+		line("ODD", what, "", "", "", string(f.Code)+": "+f.Detail)
+	}
+	_ = t.Flush() // w keeps its error
+}
+
+// along returns, for each deleted manifest that is shown with another one, that other one.
+func (r *RepositoryPlan) along() map[digest.Digest]digest.Digest {
+	along := map[digest.Digest]digest.Digest{}
+	for _, m := range r.Delete {
+		if code := m.Reason.Code; code == Unneeded || code == Follows {
+			along[m.Digest] = m.Reason.Via
+		}
+	}
+	return along
+}
+
+// countAlong says what is deleted along with a manifest.
+func (r *RepositoryPlan) countAlong(along map[digest.Digest]digest.Digest, d digest.Digest) string {
+	images, referrers := 0, 0
+	for _, m := range r.Delete {
+		root := m.Digest
+		for n := 0; along[root] != "" && n < len(r.Delete); n++ {
+			root = along[root]
+		}
+		switch {
+		case root != d || m.Digest == d:
+		case m.Reason.Code == Follows:
+			referrers++
+		default:
+			images++
+		}
+	}
+	text := ""
+	if images > 0 {
+		text += fmt.Sprintf(" + %d images of it", images)
+	}
+	if referrers > 0 {
+		text += fmt.Sprintf(" + %d referrers", referrers)
+	}
+	return text
+}
+
+func reasonText(r Reason) string {
+	if r.Rule == "" {
+		return r.Text
+	}
+	return r.Rule + ": " + r.Text
+}
+
+// oneLine makes sure that nothing a registry said can write a line of its own.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !printable(string(r)) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// inBytes is a number of bytes as a person reads it.
+func inBytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, prefix := float64(n)/unit, 0
+	for size >= unit && prefix < 4 {
+		size /= unit
+		prefix++
+	}
+	return fmt.Sprintf("%.1f %cB", size, "kMGTP"[prefix])
+}

@@ -1,0 +1,277 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// UndoOptions are the choices of Undo.
+type UndoOptions struct {
+	// Only, if not nil, returns whether a manifest or tag is put back. What is a digest or a tag. A manifest that is put back
+	// needs the manifests that it names, so leave those in too. Default: everything.
+	Only func(repository, what string) bool
+
+	// DryRun reports what would be put back, and changes nothing.
+	DryRun bool
+
+	// Progress, if not nil, is called often.
+	Progress func(Progress)
+}
+
+// Undo puts back what a journal says was deleted: manifests from the journal, or out of the registry's recycle bin if it has
+// one, then their locks and tags. A tag that points somewhere else by now stays there. It can be repeated, and skips what
+// exists.
+//
+// The registry keeps the blobs of deleted manifests for a while, which is not published; once they are gone, the manifest
+// cannot be put back, and is reported as such. Tags and manifests that are put back are as old as the moment of the Undo.
+//
+// It costs one request for each manifest and tag that exists, and two for each that is put back. It holds the manifests of
+// the journal in memory.
+//
+// Errors:
+//   - [ErrJournal] if the journal cannot be read, or is of another registry
+//   - the context's error
+//
+// What could not be put back is in the Result, which is complete also if there is an error.
+func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptions) (*Result, error) {
+	if opts == nil {
+		opts = &UndoOptions{}
+	}
+	u := &undoer{client: c, opts: opts, tell: teller(opts.Progress), repositories: map[string]*undoing{}, result: &Result{Repositories: []*RepositoryResult{}}}
+	if err := readJournal(journal, u.take); err != nil {
+		return nil, err
+	}
+	for _, name := range u.names {
+		r := u.repositories[name]
+		u.result.Repositories = append(u.result.Repositories, r.result)
+		if err := r.run(ctx); err != nil {
+			r.result.State, r.result.Detail = Interrupted, err.Error()
+			return u.result, err
+		}
+	}
+	return u.result, nil
+}
+
+// undoer undoes the deletions of a journal.
+type undoer struct {
+	client       *acr.Client
+	opts         *UndoOptions
+	tell         func(phase, repository string, done, of int)
+	names        []string
+	repositories map[string]*undoing
+	result       *Result
+}
+
+// undoing is what is to be undone in one repository.
+type undoing struct {
+	*undoer
+	repo      *acr.Repository
+	result    *RepositoryResult
+	manifests map[digest.Digest]*entry
+	order     []digest.Digest // as deleted
+	untagged  []*entry
+	visited   map[digest.Digest]bool
+	there     map[digest.Digest]bool
+}
+
+// take takes one entry of the journal in.
+func (u *undoer) take(e entry) error {
+	switch {
+	case e.Version > journalVersion:
+		return fmt.Errorf("version %d is unknown", e.Version)
+	case e.Registry != "":
+		if e.Registry != u.client.Endpoint() {
+			return fmt.Errorf("it is of %s, and the client is of %s", e.Registry, u.client.Endpoint())
+		}
+		u.result.Plan = e.Plan
+		return nil
+	case e.Repository == "":
+		return errors.New("an entry names no repository")
+	}
+	r := u.repositories[e.Repository]
+	if r == nil {
+		r = &undoing{
+			undoer: u, repo: u.client.Repository(e.Repository), result: &RepositoryResult{Name: e.Repository, State: Done},
+			manifests: map[digest.Digest]*entry{}, visited: map[digest.Digest]bool{}, there: map[digest.Digest]bool{},
+		}
+		u.repositories[e.Repository] = r
+		u.names = append(u.names, e.Repository)
+	}
+	return r.take(e)
+}
+
+func (r *undoing) take(e entry) error {
+	switch {
+	case e.Do == doDelete:
+		if e.Digest.Validate() != nil || e.Digest.Algorithm().FromBytes(e.Manifest) != e.Digest {
+			return fmt.Errorf("the manifest is not the one of %.80q", e.Digest)
+		}
+		if r.manifests[e.Digest] == nil {
+			r.order = append(r.order, e.Digest)
+		}
+		r.manifests[e.Digest] = &e
+	case e.Do == doUntag:
+		r.untagged = append(r.untagged, &e)
+	case e.Do != "":
+		return fmt.Errorf("%.40q is unknown", e.Do)
+	case e.Done == outcomeLeft && e.Digest != "":
+		delete(r.manifests, e.Digest)
+	}
+	return nil
+}
+
+// run puts everything back: manifests first, what they need before them, then tags.
+func (r *undoing) run(ctx context.Context) error {
+	for i := len(r.order) - 1; i >= 0; i-- {
+		if err := r.manifest(ctx, r.order[i]); err != nil {
+			return err
+		}
+		r.tell("undo", r.result.Name, len(r.order)-i, len(r.order))
+	}
+	for _, d := range r.order {
+		e := r.manifests[d]
+		if e == nil || !r.there[d] {
+			continue
+		}
+		for _, t := range e.Tags {
+			if err := r.tag(ctx, t.Name, e, t.Attributes); err != nil {
+				return err
+			}
+		}
+		if err := r.lock(ctx, e); err != nil {
+			return err
+		}
+	}
+	for _, e := range r.untagged {
+		if err := r.tag(ctx, e.Tag, e, e.Attributes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *undoing) wanted(what string) bool {
+	return r.opts.Only == nil || r.opts.Only(r.result.Name, what)
+}
+
+// manifest puts a manifest back, after those that it names.
+func (r *undoing) manifest(ctx context.Context, d digest.Digest) error {
+	e := r.manifests[d]
+	if e == nil || r.visited[d] {
+		return nil
+	}
+	r.visited[d] = true
+	if body, err := graph.Read(e.MediaType, e.Manifest); err == nil {
+		for _, v := range body.Descriptors() {
+			if err := r.manifest(ctx, v.Digest); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.wanted(string(d)) {
+		return nil
+	}
+	_, err := r.repo.Artifact(string(d)).ManifestProperties(ctx)
+	switch {
+	case err == nil:
+		r.there[d] = true
+		return nil
+	case !errors.Is(err, acr.ErrNotFound):
+		return r.failed(ctx, string(d), err)
+	case r.opts.DryRun:
+		r.there[d] = true
+		r.result.Restored++
+		return nil
+	}
+	if err := putBack(ctx, r.repo, d, e.MediaType, e.Manifest); err != nil {
+		return r.failed(ctx, string(d), err)
+	}
+	r.there[d] = true
+	r.result.Restored++
+	return nil
+}
+
+// tag puts a tag back, unless it exists.
+func (r *undoing) tag(ctx context.Context, name string, e *entry, a *attributes) error {
+	if !r.wanted(name) {
+		return nil
+	}
+	now, err := r.repo.Artifact(name).TagProperties(ctx)
+	switch {
+	case err == nil && now.Digest == e.Digest:
+		return r.lockTag(ctx, name, now.Attributes, a)
+	case err == nil:
+		r.skip(name, SkippedMoved, "it points to "+short(now.Digest)+" by now")
+		return nil
+	case !errors.Is(err, acr.ErrNotFound):
+		return r.failed(ctx, name, err)
+	case r.opts.DryRun:
+		r.result.Restored++
+		return nil
+	}
+	if len(e.Manifest) > 0 {
+		_, err = r.repo.PutManifest(ctx, name, e.Manifest, &acr.PutManifestOptions{MediaType: e.MediaType, IfAbsent: true})
+	} else {
+		_, err = r.repo.Tag(ctx, string(e.Digest), name, &acr.PutManifestOptions{IfAbsent: true})
+	}
+	if errors.Is(err, acr.ErrTagExists) {
+		r.skip(name, SkippedMoved, "it was put elsewhere in this moment")
+		return nil
+	}
+	if err != nil {
+		return r.failed(ctx, name, err)
+	}
+	r.result.Restored++
+	return r.lockTag(ctx, name, allEnabled, a)
+}
+
+var allEnabled = acr.Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled: true, ReadEnabled: true}
+
+// lockTag sets the attributes that a tag had.
+func (r *undoing) lockTag(ctx context.Context, name string, now acr.Attributes, a *attributes) error {
+	if a == nil || now == acr.Attributes(*a) || r.opts.DryRun {
+		return nil
+	}
+	if _, err := r.repo.Artifact(name).UpdateTagAttributes(ctx, a.change()); err != nil {
+		return r.failed(ctx, name, err)
+	}
+	return nil
+}
+
+// lock sets the attributes that a manifest had.
+func (r *undoing) lock(ctx context.Context, e *entry) error {
+	if e.Attributes == nil || r.opts.DryRun {
+		return nil
+	}
+	if _, err := r.repo.Artifact(string(e.Digest)).UpdateManifestAttributes(ctx, e.Attributes.change()); err != nil {
+		return r.failed(ctx, string(e.Digest), err)
+	}
+	return nil
+}
+
+func (r *undoing) skip(what string, code SkipCode, detail string) {
+	r.result.Skipped = append(r.result.Skipped, Skipped{what, code, detail})
+}
+
+// failed notes what could not be put back. Only the end of the context ends the Undo.
+func (r *undoing) failed(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	code := SkippedFailed
+	if errors.Is(err, acr.ErrManifestBlobUnknown) || errors.Is(err, acr.ErrBlobUnknown) {
+		code = SkippedBlobsGone
+	}
+	if !slices.ContainsFunc(r.result.Skipped, func(s Skipped) bool { return s.What == what && s.Code == code }) {
+		r.skip(what, code, err.Error())
+	}
+	return nil
+}
