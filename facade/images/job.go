@@ -29,11 +29,13 @@ type job struct {
 
 	meter     *meter
 	mountFrom []string
+	verified  bool // the copy is read back before its tags are set
 
 	mu       sync.Mutex
 	contents map[digest.Digest][]byte // manifests that were read ahead of the walk
 	attached map[string]digest.Digest // tags that belong to a digest by their name
 	left     []Node
+	missing  map[digest.Digest]bool // children of an index that are passed over; nil: they are an error
 
 	root      ocispec.Descriptor
 	manifests []*manifestNode // in the order in which they can be put
@@ -118,7 +120,7 @@ func (j *job) copy(ctx context.Context) (report *Report, err error) {
 		ctx, release = j.target.Client().PinAddress(ctx)
 		defer release()
 	}
-	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.setTags, j.protect} {
+	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect} {
 		if err := step(ctx); err != nil {
 			return j.report(), err
 		}

@@ -35,7 +35,7 @@ func (j *job) putManifests(ctx context.Context) error {
 
 // rootWithTag tells whether a manifest is the root, and can be put under its tag in one request because nothing comes between.
 func (j *job) rootWithTag(m *manifestNode) bool {
-	return j.target != nil && j.tag != "" && m.Descriptor.Digest == j.root.Digest && m == j.manifests[len(j.manifests)-1] && len(j.tags) > 0
+	return j.target != nil && j.tag != "" && !j.verified && m.Descriptor.Digest == j.root.Digest && m == j.manifests[len(j.manifests)-1] && len(j.tags) > 0
 }
 
 // waves sorts the manifests into groups: what one of them needs is in a group before.
@@ -92,12 +92,14 @@ func (j *job) putRemote(ctx context.Context, m *manifestNode, tag string) error 
 		reference = string(m.Descriptor.Digest)
 	}
 	_, err := j.target.PutManifest(ctx, reference, m.Content, o)
-	if err == nil || !errors.Is(err, acr.ErrManifestBlobUnknown) && !errors.Is(err, acr.ErrBlobUnknown) && !errors.Is(err, acr.ErrManifestUnknown) || m.healed {
+	if err == nil || !errors.Is(err, acr.ErrManifestBlobUnknown) && !errors.Is(err, acr.ErrBlobUnknown) && !errors.Is(err, acr.ErrManifestUnknown) {
 		return err
 	}
-	m.healed = true
-	if err := j.heal(ctx, m); err != nil {
-		return err
+	if !m.healed {
+		m.healed = true
+		if err := j.heal(ctx, m); err != nil {
+			return err
+		}
 	}
 	o.BlobWait = blobWait
 	_, err = j.target.PutManifest(ctx, reference, m.Content, o)
@@ -186,27 +188,29 @@ func (j *job) setNames(ctx context.Context) error {
 			}
 		}
 	}
-	err := j.layout.updateIndex(func(x *layoutIndex) bool {
-		changed := false
-		for _, m := range j.manifests {
-			if m.IsReferrer {
-				d := m.Descriptor
-				d.ArtifactType = m.Body.ArtifactType
-				changed = x.add(d, "") || changed
-			}
-		}
-		if len(j.tags) == 0 {
-			changed = x.add(j.root, "") || changed
-		}
-		for _, t := range j.tags {
-			changed = x.add(j.byDigest[t.To].Descriptor, t.Tag) || changed
-		}
-		return changed
-	})
-	if err != nil {
+	if err := j.layout.updateIndex(j.enter); err != nil {
 		return j.faultName(AtTarget, "file", ocispec.ImageIndexFile, err)
 	}
 	return nil
+}
+
+// enter adds the copy to an index.json, and reports whether that changed anything.
+func (j *job) enter(x *layoutIndex) bool {
+	changed := false
+	for _, m := range j.manifests {
+		if m.IsReferrer {
+			d := m.Descriptor
+			d.ArtifactType = m.Body.ArtifactType
+			changed = x.add(d, "") || changed
+		}
+	}
+	if j.tag == "" {
+		changed = x.add(j.root, "") || changed
+	}
+	for _, t := range j.tags {
+		changed = x.add(j.byDigest[t.To].Descriptor, t.Tag) || changed
+	}
+	return changed
 }
 
 // protect locks the copy.

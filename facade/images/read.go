@@ -35,7 +35,7 @@ func (j *job) read(ctx context.Context) error {
 		return err
 	}
 	w := &graph.Walker{Concurrency: j.Concurrency, Fetch: j.fetch}
-	w.Select = func(n *graph.Node) []ocispec.Descriptor { return j.children(n, selection) }
+	w.Select = func(n *graph.Node) []ocispec.Descriptor { return j.dropMissing(ctx, j.children(n, selection)) }
 	if j.Referrers {
 		w.Attached = func(ctx context.Context, n *graph.Node) ([]ocispec.Descriptor, error) {
 			return j.attachedTo(ctx, n, selection)

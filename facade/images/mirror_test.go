@@ -1,0 +1,92 @@
+package images_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+func TestMirror(t *testing.T) {
+	t.Parallel()
+	source, from := newRegistry(t)
+	target, to := newRegistry(t)
+	ctx := t.Context()
+	for _, image := range []string{"lib/web:1.2.0", "lib/web:1.10.0", "lib/web:2.0.0", "lib/web:2.1.0-rc.1", "lib/web:latest", "lib/db:v1", "lib/db:nightly", "other:v1"} {
+		source.SeedImage(t, image)
+	}
+	source.SeedIndex(t, "lib/multi:v1", "amd64", "arm64")
+	target.SeedImage(t, "mirror/db:v1") // another one
+	rules := []images.MirrorRule{
+		{From: "lib/web", To: "mirror/web", Versions: ">=1", Newest: 2},
+		{From: "lib/*", To: "mirror/*", Tags: []string{"v*", "nightly", "latest"}, Except: []string{"night*"}},
+	}
+	run := func(opts *images.MirrorOptions, rules []images.MirrorRule) (got []string) {
+		t.Helper()
+		for m, err := range images.Mirror(ctx, images.OfClient(from), to, rules, opts) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.State == images.Failed {
+				t.Error(m.Err)
+			}
+			got = append(got, fmt.Sprintf("%s>%s:%s %s", m.From, m.To, m.Tag, m.State))
+		}
+		return got
+	}
+	want := []string{
+		"lib/web>mirror/web:1.10.0 mirrored", "lib/web>mirror/web:2.0.0 mirrored",
+		"lib/db>mirror/db:v1 drifted", "lib/multi>mirror/multi:v1 mirrored", "lib/web>mirror/web:latest mirrored",
+	}
+	if got := run(&images.MirrorOptions{DryRun: true}, rules); !slices.Equal(got, want) || len(target.Repositories()) != 1 {
+		t.Errorf("%q, repositories %q", got, target.Repositories())
+	}
+	if got := run(nil, rules); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := target.Tags("mirror/web"); !slices.Equal(got, []string{"1.10.0", "2.0.0", "latest"}) {
+		t.Errorf("%q", got)
+	}
+	rules[1].Move = true
+	want[2] = "lib/db>mirror/db:v1 mirrored"
+	for _, i := range []int{0, 1, 3, 4} {
+		want[i] = want[i][:len(want[i])-len("mirrored")] + "up to date"
+	}
+	if got := run(nil, rules); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	want[2] = "lib/db>mirror/db:v1 up to date"
+	target.Ledger().Reset()
+	if got := run(nil, rules); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if n := target.Ledger().Count("HeadManifest"); n != len(want) || n != target.Ledger().Count() {
+		t.Errorf("%d requests for %d tags that are up to date", target.Ledger().Count(), len(want))
+	}
+	if got := run(&images.MirrorOptions{Copy: images.CopyOptions{Referrers: true}}, rules); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+
+	before := source.Ledger().Count()
+	for _, rule := range []images.MirrorRule{
+		{From: "lib/web"}, {Tags: []string{"v1"}}, {From: "a/*/b/*", Tags: []string{"v1"}}, {From: "a", To: "b/*", Tags: []string{"v1"}},
+		{From: "a", Tags: []string{"["}}, {From: "a", Tags: []string{"v1"}, Newest: 1}, {From: "a", Versions: "latest"}, {From: "a", Versions: ">=1", Newest: -1},
+	} {
+		for m, err := range images.Mirror(ctx, images.OfClient(from), to, []images.MirrorRule{rule}, nil) {
+			if m != nil || !errors.Is(err, acr.ErrInvalidArgument) {
+				t.Errorf("%+v: %v", rule, err)
+			}
+		}
+	}
+	if n := source.Ledger().Count(); n != before {
+		t.Errorf("%d requests for rules that cannot be used", n-before)
+	}
+	for m, err := range images.Mirror(ctx, images.OfClient(from), to, []images.MirrorRule{{From: "lib/web", Tags: []string{"gone", "latest"}}}, nil) {
+		if err != nil || m.Tag == "gone" && (m.State != images.Failed || !errors.Is(m.Err, acr.ErrNotFound)) || m.Tag == "latest" && m.State != images.Mirrored {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// Artifact is what Pack makes a manifest of: files with a type, such as a chart, a model, an SBOM or a signature.
+type Artifact struct {
+	Type        string              // artifactType, a media type such as "application/vnd.example.sbom.v1+json"; required
+	Files       []File              // in this order
+	Directory   fs.FS               // every regular file of it, in the order of their paths, after Files; os.DirFS makes one
+	Subject     *ocispec.Descriptor // the manifest that the artifact belongs to; see Attach
+	Annotations map[string]string   // of the manifest; none is added, so the same files give the same digest
+}
+
+// File is a file of an artifact.
+type File struct {
+	Name        string            // annotation org.opencontainers.image.title: a path with slashes
+	Content     io.Reader         // an *os.File, or anything else that can seek, can be sent again if a connection is lost
+	MediaType   string            // "" for application/octet-stream
+	Annotations map[string]string // of the layer, besides the title
+	Size        int64             // set by Files; Pack does not need it
+}
+
+const packAtOnce = 8 // files that are uploaded at a time
+
+// Pack uploads files as an artifact: each is a blob, and a manifest of OCI 1.1 with an empty config names them. An empty tag
+// leaves the artifact untagged. It costs one request per small file, a few per large one, and two for config and manifest.
+//
+// Errors:
+//   - [acr.ErrInvalidArgument] if the type is not a media type, or a name is empty or occurs twice
+//   - what reading a file returns
+//   - those of [acr.Repository.UploadBlob] and [acr.Repository.PutManifest]
+func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (ocispec.Descriptor, error) {
+	p, err := newPack(a)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	ctx, release := to.Client().PinAddress(ctx)
+	defer release()
+	err = each(ctx, packAtOnce, p.files, func(ctx context.Context, f *packedFile) error { return f.upload(ctx, to) })
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	empty := ocispec.DescriptorEmptyJSON
+	if _, err := to.UploadBlob(ctx, bytes.NewReader(empty.Data), &acr.UploadOptions{Digest: empty.Digest}); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	content, err := p.manifest(a)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	d, err := to.PutManifest(ctx, tag, content, &acr.PutManifestOptions{BlobWait: blobWait})
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	d.ArtifactType = a.Type
+	return d, nil
+}
+
+// Attach packs an artifact that belongs to the image that a reference stands for: a signature, an SBOM, a scan report. The
+// artifact has no tag and is listed among the image's referrers. It costs the requests of Pack and one more.
+//
+// Errors: those of [Pack]; [acr.ErrManifestUnknown] if there is no such image.
+func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
+	subject, err := to.HeadManifest(ctx, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: attach to %s: %w", to.Name(), err)
+	}
+	attached := *a
+	attached.Subject = &subject
+	return Pack(ctx, to, "", &attached)
+}
+
+// pack is an artifact on its way.
+type pack struct{ files []*packedFile }
+
+// packedFile is one file of it.
+type packedFile struct {
+	File
+
+	from fs.FS // nil: File.Content has it
+	desc ocispec.Descriptor
+}
+
+// newPack checks what can be known before anything is sent.
+func newPack(a *Artifact) (*pack, error) {
+	if t, _, err := mime.ParseMediaType(a.Type); err != nil || t != a.Type || !strings.Contains(t, "/") {
+		return nil, fmt.Errorf("%w: the artifact type %q is not a media type", acr.ErrInvalidArgument, shown(a.Type))
+	}
+	p := &pack{}
+	for _, f := range a.Files {
+		if f.Content == nil {
+			return nil, fmt.Errorf("%w: file %q has no content", acr.ErrInvalidArgument, shown(f.Name))
+		}
+		p.files = append(p.files, &packedFile{File: f})
+	}
+	if a.Directory != nil {
+		err := fs.WalkDir(a.Directory, ".", func(name string, e fs.DirEntry, err error) error {
+			if err == nil && e.Type().IsRegular() {
+				p.files = append(p.files, &packedFile{File: File{Name: name}, from: a.Directory})
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	names := map[string]bool{}
+	for _, f := range p.files {
+		if f.Name == "" || names[f.Name] {
+			return nil, fmt.Errorf("%w: the name %q of a file is empty or occurs twice", acr.ErrInvalidArgument, shown(f.Name))
+		}
+		names[f.Name] = true
+	}
+	return p, nil
+}
+
+// upload uploads the file.
+func (f *packedFile) upload(ctx context.Context, to *acr.Repository) (err error) {
+	content := f.Content
+	if f.from != nil {
+		file, err := f.from.Open(f.Name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // it was only read
+		content = file
+	}
+	if f.desc, err = to.UploadBlob(ctx, content, &acr.UploadOptions{MediaType: f.MediaType}); err != nil {
+		return fmt.Errorf("file %q: %w", shown(f.Name), err)
+	}
+	f.desc.Annotations = maps.Clone(f.Annotations)
+	if f.desc.Annotations == nil {
+		f.desc.Annotations = map[string]string{}
+	}
+	f.desc.Annotations[ocispec.AnnotationTitle] = f.Name
+	return nil
+}
+
+// manifest writes the manifest.
+func (p *pack) manifest(a *Artifact) ([]byte, error) {
+	empty := ocispec.DescriptorEmptyJSON
+	empty.Data = nil
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: a.Type,
+		Config: empty, Layers: []ocispec.Descriptor{}, Annotations: a.Annotations,
+	}
+	for _, f := range p.files {
+		m.Layers = append(m.Layers, f.desc)
+	}
+	if len(m.Layers) == 0 {
+		m.Layers = append(m.Layers, empty) // OCI 1.1 asks for one
+	}
+	if a.Subject != nil {
+		subject := ocispec.Descriptor{MediaType: a.Subject.MediaType, Digest: a.Subject.Digest, Size: a.Subject.Size}
+		m.Subject = &subject
+	}
+	return json.Marshal(m)
+}
+
+// Files ranges over the files of an artifact: the layers that have a title. A file's Content is valid until the next one; it
+// returns io.EOF only if size and digest agree. Its Name is whatever the manifest says, also "../x" or "/etc/passwd": write
+// it through an os.Root if you write it at all. It costs one request for the manifest and two per file that is read.
+//
+// Errors, as the last pair: those of [Copy] about reading the source.
+func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, error] {
+	return func(yield func(*File, error) bool) {
+		j, err := newJob(from, reference, nowhere{}, "", nil)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		root, err := j.resolve(ctx)
+		if err != nil {
+			yield(nil, j.faultName(FromSource, "reference", reference, err))
+			return
+		}
+		content, err := j.fetch(ctx, root)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		body, err := graph.Read(root.MediaType, content)
+		if err != nil {
+			yield(nil, j.fault(FromSource, "manifest", root, malformed(err)))
+			return
+		}
+		for _, layer := range body.Layers {
+			if layer.Annotations[ocispec.AnnotationTitle] != "" && !j.yieldFile(ctx, layer, yield) {
+				return
+			}
+		}
+	}
+}
+
+// yieldFile hands on one file and closes it.
+func (j *job) yieldFile(ctx context.Context, d ocispec.Descriptor, yield func(*File, error) bool) bool {
+	src := j.open(ctx, &blobNode{descriptor: d, role: "layer"})
+	annotations := maps.Clone(d.Annotations)
+	delete(annotations, ocispec.AnnotationTitle)
+	r := &verifyingReader{r: src, verifier: d.Digest.Verifier(), left: d.Size, digest: d.Digest}
+	more := yield(&File{Name: d.Annotations[ocispec.AnnotationTitle], Content: r, MediaType: d.MediaType, Annotations: annotations, Size: d.Size}, nil)
+	_ = src.Close() // it was only read
+	return more
+}
+
+// nowhere is the target of what only reads.
+type nowhere struct{}
+
+var errNowhere = errors.New("nothing is written")
+
+func (nowhere) Fetch(context.Context, ocispec.Descriptor) (io.ReadCloser, error) {
+	return nil, errNowhere
+}
+func (nowhere) Exists(context.Context, ocispec.Descriptor) (bool, error)  { return false, nil }
+func (nowhere) Push(context.Context, ocispec.Descriptor, io.Reader) error { return errNowhere }
+func (nowhere) Tag(context.Context, ocispec.Descriptor, string) error     { return errNowhere }
+func (nowhere) Resolve(context.Context, string) (ocispec.Descriptor, error) {
+	return ocispec.Descriptor{}, notFound("nothing is there")
+}
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,126 @@
+package images_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+func TestPackAndFiles(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	ctx := t.Context()
+	r := client.Repository("models/tiny")
+	artifact := func() *images.Artifact {
+		return &images.Artifact{
+			Type:        "application/vnd.example.model",
+			Files:       []images.File{{Name: "README.md", Content: strings.NewReader("read me"), MediaType: "text/markdown", Annotations: map[string]string{"k": "v"}}},
+			Directory:   fstest.MapFS{"b/weights.bin": {Data: []byte("weights")}, "a.json": {Data: []byte("{}")}},
+			Annotations: map[string]string{"org.example": "yes"},
+		}
+	}
+	d, err := images.Pack(ctx, r, "v1", artifact())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := images.Pack(ctx, r, "v2", artifact()); err != nil || again.Digest != d.Digest {
+		t.Errorf("the same files have another digest: %s and %s, %v", d.Digest, again.Digest, err)
+	}
+	m, err := r.GetManifest(ctx, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := m.Image()
+	if err != nil || image.ArtifactType != "application/vnd.example.model" || image.Config.MediaType != ocispec.MediaTypeEmptyJSON || image.Annotations["org.example"] != "yes" || len(image.Layers) != 3 {
+		t.Errorf("%+v, %v", image, err)
+	}
+	want := []string{"README.md=read me", "a.json={}", "b/weights.bin=weights"}
+	var got []string
+	for f, err := range images.Files(ctx, images.Of(r), "v1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(f.Content)
+		if err != nil || int64(len(content)) != f.Size {
+			t.Error(err)
+		}
+		if f.Name == "README.md" && (f.MediaType != "text/markdown" || f.Annotations["k"] != "v" || len(f.Annotations) != 1) {
+			t.Errorf("%+v", f)
+		}
+		got = append(got, f.Name+"="+string(content))
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range images.Files(ctx, images.Of(r), "v1") {
+		break
+	}
+	// Nothing but its type.
+	if _, err := images.Pack(ctx, r, "", &images.Artifact{Type: "application/vnd.example.mark"}); err != nil {
+		t.Error(err)
+	}
+	before := srv.Ledger().Count()
+	for name, a := range map[string]*images.Artifact{
+		"no type":        {},
+		"a bad type":     {Type: "sbom; charset=x"},
+		"no name":        {Type: "a/b", Files: []images.File{{Content: strings.NewReader("x")}}},
+		"no content":     {Type: "a/b", Files: []images.File{{Name: "x"}}},
+		"one name twice": {Type: "a/b", Files: []images.File{{Name: "x", Content: strings.NewReader("x")}}, Directory: fstest.MapFS{"x": {}}},
+	} {
+		if _, err := images.Pack(ctx, r, "v3", a); !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := srv.Ledger().Count(); n != before {
+		t.Errorf("%d requests for what cannot be packed", n-before)
+	}
+	for _, err := range images.Files(ctx, images.Of(r), "nowhere") {
+		if !errors.Is(err, acr.ErrNotFound) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAttachAndTree(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	ctx := t.Context()
+	srv.SeedIndex(t, "team/app:v1", "amd64", "arm64")
+	r := client.Repository("team/app")
+	sbom, err := images.Attach(ctx, r, "v1", &images.Artifact{Type: "application/vnd.example.sbom", Files: []images.File{{Name: "sbom.json", Content: strings.NewReader("{}")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.Attach(ctx, r, string(sbom.Digest), &images.Artifact{Type: "application/vnd.example.signature"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.Attach(ctx, r, "nowhere", &images.Artifact{Type: "a/b"}); !errors.Is(err, acr.ErrNotFound) {
+		t.Error(err)
+	}
+	tree, err := images.Tree(ctx, images.Of(r), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tree.Role != "index" || len(tree.Children) != 2 || len(tree.Children[0].Blobs) != 2 || len(tree.Referrers) != 1 || len(tree.Referrers[0].Referrers) != 1 || len(tree.Tags) != 1 || tree.Tags[0] != "v1" {
+		t.Errorf("%s", tree)
+	}
+	for _, want := range []string{"index sha256:", "├─ image sha256:", " linux/arm64", "└─ referrer " + string(sbom.Digest) + " application/vnd.example.sbom", "   └─ referrer", "(v1)"} {
+		if !strings.Contains(tree.String(), want) {
+			t.Errorf("%q is not in\n%s", want, tree)
+		}
+	}
+	s := newStock(t)
+	root, _ := s.multi()
+	delete(s.blobs, s.image("arm64", "shared layer", "layer for arm64").Digest)
+	tree, err = images.Tree(ctx, openLayout(t, s.dir(), nil), "v1")
+	if err != nil || tree.Descriptor.Digest != root.Digest || !tree.Children[1].Missing || tree.Children[0].Missing {
+		t.Errorf("%s, %v", tree, err)
+	}
+}

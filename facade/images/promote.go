@@ -1,0 +1,96 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// PromoteOptions are the options of Promote.
+type PromoteOptions struct {
+	// Replace moves tags that are on another manifest at the target. Default: Promote fails with acr.ErrTagExists.
+	Replace bool
+
+	// AllTags sets every tag that the source has on the image, besides the tag given. Default: only that one.
+	AllTags bool
+
+	// Protect, if not nil, locks the promoted image; see Protect.
+	Protect *ProtectOptions
+
+	// DryRun returns what would be done, as Plan does. Default: it is done.
+	DryRun bool
+
+	// Progress is CopyOptions.Progress.
+	Progress func(Progress)
+}
+
+// Promote copies an image to another repository or registry together with its signatures, SBOMs and attestations, mounting
+// blobs where it can. Before the tag is set, it reads at the target that every manifest is there, and that every referrer is
+// listed as one: whoever verifies a signature when a tag appears finds it.
+//
+// It costs the requests of [Copy], and at the target one HEAD request per manifest and one list of referrers for each that has
+// some.
+//
+// Errors:
+//   - [ErrIncomplete] if the target lacks a manifest or does not list a referrer; no tag is set then
+//   - those of [Copy] and, with PromoteOptions.Protect, of [Protect]
+func Promote(ctx context.Context, from *acr.Repository, reference string, to *acr.Repository, tag string, opts *PromoteOptions) (*Report, error) {
+	var o PromoteOptions
+	if opts != nil {
+		o = *opts
+	}
+	c := &CopyOptions{Referrers: true, IfAbsent: !o.Replace, AllTags: o.AllTags, Protect: o.Protect, Progress: o.Progress}
+	if o.DryRun {
+		return Plan(ctx, Of(from), reference, Of(to), tag, c)
+	}
+	j, err := newJob(Of(from), reference, Of(to), tag, c)
+	if err != nil {
+		return nil, err
+	}
+	j.verified = true
+	return j.copy(ctx)
+}
+
+// verify reads at the target that everything is there that was put.
+func (j *job) verify(ctx context.Context) error {
+	if !j.verified {
+		return nil
+	}
+	return each(ctx, j.Concurrency, j.manifests, func(ctx context.Context, m *manifestNode) error {
+		there, err := j.to.Exists(ctx, m.Descriptor)
+		if err == nil && !there {
+			err = fmt.Errorf("%w: it was put, but is not there", ErrIncomplete)
+		}
+		if err == nil {
+			err = j.verifyReferrers(ctx, m)
+		}
+		return j.fault(AtTarget, m.role, m.Descriptor, err)
+	})
+}
+
+// verifyReferrers compares the list of referrers with those that were put.
+func (j *job) verifyReferrers(ctx context.Context, m *manifestNode) error {
+	wanted := map[digest.Digest]bool{}
+	for _, r := range m.Attached {
+		if n := j.byDigest[r.Digest]; n != nil && n.Body.Subject != nil && n.Body.Subject.Digest == m.Descriptor.Digest {
+			wanted[r.Digest] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	for d, err := range j.target.Referrers(ctx, m.Descriptor.Digest, nil) {
+		if err != nil && !errors.Is(err, acr.ErrNotFound) {
+			return err
+		}
+		delete(wanted, d.Digest)
+	}
+	for d := range wanted {
+		return fmt.Errorf("%w: the registry does not list the referrer %s (%d are missing)", ErrIncomplete, d, len(wanted))
+	}
+	return nil
+}

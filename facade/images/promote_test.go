@@ -1,0 +1,177 @@
+package images_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+func TestPromote(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root, referrers, cosign := s.whole()
+	srv, client := newRegistry(t)
+	ctx := t.Context()
+	dev, prod := client.Repository("dev/app"), client.Repository("prod/app")
+	if _, err := images.Push(ctx, s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dev.Tag(ctx, "v1", "v1.0", nil); err != nil {
+		t.Fatal(err)
+	}
+	opts := &images.PromoteOptions{AllTags: true, DryRun: true, Protect: &images.ProtectOptions{Referrers: true}}
+	if plan, err := images.Promote(ctx, dev, "v1", prod, "stable", opts); err != nil || plan.Root.Digest != root.Digest || len(srv.Tags("prod/app")) != 0 {
+		t.Errorf("%v, %v", plan, err)
+	}
+	opts.DryRun = false
+	for range 2 {
+		report, err := images.Promote(ctx, dev, "v1", prod, "stable", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Protection == nil || len(report.Protection.Manifests) != 9 {
+			t.Errorf("%+v", report.Protection)
+		}
+	}
+	s.inRegistry(client, "prod/app", map[string]ocispec.Descriptor{"stable": root, "v1": root, "v1.0": root, cosign: referrers[3]}, referrers...)
+
+	// Another image under the same tag.
+	srv.SeedImage(t, "dev/app:v2")
+	if _, err := images.Promote(ctx, dev, "v2", prod, "stable", nil); !errors.Is(err, acr.ErrTagExists) {
+		t.Errorf("%v", err)
+	}
+	// A registry that does not list a referrer: the tag is not set.
+	srv.On("ListReferrers").Path("/fresh/").Always().ReplyBody(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	_, err := images.Promote(ctx, dev, "v1", client.Repository("fresh/app"), "stable", nil)
+	if !errors.Is(err, images.ErrIncomplete) || slices.Contains(srv.Tags("fresh/app"), "stable") {
+		t.Errorf("%v, tags %q", err, srv.Tags("fresh/app"))
+	}
+}
+
+func TestProtect(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	ctx := t.Context()
+	srv.SeedIndex(t, "team/app:v1", "amd64", "arm64")
+	r := client.Repository("team/app")
+	p, err := images.Protect(ctx, r, "v1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Manifests) != 3 || p.Manifests[2] != p.Digest || p.Tag != "v1" {
+		t.Errorf("%+v", p)
+	}
+	for _, d := range p.Manifests {
+		if err := r.DeleteManifest(ctx, d); !errors.Is(err, acr.ErrLocked) {
+			t.Errorf("%s can be deleted: %v", d, err)
+		}
+	}
+	if err := r.Artifact("v1").DeleteTag(ctx); !errors.Is(err, acr.ErrLocked) {
+		t.Error(err)
+	}
+	if loose, err := images.Drift(ctx, r, p); err != nil || loose != nil {
+		t.Errorf("%v, %v", loose, err)
+	}
+	if _, err := r.Artifact(string(p.Manifests[0])).UpdateManifestAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	if loose, err := images.Drift(ctx, r, p); err != nil || len(loose) != 1 || loose[0].String() != string(p.Manifests[0])+": not locked against deletion" {
+		t.Errorf("%v, %v", loose, err)
+	}
+	if err := images.Unprotect(ctx, r, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DeleteManifest(ctx, p.Manifests[1]); err != nil {
+		t.Error(err)
+	}
+	srv.SeedImage(t, "team/app:v1")
+	loose, err := images.Drift(ctx, r, p)
+	text := marshal(t, loose)
+	for _, want := range []string{"gone", "moved to sha256:", "not locked against change"} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%q is not in %s, %v", want, text, err)
+		}
+	}
+	if err := images.Unprotect(ctx, r, p); err != nil {
+		t.Errorf("what is gone: %v", err)
+	}
+
+	// A registry that accepts a lock without effect.
+	srv.On("UpdateManifestAttributes").Do(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		read := req.Clone(req.Context())
+		read.Method, read.Body, read.ContentLength = http.MethodGet, http.NoBody, 0
+		next.ServeHTTP(w, read)
+	})
+	if p, err := images.Protect(ctx, r, "v1", nil); err == nil || p == nil || p.Tag != "" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	moves, err := images.Protect(ctx, r, "v1", &images.ProtectOptions{AllowMoves: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loose, err := images.Drift(ctx, r, moves); err != nil || len(loose) != 0 {
+		t.Errorf("%v, %v", loose, err)
+	}
+}
+
+// A push to a registry with two replicas stays at one; the other one is waited for.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	const lag = time.Hour
+	s := newStock(t)
+	root, _, _ := s.whole()
+	srv := acrtest.New(t, acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(lag))
+	// Only connections of the library's own, or of an *http.Transport, can be kept at one address.
+	client, err := acr.NewClient(srv.Endpoint(), srv.Credential(), &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	ctx := t.Context()
+	report, err := images.Push(ctx, s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replicas := map[string]int{}
+	for _, r := range srv.Ledger().Requests() {
+		if r.Origin == acrtest.LoginOrigin && !strings.HasPrefix(r.Path, "/oauth2/") {
+			replicas[r.Replica]++
+		}
+	}
+	if len(replicas) != 1 || report.Root.Digest != root.Digest {
+		t.Errorf("the push was spread: %v", replicas)
+	}
+	var at []*acr.Repository
+	for _, region := range []string{"eastus", "westeurope"} {
+		o := &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{strings.TrimPrefix(srv.RegionalEndpoint(region), "https://")}}
+		c, err := acr.NewClient(srv.RegionalEndpoint(region), srv.Credential(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseIdleConnections)
+		at = append(at, c.Repository("team/app"))
+	}
+	err = images.WaitReadable(ctx, root.Digest, 600*time.Millisecond, at...)
+	if !errors.Is(err, images.ErrNotReadable) {
+		t.Errorf("%v", err)
+	}
+	srv.Advance(lag)
+	if err := images.WaitReadable(ctx, root.Digest, 10*time.Second, at...); err != nil {
+		t.Error(err)
+	}
+	if err := images.WaitReadable(ctx, "sha256:12", time.Second, at...); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Error(err)
+	}
+	if err := images.WaitReadable(ctx, root.Digest, 0, at...); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Error(err)
+	}
+}

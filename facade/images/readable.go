@@ -1,0 +1,161 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// ErrNotReadable is returned by WaitReadable if an image does not become readable in time.
+var ErrNotReadable = errors.New("not readable everywhere")
+
+// WaitReadable waits until every repository given serves an image by its digest, with every manifest and blob of it. Give it
+// the same repository through clients of the regional endpoints of a geo-replicated registry, for instance: its replicas
+// learn of a push one after another. Referrers are not waited for.
+//
+// It costs a GET request per manifest and a HEAD request per blob at each of the repositories. What is not there is asked for
+// again after growing intervals of a quarter of a second to five seconds.
+//
+// Errors:
+//   - [ErrNotReadable] after the timeout, with where something is missing; also if the context ends
+//   - those of package acr, other than [acr.ErrNotFound]
+func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration, at ...*acr.Repository) error {
+	if err := checkDigest(dgst); err != nil {
+		return fmt.Errorf("images: %w: %w", acr.ErrInvalidArgument, err)
+	}
+	if timeout <= 0 || len(at) == 0 {
+		return fmt.Errorf("images: %w: WaitReadable needs a timeout and a repository", acr.ErrInvalidArgument)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return each(ctx, len(at), at, func(ctx context.Context, r *acr.Repository) error {
+		w := &reader{r: Of(r), pending: []ocispec.Descriptor{{Digest: dgst}}, seen: map[digest.Digest]bool{dgst: true}}
+		return w.wait(ctx)
+	})
+}
+
+// reader asks one repository for everything that an image consists of.
+type reader struct {
+	r       *Repository
+	pending []ocispec.Descriptor // the root without a media type
+	seen    map[digest.Digest]bool
+}
+
+// wait asks until nothing is pending.
+func (w *reader) wait(ctx context.Context) error {
+	for pause := 250 * time.Millisecond; ; {
+		asked := len(w.pending)
+		missing, err := w.ask(ctx)
+		if ctx.Err() != nil {
+			return w.late(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if len(missing) == 0 && len(w.pending) == 0 {
+			return nil
+		}
+		progress := len(missing) < asked
+		w.pending = append(w.pending, missing...)
+		if progress {
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return w.late(ctx)
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// late says what was still missing.
+func (w *reader) late(ctx context.Context) error {
+	what := "the image"
+	if len(w.pending) > 0 {
+		what = string(w.pending[len(w.pending)-1].Digest)
+	}
+	return fmt.Errorf("images: %w: %s does not serve %s: %w", ErrNotReadable, w.r, what, context.Cause(ctx))
+}
+
+// ask asks for what is pending. It returns what is not there; what is below a manifest that is there is pending then.
+func (w *reader) ask(ctx context.Context) (missing []ocispec.Descriptor, err error) {
+	type answer struct {
+		descriptor ocispec.Descriptor
+		missing    bool
+		below      []ocispec.Descriptor
+	}
+	answers := make([]answer, len(w.pending))
+	var asks []int
+	for i := range w.pending {
+		asks = append(asks, i)
+	}
+	err = each(ctx, defaultConcurrency, asks, func(ctx context.Context, i int) error {
+		d := w.pending[i]
+		below, err := w.read(ctx, d)
+		answers[i] = answer{descriptor: d, missing: errors.Is(err, acr.ErrNotFound), below: below}
+		if answers[i].missing {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.pending = nil
+	for _, a := range answers {
+		if a.missing {
+			missing = append(missing, a.descriptor)
+		}
+		for _, d := range a.below {
+			if !w.seen[d.Digest] {
+				w.seen[d.Digest] = true
+				w.pending = append(w.pending, d)
+			}
+		}
+	}
+	if len(w.seen) > maxReadable {
+		return nil, fmt.Errorf("images: %w: more than %d manifests and blobs", ErrTooMany, maxReadable)
+	}
+	return missing, nil
+}
+
+// maxReadable bounds how many manifests and blobs are asked for.
+const maxReadable = 100_000
+
+// read asks for a manifest or blob, and returns what is below a manifest.
+func (w *reader) read(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	if d.MediaType != "" && !isManifest(d.MediaType) {
+		_, err := w.r.acr.StatBlob(ctx, d.Digest)
+		return nil, err
+	}
+	m, err := w.r.acr.GetManifest(ctx, string(d.Digest))
+	if err != nil {
+		return nil, err
+	}
+	body, err := graph.Read(m.Descriptor.MediaType, m.Content)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	var below []ocispec.Descriptor
+	for role, c := range body.Descriptors() {
+		switch {
+		case role == graph.RoleSubject, role == graph.RoleNamed, graph.IsForeign(c.MediaType):
+		case role != graph.RoleChild:
+			c.MediaType = "application/octet-stream" // a blob, whatever it says
+			below = append(below, c)
+		default:
+			below = append(below, c)
+		}
+	}
+	return below, nil
+}

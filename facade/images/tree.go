@@ -1,0 +1,129 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/graph"
+)
+
+// TreeNode is a manifest with what belongs to it.
+type TreeNode struct {
+	Descriptor ocispec.Descriptor   `json:"descriptor"`
+	Role       string               `json:"role"`           // as in Node
+	Tags       []string             `json:"tags,omitempty"` // of the root, and those by which cosign finds a manifest
+	Children   []*TreeNode          `json:"children,omitempty"`
+	Blobs      []ocispec.Descriptor `json:"blobs,omitempty"` // config and layers
+	Referrers  []*TreeNode          `json:"referrers,omitempty"`
+	Missing    bool                 `json:"missing,omitempty"` // an index names it, but it is not there
+}
+
+// Tree reads an image with everything that belongs to it: the images of an index, the referrers of all of them, and what
+// refers to those. A manifest that belongs to several others is shown under each. It costs one request per manifest and, for
+// its referrers, four more. Blobs are not looked at.
+//
+// Errors: those of [Copy] about reading the source.
+func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error) {
+	j, err := newJob(from, reference, nowhere{}, "", &CopyOptions{Referrers: true})
+	if err != nil {
+		return nil, err
+	}
+	j.missing = map[digest.Digest]bool{}
+	if err := j.read(ctx); err != nil {
+		return nil, err
+	}
+	j.AllTags = true
+	t := &treeMaker{j: j, tags: map[digest.Digest][]string{}}
+	for _, tag := range sortedKeys(j.attached) {
+		t.tags[j.attached[tag]] = append(t.tags[j.attached[tag]], tag)
+	}
+	if j.source != nil || isLayout(j.from) {
+		tags, err := j.sourceTags(ctx)
+		if err != nil {
+			return nil, j.faultName(FromSource, "tags of", reference, err)
+		}
+		t.tags[j.root.Digest] = append(t.tags[j.root.Digest], tags...)
+	}
+	return t.node(j.byDigest[j.root.Digest]), nil
+}
+
+// treeMaker makes a tree of what was read. The depth is bounded by that of the walk.
+type treeMaker struct {
+	j    *job
+	tags map[digest.Digest][]string
+}
+
+func (t *treeMaker) node(m *manifestNode) *TreeNode {
+	n := &TreeNode{Descriptor: m.Descriptor, Role: m.role, Tags: t.tags[m.Descriptor.Digest], Blobs: slices.Collect(m.Body.Blobs())}
+	n.Descriptor.ArtifactType = m.Body.ArtifactType
+	for _, c := range m.Body.Children {
+		switch below := t.j.byDigest[c.Digest]; {
+		case below != nil:
+			child := t.node(below)
+			child.Descriptor.Platform = c.Platform
+			n.Children = append(n.Children, child)
+		case t.j.missing[c.Digest]:
+			n.Children = append(n.Children, &TreeNode{Descriptor: c, Role: "image", Missing: true})
+		}
+	}
+	for _, r := range m.Attached {
+		if below := t.j.byDigest[r.Digest]; below != nil {
+			n.Referrers = append(n.Referrers, t.node(below))
+		}
+	}
+	return n
+}
+
+// String returns the tree as text, one manifest a line.
+func (n *TreeNode) String() string {
+	var b strings.Builder
+	n.print(&b, "", "")
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (n *TreeNode) print(b *strings.Builder, first, rest string) {
+	fmt.Fprintf(b, "%s%s %s", first, n.Role, shown(string(n.Descriptor.Digest)))
+	if p := graph.Platform(n.Descriptor.Platform); p != "" {
+		fmt.Fprintf(b, " %s", shown(p))
+	}
+	if n.Role == "referrer" || n.Role == "artifact" {
+		fmt.Fprintf(b, " %s", shown(n.Descriptor.ArtifactType))
+	}
+	if len(n.Tags) > 0 {
+		fmt.Fprintf(b, " (%s)", shown(strings.Join(n.Tags, ", ")))
+	}
+	if n.Missing {
+		b.WriteString(" missing")
+	}
+	b.WriteString("\n")
+	below := slices.Concat(n.Children, n.Referrers)
+	for i, c := range below {
+		if i == len(below)-1 {
+			c.print(b, rest+"└─ ", rest+"   ")
+		} else {
+			c.print(b, rest+"├─ ", rest+"│  ")
+		}
+	}
+}
+
+// dropMissing takes out the children of an index that the source lacks, and notes them.
+func (j *job) dropMissing(ctx context.Context, below []ocispec.Descriptor) []ocispec.Descriptor {
+	if j.missing == nil {
+		return below
+	}
+	_ = each(ctx, j.Concurrency, below, func(ctx context.Context, d ocispec.Descriptor) error {
+		if _, err := j.fetch(ctx, d); errors.Is(err, ErrIncomplete) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.missing[d.Digest] = true
+		}
+		return nil // any other error comes again
+	})
+	return slices.DeleteFunc(below, func(d ocispec.Descriptor) bool { return j.missing[d.Digest] })
+}
