@@ -31,6 +31,14 @@ func replyJSON(w http.ResponseWriter, status int, v any) {
 	writeJSON(w, status, encodeJSON(v))
 }
 
+// orNull is a list as the service writes it: null if it is empty.
+func orNull[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
 func encodeJSON(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -131,10 +131,10 @@ func ExampleFault_Delay() {
 		fmt.Println(outcome(s, never), time.Since(began) >= line.late, line.fault.Hits())
 	}
 	// Output:
-	// 200 20 bytes true 1
-	// 200 20 bytes true 1
-	// 200 20 bytes true 1
-	// 200 20 bytes true 1
+	// 200 22 bytes true 1
+	// 200 22 bytes true 1
+	// 200 22 bytes true 1
+	// 200 22 bytes true 1
 }
 
 // Which requests a line of the script meets.

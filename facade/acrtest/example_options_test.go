@@ -153,7 +153,7 @@ func Example_quirks() {
 	fmt.Println("later:", s.Tags("samples/app"))
 	call(s, "GET", "/acr/v1/samples/app/_tags?n=2", "") // the last page is full: there is a Link all the same
 	_, body := call(s, "GET", "/acr/v1/samples/app/_tags?n=2&last=t000001", "")
-	fmt.Println("the page after the last:", strings.Contains(body, `"tags":[]`) || strings.Contains(body, `"tags":null`) || !strings.Contains(body, "t0"))
+	fmt.Println("the page after the last:", strings.Contains(body, `"tags":null`) || !strings.Contains(body, "t0"))
 	// Output:
 	// at once: []
 	// later: [t000000 t000001]

@@ -52,8 +52,13 @@ func (g *gatekeeper) admit(w http.ResponseWriter, r *http.Request, c caller, nee
 	if c.id != "" && covers(c.granted, needed) {
 		return true
 	}
-	if c.id != "" {
+	switch {
+	case c.id != "":
 		c.problem = "insufficient_scope"
+	case c.kind == BasicCredential:
+		w.Header().Set("Www-Authenticate", `Basic realm="Azure Container Registry"`)
+		refuseCaller(w, needed)
+		return false
 	}
 	g.challenge(w, r, needed, c.problem)
 	return false
@@ -80,15 +85,17 @@ func (g *gatekeeper) challenge(w http.ResponseWriter, r *http.Request, needed []
 	}
 	// The key is spelled as on the wire; net/http would write Www-Authenticate.
 	w.Header()["WWW-Authenticate"] = []string{b.String()}
-	var detail any
+	refuseCaller(w, needed)
+}
+
+// refuseCaller answers with what would have been needed, or with null for an operation that any
+// caller may use.
+func refuseCaller(w http.ResponseWriter, needed []access) {
 	var entries []challengeEntry
 	for _, scope := range needed {
 		for _, action := range slices.Sorted(slices.Values(scope.Actions)) {
 			entries = append(entries, challengeEntry{Type: scope.Type, Name: scope.Name, Action: action})
 		}
 	}
-	if entries != nil {
-		detail = entries
-	}
-	fail(w, http.StatusUnauthorized, "UNAUTHORIZED", needCredential, detail)
+	fail(w, http.StatusUnauthorized, "UNAUTHORIZED", needCredential, entries)
 }

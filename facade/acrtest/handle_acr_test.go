@@ -52,7 +52,7 @@ func TestProperties(t *testing.T) {
 		"/acr/v1/a%2Fb/_tags/v1?api-version=2021-07-01":           head + `"tag":` + tag + `}`,
 		"/acr/v1/a/b/_tags":                                       head + `"tags":[` + tag + `]}`,
 		"/acr/v1/a/b/_tags?digest=" + url.QueryEscape(d.String()): head + `"tags":[` + tag + `]}`,
-		"/acr/v1/a/b/_tags?digest=" + url.QueryEscape(i.String()): head + `"tags":[]}`,
+		"/acr/v1/a/b/_tags?digest=" + url.QueryEscape(i.String()): head + `"tags":null}`,
 		"/acr/v1/a/b/_manifests/" + d.String():                    head + `"manifest":` + manifest + `}`,
 		"/acr/v1/a%2Fb/_manifests/" + url.QueryEscape(i.String()): head + `"manifest":` + indexed + `}`,
 		"/acr/v1/a/b/_manifests":                                  head + `"manifests":[` + strings.Join(both, ",") + `]}`,
@@ -108,7 +108,7 @@ func TestLinks(t *testing.T) {
 	a := r.send("GET", "/acr/v1/library/hello-world/_manifests?n=1", "")
 	last := decode[struct{ Manifests []struct{ Digest string } }](t, a.body).Manifests[0].Digest
 	r.want(a, http.StatusOK, "Link", "</acr/v1/library/hello-world/_manifests?last="+url.QueryEscape(last)+"&n=1&orderby=>; rel=\"next\"")
-	if got := decode[struct{ Tags []string }](t, r.send("GET", "/v2/library/busybox/tags/list?n=0", "").body).Tags; got == nil || len(got) != 0 {
+	if got := decode[struct{ Tags []string }](t, r.send("GET", "/v2/library/busybox/tags/list?n=0", "").body).Tags; len(got) != 0 {
 		t.Errorf("n=0: %v", got)
 	}
 
@@ -116,7 +116,7 @@ func TestLinks(t *testing.T) {
 	trailing.s.SeedTags(t, "r", 2)
 	a = trailing.want(trailing.send("GET", "/acr/v1/r/_tags?n=2", ""), http.StatusOK, "Link", "</acr/v1/r/_tags?last=t000001&n=2&orderby=>; rel=\"next\"")
 	empty := trailing.want(trailing.send("GET", "/acr/v1/r/_tags?last=t000001&n=2&orderby=", ""), http.StatusOK, "Link", "")
-	if !strings.Contains(empty.body, `"tags":[]`) {
+	if !strings.Contains(empty.body, `"tags":null`) {
 		t.Errorf("%s after %s", empty.body, a.Header.Get("Link"))
 	}
 }
@@ -212,7 +212,7 @@ func TestDeleted(t *testing.T) {
 
 	r.want(r.send("DELETE", "/acr/v1/a/b", ""), http.StatusAccepted)
 	r.s.Advance(7*24*time.Hour + time.Minute)
-	r.wantBody(r.send("GET", "/acr/v1/_deleted/_catalog", ""), http.StatusOK, `{"repositories":[]}`+"\n")
+	r.wantBody(r.send("GET", "/acr/v1/_deleted/_catalog", ""), http.StatusOK, `{"repositories":null}`+"\n")
 	r.want(r.send("POST", restore, `{}`), http.StatusNotFound)
 }
 

@@ -46,7 +46,7 @@ func (o *operations) listDeletedTags(w http.ResponseWriter, r *http.Request, rt 
 		Registry  string       `json:"registry"`
 		ImageName string       `json:"imageName"`
 		Tags      []deletedTag `json:"tags"`
-	}{o.host, rt.name, list})
+	}{o.host, rt.name, orNull(list)})
 }
 
 // restoreManifest brings a deleted manifest back. The status of the real answer is not documented;

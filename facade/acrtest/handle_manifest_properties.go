@@ -35,7 +35,7 @@ func (o *operations) replyManifests(w http.ResponseWriter, r *http.Request, rt r
 	if len(page) > 0 {
 		o.setLink(w, r, rt, p, page[len(page)-1].Digest.String(), len(page), more)
 	}
-	replyJSON(w, http.StatusOK, manifestList{o.host, rt.name, list})
+	replyJSON(w, http.StatusOK, manifestList{o.host, rt.name, orNull(list)})
 }
 
 func (o *operations) getManifestProperties(w http.ResponseWriter, _ *http.Request, rt route) {

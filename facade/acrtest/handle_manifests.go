@@ -18,10 +18,9 @@ import (
 func (o *operations) getManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	m, err := o.store.Pull(rt.name, rt.reference)
 	if err == nil && !accepts(r.Header["Accept"], m.MediaType, rt.reference) {
-		// The service converts Docker images to schema 1 here; that is left out, and they are
-		// refused as OCI's are.
-		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest is of type "+m.MediaType+", but the accept header does not support it",
-			unknownReference(rt))
+		// The service converts Docker images to schema 1 here; that is left out, and they are refused as
+		// OCI's are.
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", notAccepted(m.MediaType), nil)
 		return
 	}
 	if errors.Is(err, store.ErrManifestUnknown) {
@@ -81,6 +80,16 @@ func accepts(header []string, mediaType, reference string) bool {
 		}
 	}
 	return false
+}
+
+func notAccepted(mediaType string) string {
+	switch mediaType {
+	case ocispec.MediaTypeImageManifest:
+		return "OCI manifest found, but accept header does not support OCI manifests"
+	case ocispec.MediaTypeImageIndex:
+		return "OCI index found, but accept header does not support OCI indexes"
+	}
+	return "manifest is of type " + mediaType + ", but the accept header does not support it"
 }
 
 func unknownMessage(rt route) string {

@@ -71,7 +71,7 @@ func TestRefusedManifest(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, a.body, c.want)
 		}
 	}
-	r.wantBody(r.send("GET", "/acr/v1/_catalog", ""), http.StatusOK, `{"repositories":[]}`+"\n")
+	r.wantBody(r.send("GET", "/acr/v1/_catalog", ""), http.StatusOK, `{"repositories":null}`+"\n")
 
 	lax := newRegistry(t, acrtest.WithoutBlobCheck())
 	lax.want(lax.push("r", "t", ociManifest, imageOf(missing, "")), http.StatusCreated)

@@ -24,12 +24,10 @@ func (o *operations) replyNames(w http.ResponseWriter, r *http.Request, rt route
 	if rt.op == "ListRepositoryNames" && nothingAsked(r) {
 		names = nil
 	}
-	if len(names) == 0 {
-		names = []string{} // "[]", not "null"
-	} else {
+	if len(names) > 0 {
 		o.setLink(w, r, rt, p, names[len(names)-1], len(names), more)
 	}
-	replyJSON(w, http.StatusOK, catalog{names})
+	replyJSON(w, http.StatusOK, catalog{orNull(names)})
 }
 
 func (o *operations) getRepositoryProperties(w http.ResponseWriter, _ *http.Request, rt route) {

@@ -30,7 +30,7 @@ func (o *operations) listTagNames(w http.ResponseWriter, r *http.Request, rt rou
 	replyJSON(w, http.StatusOK, struct {
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
-	}{rt.name, names})
+	}{rt.name, orNull(names)})
 }
 
 func (o *operations) listTags(w http.ResponseWriter, r *http.Request, rt route) {
@@ -52,7 +52,7 @@ func (o *operations) listTags(w http.ResponseWriter, r *http.Request, rt route) 
 		Registry  string          `json:"registry"`
 		ImageName string          `json:"imageName"`
 		Tags      []tagProperties `json:"tags"`
-	}{o.host, rt.name, list})
+	}{o.host, rt.name, orNull(list)})
 }
 
 func (o *operations) getTagProperties(w http.ResponseWriter, _ *http.Request, rt route) {

@@ -192,7 +192,7 @@ func budgetsOf(r *http.Request, op string) []Budget {
 	return []Budget{WriteBudget}
 }
 
-const throttled = "too many requests, please retry later"
+const throttled = "Too many requests. Please visit https://aka.ms/acr/skus#sku-feature-matrix to view limits of all service tiers."
 
 // withinBudget counts a request, sets the rate-limit headers, and answers 429 when a budget is
 // spent.

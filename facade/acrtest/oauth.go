@@ -62,6 +62,10 @@ func (o *oauth) token(w http.ResponseWriter, r *http.Request, x *visit) {
 	case "refresh_token":
 		p, _ = o.tokens.openRefresh(form.Get("refresh_token"))
 	case "password":
+		if form.Get("scope") == "" {
+			empty(w, http.StatusBadRequest)
+			return
+		}
 		p = o.tokens.principals.byID[anonymousID]
 		if form.Has("username") || form.Has("password") {
 			p = o.tokens.principals.byPassword(form.Get("username"), form.Get("password"))

@@ -103,7 +103,7 @@ func scriptedError(status int) apiError {
 	case http.StatusMethodNotAllowed:
 		return apiError{Code: "REGISTRY_DISALLOWED_OPERATION", Message: "The operation is disallowed on this registry, repository or image."}
 	case http.StatusTooManyRequests:
-		return apiError{Code: "TOOMANYREQUESTS", Message: "too many requests"}
+		return apiError{Code: "TOOMANYREQUESTS", Message: throttled}
 	case http.StatusServiceUnavailable:
 		return apiError{Code: "UNAVAILABLE", Message: "service unavailable"}
 	}

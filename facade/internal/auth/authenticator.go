@@ -100,7 +100,7 @@ func New(c Config) (*Authenticator, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if c.RegistryWide {
-		a.registryWide = parseScopeSet("registry:catalog:*", "repository:*:*")
+		a.registryWide = parseScopeSet(catalogScope, "repository:*:*")
 	}
 	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
 	a.refresh.fetch, a.refresh.limit = a.fetchRefresh, refreshLimit

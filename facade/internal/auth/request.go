@@ -98,11 +98,18 @@ func (a *Authenticator) exchange(ctx context.Context, entra string, early bool) 
 	}, refreshField)
 }
 
+const catalogScope = "registry:catalog:*"
+
 // redeem turns a refresh token, or the lack of one, into an access token.
 func (a *Authenticator) redeem(ctx context.Context, set *scopeSet, refresh string, early bool) reply {
 	form := gen.AccessTokenForm{GrantType: gen.AccessTokenGrantRefreshToken, Service: a.Service(), Scope: set.key, RefreshToken: refresh}
 	if refresh == "" {
 		form.GrantType = gen.AccessTokenGrantPassword
+		if form.Scope == "" {
+			// The registry refuses an anonymous request without a scope (400). It issues a token whether it grants
+			// the scope or not, and what needs no scope takes any token.
+			form.Scope = catalogScope
+		}
 	}
 	return a.ask(ctx, opToken, early, func(ctx context.Context) (*http.Response, error) {
 		return a.client.GetAccessTokenWithFormdataBody(ctx, &gen.GetAccessTokenParams{APIVersion: apiVersion()}, form)

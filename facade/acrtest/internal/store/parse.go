@@ -80,7 +80,7 @@ func parseManifest(mediaType string, content []byte) (m *Manifest, config *ocisp
 		return nil, nil, fmt.Errorf("%w: it says it is %q", ErrManifestInvalid, w.MediaType)
 	}
 	m.ArtifactType, m.Annotations = w.ArtifactType, w.Annotations
-	if w.Subject != nil {
+	if docker := mediaType == DockerManifest || mediaType == DockerList; w.Subject != nil && !docker {
 		if err := w.Subject.Digest.Validate(); err != nil {
 			return nil, nil, fmt.Errorf("%w: subject: %w", ErrManifestInvalid, err)
 		}
