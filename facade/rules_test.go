@@ -47,6 +47,7 @@ const (
 	transferPkg  = internalPkg + "/transfer"
 	waitPkg      = internalPkg + "/wait"
 	jsonscanPkg  = internalPkg + "/jsonscan"
+	partialPkg   = internalPkg + "/partial"
 	contractPkg  = internalPkg + "/contract"
 	acrsuitePkg  = internalPkg + "/acrsuite"
 	graphPkg     = internalPkg + "/graph"
@@ -87,7 +88,7 @@ var importRules = []importRule{
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
 		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, retryPkg, transportPkg, wirePkg,
-			redactPkg, callPkg, transferPkg, jsonscanPkg, pacePkg, versionPkg, waitPkg)
+			redactPkg, callPkg, transferPkg, jsonscanPkg, partialPkg, pacePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
@@ -97,6 +98,9 @@ var importRules = []importRule{
 	}},
 	{"wait imports the standard library alone, and no HTTP", func(g graph) []string {
 		return append(g.reachesNone(waitPkg, "net/http"), g.importsOnly(waitPkg, std)...)
+	}},
+	{"partial knows no HTTP", func(g graph) []string {
+		return append(g.reachesNone(partialPkg, "net/http"), g.importsOnly(partialPkg, std, goDigest, transferPkg)...)
 	}},
 	{"jsonscan imports the standard library alone", func(g graph) []string {
 		return append(g.reachesNone(jsonscanPkg, "net/http"), g.importsOnly(jsonscanPkg, std)...)

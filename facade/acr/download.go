@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/partial"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
@@ -104,14 +105,14 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	if err != nil {
 		return desc, err
 	}
-	f, err := openPartial(path, dgst, &o)
+	f, err := partial.Open(path, dgst, partial.Options{Sync: !o.NoSync, Resume: !o.NoResume})
 	if err != nil {
 		return desc, failed("DownloadBlobFile", err)
 	}
 	complete := false
 	defer func() {
 		if !complete {
-			f.leave(err)
+			f.Leave(err)
 		}
 	}()
 	size, err := transfer.Download(ctx, &blobSource{r: r, dgst: dgst}, f, t)

@@ -1,6 +1,6 @@
 //go:build unix && !aix && !solaris && !illumos
 
-package acr
+package partial
 
 import (
 	"errors"

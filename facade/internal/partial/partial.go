@@ -1,4 +1,9 @@
-package acr
+// Package partial is the file that a download writes to: hidden until it is complete, so that nobody finds half a blob under its name,
+// and continued by the next download of the same blob to the same path.
+//
+// Beside the hidden file lies a small one, the record, that says how far it is written. On systems where a file cannot be claimed for one
+// user (claim_other.go) nothing is continued.
+package partial
 
 import (
 	"encoding/json"
@@ -14,24 +19,33 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// partialState is the small file beside a partial one.
-type partialState struct {
+// state is the content of the record.
+type state struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"`
 	Offset int64         `json:"offset"` // written without a gap
 }
 
-// partial is a file that is being downloaded.
-type partial struct {
-	*os.File
-	path   string // the name that the file gets when it is complete
-	sync   bool   // flush it to stable storage before that
-	state  partialState
-	record string // path of the state; empty: not kept
-	saved  int64
+// Options are the choices of Open.
+type Options struct {
+	// Sync flushes the file to stable storage before it gets its name, and the directory after that.
+	Sync bool
+	// Resume continues the file of an earlier download, and keeps this one for the next if it breaks off.
+	Resume bool
 }
 
-var _ transfer.Destination = (*partial)(nil)
+// File is a file that is being downloaded. It is a transfer.Destination.
+type File struct {
+	*os.File
+
+	path   string // the name that the file gets when it is complete
+	sync   bool
+	state  state
+	record string // path of the record; empty: not kept
+	saved  int64  // the offset in the record
+}
+
+var _ transfer.Destination = (*File)(nil)
 
 // saveEvery is how many bytes may be lost to a killed process.
 const saveEvery = 16 << 20
@@ -39,8 +53,9 @@ const saveEvery = 16 << 20
 // maxBase is how much of the file's name is in those of the files beside it, which have 255 bytes at most.
 const maxBase = 200
 
-// openPartial opens the partial file of an earlier call, or a new one. It never has more than one user.
-func openPartial(path string, dgst digest.Digest, o *DownloadOptions) (*partial, error) {
+// Open opens the file of an earlier download, or makes a new one, with mode 0600 in the directory of path. It never has more than one user.
+// End it with Complete or Leave. It fails with an *os.PathError if path cannot be the name of a file.
+func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	dir, base := filepath.Split(path)
 	if base == "" {
 		return nil, &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")}
@@ -52,8 +67,8 @@ func openPartial(path string, dgst digest.Digest, o *DownloadOptions) (*partial,
 		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
 	}
 	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
-	p := &partial{path: path, sync: !o.NoSync, state: partialState{Digest: dgst, Size: transfer.Unknown}}
-	if !o.NoResume {
+	p := &File{path: path, sync: o.Sync, state: state{Digest: dgst, Size: transfer.Unknown}}
+	if o.Resume {
 		name := filepath.Join(dir, "."+base+"."+dgst.Encoded()[:12]+".partial")
 		f, err := claim(name)
 		if err != nil {
@@ -74,16 +89,16 @@ func openPartial(path string, dgst digest.Digest, o *DownloadOptions) (*partial,
 }
 
 // Prefix returns the file as far as an earlier call has written it.
-func (p *partial) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
+func (p *File) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
 
 // Sized makes room for the blob. The room is not reserved: on many file systems that would write all of it once more.
-func (p *partial) Sized(size int64) error {
+func (p *File) Sized(size int64) error {
 	p.state.Size = size
 	return p.Truncate(size)
 }
 
 // Written notes how far the file is written without a gap.
-func (p *partial) Written(off int64) {
+func (p *File) Written(off int64) {
 	p.state.Offset = off
 	p.saved = min(p.saved, off) // it began anew
 	if off >= p.saved+saveEvery {
@@ -92,7 +107,7 @@ func (p *partial) Written(off int64) {
 }
 
 // Complete gives the file its name.
-func (p *partial) Complete(size int64) error {
+func (p *File) Complete(size int64) error {
 	// An earlier call may have made it longer, by a size that was wrong.
 	if err := p.Truncate(size); err != nil {
 		return err
@@ -112,9 +127,9 @@ func (p *partial) Complete(size int64) error {
 	return nil
 }
 
-// leave keeps what was got for the next call, unless it is worth nothing.
-func (p *partial) leave(err error) {
-	bad := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch)
+// Leave ends a download that failed with err, and keeps what it wrote for the next one, unless that is worth nothing.
+func (p *File) Leave(err error) {
+	bad := errors.Is(err, transfer.ErrDigestMismatch) || errors.Is(err, transfer.ErrSizeMismatch)
 	if p.record == "" || bad || p.state.Offset == 0 {
 		discard(p.File)
 		p.forget()
@@ -135,7 +150,7 @@ func syncDirectory(dir string) {
 }
 
 // load reads how far an earlier call has got; what is wrong with that counts as nothing.
-func (p *partial) load() {
+func (p *File) load() {
 	f, err := openState(p.record)
 	if err != nil {
 		return
@@ -148,7 +163,7 @@ func (p *partial) load() {
 	if err != nil {
 		return
 	}
-	var s partialState
+	var s state
 	if json.Unmarshal(b, &s) != nil || s.Digest != p.state.Digest || s.Offset < 0 || s.Size != transfer.Unknown && s.Size < s.Offset {
 		return
 	}
@@ -164,7 +179,7 @@ func (p *partial) load() {
 const nextState = ".new"
 
 // forget removes what speaks of a file that is no more.
-func (p *partial) forget() {
+func (p *File) forget() {
 	if p.record != "" {
 		_ = os.Remove(p.record)
 		_ = os.Remove(p.record + nextState) // of a killed process
@@ -172,7 +187,7 @@ func (p *partial) forget() {
 }
 
 // save writes down how far the file is written. Failing costs the next call some bytes, no more.
-func (p *partial) save() {
+func (p *File) save() {
 	p.saved = p.state.Offset
 	if p.record == "" {
 		return
