@@ -31,8 +31,13 @@ help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: generate
-generate: ## regenerate gen/ from api/openapi.yaml and its overlay
+generate: ## regenerate gen/ from api/openapi.yaml and its overlay, and the table of rows in facade/RELIABILITY.md
 	$(GO) generate ./...
+	@$(MAKE) reliability-rows
+
+.PHONY: reliability-rows
+reliability-rows: ## write the list of attacks and faults into facade/RELIABILITY.md
+	$(GO) run ./facade/internal/acrsuite/rowbook -table facade/RELIABILITY.md
 
 .PHONY: verify
 verify: ## fail unless gen/, go.mod and formatting are what the sources say
@@ -56,7 +61,9 @@ lint: ## gofmt, go vet, golangci-lint, govulncheck
 test: ## every test under the race detector, and the official Azure client against the emulator (SEED=n)
 	@[ -n '$(RACE)' ] || echo 'no C compiler: the tests run WITHOUT the race detector'
 	@echo 'random tests begin at SEED=$(SEED)'
-	$(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET)
+	@totals="$$(mktemp -d)" && trap 'rm -rf "$$totals"' EXIT && \
+	ACRKIT_TOTALS="$$totals" $(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET) && \
+	$(GO) run ./facade/internal/acrsuite/rowbook -totals "$$totals"
 	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
 
 .PHONY: test-long

@@ -1,17 +1,18 @@
 package acrsuite
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
-	"github.com/acrkit/acrkit/facade/internal/contract"
 )
 
 // wholeRun tells whether the command line left no test out.
@@ -24,11 +25,13 @@ func wholeRun() bool {
 	return true
 }
 
-// Main runs the tests of a package and returns its exit code. It demands that no goroutine is left, that every row of
-// the package went as it must, that no secret got out and that no exchange broke the document:
+// Main runs the tests of a package and returns its exit code. It demands that no goroutine is left, that each row of the
+// package went as it must, that no secret got out and that no exchange broke the document. It prints the totals, or
+// leaves them where TotalsVariable says.
 //
 //	func TestMain(m *testing.M) { os.Exit(acrsuite.Main(m)) }
 func Main(m *testing.M) int {
+	book.suite = callingPackage()
 	stop, err := prepareSuites()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,33 +39,41 @@ func Main(m *testing.M) int {
 	}
 	defer stop()
 	code := m.Run()
-	for _, report := range []func(io.Writer) error{leaks, rows.report, Secrets.report, contractHeld} {
-		if err := report(os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	err = leaks()
+	t, failed := totals(wholeRun())
+	if failed == nil {
+		failed = t.Check()
+	}
+	if dir := os.Getenv(TotalsVariable); dir != "" && wholeRun() {
+		err = errors.Join(err, failed, t.leave(dir, book.suite))
+	} else {
+		err = errors.Join(err, failed, t.Print(os.Stdout))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	return code
 }
 
+// callingPackage is the name by which the list knows the package whose TestMain calls Main: its path below this package,
+// else below facade.
+func callingPackage() string {
+	pc, _, _, _ := runtime.Caller(2)
+	name := strings.TrimSuffix(runtime.FuncForPC(pc).Name(), ".TestMain")
+	name = strings.TrimSuffix(name, "_test")
+	_, name, _ = strings.Cut(name, "/facade/")
+	return strings.TrimPrefix(name, "internal/acrsuite/")
+}
+
 // leaks returns an error if a goroutine is left.
-func leaks(io.Writer) error {
+func leaks() error {
 	err := goleak.Find()
 	for range 20 { // it looks for half a second, in which a busy machine may not get to what is about to end
 		if err == nil {
 			break
 		}
 		err = goleak.Find()
-	}
-	return err
-}
-
-// contractHeld prints what was held against the document, and returns an error if an exchange broke it.
-func contractHeld(w io.Writer) error {
-	contract.Report(w)
-	s, err := contract.Summarize()
-	if err == nil && len(s.Violations) > 0 {
-		err = fmt.Errorf("contract: %d violations, the first: %s", len(s.Violations), s.Violations[0])
 	}
 	return err
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("A41", "A44", "A59")
-
 // evilNames are no names of repositories.
 var evilNames = []string{
 	"", ".", "..", "a/../b", "a/./b", "a//b", "/a", "a/", "%2e", "%2e%2e", "a%2fb", "a?b", "a#b", "A", "é", strings.Repeat("a", 300), "a\nb", "a\r\nX: y", "a\x00b", "@evil/x",
@@ -32,14 +30,14 @@ var evilDigests = append([]string{"v1", "latest", strings.Repeat("a", 64)}, evil
 // is sent for them.
 func TestAttacksByArgument(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "A41 dots for a tag, digest or repository", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A41 dots for a tag, digest or repository", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		bad(w, "tag", evilReferences, func(f *acrsuite.Fixture, s string) { f.Tag = s })
 		bad(w, "digest", evilDigests, func(f *acrsuite.Fixture, s string) {
 			f.Image, f.Blob, f.Loose, f.Fresh, f.Deleted = digest.Digest(s), digest.Digest(s), digest.Digest(s), digest.Digest(s), digest.Digest(s)
 		})
 	})
-	acrsuite.Row(t, "A59 names of repositories", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A59 names of repositories", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		bad(w, "name", evilNames, func(f *acrsuite.Fixture, s string) { f.Name = s })
 		bad(w, "from", evilNames, func(f *acrsuite.Fixture, s string) { f.Source = s })
@@ -53,7 +51,7 @@ func TestAttacksByArgument(t *testing.T) {
 			f.Errorf("%d requests were sent", n)
 		}
 	})
-	acrsuite.Row(t, "A44 line breaks in tokens, scopes, locations and tags", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A44 line breaks in tokens, scopes, locations and tags", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		for _, broken := range []string{`ab\r\nX-Evil: 1`, `ab\ncd`, `ab\u0000cd`, `ab cd`, `ab\u007f`, `é`} {
 			f := w.Fixture(acrsuite.CallNamed(t, "Repository.GetManifest"))

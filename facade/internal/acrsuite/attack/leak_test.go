@@ -17,12 +17,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("A55", "A56", "A57", "A58")
-
 // TestAttacksByError: errors are shown to people and written to logs.
 func TestAttacksByError(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "A55 storage that fails behind a signed link", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A55 storage that fails behind a signed link", func(t *testing.T) {
 		faults := map[string]func(*acrtest.Fault){
 			"403": func(f *acrtest.Fault) { f.Status(http.StatusForbidden) }, "500": func(f *acrtest.Fault) { f.Status(http.StatusInternalServerError) },
 			"reset": func(f *acrtest.Fault) { f.ResetAfter(0) }, "reset in the body": func(f *acrtest.Fault) { f.ResetAfter(10) }, "no HTTP": func(f *acrtest.Fault) { f.Raw("what?\r\n\r\n") },
@@ -44,7 +42,7 @@ func TestAttacksByError(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "A56 token endpoint that repeats what it was sent", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A56 token endpoint that repeats what it was sent", func(t *testing.T) {
 		echo := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			body, _ := io.ReadAll(r.Body)
 			text := fmt.Sprintf("%s %s", body, r.Header.Get("Authorization"))
@@ -92,7 +90,7 @@ func TestAttacksByError(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "A57 error messages with a life of their own", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A57 error messages with a life of their own", func(t *testing.T) {
 		messages := []string{
 			"\x1b[2J\x1b]0;owned\x07", "first\nlevel=info msg=\"second line\"", "a\r\nb", "\u202eevil\u2066\u200b", strings.Repeat("long ", 200_000), strings.Repeat("long enough ", 1_200), "\x00\x01\x7f\u0085\u2028", "\xff\xfe",
 			"see https://user:hunter2hunter2@h/?sig=c2lnbmF0dXJl&_state=abc", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.signature",
@@ -126,7 +124,7 @@ func TestAttacksByError(t *testing.T) {
 			shown(f, fmt.Sprint(err))
 		}
 	})
-	acrsuite.Row(t, "A58 whatever can be printed", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A58 whatever can be printed", func(t *testing.T) {
 		for _, sign := range []acrsuite.SignIn{acrsuite.ByEntra, acrsuite.ByPassword, acrsuite.ByRefresh, acrsuite.ByAnonymous} {
 			w := acrsuite.NewWorld(t)
 			w.Sign = sign

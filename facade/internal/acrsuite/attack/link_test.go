@@ -10,29 +10,35 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("A11", "A12", "A14", "A15", "A17")
-
 // locatedOps are the operations whose Location says where an upload goes on.
 var locatedOps = []string{"StartUpload", "UploadChunk", "GetUploadStatus"}
 
 // TestAttacksByLink: a server's word on where the next request goes.
 func TestAttacksByLink(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "A11 upload at another host", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A11 upload at another host", func(t *testing.T) {
 		for _, by := range acrsuite.BothWays {
 			w := acrsuite.NewWorldBy(t, by)
 			a := w.Attacker(nil)
 			located(w, func(path string) string { return a.URL + path }, []error{acr.ErrUntrusted}, a)
 			located(w, func(path string) string { return "//" + a.Host() + path }, []error{acr.ErrUntrusted}, a)
 		}
+		t.Run("by session and chunk", func(t *testing.T) {
+			t.Parallel()
+			misledToHost(t)
+		})
 	})
-	acrsuite.Row(t, "A12 upload without TLS", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A12 upload without TLS", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		located(w, func(path string) string { return "http://" + w.Srv.Host() + path }, []error{acr.ErrUntrusted})
 		plain := acrsuite.PlainAttacker(t)
 		located(w, func(path string) string { return plain.URL + path }, []error{acr.ErrUntrusted}, plain)
+		t.Run("by session and chunk", func(t *testing.T) {
+			t.Parallel()
+			misledToScheme(t)
+		})
 	})
-	acrsuite.Row(t, "A14 upload at another path", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A14 upload at another path", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		for _, path := range []string{
 			"/acr/v1/_catalog", "/oauth2/token", "/oauth2/exchange", "/v2/other/repository/blobs/uploads/1?_state=x", "/v2/", "/v2/SELF/manifests/v1", "/v2/SELF/blobs/uploads/",
@@ -46,8 +52,13 @@ func TestAttacksByLink(t *testing.T) {
 			}
 		}
 		located(w, func(string) string { return "/acr/v1/_catalog" }, []error{acr.ErrUntrusted})
+		t.Run("by session and chunk", func(t *testing.T) {
+			t.Parallel()
+			misledToPath(t)
+		})
 	})
-	acrsuite.Row(t, "A15 next page elsewhere", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A34 absurd least size of a chunk", absurdLeast)
+	acrsuite.Row(t, "A15 next page elsewhere", func(t *testing.T) {
 		plain := acrsuite.PlainAttacker(t)
 		for _, by := range acrsuite.BothWays {
 			w := acrsuite.NewWorldBy(t, by)
@@ -62,7 +73,7 @@ func TestAttacksByLink(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "A17 user information in a link", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A17 user information in a link", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		a := w.Attacker(nil)
 		plain := acrsuite.PlainAttacker(t)

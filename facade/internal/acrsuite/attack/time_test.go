@@ -14,12 +14,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("A33", "A36")
-
 // TestAttacksOnPatience: servers that never end. Time is that of a bubble.
 func TestAttacksOnPatience(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "A33 token endpoint that hardly moves", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A33 token endpoint that hardly moves", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			script := acrsuite.InTurn(
 				func(f *acrtest.Fault) { f.Slow(1) }, // a byte a second
@@ -47,7 +45,10 @@ func TestAttacksOnPatience(t *testing.T) {
 			})
 		})
 	})
-	acrsuite.Row(t, "A36 refusals without end", acrsuite.Refused, func(t *testing.T) {
+	acrsuite.Row(t, "A35 absurd Retry-After", func(t *testing.T) {
+		synctest.Test(t, absurdRetryAfter)
+	})
+	acrsuite.Row(t, "A36 refusals without end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := acrsuite.NewWorld(t, acrtest.WithMemoryNetwork())
 			w.Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
@@ -116,6 +117,38 @@ func TestAttacksOnPatience(t *testing.T) {
 			})
 		})
 	})
+}
+
+// absurdRetryAfter: what cannot be meant is ignored, and what is too long is told and not waited for.
+func absurdRetryAfter(t *testing.T) {
+	w := acrsuite.NewWorld(t, acrtest.WithMemoryNetwork())
+	for value, told := range map[string]bool{
+		"86400": true, "9223372036": true, "1e30": true, "99999999999999999999": true,
+		"Fri, 31 Dec 9999 23:59:59 GMT": true,
+		"-5":                            false, "soon": false, "": false, "0": false, "Fri, 31 Dec 1999 23:59:59 GMT": false,
+	} {
+		w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
+			f.Note = "Retry-After: " + value
+			fault := f.Srv.On(f.Call.Op).Status(http.StatusServiceUnavailable).Header("Retry-After", value)
+			if told {
+				fault.Always()
+			}
+			began := time.Now()
+			err := f.Run()
+			took := time.Since(began)
+			if f.Call.Op == "CancelUpload" {
+				return // it does what it can, and has nothing to tell
+			}
+			if !told {
+				f.MustWork(err)
+			} else if e, ok := errors.AsType[*acr.Error](err); !ok || e.RetryAfter <= time.Minute || took > time.Second {
+				f.Errorf("%v after %v, want an error with the wait that was asked for", err, took)
+			}
+			if took > time.Minute {
+				f.Errorf("took %v", took)
+			}
+		})
+	}
 }
 
 // bounded demands a typed error after at most n requests of the call's operation, and at most so many token requests for each scope.

@@ -11,12 +11,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F68", "F69", "F70")
-
 // TestSuiteDeletes: deletions of what is gone, of what is locked, and those of which nobody hears whether they were carried out.
 func TestSuiteDeletes(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F68 nothing to delete", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F68 nothing to delete", func(t *testing.T) {
 		bubble(t, func(w *acrsuite.World) {
 			w.Over(acrsuite.CallsOf(acrsuite.DeleteCall), func(f *acrsuite.Fixture) { // nothing there in the first place: the caller is told
 				f.MustWork(f.Run())
@@ -30,7 +28,7 @@ func TestSuiteDeletes(t *testing.T) {
 			})
 		})
 	})
-	acrsuite.Row(t, "F69 deleted, reply lost", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F69 deleted, reply lost", func(t *testing.T) {
 		lost := map[string]func(*acrtest.Fault){
 			"no reply":      func(f *acrtest.Fault) { f.DropReply() },
 			"500":           func(f *acrtest.Fault) { f.ReplyStatus(http.StatusInternalServerError) },
@@ -48,7 +46,7 @@ func TestSuiteDeletes(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F70 locked", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F70 locked", func(t *testing.T) {
 		locked := &acr.ChangeableAttributes{DeleteEnabled: new(false), WriteEnabled: new(false)}
 		bubble(t, func(w *acrsuite.World) {
 			w.Over(acrsuite.CallsOf(acrsuite.DeleteCall), func(f *acrsuite.Fixture) {

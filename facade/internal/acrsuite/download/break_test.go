@@ -10,12 +10,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F01", "F02", "F03", "F12", "F13", "F15", "F16")
-
 // TestSuiteDownloadBreaks: connections that break or stall, and storage that has no time.
 func TestSuiteDownloadBreaks(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F01 reset in the middle", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F01 reset in the middle", func(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().ResetAfter(d.Middle())
 			d.Arrives()
@@ -35,7 +33,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.Arrives()
 		})
 	})
-	acrsuite.Row(t, "F02 FIN in the middle", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F02 FIN in the middle", func(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().Truncate(d.Middle())
 			d.Arrives()
@@ -44,7 +42,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.WastedAtMost(acrsuite.ConnectionSlack)
 		})
 	})
-	acrsuite.Row(t, "F03 body that ends early and in good order", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F03 body that ends early and in good order", func(t *testing.T) {
 		for _, size := range []int64{0, acrsuite.RangeSize} {
 			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 				d.Opts.Size = size
@@ -55,7 +53,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F12 link expired in the middle", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F12 link expired in the middle", func(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // the link's twenty minutes are over when a range is asked for
 			d.Breaking().ResetAfter(d.Middle())
 			d.Resuming().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -72,7 +70,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.Linked(2)
 		})
 	})
-	acrsuite.Row(t, "F13 storage is busy", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F13 storage is busy", func(t *testing.T) {
 		for _, status := range []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusTooManyRequests} {
 			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 				d.Srv.On("GetBlobContent").First(2).Status(status, 3*time.Second)
@@ -100,7 +98,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.Within(0, time.Second)
 		})
 	})
-	acrsuite.Row(t, "F15 one of many ranges fails", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F15 one of many ranges fails", func(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.RangeForms, func(d *acrsuite.Delivery) {
 			d.Breaking().ResetAfter(d.Middle())
 			d.Arrives()
@@ -127,7 +125,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 			d.AtMost(2+2*acrsuite.RangeWorkers, "GetBlobContent")
 		})
 	})
-	acrsuite.Row(t, "F16 connection open, no bytes", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F16 connection open, no bytes", func(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().StallAfter(d.Middle())
 			d.Arrives()

@@ -17,12 +17,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F57", "F58", "F59", "F60", "F61", "F62")
-
 // TestFaultsOfLimits: refusals for good, for a while, and servers that are down.
 func TestFaultsOfLimits(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F57 denied", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F57 denied", func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for message, want := range map[string]error{
 				"client with IP '203.0.113.7' is not allowed access.": acr.ErrFirewall,
@@ -82,7 +80,7 @@ func TestFaultsOfLimits(t *testing.T) {
 			f.AtMost(2, f.Call.Op)
 		})
 	})
-	acrsuite.Row(t, "F58 Retry-After in all its forms", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F58 Retry-After in all its forms", func(t *testing.T) {
 		const asked = 7 * time.Second
 		forms := map[string]func(f *acrsuite.Fixture) (key, value string){
 			"seconds": func(*acrsuite.Fixture) (string, string) { return "Retry-After", "7" },
@@ -115,7 +113,7 @@ func TestFaultsOfLimits(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F59 Retry-After of a day", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F59 Retry-After of a day", func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for _, ops := range [][]string{nil, acrsuite.TokenOperations} {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
@@ -141,7 +139,7 @@ func TestFaultsOfLimits(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F60 a hundred workers and a server that is down", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F60 a hundred workers and a server that is down", func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for _, script := range []func(*acrtest.Fault){func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, func(f *acrtest.Fault) { f.DropReply() }} {
 				var all []*acrsuite.Fixture // one client for all of them
@@ -169,7 +167,7 @@ func TestFaultsOfLimits(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F61 servers in the way that speak HTML", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F61 servers in the way that speak HTML", func(t *testing.T) {
 		const page = "<html><head><title>502 Bad Gateway</title></head><body>\n<h1>nginx\x1b[31m</h1></body></html>"
 		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			status := acrsuite.InTurn(http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout)
@@ -191,7 +189,7 @@ func TestFaultsOfLimits(t *testing.T) {
 			})
 		})
 	})
-	acrsuite.Row(t, "F62 a resolver that does not answer", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F62 a resolver that does not answer", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, w *acrsuite.World) {
 			tr := &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 				select { // a dial goes on without its request, in the hope of another one; dialers have a limit of their own

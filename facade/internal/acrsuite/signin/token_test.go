@@ -21,8 +21,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F47", "F48", "F49", "F50", "F51", "F52", "F53", "F54", "F55", "F56")
-
 // inBubble runs test in a bubble of its own, with a world whose network is in memory.
 func inBubble(t *testing.T, test func(t *testing.T, w *acrsuite.World), opts ...acrtest.Option) {
 	t.Helper()
@@ -34,7 +32,7 @@ func inBubble(t *testing.T, test func(t *testing.T, w *acrsuite.World), opts ...
 // TestFaultsOfSignIn: token endpoints that fail, tokens that end.
 func TestFaultsOfSignIn(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F47 token endpoint fails once", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F47 token endpoint fails once", func(t *testing.T) {
 		faults := []func(*acrtest.Fault){
 			func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, func(f *acrtest.Fault) { f.ResetAfter(0) },
 			func(f *acrtest.Fault) { f.DropReply() }, func(f *acrtest.Fault) { f.ResetAfter(200) },
@@ -49,7 +47,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F48 fifty calls at once", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F48 fifty calls at once", func(t *testing.T) {
 		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			w.Over([]acrsuite.Call{acrsuite.CallNamed(t, "Repository.HeadManifest"), acrsuite.CallNamed(t, "Repository.Tags"), acrsuite.CallNamed(t, "Client.Repositories")}, func(f *acrsuite.Fixture) {
 				f.Srv.On(acrsuite.TokenOperations...).Always().DelayReply(time.Second)
@@ -63,7 +61,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			})
 		})
 	})
-	acrsuite.Row(t, "F49 those who wait for a token leave", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F49 those who wait for a token leave", func(t *testing.T) {
 		for _, leaver := range []string{"leader", "follower", "all"} {
 			inBubble(t, func(_ *testing.T, w *acrsuite.World) {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
@@ -109,7 +107,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F50 alternating scopes", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F50 alternating scopes", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		f := w.Fixture(acrsuite.CallNamed(t, "Repository.HeadManifest"))
 		for range 50 {
@@ -139,7 +137,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			f.Errorf("%d tokens were asked for, want 273: the one unused for longest is not kept", n)
 		}
 	})
-	acrsuite.Row(t, "F51 revoked access token", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F51 revoked access token", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 			if f.Call.Op == "ExchangeEntraToken" {
@@ -153,7 +151,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			f.AtMost(1, "ExchangeEntraToken")
 		})
 	})
-	acrsuite.Row(t, "F52 revoked refresh token", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F52 revoked refresh token", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 			_, err := f.Client.Login(f.Ctx) // a refresh token is at hand
@@ -168,7 +166,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 		f.MustFail(f.Run(), acr.ErrRevoked, acr.ErrExpired)
 		f.AtMost(1, "GetAccessToken")
 	})
-	acrsuite.Row(t, "F53 rejected Entra token", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F53 rejected Entra token", func(t *testing.T) {
 		refusals := map[string]struct {
 			status  int
 			message string
@@ -207,7 +205,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F54 clocks six hours apart", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F54 clocks six hours apart", func(t *testing.T) {
 		for _, skew := range []time.Duration{6 * time.Hour, -6 * time.Hour} {
 			inBubble(t, func(t *testing.T, w *acrsuite.World) {
 				w.Srv.Advance(skew)
@@ -227,7 +225,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F55 tokens that do not say when they end", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F55 tokens that do not say when they end", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, w *acrsuite.World) {
 			m := &acrsuite.Mask{Base: w.Spy}
 			w.Transport.Transport = m
@@ -255,7 +253,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F56 token that ends during an upload", acrsuite.Survived, slowUpload)
+	acrsuite.Row(t, "F56 token that ends during an upload", slowUpload)
 }
 
 // slowUpload sends a blob for longer than a token lives: each chunk begins with a minute of life at least, and a token that ends all the

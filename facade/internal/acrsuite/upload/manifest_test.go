@@ -14,8 +14,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F44", "F45")
-
 // TestSuiteManifestPut: a manifest whose blobs a replica does not know yet, and one whose answer is lost.
 func TestSuiteManifestPut(t *testing.T) {
 	t.Parallel()
@@ -40,7 +38,7 @@ func TestSuiteManifestPut(t *testing.T) {
 			u.NothingOpen()
 		})
 	}
-	acrsuite.Row(t, "F44 blobs that a replica does not know yet", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F44 blobs that a replica does not know yet", func(t *testing.T) {
 		put(t, func(u *acrsuite.Upload, put func(time.Duration) error) {
 			lag := u.Srv.On("PutManifest").First(3).Lag()
 			if err := put(time.Minute); err != nil || lag.Hits() != 3 {
@@ -78,7 +76,7 @@ func TestSuiteManifestPut(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F45 manifest stored, reply lost", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F45 manifest stored, reply lost", func(t *testing.T) {
 		put(t, func(u *acrsuite.Upload, put func(time.Duration) error) {
 			u.Srv.On("PutManifest").DropReply()
 			if err := put(0); err != nil {

@@ -19,13 +19,11 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F73", "F74", "F76")
-
 // TestSuiteUploadNetwork: connections that end in the wrong moment, and a name that resolves to another replica.
 func TestSuiteUploadNetwork(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F73 GOAWAY with an unread body", acrsuite.Survived, testGoAway)
-	acrsuite.Row(t, "F74 idle connection closed by the peer", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F73 GOAWAY with an unread body", testGoAway)
+	acrsuite.Row(t, "F74 idle connection closed by the peer", func(t *testing.T) {
 		for _, op := range []string{"HeadBlob", "StartUpload", "UploadChunk"} { // so that what is sent next meets a closed door
 			acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 				u.Note = "behind " + op
@@ -48,7 +46,7 @@ func TestSuiteUploadNetwork(t *testing.T) {
 			}
 		}
 	})
-	acrsuite.Row(t, "F76 the name moves to another replica", acrsuite.Survived, testMovingName)
+	acrsuite.Row(t, "F76 the name moves to another replica", testMovingName)
 }
 
 // ask sends a request before the upload, over the same connection.

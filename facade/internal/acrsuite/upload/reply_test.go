@@ -20,19 +20,17 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var _ = acrsuite.Expect("F29", "F30", "F31", "F32", "F33", "F34", "F35", "F36")
-
 // TestSuiteUploadReply: replies that come early, say other things than registries mostly do, or nothing.
 func TestSuiteUploadReply(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F29 reply before the body was read", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F29 reply before the body was read", func(t *testing.T) {
 		for _, how := range acrsuite.OnePerKind {
 			synctest.Test(t, func(t *testing.T) { testEarlyReplies(t, how) })
 		}
 		acrsuite.Uploads(t, acrsuite.EverySource, testLateReader)
 	})
-	acrsuite.Row(t, "F30 every form of Location", acrsuite.Survived, testLocationForms)
-	acrsuite.Row(t, "F31 no Location", acrsuite.CleanError, func(t *testing.T) {
+	acrsuite.Row(t, "F30 every form of Location", testLocationForms)
+	acrsuite.Row(t, "F31 no Location", func(t *testing.T) {
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Srv.On("StartUpload").WithoutHeader("Location")
 			u.Lost = 1 // nobody knows where it is
@@ -45,8 +43,8 @@ func TestSuiteUploadReply(t *testing.T) {
 			u.ResentAtMost(3 * acrsuite.RowChunk)
 		})
 	})
-	acrsuite.Row(t, "F32 every form of Range", acrsuite.Survived, testRangeForms)
-	acrsuite.Row(t, "F33 part of a chunk accepted", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F32 every form of Range", testRangeForms)
+	acrsuite.Row(t, "F33 part of a chunk accepted", func(t *testing.T) {
 		for _, n := range []int64{0, 1, 10_000, acrsuite.RowChunk - 1} {
 			acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 				u.Note = strconv.FormatInt(n, 10) + " bytes"
@@ -62,7 +60,7 @@ func TestSuiteUploadReply(t *testing.T) {
 			u.Count(1, "StartUpload")
 		})
 	})
-	acrsuite.Row(t, "F34 least size of a chunk", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F34 least size of a chunk", func(t *testing.T) {
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			const least = 40_000
 			u.Opts.ChunkSize = 8 << 10
@@ -76,7 +74,7 @@ func TestSuiteUploadReply(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F35 Content-Range", acrsuite.Survived, func(t *testing.T) {
+	acrsuite.Row(t, "F35 Content-Range", func(t *testing.T) {
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Arrives()
 			next := int64(0)
@@ -98,7 +96,7 @@ func TestSuiteUploadReply(t *testing.T) {
 			}
 		})
 	})
-	acrsuite.Row(t, "F36 body too large", acrsuite.Survived, testTooLarge)
+	acrsuite.Row(t, "F36 body too large", testTooLarge)
 }
 
 // testEarlyReplies sends a thousand uploads, each with a reply that comes while its body is on the way. Under the race detector it shows
