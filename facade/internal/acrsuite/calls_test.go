@@ -40,7 +40,7 @@ func TestCallsAreComplete(t *testing.T) {
 			name := typ.Elem().Name() + "." + m.Name
 			if !inTable[name] && !slices.Contains(silent, name) && !inTable[within[name]] {
 				t.Errorf("%s is not in the table of calls: add a row to clientCalls, repositoryCalls, artifactCalls, uploadCalls or downloadCalls "+
-					"(suite_calls_*_test.go); if it sends nothing, to silent", name)
+					"(calls_*.go); if it sends nothing, to silent", name)
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func TestCallsAreComplete(t *testing.T) {
 	}
 	for _, id := range ids {
 		if !slices.Contains(about, id) {
-			t.Errorf("no method sends %s: write one in the file of its noun in facade/acr, and a row of it in the table of calls (suite_calls_*_test.go)", id)
+			t.Errorf("no method sends %s: write one in the file of its noun in facade/acr, and a row of it in the table of calls (calls_*.go)", id)
 		}
 	}
 	for _, by := range acrsuite.BothWays {
