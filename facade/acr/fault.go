@@ -45,6 +45,21 @@ func uploadFault(err error, settled bool) error {
 	return f
 }
 
+// startFault classifies the error of a request that opens an upload: there is no session yet that could be gone. A 404
+// without a code comes from something in between, not from the registry, and may go away.
+func startFault(err error, settled bool) error {
+	err = uploadFault(err, settled)
+	f, ok := errors.AsType[*transfer.Fault](err)
+	if !ok || f.Kind != transfer.Gone {
+		return err
+	}
+	f.Kind = transfer.Final
+	if e, ok := errors.AsType[*Error](f.Err); ok && e.StatusCode == http.StatusNotFound && e.Code == "" {
+		f.Kind = transfer.Busy
+	}
+	return f
+}
+
 // statusKind is what an HTTP status without further meaning says of a repetition.
 func statusKind(status int) transfer.Kind {
 	switch {

@@ -40,7 +40,7 @@ func (s *uploadSession) Start(ctx context.Context) (transfer.State, error) {
 		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, &gen.StartUploadParams{}, "", nil, noContentType)
 	})
 	if err != nil {
-		return transfer.State{}, uploadFault(err, true)
+		return transfer.State{}, startFault(err, true)
 	}
 	return s.opened(resp)
 }
@@ -217,7 +217,7 @@ func (s *uploadSession) Whole(ctx context.Context, dgst digest.Digest, c transfe
 		return s.r.client.gen.StartUploadWithBody(ctx, s.r.name, params, octetStream, body)
 	})
 	if err != nil {
-		return transfer.State{}, false, uploadFault(err, true)
+		return transfer.State{}, false, startFault(err, false)
 	}
 	if resp.StatusCode == http.StatusCreated {
 		wire.Drain(resp)

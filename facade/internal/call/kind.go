@@ -10,8 +10,8 @@ const (
 	API Kind = iota
 	// Token is /oauth2/*. No redirect is followed, so that a token in a body is never sent a second time elsewhere.
 	Token
-	// Upload is an upload session. No redirect is followed, and the retry policy never repeats PATCH and PUT, because a
-	// chunk whose response was lost may have been applied.
+	// Upload is an upload session. No redirect is followed, and the retry policy never repeats PATCH, PUT
+	// and POST with a body, because a request whose response was lost may have been applied.
 	Upload
 	// Blob is GET or HEAD of a blob. A redirect is returned to the caller, who continues with transport.BlobLink and
 	// Fetch.

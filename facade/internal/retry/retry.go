@@ -87,7 +87,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		o = override.options
 	}
 	r := rulesOf(o)
-	if isChunk(req.Raw()) {
+	if carriesContent(req.Raw()) {
 		r.MaxRetries = 0
 	}
 	ctx := req.Raw().Context()
@@ -215,7 +215,11 @@ func permanent(err error) bool {
 		errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// isChunk says whether the request carries bytes of an upload session.
-func isChunk(r *http.Request) bool {
-	return call.Of(r.Context()).Kind == call.Upload && (r.Method == http.MethodPatch || r.Method == http.MethodPut)
+// carriesContent says whether the request carries bytes of a blob, or completes an upload. Whether such a request was
+// applied is for the upload to find out: it asks before anything is sent again.
+func carriesContent(r *http.Request) bool {
+	if call.Of(r.Context()).Kind != call.Upload {
+		return false
+	}
+	return r.Method == http.MethodPatch || r.Method == http.MethodPut || r.Body != nil && r.Body != http.NoBody
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -28,9 +29,10 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 			}
 		}
 		n := size - u.acked
-		src := &metered{src: data, meter: u.opts.Meter}
-		watched, stop := src.watch(ctx)
-		err := stop(u.session.Commit(watched, u.location, dgst, Chunk{Offset: u.acked, Size: n, Data: src}))
+		began := time.Now()
+		pending, err := u.request(ctx, data, u.acked, n, func(ctx context.Context, c Chunk) error {
+			return u.session.Commit(ctx, u.location, dgst, c)
+		})
 		if err == nil {
 			if n > 0 {
 				u.opts.Limits.tail.Store(true)
@@ -38,9 +40,6 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 			u.open = false
 			u.acknowledge(size)
 			return nil
-		}
-		if e := src.failed(); e != nil && ctx.Err() == nil {
-			return sourceError(e)
 		}
 		u.sent = size
 		f := classify(ctx, err)
@@ -51,12 +50,20 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 		case BadDigest:
 			return u.refused(dgst, n, f)
 		case TooLarge:
-			tail = false
 			if n == 0 {
 				return f.Err
 			}
+			if tail = false; n <= u.leastChunk() {
+				err = nil // only the commit takes no body of that size: it is sent as a chunk
+			}
+		case Doubt:
+			u.doubtCommit(began, pending)
+		case Busy:
+			if pending {
+				u.doubtCommit(began, pending)
+			}
 		}
-		if f.Kind != TooLarge && u.stored(ctx, dgst, size) {
+		if f.Kind != TooLarge && u.stored(ctx, dgst, size) || pending && u.awaitCommit(ctx, dgst, size) {
 			return nil
 		}
 		if err := u.resync(ctx, err, n, low); err != nil {
@@ -68,7 +75,7 @@ func (u *uploader) commit(ctx context.Context, dgst digest.Digest, data io.Reade
 // unlessStored looks for the blob before a session is given up: a commit whose reply was lost ends
 // the session too.
 func (u *uploader) unlessStored(ctx context.Context, err error, dgst digest.Digest, size int64) error {
-	if errors.Is(err, errSessionGone) && u.sent == size && u.stored(ctx, dgst, size) {
+	if errors.Is(err, errSessionGone) && u.sent == size && (u.stored(ctx, dgst, size) || u.awaitCommit(ctx, dgst, size)) {
 		return nil
 	}
 	return err
@@ -78,18 +85,9 @@ func (u *uploader) unlessStored(ctx context.Context, err error, dgst digest.Dige
 // registry cannot be asked, it returns false.
 func (u *uploader) stored(ctx context.Context, dgst digest.Digest, size int64) bool {
 	for p := (patience{}); ; {
-		n, err := u.session.Stat(ctx, dgst)
-		if err == nil {
-			if n != size && n != Unknown {
-				return false
-			}
-			u.open = false
-			u.acknowledge(size)
-			return true
-		}
-		f := classify(ctx, err)
-		if f.Kind != Doubt && f.Kind != Busy || p.wait(ctx, f) != nil {
-			return false
+		yes, f := u.ask(ctx, dgst, size)
+		if yes || f == nil || f.Kind != Doubt && f.Kind != Busy || p.tries >= 2 || p.wait(ctx, f) != nil {
+			return yes
 		}
 	}
 }

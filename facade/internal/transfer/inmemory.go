@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -38,10 +39,13 @@ func (u *uploader) inOneRequest(ctx context.Context, dgst digest.Digest, b memor
 		return false, nil
 	}
 	for {
-		src := &metered{src: b, meter: u.opts.Meter}
-		watched, stop := src.watch(ctx)
-		s, done, err := u.session.Whole(watched, dgst, Chunk{Size: size, Data: src})
-		err = stop(err)
+		var s State
+		var done bool
+		began := time.Now()
+		pending, err := u.request(ctx, b, 0, size, func(ctx context.Context, c Chunk) (err error) {
+			s, done, err = u.session.Whole(ctx, dgst, c)
+			return err
+		})
 		if err == nil && done {
 			u.acknowledge(size)
 			return true, nil
@@ -54,8 +58,18 @@ func (u *uploader) inOneRequest(ctx context.Context, dgst digest.Digest, b memor
 		fault := classify(ctx, err)
 		u.last = fault.Err
 		switch fault.Kind {
-		case Doubt, Busy: // sent again as it is: it is addressed by its content
-			if err := u.patience.wait(ctx, fault); err != nil {
+		case Doubt, Busy:
+			if pending {
+				u.doubtCommit(began, pending)
+				if u.awaitCommit(ctx, dgst, size) {
+					return true, nil
+				}
+			}
+			err := u.patience.wait(ctx, fault)
+			if ctx.Err() == nil && u.stored(ctx, dgst, size) {
+				return true, nil
+			}
+			if err != nil {
 				return false, err
 			}
 		case BadDigest, TooLarge:

@@ -17,16 +17,24 @@ import (
 type metered struct {
 	src    io.ReaderAt
 	meter  *Meter
+	end    int64 // offset behind the last byte of the body
 	err    atomic.Pointer[error]
 	cancel context.CancelCauseFunc // of the request
 
 	mu    sync.Mutex
-	timer *time.Timer // runs while the request is under way
+	timer *time.Timer // runs while the body is being sent
+	high  int64       // offset behind the last byte that was read
+	moved time.Time   // when that was read, or the request was sent
 }
 
-// sendStall is how long a connection may take no byte of a body and bring no answer. It is longer
-// than the limit of a download, as the last megabytes lie in buffers of the system where nobody
-// sees them move.
+// newMetered returns the body of a request that carries n bytes of src from off on.
+func newMetered(src io.ReaderAt, off, n int64, m *Meter) *metered {
+	return &metered{src: src, meter: m, end: off + n, high: off, moved: time.Now()}
+}
+
+// sendStall is how long a connection may take no byte of a body. It is longer than the limit of a
+// download, as megabytes may lie in buffers of the system where nobody sees them move. Once the whole
+// body is taken, the transport limits how long the answer may take.
 const sendStall = 2 * time.Minute
 
 type meteredKey struct{}
@@ -39,9 +47,13 @@ func Sending(ctx context.Context) (answered func()) {
 	if !ok {
 		return func() {}
 	}
-	t := time.AfterFunc(sendStall, func() { r.cancel(wait.ErrStalled) })
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.moved = time.Now()
+	if r.high >= r.end {
+		return func() {}
+	}
+	t := time.AfterFunc(sendStall, func() { r.cancel(wait.ErrStalled) })
 	r.timer = t
 	return func() {
 		r.mu.Lock()
@@ -49,6 +61,17 @@ func Sending(ctx context.Context) (answered func()) {
 		t.Stop()
 		r.timer = nil
 	}
+}
+
+// silence returns for how long the request was without an answer after its whole body was taken; 0 if
+// it was not.
+func (r *metered) silence() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.high < r.end {
+		return 0
+	}
+	return time.Since(r.moved)
 }
 
 // watch returns the context of a request, which ends when the request stalls, and a function that
@@ -66,9 +89,9 @@ func (r *metered) watch(ctx context.Context) (context.Context, func(error) error
 }
 
 func (r *metered) ReadAt(p []byte, off int64) (int, error) {
-	r.pause(true) // a slow source is no stalled connection
+	r.pause() // a slow source is no stalled connection
 	n, err := r.src.ReadAt(p, off)
-	r.pause(false)
+	r.resume(off + int64(max(n, 0)))
 	if n > 0 {
 		r.meter.moved(off, int64(n))
 	}
@@ -78,17 +101,23 @@ func (r *metered) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// pause stops the stall timer of a request that is being sent, or restarts it.
-func (r *metered) pause(yes bool) {
+// pause stops the stall timer of a request that is being sent.
+func (r *metered) pause() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.timer == nil:
-	case yes:
+	if r.timer != nil {
 		r.timer.Stop()
-	default:
+	}
+}
+
+// resume restarts the stall timer after the body was read up to high, unless that was its end.
+func (r *metered) resume(high int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.high = max(r.high, high); r.timer != nil && r.high < r.end {
 		r.timer.Reset(sendStall)
 	}
+	r.moved = time.Now()
 }
 
 // fail keeps the error of the source.

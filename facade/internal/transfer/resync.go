@@ -6,14 +6,17 @@ import (
 	"fmt"
 )
 
-// resync finds out from the registry where to continue after a chunk of n bytes failed with err. It
-// returns nil to continue at acked, and errSessionGone if the session is lost.
+// resync finds out from the registry where to continue after a chunk of n bytes failed with err, or,
+// if err is nil, without a reason to wait before that. It returns nil to continue at acked, and
+// errSessionGone if the session is lost.
 func (u *uploader) resync(ctx context.Context, err error, n, low int64) error {
 	for {
-		f := classify(ctx, err)
-		u.last = f.Err
-		if err := u.judge(ctx, f, &n); err != nil {
-			return err
+		if err != nil {
+			f := classify(ctx, err)
+			u.last = f.Err
+			if err := u.judge(ctx, f, &n); err != nil {
+				return err
+			}
 		}
 		var s State
 		if s, err = u.session.Status(ctx, u.location); err == nil {
@@ -36,15 +39,17 @@ func (u *uploader) judge(ctx context.Context, f *Fault, n *int64) error {
 	case Final, BadDigest:
 		return f.Err
 	case TooLarge:
-		least := max(u.tune.Least, u.minChunk)
+		least := u.leastChunk()
 		if *n <= least {
 			return f.Err
 		}
 		*n = max(*n/2, least)
 		u.chunk, u.grow = u.opts.Limits.shrink(*n), false
 	case Doubt, Busy, NoRange:
-		if f.Kind == NoRange && u.patience.tries >= 2 {
-			return errSessionGone // the registry's count and ours do not agree
+		if f.Kind == NoRange {
+			if u.disagreed++; u.disagreed > 2 {
+				return errSessionGone // the registry's count and ours do not come to agree
+			}
 		}
 		if err := u.patience.wait(ctx, f); err != nil {
 			return u.stuck(ctx, err, f)

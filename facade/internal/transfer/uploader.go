@@ -16,6 +16,9 @@ const (
 	maxMinChunk        = 64 << 20 // of what a registry may demand
 	patientChunk       = 4 << 20  // above this size, requests that keep failing are made smaller
 
+	// slowChunk is the least size of the chunks of a connection on which larger ones time out.
+	slowChunk = 256 << 10
+
 	// growBelow lets chunks double while one takes less time than this: few requests on a fast
 	// line, little to lose on a slow one.
 	growBelow = time.Second
@@ -49,6 +52,9 @@ type uploader struct {
 	grow  bool   // chunk may grow
 	onAck func() // called when highest has grown; may be nil
 
+	disagreed   int       // chunks since the last progress that began at another offset than the registry's
+	commitUntil time.Time // until then a commit of unknown outcome may still be carried out
+
 	restarts    int // sessions begun after the first one
 	trust       trust
 	withoutTail bool  // begun again to commit without a body, as the registry may have ignored it
@@ -72,6 +78,7 @@ func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 // begin opens a session, or enters the one that the caller has opened.
 func (u *uploader) begin(ctx context.Context) error {
 	u.acked, u.sent, u.open, u.checkpointed = 0, 0, false, false
+	u.disagreed, u.commitUntil = 0, time.Time{}
 	if s := u.first; s != nil {
 		u.first = nil
 		u.enter(*s, 0)
@@ -114,13 +121,20 @@ func (u *uploader) noteReply(s State) {
 // chunkSize returns the size of the next chunk.
 func (u *uploader) chunkSize() int64 { return max(u.opts.Limits.atMost(u.chunk), u.minChunk) }
 
+// leastChunk returns the size below which a chunk is not made smaller.
+func (u *uploader) leastChunk() int64 { return max(u.tune.Least, u.minChunk) }
+
 // send sends chunks until the registry has everything up to end. data can be read from offset low
 // on. errSessionGone means that the session is lost.
 func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) error {
 	for u.acked < end {
 		n := min(u.chunkSize(), end-u.acked)
 		began := time.Now()
-		if err := u.sendChunk(ctx, data, n); err != nil {
+		if pending, err := u.sendChunk(ctx, data, n); err != nil {
+			if pending {
+				u.awaitCount(ctx, time.Since(began))
+				u.shrink()
+			}
 			if err := u.resync(ctx, err, n, low); err != nil {
 				return err
 			}
@@ -133,27 +147,45 @@ func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) e
 	return nil
 }
 
-// sendChunk sends n bytes from acked on.
-func (u *uploader) sendChunk(ctx context.Context, data io.ReaderAt, n int64) error {
-	src := &metered{src: data, meter: u.opts.Meter}
-	watched, stop := src.watch(ctx)
-	s, err := u.session.Chunk(watched, u.location, Chunk{Offset: u.acked, Size: n, Data: src})
-	err = stop(err)
+// sendChunk sends n bytes from acked on. It returns true if it failed and the registry may still be
+// working on the chunk.
+func (u *uploader) sendChunk(ctx context.Context, data io.ReaderAt, n int64) (bool, error) {
+	var s State
+	pending, err := u.request(ctx, data, u.acked, n, func(ctx context.Context, c Chunk) (err error) {
+		s, err = u.session.Chunk(ctx, u.location, c)
+		return err
+	})
 	u.sent = max(u.sent, u.acked+n)
 	if err != nil {
-		if e := src.failed(); e != nil && ctx.Err() == nil {
-			return &Fault{Kind: Final, Err: sourceError(e)}
-		}
-		return err
+		return pending, err
 	}
 	u.noteReply(s)
 	end := u.acked + n
 	if s.Offset != Unknown && s.Offset < end && u.trust != ignored {
 		u.trust.suspect()
-		return &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the registry accepted %d bytes but counts fewer", ErrMalformedReply, n)}
+		return false, &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the registry accepted %d bytes but counts fewer", ErrMalformedReply, n)}
 	}
 	u.acknowledge(end)
-	return nil
+	return false, nil
+}
+
+// request makes a call that carries n bytes of data from off on. It returns true if the call failed
+// although the request was sent completely, after a silence in which the registry may have been busy
+// with it: it may still be carried out.
+func (u *uploader) request(
+	ctx context.Context, data io.ReaderAt, off, n int64, call func(context.Context, Chunk) error,
+) (bool, error) {
+	src := newMetered(data, off, n, u.opts.Meter)
+	watched, stop := src.watch(ctx)
+	err := stop(call(watched, Chunk{Offset: off, Size: n, Data: src}))
+	if err == nil {
+		return false, nil
+	}
+	if e := src.failed(); e != nil && ctx.Err() == nil {
+		return false, &Fault{Kind: Final, Err: sourceError(e)}
+	}
+	f := classify(ctx, err)
+	return (f.Kind == Doubt || f.Kind == Busy) && src.silence() >= longSilence, f
 }
 
 // acknowledge records that the registry has [0, off). Only an offset beyond the highest one counts
@@ -164,6 +196,7 @@ func (u *uploader) acknowledge(off int64) {
 	if off > u.highest {
 		u.highest = off
 		u.patience.progressed()
+		u.disagreed = 0
 		if u.onAck != nil {
 			u.onAck()
 		}

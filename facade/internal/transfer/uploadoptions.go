@@ -1,6 +1,10 @@
 package transfer
 
-import "github.com/opencontainers/go-digest"
+import (
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // UploadOptions are the choices of an upload. Only Size, Meter and Limits are required. The loops
 // never write to them.
@@ -17,6 +21,10 @@ type UploadOptions struct {
 
 	Begin  *State      // a session that is already open
 	Resume *Checkpoint // continue this upload
+
+	// CommitTime is how long the registry may take to complete the upload: a commit without an answer is
+	// not sent again, nor is anything else, before that time is over. 0: DefaultCommitTime.
+	CommitTime time.Duration
 
 	// Check, if not nil, is called before the commit. It returns an error if the source is no
 	// longer what it was.
