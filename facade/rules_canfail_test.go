@@ -61,6 +61,10 @@ func TestRulesCanFail(t *testing.T) {
 			"facade/acr/a.go": "package acr\nfunc A() {}\n", "facade/acr/a_test.go": "package acr_test\nfunc ExampleB() { acr.B() }\n",
 		},
 		"documents name what exists":                 {"README.md": "[a](b.md)"},
+		"comments begin with the name":               {"facade/acr/a.go": "package acr\n\n// Name of it.\nfunc A() {}\n"},
+		"comments are wrapped":                       {"facade/acr/a.go": "package acr\n\n// A does " + strings.Repeat("x", 100) + ".\nfunc A() {}\n"},
+		"errors are a list with conditions":          {"facade/acr/a.go": "package acr\n\n// A fails. Errors: ErrX.\nfunc A() {}\n"},
+		"comments are in plain English":              {"facade/acr/a.go": "package acr\n\n// A is told.\nfunc A() {}\n"},
 		"a skipped test says why":                    {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { t.Skip() }\n"},
 		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n"},
 		"every TestMain looks for leaked goroutines": {"facade/acr/a_test.go": "package acr\n"},
@@ -171,6 +175,51 @@ var V int
 	}
 	if n := strings.Count(got, "\n") + 1; n != 5 {
 		t.Errorf("%d complaints, want 5:\n%s", n, got)
+	}
+}
+
+func TestLanguageRulesFindEachKind(t *testing.T) {
+	t.Parallel()
+	src := `package acr
+
+// AOptions are options.
+type AOptions struct {
+	// Size of it.
+	Size int
+	// Count is a number. Default: 1.
+	Count int
+	Bare int // is behind
+}
+
+// A Thing is a thing.
+type Thing struct{}
+
+// Gives nothing.
+func (Thing) Do1() {}
+
+// Do2 give nothing.
+//
+// Errors:
+//   - [ErrX] if it fails
+//   - [ErrY], which may happen
+func (Thing) Do2() {}
+
+// Do3 returns something.
+//
+// Errors:
+func (Thing) Do3() {}
+
+// do4 gives a thing, whoever asks.
+func do4() {}
+`
+	tr := tree{fset: token.NewFileSet(), text: map[string]string{"facade/acr/a.go": src}}
+	for want, got := range map[string][]string{
+		"Size Do1 Do2 Bare": tr.notGodoc(),
+		"[ErrX] list":       tr.looseErrorLists(),
+	} {
+		if n := len(strings.Fields(want)); len(got) != n {
+			t.Errorf("want %s:\n%s", want, strings.Join(got, "\n"))
+		}
 	}
 }
 

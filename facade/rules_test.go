@@ -215,6 +215,10 @@ var sourceRules = []struct {
 	{"tests do not sleep", tree.sleepingTests},
 	{"every TestMain looks for leaked goroutines", tree.testsWithoutLeakCheck},
 	{"documents name what exists", tree.staleDocuments},
+	{"comments begin with the name", tree.notGodoc},
+	{"comments are wrapped", tree.wideComments},
+	{"errors are a list with conditions", tree.looseErrorLists},
+	{"comments are in plain English", tree.speaksDialect},
 	{"generated code is never edited: each file in gen has the generator's header", tree.handMadeInGen},
 }
 

@@ -11,38 +11,41 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
-// advise says what to do about an answer, where its cause is known. Causes of a refused sign-in are auth's to explain.
+// advise says what to do about an answer, where its cause is known. Causes of a refused sign-in are
+// auth's to explain.
 func advise(op *operation, e *Error) string {
 	switch {
 	case e.has(codeDisallowed):
-		return "it is locked (an update of its attributes with WriteEnabled and DeleteEnabled true unlocks it), quarantined, or the registry's storage is full"
+		return "it is locked (set WriteEnabled and DeleteEnabled to true to unlock it), quarantined, or the registry's storage is full"
 	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown):
-		return "the upload session is lost: start the blob again from its first byte"
+		return "the upload session is lost: upload the blob again"
 	case e.has(ErrManifestBlobUnknown):
 		return "upload the blobs and manifests it names first; right after an upload another replica of the registry may not have them yet, so wait and try again (PutManifestOptions.BlobWait)"
 	case e.StatusCode == http.StatusNotFound && namesRegistry(e.URL):
-		return "the repository's name goes without the registry's"
+		return "the repository name must not include the registry host"
 	case e.StatusCode == http.StatusRequestEntityTooLarge:
-		return "the registry takes no body of this size: upload in smaller chunks"
+		return "the registry does not accept a body of this size: use smaller chunks (UploadOptions.ChunkSize)"
 	case e.StatusCode == http.StatusTooManyRequests:
-		return "the registry's request budget is used up: ask less often, or from fewer processes"
+		return "the registry's request limit is reached: send fewer requests, or set ClientOptions.Governor"
 	case e.StatusCode == http.StatusNotFound && e.Code == "" && strings.Contains(e.Message, "404 page not found"):
 		return "the server does not know this path: it may not be an Azure Container Registry, or may not offer this operation"
 	case (e.has(ErrManifestUnknown) || e.has(ErrBlobUnknown)) && strings.Contains(e.URL, "/sha256:") && op != opDeleteManifest && op != opDeleteBlob:
-		return "if it was pushed a moment ago, another replica of the registry may not have it yet: ask again shortly"
+		return "if it was pushed a moment ago, another replica of the registry may not have it yet: try again shortly"
 	case e.has(ErrUnsupported) && op == opDeleteManifest:
-		return "give the manifest's digest: Artifact.Digest resolves a tag"
+		return "pass the manifest's digest; Artifact.Digest resolves a tag"
 	}
 	return ""
 }
 
-// namesRegistry tells whether the repository of a request begins with the registry's host, as image names do.
+// namesRegistry tells whether the repository of a request begins with the registry's host, as image
+// names do.
 func namesRegistry(request string) bool {
 	u, err := url.Parse(request)
 	return err == nil && u.Host != "" && (strings.HasPrefix(u.Path, "/v2/"+u.Host+"/") || strings.HasPrefix(u.Path, "/acr/v1/"+u.Host+"/"))
 }
 
-// explain adds to a refusal what the sign-in knows of its cause: the missing right, the firewall, a disabled audience.
+// explain adds to a refusal what the sign-in knows of its cause: the missing right, the firewall, a
+// disabled audience.
 func (e *Error) explain(cause *auth.Error) {
 	if cause == nil {
 		return

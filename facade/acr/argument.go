@@ -9,12 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ArgumentError is returned for an argument or option that is refused before anything is sent. It matches [ErrInvalidArgument].
+// ArgumentError is returned for an argument or option that is refused before anything is sent. It
+// matches [ErrInvalidArgument].
 type ArgumentError struct {
-	// Argument names what was refused: "endpoint", "repository", "reference", "tag", "digest" or another parameter, or the field of an
-	// options struct, such as "PageSize".
+	// Argument names what was refused: "endpoint", "repository", "reference", "tag", "digest" or
+	// another parameter, or the field of an options struct, such as "PageSize".
 	Argument string
-	// Value is what was given, unchanged: escape it before you print it. It is empty if there is nothing to show.
+	// Value is what was given, unchanged: escape it before you print it. It is empty if there is
+	// nothing to show.
 	Value string
 	// Reason says what is wrong with it.
 	Reason string
@@ -53,8 +55,8 @@ const (
 	maxTagLength  = 128
 )
 
-// The grammars of the OCI distribution spec, "Pulling manifests". Neither lets a path element of dots alone pass, nor anything that
-// would have to be escaped in a path.
+// The grammars of the OCI distribution spec, "Pulling manifests". Neither lets a path element of
+// dots alone pass, nor anything that would have to be escaped in a path.
 var (
 	nameGrammar = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`)
@@ -94,8 +96,8 @@ func checkTag(argument, tag string) error {
 	return badArgument(argument, tag, reason)
 }
 
-// checkDigest refuses what is not a canonical digest of an algorithm that this package can verify. An algorithm it cannot verify is
-// refused rather than let through unverified.
+// checkDigest refuses what is not a canonical digest of an algorithm that this package can verify.
+// An algorithm it cannot verify is refused rather than let through unverified.
 func checkDigest(d digest.Digest) error {
 	algorithm, hex, ok := strings.Cut(string(d), ":")
 	reason, want := "", 0

@@ -10,8 +10,8 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Artifact is a handle on what a reference of a repository names: a tag and the manifest behind it, or a manifest by its digest. It is made
-// by Repository.Artifact, and as cheap as a Repository.
+// Artifact is a handle for a tag with its manifest, or for a manifest by its digest. It is created
+// with [Repository.Artifact] and is as cheap as a [Repository].
 type Artifact struct {
 	repository *Repository
 	tag        string        // empty when the reference is a digest
@@ -19,8 +19,8 @@ type Artifact struct {
 	err        error         // what is wrong with the reference
 }
 
-// Artifact returns a handle on a tag or digest of the repository; it asks nothing of the registry. A bad reference is reported by the
-// first method called, before anything is sent, as an [*ArgumentError].
+// Artifact returns a handle for a tag or digest of the repository. No request is sent. If the
+// reference is invalid, the first method that is called fails with [ErrInvalidArgument].
 func (r *Repository) Artifact(reference string) *Artifact {
 	a := &Artifact{repository: r}
 	a.tag, a.digest, a.err = parseReference(reference)
@@ -30,11 +30,14 @@ func (r *Repository) Artifact(reference string) *Artifact {
 	return a
 }
 
-// Reference is the tag or digest that the handle was made with.
+// Reference returns the tag or digest that the handle was created with.
 func (a *Artifact) Reference() string { return a.tag + string(a.digest) }
 
-// Digest gives the digest of the manifest. One request for a tag, none for a digest. Errors: ErrTagUnknown (ErrNotFound), and those of a
-// bad name or reference.
+// Digest returns the digest of the manifest. It costs one request for a tag, and none for a digest.
+//
+// Errors:
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or reference is invalid
 func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 	if a.err != nil || a.tag == "" {
 		return a.digest, a.err
@@ -49,8 +52,13 @@ func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 	return t.Digest, nil
 }
 
-// ManifestProperties reports on the manifest. One request for a digest, two for a tag. Errors: ErrManifestUnknown or ErrTagUnknown
-// (ErrNotFound), and those of a bad name or reference.
+// ManifestProperties returns the properties of the manifest. It costs one request for a digest, and
+// two for a tag.
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or reference is invalid
 func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, error) {
 	d, err := a.Digest(ctx)
 	if err != nil {
@@ -63,8 +71,13 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 	}, decodeManifest(d))
 }
 
-// UpdateManifestAttributes changes what may be done with the manifest, and reports on it; its tags keep attributes of their own. One
-// request for a digest, two for a tag. Errors: those of ManifestProperties; ErrInvalidArgument when nothing is set.
+// UpdateManifestAttributes changes attributes of the manifest and returns its properties. The
+// attributes of its tags do not change. It costs one request for a digest, and two for a tag.
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if no attribute is set, or if the name or reference is invalid
 func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
 	if a.err != nil {
 		return ManifestProperties{}, a.err
@@ -84,8 +97,9 @@ func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes Chan
 	}, decodeManifest(d))
 }
 
-// Tags lists every tag of the manifest: for an artifact made with a tag, those beside it too. Requests and errors are those of
-// Repository.Tags; where the reference is a tag, those of Digest too.
+// Tags lists all tags of the manifest. If the artifact was created with a tag, the other tags of
+// the same manifest are listed too. Requests and errors are those of [Repository.Tags] and, for a
+// tag, one more request and the errors of [Artifact.Digest].
 func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 	return func(yield func(TagProperties, error) bool) {
 		d, err := a.Digest(ctx)
@@ -97,7 +111,7 @@ func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 	}
 }
 
-// onTag refuses what only a tag can be asked for.
+// onTag fails if the reference is not a tag.
 func (a *Artifact) onTag() error {
 	if a.err == nil && a.tag == "" {
 		return badArgument("reference", string(a.digest), "this call takes a tag, not a digest")
@@ -105,8 +119,11 @@ func (a *Artifact) onTag() error {
 	return a.err
 }
 
-// TagProperties reports on the tag. One request. Errors: ErrTagUnknown (ErrNotFound); ErrInvalidArgument when the artifact was made with
-// a digest.
+// TagProperties returns the properties of the tag. It costs one request.
+//
+// Errors:
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the reference is a digest, or if the name or reference is invalid
 func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	if err := a.onTag(); err != nil {
 		return TagProperties{}, err
@@ -118,8 +135,13 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	}, a.decodeTag)
 }
 
-// UpdateTagAttributes changes what may be done with the tag, and reports on it; the manifest keeps attributes of its own. One request.
-// Errors: those of TagProperties; ErrInvalidArgument when nothing is set.
+// UpdateTagAttributes changes attributes of the tag and returns its properties. The attributes of
+// the manifest do not change. It costs one request.
+//
+// Errors:
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if no attribute is set, if the reference is a digest, or if the name or
+//     reference is invalid
 func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes ChangeableAttributes) (TagProperties, error) {
 	if err := a.onTag(); err != nil {
 		return TagProperties{}, err
@@ -135,8 +157,13 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 	}, a.decodeTag)
 }
 
-// DeleteTag removes the tag and leaves the manifest. One request. A lost answer is treated as by DeleteManifest. Errors: ErrTagUnknown
-// (ErrNotFound), ErrLocked; ErrInvalidArgument when the artifact was made with a digest.
+// DeleteTag deletes the tag and keeps the manifest. It costs one request. If the response is lost
+// and a retry finds the tag gone, DeleteTag returns nil.
+//
+// Errors:
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrLocked] if the tag is locked
+//   - [ErrInvalidArgument] if the reference is a digest, or if the name or reference is invalid
 func (a *Artifact) DeleteTag(ctx context.Context) error {
 	if err := a.onTag(); err != nil {
 		return err
@@ -147,8 +174,14 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 	})
 }
 
-// Delete deletes the manifest with every tag that points to it, also when the artifact was made with one of them. One request for a
-// digest, two for a tag. Errors: those of DeleteManifest, ErrTagUnknown.
+// Delete deletes the manifest with all its tags, even if the artifact was created with one of them.
+// It costs one request for a digest, and two for a tag. See [Repository.DeleteManifest].
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
+//   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
+//   - [ErrLocked] if the manifest or one of its tags is locked
+//   - [ErrInvalidArgument] if the name or reference is invalid
 func (a *Artifact) Delete(ctx context.Context) error {
 	d, err := a.Digest(ctx)
 	if err != nil {

@@ -14,8 +14,12 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request. Errors: ErrBlobUnknown (ErrNotFound),
-// ErrInvalidArgument.
+// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request, and a
+// second one to storage if the registry redirects it.
+//
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -27,8 +31,12 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 	return blobDescriptor("", dgst, size), nil
 }
 
-// DeleteBlob deletes a blob from the repository, also one that manifests name. It costs one request. Errors: ErrBlobUnknown (ErrNotFound),
-// ErrInvalidArgument.
+// DeleteBlob deletes a blob from the repository, even if a manifest refers to it. It costs one
+// request. If the response is lost and a retry finds the blob gone, DeleteBlob returns nil.
+//
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	if err := r.checkBlob(dgst); err != nil {
 		return err
@@ -38,8 +46,13 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	})
 }
 
-// MountBlob makes a blob of another repository of the same registry a blob of this one, without moving a byte. It costs two requests. The
-// identity needs the right to pull there. Errors: ErrNotMounted, ErrInvalidArgument.
+// MountBlob adds a blob of another repository of the same registry to this repository, without
+// transferring its content. It costs two requests. The identity must be allowed to pull from the
+// other repository.
+//
+// Errors:
+//   - [ErrNotMounted] if the registry does not mount the blob; upload it instead
+//   - [ErrInvalidArgument] if a name or the digest is invalid
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -67,9 +80,10 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	return ocispec.Descriptor{}, failed("MountBlob", fmt.Errorf("%w: %w", ErrNotMounted, err))
 }
 
-var errDeclined = errors.New("the registry asks for an upload")
+var errDeclined = errors.New("the registry requires an upload")
 
-// declined tells whether a refused mount leaves the upload as the way to go: the source is not there, or not for this identity.
+// declined reports whether a failed mount means that the blob has to be uploaded: the source does
+// not exist, or not for this identity.
 func declined(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -82,8 +96,8 @@ func declined(err error) bool {
 	return false
 }
 
-// mountFrom tries to mount a blob from one of the repositories. It returns true when that succeeded; otherwise an upload that the
-// registry opened on the way, or nil.
+// mountFrom tries to mount a blob from one of the repositories. It returns true if one succeeded;
+// otherwise an upload that the registry opened meanwhile, or nil.
 func (s *uploadSession) mountFrom(ctx context.Context, dgst digest.Digest, from []string) (*transfer.State, bool, error) {
 	var open *transfer.State
 	for _, name := range from {
@@ -112,15 +126,15 @@ func (s *uploadSession) mountFrom(ctx context.Context, dgst digest.Digest, from 
 	return open, false, nil
 }
 
-// abandon ends an upload that is not needed.
+// abandon cancels an upload that is not needed.
 func (s *uploadSession) abandon(ctx context.Context, location string) {
 	if location != "" {
 		transfer.Abandon(ctx, s, location)
 	}
 }
 
-// mount asks for a blob of another repository. It returns true when the registry mounted it; otherwise the state of the upload that the
-// registry opened instead, which has no location where it did not.
+// mount requests a blob of another repository. It returns true if the registry mounted it;
+// otherwise the state of the upload that the registry opened instead.
 func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from string) (transfer.State, bool, error) {
 	params := &gen.StartUploadParams{Mount: &dgst, From: new(from)}
 	resp, err := s.do(ctx, opStartUpload, func(ctx context.Context) (*http.Response, error) {
@@ -137,7 +151,7 @@ func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from stri
 	return state, false, err
 }
 
-// checkBlob refuses what is wrong with the handle or the digest.
+// checkBlob checks the handle and the digest.
 func (r *Repository) checkBlob(dgst digest.Digest) error {
 	if r.err != nil {
 		return r.err
@@ -165,7 +179,7 @@ func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...
 	return resp.ContentLength, nil
 }
 
-// headStorage asks the storage that the registry points to.
+// headStorage follows the redirect of a HEAD request to storage.
 func (r *Repository) headStorage(ctx context.Context, resp *http.Response) (*http.Response, error) {
 	link, err := r.client.transport.BlobLink(resp)
 	if err != nil {
@@ -180,7 +194,7 @@ func (r *Repository) headStorage(ctx context.Context, resp *http.Response) (*htt
 	return resp, nil
 }
 
-// blobDescriptor is the descriptor of a blob.
+// blobDescriptor returns the descriptor of a blob.
 func blobDescriptor(mediaType string, dgst digest.Digest, size int64) ocispec.Descriptor {
 	if mediaType == "" {
 		mediaType = octetStream

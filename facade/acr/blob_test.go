@@ -39,7 +39,7 @@ func TestBlobLife(t *testing.T) {
 	}
 	if _, err := other.MountBlob(ctx, digest.FromString("nothing"), "team/one"); !errors.Is(err, acr.ErrNotMounted) {
 		t.Errorf("mounting what is not there: %v", err)
-	} else if got, want := err.Error(), "acr: MountBlob: not mounted: the registry asks for an upload"; got != want {
+	} else if got, want := err.Error(), "acr: MountBlob: not mounted: the registry requires an upload"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if n := srv.Ledger().Count("CancelUpload"); n != 1 {

@@ -17,8 +17,8 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// blobSource is transfer's blob over HTTP. The registry is asked once for the link to the content, which all requests share until storage
-// says that it has expired.
+// blobSource is transfer's blob over HTTP. The registry is asked once for the link to the content,
+// which all requests share until storage says that it has expired.
 type blobSource struct {
 	r    *Repository
 	dgst digest.Digest
@@ -58,8 +58,9 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 	}
 }
 
-// current returns the link to use, asking the registry for one where there is none: once for all who wait. A registry that answers with the
-// content itself is asked by each of them; then there is no link but a reply.
+// current returns the link to use, asking the registry for one where there is none: once for all
+// who wait. A registry that answers with the content itself is asked by each of them; then there is
+// no link but a reply.
 func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*transport.Link, *http.Response, error) {
 	for {
 		b.mu.Lock()
@@ -94,7 +95,8 @@ func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*tran
 	}
 }
 
-// ask asks the registry for the content: it answers with a link to it or, behind some private endpoints, with the content itself.
+// ask asks the registry for the content: it answers with a link to it or, behind some private
+// endpoints, with the content itself.
 func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *http.Response, error) {
 	params := &gen.GetBlobParams{}
 	if rng != "" {
@@ -168,7 +170,8 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 	return p, nil
 }
 
-// stated is the size that the registry states when it is asked: an answer that does not say how long it is may have no end.
+// stated is the size that the registry states when it is asked: an answer that does not say how
+// long it is may have no end.
 func (b *blobSource) stated(ctx context.Context) int64 {
 	b.mu.Lock()
 	size := b.size
@@ -208,7 +211,8 @@ func requestRange(off, end int64) string {
 	return ""
 }
 
-// identity asks for the bytes as they are: net/http would otherwise ask for gzip and take it off again.
+// identity asks for the bytes as they are: net/http would otherwise ask for gzip and take it off
+// again.
 func identity(_ context.Context, r *http.Request) error {
 	r.Header.Set("Accept-Encoding", "identity")
 	return nil

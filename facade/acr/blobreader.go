@@ -14,31 +14,39 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// GetBlobOptions are the choices of GetBlob.
+// GetBlobOptions are the options of [Repository.GetBlob].
 type GetBlobOptions struct {
-	// Size the blob must have, as its descriptor says; an answer of another size is refused before the first byte (ErrSizeMismatch).
-	// 0: whatever the registry says.
+	// Size is the expected size of the blob in bytes. A response of another size fails with
+	// [ErrSizeMismatch] before anything is read. Default: any size.
 	Size int64
 
-	// Progress, where given, is told how the reading goes: a few times a second and at its end, always from one goroutine, which ends with
-	// Close. What it panics with is raised again by Close.
+	// Progress, if not nil, is called about ten times a second while the blob is read and once at
+	// the end. All calls are made from one goroutine, which exits in Close. If Progress panics,
+	// Close panics with the same value.
 	Progress func(Progress)
 }
 
-// BlobReader reads a blob and verifies it: Read returns io.EOF only after size and digest agree, so what io.Copy or io.ReadAll returned
-// without an error is the blob. So is what io.ReadFull returned of as many bytes as Descriptor says: the last ones are given out only when all
-// of them are right. Whoever stops before them has bytes that nobody verified. It continues by itself, where it was, after a lost or stalled
-// connection and an expired link. It cannot seek: bytes that were left out could not be verified. See BlobReaderAt and GetBlobRange. It is
-// for one goroutine at a time; the end of the context ends a Read that another one waits in.
+// BlobReader reads a blob and verifies it. Read returns io.EOF only if size and digest are right.
+// So if io.Copy or io.ReadAll succeeds, the data is the blob. Data read before io.EOF is not
+// verified, unless exactly Descriptor().Size bytes were read.
+//
+// The reader resumes after a lost or stalled connection and when a storage link expires. It cannot
+// seek; use [BlobReaderAt] or [Repository.GetBlobRange] for unverified random access. Only one
+// goroutine may use it at a time.
 type BlobReader struct {
 	r    *transfer.Reader
 	dgst digest.Digest
 	stop func()
 }
 
-// GetBlob opens a blob for reading. ctx governs the reader too. The caller must close it. It costs two requests, the second one to the
-// storage that the registry points to, and a third one where storage does not say how long its answer is; the empty blob costs none.
-// Errors: ErrBlobUnknown, ErrInvalidArgument, ErrSizeMismatch; from Read also ErrDigestMismatch, ErrStalled.
+// GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must close. It
+// costs two requests: one to the registry and one to the storage that it redirects to, and a third
+// one if storage does not state the length. The empty blob costs none.
+//
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrSizeMismatch] if the response has another size than GetBlobOptions.Size
+//   - [ErrInvalidArgument] if the name, digest or an option is invalid
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	var o GetBlobOptions
 	if opts != nil {
@@ -63,7 +71,7 @@ func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetB
 	return &BlobReader{r: reader, dgst: dgst, stop: stop}, nil
 }
 
-// expectedSize is the option in transfer's terms.
+// expectedSize returns the option in the terms of transfer.
 func expectedSize(size int64) (int64, error) {
 	if size == 0 {
 		return transfer.Unknown, nil
@@ -71,13 +79,19 @@ func expectedSize(size int64) (int64, error) {
 	return size, notNegative("Size", size)
 }
 
-// Descriptor is that of the blob; its Size is -1 until the end where the registry did not tell it.
+// Descriptor returns the descriptor of the blob. Its Size is -1 until the end if the registry did
+// not state it.
 func (b *BlobReader) Descriptor() ocispec.Descriptor {
 	return blobDescriptor("", b.dgst, b.r.Size())
 }
 
-// Read reads the next bytes of the blob. Bytes that came before an error, io.EOF aside, are not verified. Errors: ErrDigestMismatch,
-// ErrSizeMismatch, ErrStalled, ErrClosed.
+// Read reads the next bytes of the blob.
+//
+// Errors:
+//   - [ErrDigestMismatch] if the content has another digest
+//   - [ErrSizeMismatch] if the content is longer or shorter than stated
+//   - [ErrStalled] if no data arrives for a long time, several times in a row
+//   - [ErrClosed] if the reader has been closed
 func (b *BlobReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
@@ -86,33 +100,38 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	return n, failed("GetBlob", err)
 }
 
-// WriteTo writes the rest of the blob to w, which io.Copy uses: the connection is read while w is written to. A nil error means that size
-// and digest agree.
+// WriteTo writes the rest of the blob to w; io.Copy uses it. The connection is read while w is
+// written to. A nil error means that size and digest are right. Errors are those of
+// [BlobReader.Read] and of w.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	n, err := b.r.WriteTo(w)
 	return n, failed("GetBlob", err)
 }
 
-// Close ends the reading. Closing before the end is no error.
+// Close ends the reading. It may be called before the end of the blob.
 func (b *BlobReader) Close() error {
 	err := b.r.Close()
 	b.stop()
 	return err
 }
 
-// String names the blob.
+// String returns the digest of the blob.
 func (b *BlobReader) String() string { return "acr.BlobReader(" + string(b.dgst) + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (b *BlobReader) GoString() string { return b.String() }
 
 // Format prints String for every verb.
 func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }
 
-// GetBlobRange reads n bytes of a blob, beginning at offset; a negative n reads to its end. ctx governs the reader too, which the caller
-// must close. It costs two requests, and continues by itself after a lost connection. What it returns cannot be verified: the digest is that
-// of the whole blob.
-// Errors: ErrBlobUnknown, ErrInvalidArgument, ErrSizeMismatch (the blob ends before).
+// GetBlobRange reads n bytes of a blob from offset; if n is negative, it reads to the end. ctx also
+// applies to the reader, which the caller must close. It costs two requests, and resumes after a
+// lost connection. The bytes are not verified, because the digest is that of the whole blob.
+//
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrSizeMismatch] if the blob ends before the range does
+//   - [ErrInvalidArgument] if the name, digest, offset or n is invalid
 func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return nil, err
@@ -134,7 +153,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 	return &rangeReader{reader}, nil
 }
 
-// rangeReader names the call in what goes wrong.
+// rangeReader adds the name of the call to errors.
 type rangeReader struct{ r *transfer.RangeReader }
 
 // Read implements io.Reader.
@@ -150,12 +169,13 @@ func (b *rangeReader) Read(p []byte) (int, error) {
 func (b *rangeReader) Close() error { return b.r.Close() }
 
 const (
-	viewBlock  = 256 << 10 // least that is asked for at once
-	viewBlocks = 16        // how many of them are kept
+	viewBlock  = 256 << 10 // smallest request
+	viewBlocks = 16        // how many blocks are cached
 )
 
-// BlobReaderAt reads at any offset of a blob, such as a file in a large layer. It is safe for concurrent use and holds at most 4 MiB of what
-// was read last. What it returns is not verified: the digest is that of the whole blob. There is nothing to close.
+// BlobReaderAt reads at any offset of a blob, for example a file in a large layer. It is safe for
+// concurrent use and caches the 4 MiB that were read last. The bytes are not verified, because the
+// digest is that of the whole blob. It need not be closed.
 type BlobReaderAt struct {
 	ctx    context.Context
 	source *blobSource
@@ -165,15 +185,19 @@ type BlobReaderAt struct {
 	blocks []block // least recently used first
 }
 
-// block is a part of the blob that was read.
+// block is a part of the blob that has been read.
 type block struct {
 	off  int64
 	data []byte
 }
 
-// BlobReaderAt returns a view of a blob; ctx governs its reading too. It costs one HEAD request. Then a ReadAt costs one request (the first
-// one two), and none where the bytes are among those read last: a short one reads 256 KiB.
-// Errors: ErrBlobUnknown, ErrInvalidArgument.
+// BlobReaderAt returns a reader for random access to a blob. ctx also applies to the reader. It
+// costs one HEAD request. The first ReadAt costs two requests and others one; data in the cache
+// costs none. A short read requests 256 KiB.
+//
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
 	desc, err := r.StatBlob(ctx, dgst)
 	if err != nil {
@@ -182,11 +206,16 @@ func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*Blo
 	return &BlobReaderAt{ctx: ctx, source: &blobSource{r: r, dgst: dgst}, size: desc.Size}, nil
 }
 
-// Size is the size of the blob in bytes.
+// Size returns the size of the blob in bytes.
 func (b *BlobReaderAt) Size() int64 { return b.size }
 
-// ReadAt reads len(p) bytes from offset off; fewer only with an error, which is io.EOF at the end of the blob. Errors: ErrInvalidArgument
-// for a negative offset, ErrBlobUnknown, ErrStalled, *Error.
+// ReadAt reads len(p) bytes from offset off. If it reads fewer, it returns an error; at the end of
+// the blob that is io.EOF.
+//
+// Errors:
+//   - [ErrInvalidArgument] if off is negative
+//   - [ErrBlobUnknown] if the blob has been deleted
+//   - [ErrStalled] if no data arrives for a long time, several times in a row
 func (b *BlobReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if err := notNegative("offset", off); err != nil {
 		return 0, err
@@ -218,7 +247,7 @@ func errAtEnd(err error, short bool) error {
 	return err
 }
 
-// read fills p.
+// read fills p from the registry.
 func (b *BlobReaderAt) read(p []byte, off int64) (int, error) {
 	r := transfer.NewRangeReader(b.ctx, b.source, b.size, off, off+int64(len(p)))
 	defer func() { _ = r.Close() }() // it was only read
@@ -226,7 +255,7 @@ func (b *BlobReaderAt) read(p []byte, off int64) (int, error) {
 	return n, failed("BlobReaderAt", err)
 }
 
-// kept copies what is there of the bytes at off.
+// kept copies bytes at off from the cache and returns how many.
 func (b *BlobReaderAt) kept(p []byte, off int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -240,7 +269,7 @@ func (b *BlobReaderAt) kept(p []byte, off int64) int {
 	return 0
 }
 
-// keep keeps a block in place of the one that was not used for the longest time.
+// keep adds a block to the cache, in place of the least recently used one.
 func (b *BlobReaderAt) keep(k block) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -250,10 +279,10 @@ func (b *BlobReaderAt) keep(k block) {
 	b.blocks = append(b.blocks, k)
 }
 
-// String names the blob.
+// String returns the digest of the blob.
 func (b *BlobReaderAt) String() string { return "acr.BlobReaderAt(" + string(b.source.dgst) + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (b *BlobReaderAt) GoString() string { return b.String() }
 
 // Format prints String for every verb.

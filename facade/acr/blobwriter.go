@@ -12,8 +12,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// BlobWriter uploads what is written to it. It is made by StartUpload or ResumeUpload and must be ended with Commit, Cancel or Close. Its
-// methods must not be called concurrently, except Checkpoint. Two chunks are held in memory.
+// BlobWriter uploads a blob that is written to it. It is created with [Repository.StartUpload] or
+// [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. Only one goroutine may
+// use it at a time, except for Checkpoint. It holds two chunks in memory.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions
@@ -25,10 +26,13 @@ type BlobWriter struct {
 	ended   bool
 }
 
-// StartUpload opens an upload, for content that is written bit by bit; UploadBlob is for what can be read. ctx governs all that the writer
-// does until it is ended. It costs one request, then one for each chunk and one for Commit. Of the options Resume, MountFrom and TrustDigest
-// have no effect.
-// Errors: ErrInvalidArgument, *Error.
+// StartUpload opens an upload for content that is written piece by piece. For a reader use
+// [Repository.UploadBlob]. ctx applies until the writer is ended. It costs one request, then one
+// for each chunk and one for Commit. The options Resume, MountFrom and TrustDigest are ignored.
+//
+// Errors:
+//   - [ErrInvalidArgument] if the name or an option is invalid
+//   - [*Error] if the registry refuses the upload
 func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
 	b, err := r.newBlobWriter(ctx, opts)
 	if err != nil {
@@ -52,11 +56,17 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 	return b, nil
 }
 
-// ResumeUpload goes on with an upload that another writer, perhaps of another process, has begun. The registry is asked how far it got,
-// which costs one request. BlobWriter.Offset says from where on the content is to be written; what the registry has of that already is not
-// sent again. Of the options Resume, MountFrom, TrustDigest and Spool have no effect: what was written before cannot be had once more.
-// Errors: ErrUploadLost when the registry no longer knows the upload or has less of it than the checkpoint says, or when its HashState is of
-// no use; ErrUntrusted, ErrInvalidArgument, *Error.
+// ResumeUpload continues an upload that another writer has started, possibly in another process. It
+// costs one request, which asks the registry for its offset. Write the content from
+// BlobWriter.Offset; what the registry already has is not sent again. The options Resume,
+// MountFrom, TrustDigest and Spool are ignored, because earlier content cannot be read again.
+//
+// Errors:
+//   - [ErrUploadLost] if the registry no longer knows the upload, if it has less of it than the
+//     checkpoint states, or if the HashState cannot be used
+//   - [ErrUntrusted] if the checkpoint's Location is not an upload of this repository
+//   - [ErrInvalidArgument] if the name, the checkpoint or an option is invalid
+//   - [*Error] if the registry refuses the request
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -78,7 +88,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 	return b, nil
 }
 
-// newBlobWriter is what both have in common.
+// newBlobWriter creates a writer with the options that both kinds of uploads have.
 func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -95,7 +105,7 @@ func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*B
 	return b, nil
 }
 
-// finish lets go of everything but the session at the registry. It raises what a callback panicked with.
+// finish releases everything except the session at the registry. It panics if a callback panicked.
 func (b *BlobWriter) finish() {
 	b.ended = true
 	if b.spool != nil {
@@ -104,22 +114,24 @@ func (b *BlobWriter) finish() {
 	b.stop()
 }
 
-// Offset is how many bytes of the content the writer has taken, those before the point of resumption included.
+// Offset returns the number of bytes written so far, including those before the upload was resumed.
 func (b *BlobWriter) Offset() int64 { return b.w.Offset() }
 
-// Write takes p. A chunk is sent once it is full, while the next one is being written; so an error may be that of an earlier Write.
+// Write appends p to the blob. A full chunk is sent while the next one is written, so an error may
+// belong to an earlier Write.
 func (b *BlobWriter) Write(p []byte) (int, error) {
 	n, err := b.w.Write(p)
 	return n, failed("UploadChunk", err)
 }
 
-// ReadFrom writes all of src, which io.Copy uses: it reads straight into the chunks.
+// ReadFrom appends everything that src returns; io.Copy uses it. It reads directly into the chunks.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	n, err := b.w.ReadFrom(src)
 	return n, failed("UploadChunk", err)
 }
 
-// Checkpoint is the state as of the last chunk that the registry acknowledged. It may be called at any time, after an error too.
+// Checkpoint returns the state of the upload after the last chunk that the registry acknowledged.
+// It may be called at any time, also after an error. It fails if no upload has been opened.
 func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 	cp, ok := b.w.Checkpoint()
 	if !ok {
@@ -128,9 +140,17 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 	return checkpoint(b.session.r.name, cp), nil
 }
 
-// Commit sends what is left, completes the upload and returns the descriptor of the blob. After an error the upload is still open, unless
-// it is lost: Cancel it, or Close the writer and go on from the Checkpoint.
-// Errors: ErrUploadLost, ErrDigestMismatch, ErrSizeMismatch, ErrClosed, *Error.
+// Commit sends the rest, completes the upload and returns the descriptor of the blob. After an
+// error the upload is still open, unless it is lost: call Cancel, or call Close and resume later
+// from the Checkpoint.
+//
+// Errors:
+//   - [ErrUploadLost] if the registry no longer knows the upload and the content cannot be sent
+//     again
+//   - [ErrDigestMismatch] if the content has another digest than UploadOptions.Digest
+//   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
+//   - [ErrClosed] if the writer has been ended
+//   - [*Error] if the registry refuses the upload
 func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	res, err := b.w.Commit()
 	if err != nil {
@@ -141,7 +161,8 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
 }
 
-// Cancel ends the writer and the upload at the registry, with one request. After Commit or Close it does nothing, so it can be deferred.
+// Cancel ends the writer and the upload at the registry, with one request. After Commit or Close it
+// does nothing, so it can be deferred.
 func (b *BlobWriter) Cancel() error {
 	if b.ended {
 		return nil
@@ -151,8 +172,9 @@ func (b *BlobWriter) Cancel() error {
 	return nil
 }
 
-// Close ends the writer, once the chunks that are full have been sent, and leaves the upload at the registry open: ResumeUpload goes on
-// with it from the last Checkpoint, also after an error, which is what a chunk failed with. After Commit or Cancel it does nothing.
+// Close sends full chunks and ends the writer without completing the upload, so that
+// [Repository.ResumeUpload] can continue from the last Checkpoint. It returns the error of the
+// first chunk that failed, if any. After Commit or Cancel it does nothing.
 func (b *BlobWriter) Close() error {
 	if b.ended {
 		return nil
@@ -162,10 +184,10 @@ func (b *BlobWriter) Close() error {
 	return failed("UploadChunk", err)
 }
 
-// String names the repository.
+// String returns the repository's name.
 func (b *BlobWriter) String() string { return "acr.BlobWriter(" + b.session.r.name + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (b *BlobWriter) GoString() string { return b.String() }
 
 // Format prints String for every verb.

@@ -8,9 +8,11 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// Checkpoint is what another process needs to go on with an upload: UploadOptions.Resume, or ResumeUpload. As JSON it has less than 1 KiB
-// beside the Location, which is the registry's. It holds no credential, but anyone who may push to the repository could go on with it: keep
-// it as you keep the content. It is of use as long as the registry keeps the unfinished upload; ACR does not say how long.
+// Checkpoint is the state that another process needs to resume an upload, with
+// [UploadOptions].Resume or [Repository.ResumeUpload]. Its JSON form has less than 1 KiB plus the
+// Location. It contains no credential, but anyone who may push to the repository can continue the
+// upload with it, so protect it like the content. It is valid while the registry keeps the
+// unfinished upload; ACR does not document how long.
 type Checkpoint struct {
 	Repository string           `json:"repository"`
 	Location   string           `json:"location"`
@@ -19,7 +21,7 @@ type Checkpoint struct {
 	HashState  []byte           `json:"hashState"` // of the bytes before Offset
 }
 
-// check refuses a checkpoint that is not of an upload to the repository.
+// check fails if the checkpoint does not belong to an upload to the repository.
 func (cp *Checkpoint) check(r *Repository) error {
 	switch {
 	case cp.Repository == "":
@@ -32,12 +34,12 @@ func (cp *Checkpoint) check(r *Repository) error {
 	return nil
 }
 
-// checkpoint is the public form.
+// checkpoint returns the public form.
 func checkpoint(repository string, cp transfer.Checkpoint) Checkpoint {
 	return Checkpoint{Repository: repository, Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
 }
 
-// transfer is the form of the loop.
+// transfer returns the form of the loop.
 func (cp *Checkpoint) transfer() *transfer.Checkpoint {
 	return &transfer.Checkpoint{Location: cp.Location, Offset: cp.Offset, Algorithm: cp.Algorithm, HashState: cp.HashState}
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Client is one registry under one identity. It is safe for concurrent use, holds tokens and connections, and sends nothing until a
-// method is called; make one and keep it.
+// Client is a connection to one registry under one identity. It holds tokens and connections, so
+// create one and reuse it. It is safe for concurrent use. Creating a client sends no request.
 type Client struct {
 	login     *url.URL // the registry's endpoint: the only origin that sees a credential
 	options   ClientOptions
@@ -35,12 +35,18 @@ type Client struct {
 	referrers referrersState
 }
 
-// NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", or with https:// before it) that signs in with an
-// Entra credential; a nil credential pulls anonymously. No request is sent. Errors: ErrInvalidArgument.
+// NewClient returns a client of the registry at endpoint ("myregistry.azurecr.io", with or without
+// https://) that signs in with an Entra credential. If cred is nil, the client pulls anonymously.
+// No request is sent.
 //
-// Calls sign in by themselves: tokens are shared, and renewed ahead of their end. Where no context ends it before, a token request is given
-// up after 90 seconds, retries included, and a sign-in, the credential's part included, after three minutes; so a credential that asks a
-// person is best signed in beforehand (its method Authenticate).
+// Tokens are obtained on demand, shared by all calls and renewed before they expire. Without a
+// shorter deadline in ctx, a token request times out after 90 seconds including retries, and a
+// whole sign-in after three minutes. Credentials that prompt a user should therefore be
+// authenticated first, with their Authenticate method.
+//
+// Errors:
+//   - [ErrInvalidArgument] if the endpoint or an option is invalid, or if the endpoint is not an
+//     ACR host and not in ClientOptions.AllowedHosts
 func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)
@@ -48,8 +54,11 @@ func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions
 	return newClient(endpoint, auth.Entra(cred), opts)
 }
 
-// NewClientWithPassword is NewClient with a user name and password: the admin user's, those of a repository-scoped token, or a
-// service principal's. Errors: ErrInvalidArgument.
+// NewClientWithPassword returns a client that signs in with a user name and password: of the admin
+// user, of a repository-scoped token, or of a service principal. No request is sent.
+//
+// Errors:
+//   - [ErrInvalidArgument] if the user name or password is empty, or if [NewClient] would fail
 func NewClientWithPassword(endpoint, username, password string, opts *ClientOptions) (*Client, error) {
 	if username == "" || password == "" {
 		return nil, badArgument("username", username, "user name and password are both required")
@@ -57,9 +66,13 @@ func NewClientWithPassword(endpoint, username, password string, opts *ClientOpti
 	return newClient(endpoint, auth.Password(username, password), opts)
 }
 
-// NewClientWithRefreshToken is NewClient with an ACR refresh token, such as Client.Login gives, `az acr login --expose-token` prints and a
-// docker configuration holds. It lasts about three hours, and the client cannot renew it.
-// Errors: ErrInvalidArgument.
+// NewClientWithRefreshToken returns a client that signs in with an ACR refresh token, such as the
+// password of [Client.Login], the output of `az acr login --expose-token`, or the identity token of
+// a docker configuration. Such a token lasts about three hours, and the client cannot renew it. No
+// request is sent.
+//
+// Errors:
+//   - [ErrInvalidArgument] if the token is empty, or if [NewClient] would fail
 func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOptions) (*Client, error) {
 	if refreshToken == "" {
 		return nil, badArgument("refreshToken", "", "it is empty")
@@ -67,7 +80,8 @@ func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOption
 	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
 }
 
-// badEndpoint says why, without the passwords and signatures that people leave in URLs.
+// badEndpoint returns the error for an endpoint. Passwords and signatures that people leave in URLs
+// are removed.
 func badEndpoint(endpoint string, err error) error {
 	if at := strings.LastIndexByte(endpoint, '@'); at >= 0 { // a password may have one too
 		endpoint = "..." + endpoint[at:]
@@ -82,8 +96,8 @@ func badEndpoint(endpoint string, err error) error {
 	return badArgument("endpoint", endpoint, reason)
 }
 
-// newClient builds the road of a request: gen knows paths and queries, the pipeline retries, auth signs each try, wire decides what of
-// the server's word is believed.
+// newClient builds the pipeline of a request: gen builds the URL, the pipeline retries, auth adds a
+// token to each try, and wire decides which URLs of a server are followed.
 func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
 	c := &Client{referrers: referrersState{noting: make(chan struct{}, 1)}}
 	if opts != nil {
@@ -123,8 +137,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	return c, nil
 }
 
-// do sends one request of an operation on the repository name (empty for the registry's own) and returns the reply once op.check has
-// let it pass: then the body is the caller's to close. send calls the method of c.gen. extra are scopes beyond the operation's own.
+// do sends one request of an operation on the repository name (empty for the registry itself). It
+// returns the response if op.check accepts it; the caller closes the body. send calls the method of
+// c.gen. extra are scopes beyond those of the operation.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
 	scopes := append(op.scopes(name), extra...)
 	ctx = call.With(ctx, func(k *call.Call) {
@@ -142,14 +157,18 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	return resp, err
 }
 
-// apiVersion is the version of the document that /acr/v1 is asked for.
+// apiVersion returns the version that requests to /acr/v1 ask for.
 func apiVersion() *gen.APIVersion { return new(gen.APIVersion(version.API)) }
 
-// Endpoint is the registry's URL, such as https://myregistry.azurecr.io.
+// Endpoint returns the registry's URL, such as https://myregistry.azurecr.io.
 func (c *Client) Endpoint() string { return c.login.String() }
 
-// Ping asks whether the registry is there, speaks the OCI distribution API and takes the client's credential. One request, and those of
-// the sign-in. Errors: *Error with the causes of a refused sign-in.
+// Ping checks that the registry answers, implements the OCI distribution API and accepts the
+// client's credential. It costs one request, and those of the sign-in.
+//
+// Errors:
+//   - [*Error] if the registry refuses the request or the sign-in; it matches the cause, such as
+//     [ErrNoRole] or [ErrFirewall]
 func (c *Client) Ping(ctx context.Context) error {
 	resp, err := c.do(ctx, opCheckSupport, "", func(ctx context.Context) (*http.Response, error) {
 		return c.gen.CheckSupport(ctx)
@@ -161,21 +180,21 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// CloseIdleConnections closes the connections that no call is using. The client can be used afterwards. The connections of a Transport that
-// it was given are the caller's to close.
+// CloseIdleConnections closes the connections that are not in use. The client remains usable.
+// Connections of a ClientOptions.Transport are not closed; the caller owns them.
 func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
-// A client is at work while it may be printed, and so are handles, readers and writers; they hold credentials or where an upload or a download
-// goes on, which is one too. Whatever the verb, only what never changes is shown.
+// Clients, handles, readers and writers may be printed while they are in use, and they hold
+// credentials or signed URLs. So every verb prints only names, which never change.
 
-// String names the registry by its URL; however a client is printed, no credential is shown.
+// String returns the registry's URL. No format verb prints a credential.
 func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (c *Client) GoString() string { return c.String() }
 
 // Format prints String for every verb.
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
-// LogValue is String, for log/slog.
+// LogValue returns String for log/slog.
 func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -6,16 +6,17 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 )
 
-// decoder appends the entries of a page to into, whose memory is used again from page to page.
+// decoder appends the entries of a page to into, whose memory is reused for each page.
 type decoder[T any] func(page reply, into []T) ([]T, error)
 
-// allEnabled is what attributes are where a reply leaves them out.
+// allEnabled are the attributes of a response that has none.
 var allEnabled = Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled: true, ReadEnabled: true}
 
-// heading is what stands around the entries of a list: the registry's and the repository's name.
+// heading is what surrounds the entries of a list: the names of the registry and the repository.
 type heading struct{ registry, repository string }
 
-// decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the entries; complete sets it in them.
+// decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the
+// entries; complete adds it to them.
 func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.Scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
 	s := jsonscan.New(page)
 	var h heading
@@ -28,7 +29,7 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 		case "imageName":
 			h.repository = string(s.Text())
 		case key:
-			into, last = into[:start], none // of a member that is there twice the last one counts, as with encoding/json
+			into, last = into[:start], none // if a member occurs twice, the last one counts, as in encoding/json
 			s.Array(func() {
 				into = append(into, none)
 				v := &into[len(into)-1]
@@ -61,10 +62,11 @@ func decodeManifests(page reply, into []ManifestProperties) ([]ManifestPropertie
 	}, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
 }
 
-// named refuses an entry that does not say what it is: nobody can use it, and three bytes of a page would take hundreds of memory.
+// named fails for an entry without a name: it is useless, and three bytes of a page would become
+// hundreds in memory.
 func named(s *jsonscan.Scanner, name string) {
 	if name == "" {
-		s.Fail("an entry without its name or digest")
+		s.Fail("an entry has no name or digest")
 	}
 }
 
@@ -109,7 +111,7 @@ func scanManifest(s *jsonscan.Scanner, m, last *ManifestProperties) {
 	})
 }
 
-// scanManifestMember reads one member of a manifest's properties, and tells whether it knew it.
+// scanManifestMember reads one member of a manifest's properties, and reports whether it is known.
 func scanManifestMember(s *jsonscan.Scanner, key string, m, last *ManifestProperties) bool {
 	switch key {
 	case "digest":
@@ -158,7 +160,7 @@ func scanReference(s *jsonscan.Scanner) (r ManifestReference) {
 	return r
 }
 
-// scanAttributes reads the four attributes, and for a manifest those of the quarantine that stand among them.
+// scanAttributes reads the four attributes. For a manifest they include those of the quarantine.
 func scanAttributes(s *jsonscan.Scanner, a *Attributes, m *ManifestProperties) {
 	*a = allEnabled
 	if m != nil {
@@ -241,7 +243,7 @@ func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner,
 	return v, h, err
 }
 
-// about refuses a reply that is about something else than what was asked for, or about nothing.
+// about fails if a response is about something else than was requested.
 func about(got, want string, err error) error {
 	if err == nil && got != want {
 		return contradicts(ErrMalformedReply, "it is about %s instead of %s", quote(got), want)

@@ -1,6 +1,8 @@
-// Package acr works with the data plane of the Azure Container Registry: repositories, tags, manifests and blobs.
+// Package acr is a client for the data plane of the Azure Container Registry: repositories, tags,
+// manifests and blobs.
 //
-// A [Client] is one registry under one identity; a [Repository] and an [Artifact] are handles made from it that cost nothing:
+// A [Client] is a connection to one registry under one identity. A [Repository] and an [Artifact]
+// are handles that are created from it without a request:
 //
 //	cred, err := azidentity.NewDefaultAzureCredential(nil)
 //	...
@@ -14,53 +16,57 @@
 //
 // Look around:
 //
-//	client.Repositories(ctx, nil)                // names, a sequence
+//	client.Repositories(ctx, nil)                // names of repositories
 //	repo := client.Repository("library/hello")   // a handle
-//	repo.Tags(ctx, nil)                          // tags with their properties, a sequence
-//	repo.Manifests(ctx, nil)                     // manifests with theirs, tagged or not
+//	repo.Tags(ctx, nil)                          // tags with properties
+//	repo.Manifests(ctx, nil)                     // manifests with properties, tagged or not
 //	repo.Properties(ctx)                         // of the repository
 //	repo.Artifact("v1").ManifestProperties(ctx)  // of one manifest, by tag or digest
 //
 // Lock, retag, delete:
 //
 //	repo.Artifact("v1").UpdateTagAttributes(ctx, acr.ChangeableAttributes{WriteEnabled: new(false)})
-//	repo.Tag(ctx, "v1", "stable", nil)           // the manifest of v1 under another tag
-//	repo.Artifact("v1").DeleteTag(ctx)           // the tag alone
-//	repo.Artifact("v1").Delete(ctx)              // its manifest, with every tag on it
+//	repo.Tag(ctx, "v1", "stable", nil)           // add the tag "stable" to the manifest of "v1"
+//	repo.Artifact("v1").DeleteTag(ctx)           // only the tag
+//	repo.Artifact("v1").Delete(ctx)              // the manifest with all its tags
 //	repo.Delete(ctx)                             // everything
 //
-// Move content:
+// Upload and download:
 //
-//	layer, err := repo.UploadBlob(ctx, file, nil)                 // from any io.Reader, in chunks; gives a descriptor
-//	repo.PutManifest(ctx, "v2", manifest, nil)                    // bytes that name what was uploaded
-//	manifest, err := repo.GetManifest(ctx, "v2")                  // its bytes; Image and Index decode them
-//	repo.DownloadBlobFile(ctx, layer.Digest, "layer.tar", nil)    // parallel, verified, complete or not there
-//	reader, err := repo.GetBlob(ctx, layer.Digest, nil)           // as a stream, verified at its end
+//	layer, err := repo.UploadBlob(ctx, file, nil)               // from any io.Reader, in chunks; returns a descriptor
+//	repo.PutManifest(ctx, "v2", manifest, nil)                  // a manifest that refers to uploaded blobs
+//	manifest, err := repo.GetManifest(ctx, "v2")                // its bytes; Image and Index decode them
+//	repo.DownloadBlobFile(ctx, layer.Digest, "layer.tar", nil)  // in parallel; verified before the file appears
+//	reader, err := repo.GetBlob(ctx, layer.Digest, nil)         // a stream, verified at its end
 //
 // # Lists
 //
-// Lists are sequences: nothing is asked before they are ranged over, then one request per page of up to 1000 entries, in constant memory.
-// They end where the registry gives no link to a next page. An error comes as the last pair. Break off at any time, and continue later
-// with After. [Collect] gathers a list into a slice.
+// Lists are iterators. They send no request before the first iteration, and then one for each page
+// of up to 1,000 entries. Memory does not grow with the list. An error is yielded as the last pair
+// and ends the list. To stop, break out of the loop; to continue later, set After in the options.
+// [Collect] returns a list as a slice.
 //
 // # Manifests and blobs
 //
-// Descriptors, manifests and indexes are the types of github.com/opencontainers/image-spec, digests those of
-// github.com/opencontainers/go-digest. The digest of every manifest and blob that comes in is computed and compared, and nothing is
-// reported as complete before that. Only parts of a blob ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified. A manifest that
-// two readers could understand differently is refused.
+// Descriptors, manifests and indexes have the types of github.com/opencontainers/image-spec,
+// digests those of github.com/opencontainers/go-digest. The digest of every manifest and blob is
+// computed and compared before it is reported as complete. Only parts of a blob
+// ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified. A manifest that two programs
+// could understand differently is refused.
 //
 // # Errors
 //
-// An error response from the registry is an [*Error]: one line with the operation, what the registry said, what to do about it if that is
-// known, and the correlation id that Azure support asks for. errors.As also finds the [*azcore.ResponseError] behind it. An argument or
-// option that cannot be right is refused before anything is sent, as an [*ArgumentError]. All other errors match one of the values below, or
-// wrap what the context, the network, a file or the caller's own reader ended with. [Client.Doctor] finds out why a registry cannot be used.
+// An error response from the registry is an [*Error]. Its text is one line with the operation, the
+// registry's message, advice if the cause is known, and the correlation id that Azure support asks
+// for. errors.As also finds the [*azcore.ResponseError] behind it. An invalid argument or option is
+// an [*ArgumentError]; no request is sent. All other errors match one of the values below, or wrap
+// the error of the context, the network, a file or the caller's reader. [Client.Doctor] finds out
+// why a registry cannot be used.
 //
-// What errors.Is finds, what it means, and what to do:
+// This is what errors.Is matches, what it means, and what to do:
 //
-//	Not there
-//	  ErrNotFound             404: see which below          nothing to do if it was to be deleted
+//	Not found
+//	  ErrNotFound             404: see which below          fine if it was to be deleted
 //	  ErrTagUnknown           no such tag                   check the tag
 //	  ErrManifestUnknown      no such manifest              check the digest; after a push, wait for the replica
 //	  ErrBlobUnknown          no such blob                  the same
@@ -83,7 +89,7 @@
 //	  ErrWrongPassword        user name or password wrong   check both
 //	  ErrWrongAudience        token for another audience    check tenant and cloud
 //	  ErrARMAudienceDisabled  ARM tokens are refused        do not set ClientOptions.ARMAudience
-//	  ErrFirewall             the firewall refuses us       add the address in the registry's network rules
+//	  ErrFirewall             the firewall blocks the call  add the address in the registry's network rules
 //	  ErrRegistryNotFound     no such registry              check the endpoint
 //	  ErrNoBearer             not a registry of ACR         check the endpoint, and for a proxy
 //	  ErrBadTokenReply        not a token response          the same
@@ -91,7 +97,7 @@
 //
 //	Try again, now or later
 //	  ErrThrottled            429: too many requests        wait Error.RetryAfter; use a Governor
-//	  ErrStalled              the other side stays silent   try again; check the network
+//	  ErrStalled              no data for a long time       try again; check the network
 //	  ErrUploadLost           the session is gone           upload the blob again
 //	  ErrBlobUploadUnknown    the same, as a code           the same
 //	  ErrBlobUploadInvalid    the same, as a code           the same
@@ -100,35 +106,39 @@
 //	  ErrNotMounted           the registry did not mount    upload the blob
 //
 //	Wrong content: do not use it
-//	  ErrDigestMismatch       another digest than stated    get it again; suspect what is in between
+//	  ErrDigestMismatch       another digest than stated    get it again; look for a proxy
 //	  ErrSizeMismatch         longer or shorter             the same
-//	  ErrManifestMalformed    it contradicts itself         have it built anew
+//	  ErrManifestMalformed    it contradicts itself         build it again
 //	  ErrManifestInvalid      the registry refuses it       see the error's text
-//	  ErrMalformedReply       not what was asked for        check for a proxy or portal in between
-//	  ErrUntrusted            leads where we do not go      the same
-//	  ErrTooLarge             more than fits in memory      ask for smaller pages
+//	  ErrMalformedReply       not what was requested        check for a proxy or portal in between
+//	  ErrUntrusted            a URL that is not followed    the same
+//	  ErrTooLarge             larger than the limit         ask for smaller pages
 //	  ErrListEndless          the list does not end         report it to the registry, or raise MaxPages
 //
 //	Mistakes of the caller
 //	  ErrInvalidArgument      refused before sending        see ArgumentError
 //	  ErrSourceChanged        source changed while read     upload it again
-//	  ErrClosed               used after its end            do not
+//	  ErrClosed               used after its end            create a new one
 //
 // # Credentials
 //
-// A credential is sent to one place only: the https origin that the client was made with, which must be an ACR host or be named in
-// [ClientOptions].AllowedHosts. The realm of a challenge is not obeyed, links and locations are followed there alone, and the redirect of
-// a blob is followed to storage without the credential. Tokens are kept in memory by scope, fetched once for any number of waiting calls,
-// and renewed before they expire.
+// A credential is sent only to the https origin that the client was created with. That must be an
+// ACR host, or be listed in [ClientOptions].AllowedHosts. The realm of a challenge is ignored.
+// Links and locations are followed on that origin only. A redirect of a blob is followed to storage
+// without the credential. Tokens are cached in memory by scope, shared by all calls that wait for
+// one, and renewed before they expire.
 //
 // # Retries
 //
-// A request that fails in passing (408, 429, 500, 502, 503, 504, a lost connection) is sent again where that is safe, up to 4 times and
-// with growing waits, or the wait that Retry-After asks for up to a minute, within a budget that keeps a failing registry from being
-// flooded; azcore.ClientOptions.Retry changes that. Uploads and downloads go on from what has arrived.
+// Requests that are safe to repeat are retried after status codes 408, 429, 500, 502, 503 and 504,
+// and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After
+// if that is at most one minute. All calls of a client share a budget of retries, so that a
+// registry in trouble is not flooded. The Retry options in [ClientOptions] change this. Uploads and
+// downloads resume from what has arrived.
 //
 // # Examples
 //
-// The examples run against the emulator of package acrtest. In them exampleRegistry starts one that holds a few images, and gives it
-// with a client of it; for a registry in Azure it is [NewClient] that makes the client.
+// The examples run against the emulator of package acrtest. exampleRegistry starts an emulator that
+// holds a few images, and returns it with a client. For a registry in Azure, create the client with
+// [NewClient].
 package acr

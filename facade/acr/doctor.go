@@ -23,32 +23,41 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// DoctorOptions are the choices of Doctor. The zero value, or nil, looks at everything but the rights on a repository.
+// DoctorOptions are the options of [Client.Doctor]. The zero value (or nil) checks everything
+// except the rights on a repository.
 type DoctorOptions struct {
-	// Repository whose pull and push rights are looked at. It need not exist. Empty: those steps are skipped.
+	// Repository is the repository whose pull and push rights are checked. It need not exist.
+	// Default: these steps are skipped.
 	Repository string
 
-	// Reference is a tag or digest of Repository, of a manifest or a blob, of which one byte is read, to see that storage can be reached.
-	// Empty: that step is skipped.
+	// Reference is a tag or digest in Repository, of a manifest or a blob. One byte of its content
+	// is read, to check that storage can be reached. Default: this step is skipped.
 	Reference string
 
-	// TryPush starts an upload in Repository and cancels it; nothing stays. A missing push right is then a failure. False: the right is
-	// read from the access token, nothing is sent, and a missing one is only a warning.
+	// TryPush starts an upload in Repository and cancels it, so that a missing push right is a
+	// failure. Default: the right is read from the access token, nothing is sent, and a missing
+	// right is only a warning.
 	TryPush bool
 
-	// StepTimeout bounds each step. 0: 30 s.
+	// StepTimeout is the time limit of each step. Default: 30 s.
 	StepTimeout time.Duration
 }
 
-// Doctor finds out why a registry cannot be used, or that it can: it walks name resolution, connection, TLS, clocks, challenge, Entra
-// token, exchange, access token, catalog, the rights on a repository, anonymous access and storage, and reports on each what was seen
-// and what to do. Nothing in the registry is changed.
+// Doctor finds out why a registry cannot be used, or confirms that it can. It checks name
+// resolution, connection, TLS, clock, challenge, Entra token, exchange, access token, catalog, the
+// rights on a repository, anonymous access and storage. It reports for each what was found and what
+// to do. It changes nothing in the registry.
 //
-// It goes the road of every other call: the client's transport, policies and credential, no foreign origin. Each request is sent once, without
-// retries; about a dozen in all. Tokens are obtained anew and forgotten; those of the client stay as they are. Connections that are
-// idle are closed first, so that a new one is seen; with a Transport of the caller's an open one may be used again, and the report says so.
+// It uses the client's own transport, policies and credential, and contacts no other host than a
+// normal call would. It sends about a dozen requests, each once and without retries. It obtains its
+// own tokens and discards them. Idle connections are closed first, so that a new one is observed; a
+// Transport of the caller may still reuse one, and the report says so.
 //
-// What is wrong with the registry is in the report alone. Errors: ErrInvalidArgument for bad options, before anything is sent; the end of ctx, with the report as far as it got.
+// Problems of the registry are in the report only.
+//
+// Errors:
+//   - [ErrInvalidArgument] if an option is invalid
+//   - the error of ctx if it ends; the report is then returned too, with the steps done so far
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport, error) {
 	d := &doctor{client: c, witness: &witness{next: c.transport}}
 	if opts != nil {
@@ -79,7 +88,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	return d.report, nil
 }
 
-// check refuses what could not be asked for.
+// check checks the options.
 func (o *DoctorOptions) check() error {
 	if o.Repository == "" {
 		if o.Reference != "" || o.TryPush {
@@ -97,28 +106,29 @@ func (o *DoctorOptions) check() error {
 	return err
 }
 
-// doctor is one walk.
+// doctor is one run of Doctor.
 type doctor struct {
 	client  *Client
 	options DoctorOptions
-	auth    *auth.Authenticator // of the same identity, without tokens
+	auth    *auth.Authenticator // with the same identity, without tokens
 	witness *witness
 	report  *DoctorReport
 	granted func(context.Context) (auth.Grant, error) // an access token for all rights on the repository, fetched once
 }
 
-// step takes one step, unless one that it stands on stands in the way. look fills in what it sees; an untouched status is DoctorOK.
+// step runs one step, unless a step that it depends on failed. look fills in what it finds; a
+// status that it does not set is DoctorOK.
 func (d *doctor) step(ctx context.Context, name string, standsOn []string, look func(context.Context, *DoctorStep)) {
 	s := DoctorStep{Name: name}
 	for _, base := range standsOn {
 		if b := d.report.Step(base); b.barredBy != "" && s.Status == "" {
 			s.barredBy = b.barredBy
-			s.skip("not looked at, because of " + b.barredBy)
+			s.skip("skipped because of " + b.barredBy)
 		}
 	}
 	if s.Status == "" && ctx.Err() != nil {
 		s.barredBy = "the end of the context"
-		s.skip("not looked at, because of " + s.barredBy)
+		s.skip("skipped because of " + s.barredBy)
 	}
 	if s.Status == "" {
 		limited, cancel := context.WithTimeout(ctx, d.options.StepTimeout)
@@ -132,7 +142,7 @@ func (d *doctor) step(ctx context.Context, name string, standsOn []string, look 
 	d.add(s)
 }
 
-// add puts a step into the report, its texts in one line each and without secrets.
+// add adds a step to the report. Its texts become one line each, without secrets.
 func (d *doctor) add(s DoctorStep) {
 	if s.Status == "" {
 		s.Status = DoctorOK
@@ -150,13 +160,13 @@ func (d *doctor) add(s DoctorStep) {
 	d.report.Steps = append(d.report.Steps, s)
 }
 
-// skip says why the step is not taken.
+// skip records why the step is skipped.
 func (s *DoctorStep) skip(why string) { s.Status, s.Seen = DoctorSkipped, why }
 
-// warn says what to do about what was seen.
+// warn records what to do about a finding.
 func (s *DoctorStep) warn(advice string) { s.Status, s.Advice = DoctorWarn, advice }
 
-// fail takes an error apart: what was seen, what to do, the correlation id.
+// fail splits an error into what was found, what to do, and the correlation id.
 func (s *DoctorStep) fail(op *operation, err error) {
 	s.Status, s.Err = DoctorFailed, op.fail(err)
 	signIn, isSignIn := errors.AsType[*auth.Error](err)
@@ -172,31 +182,31 @@ func (s *DoctorStep) fail(op *operation, err error) {
 		}
 		s.Seen = err.Error()
 	}
-	s.Seen = strings.ReplaceAll(s.Seen, context.DeadlineExceeded.Error(), "no answer in time") // it is a step's, not the caller's
+	s.Seen = strings.ReplaceAll(s.Seen, context.DeadlineExceeded.Error(), "no response in time") // it is a step's, not the caller's
 	if isSignIn && signIn.Advice != "" {
 		s.Advice = signIn.Advice
 	}
 	s.Advice = cmp.Or(s.Advice, adviseAnyway(s.Err))
 }
 
-// adviseAnyway is for errors whose cause nobody knows.
+// adviseAnyway returns advice for errors whose cause is not known.
 func adviseAnyway(err error) string {
 	refusal, isRefusal := errors.AsType[*Error](err)
 	_, network := errors.AsType[*url.Error](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time: look for a firewall or proxy on the way that drops packets"
+		return "no response in time: look for a firewall or proxy that drops packets"
 	case wire.IsUntrusted(err, wire.BadRedirect), wire.IsUntrusted(err, wire.ForeignOrigin):
-		return "what answers sends readers elsewhere, where this client does not go: check the endpoint, and look for a proxy or portal in between"
+		return "the server redirects to a host that this client does not trust: check the endpoint, and look for a proxy or portal in between"
 	case isRefusal && (refusal.StatusCode == http.StatusTooManyRequests || refusal.StatusCode >= http.StatusInternalServerError):
-		return "try again in a while; where it stays, give the correlation id to Azure support"
+		return "try again later; if it persists, give the correlation id to Azure support"
 	case network && !errors.Is(err, context.Canceled):
-		return "the connection broke off: look for a firewall or proxy in between"
+		return "the connection was interrupted: look for a firewall or proxy in between"
 	}
 	return ""
 }
 
-// summary is Error without what a report shows elsewhere.
+// summary returns the text of Error without the parts that a report shows elsewhere.
 func (e *Error) summary() string {
 	text := e.Operation + ": " + strconv.Itoa(e.StatusCode) + " " + cmp.Or(string(e.Code), http.StatusText(e.StatusCode))
 	for _, cause := range e.causes {
@@ -207,7 +217,7 @@ func (e *Error) summary() string {
 	return joined(text, e.Message)
 }
 
-// signInSummary is the same of a sign-in that got no answer.
+// signInSummary returns the same for a sign-in that got no response.
 func signInSummary(e *auth.Error) string {
 	var cause, beneath string
 	if e.Cause != nil {
@@ -219,8 +229,8 @@ func signInSummary(e *auth.Error) string {
 	return joined(e.Operation, cause, e.Message, beneath)
 }
 
-// ask sends one request of an operation, once, signed by the grant or (nil) not at all. seen gets the reply that op.check let pass; its body
-// is closed behind it.
+// ask sends one request of an operation, once, signed by the grant, or not signed if grant is nil.
+// seen gets the response if op.check accepts it; its body is closed afterwards.
 func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error), seen func(*http.Response) error) error {
 	ctx = policy.WithRetryOptions(call.WithKind(ctx, op.call), policy.RetryOptions{MaxRetries: -1})
 	answer, err := send(ctx, func(_ context.Context, r *http.Request) error {
@@ -243,22 +253,22 @@ func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scop
 	return err
 }
 
-// correlate keeps the id of an answer.
+// correlate stores the correlation id of a response.
 func (s *DoctorStep) correlate(resp *http.Response) error {
 	s.CorrelationID = correlationOf(resp)
 	return nil
 }
 
-// correlationOf is the id of an answer.
+// correlationOf returns the correlation id of a response.
 func correlationOf(resp *http.Response) string {
 	return redact.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))
 }
 
-// witness sees the token requests of the walk.
+// witness observes the token requests of a run, for their correlation ids.
 type witness struct {
 	next policy.Transporter
 	mu   sync.Mutex
-	last string // correlation id of the last answer
+	last string // correlation id of the last response
 }
 
 // Do implements policy.Transporter.
@@ -273,7 +283,7 @@ func (w *witness) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// correlation is the id of the last answer.
+// correlation returns the id of the last response.
 func (w *witness) correlation() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -189,7 +189,7 @@ func TestDoctorStepTimeout(t *testing.T) {
 		began := time.Now()
 		report, err := c.Doctor(t.Context(), nil)
 		// A step and a token request both have 30 s: whichever ends first says so in its own words.
-		silent := regexp.MustCompile(`no answer in time|did not answer within 30s`)
+		silent := regexp.MustCompile(`no response in time|did not answer within 30s`)
 		if step := report.Step(acr.DoctorExchange); err != nil || step.Status != acr.DoctorFailed || !errors.Is(step.Err, context.DeadlineExceeded) || step.Advice == "" || !silent.MatchString(step.Seen) {
 			t.Errorf("%v\n%s", err, report)
 		}

@@ -20,22 +20,22 @@ import (
 
 const (
 	maxClockSkew    = 5 * time.Minute     // Entra's tolerance
-	certificateSoon = 14 * 24 * time.Hour // how near the end of a certificate is worth a word
+	certificateSoon = 14 * 24 * time.Hour // a certificate that expires sooner is worth a warning
 	dateOnly        = "2006-01-02"
 )
 
-// contact is what one request without a credential shows: five steps of the walk.
+// contact is what one request without a credential shows: the results of five steps.
 type contact struct {
 	hostPort string
 	way      *route
-	answer   *http.Response // its body is closed; nil where none came
-	at       time.Time      // when it came
-	took     time.Duration  // from the connection on
+	answer   *http.Response // its body is closed; nil if there was none
+	at       time.Time      // when it arrived
+	took     time.Duration  // after the connection was established
 	err      error
 	broken   string // the step that err ended
 }
 
-// contact takes the first five steps.
+// contact runs the first five steps.
 func (d *doctor) contact(ctx context.Context) {
 	var c *contact
 	d.step(ctx, DoctorName, nil, func(ctx context.Context, s *DoctorStep) {
@@ -48,7 +48,7 @@ func (d *doctor) contact(ctx context.Context) {
 	d.step(ctx, DoctorChallenge, []string{DoctorTLS}, func(_ context.Context, s *DoctorStep) { c.challenge(s, d.client.login.Host) })
 }
 
-// knock sends the request and listens to the transport.
+// knock sends the request and traces the transport.
 func (d *doctor) knock(ctx context.Context) *contact {
 	origin := wire.OriginOf(d.client.login)
 	c := &contact{hostPort: net.JoinHostPort(origin.Host, origin.Port)}
@@ -67,7 +67,7 @@ func (d *doctor) knock(ctx context.Context) *contact {
 	return c
 }
 
-// brokeOff reports an error on the way, where it belongs to the step.
+// brokeOff reports an error of the connection if it belongs to the step.
 func (c *contact) brokeOff(s *DoctorStep) bool {
 	if c.broken != s.Name {
 		return false
@@ -98,7 +98,7 @@ func (c *contact) name(s *DoctorStep) {
 	case c.way.got:
 		s.Seen = host + " is resolved by the client's transport"
 	default:
-		s.skip("the client's transport does not tell")
+		s.skip("not reported by the client's transport")
 	}
 }
 
@@ -116,7 +116,7 @@ func (c *contact) connection(s *DoctorStep) {
 	case c.way.shook:
 		s.Seen = "open"
 	default:
-		s.skip("the client's transport does not tell")
+		s.skip("not reported by the client's transport")
 	}
 }
 
@@ -133,7 +133,7 @@ func (c *contact) tls(s *DoctorStep) {
 		state = c.answer.TLS
 	}
 	if state == nil {
-		s.skip("the client's transport does not tell")
+		s.skip("not reported by the client's transport")
 		return
 	}
 	s.Seen = tls.VersionName(state.Version)
@@ -143,11 +143,11 @@ func (c *contact) tls(s *DoctorStep) {
 	cert := state.PeerCertificates[0]
 	s.Seen += ", " + describeCertificate(cert)
 	if left := cert.NotAfter.Sub(c.at); left < certificateSoon {
-		s.warn("the certificate ends in " + left.Round(time.Hour).String() + ": a registry's is renewed well before; look for a proxy in between, and check the clock")
+		s.warn("the certificate expires in " + left.Round(time.Hour).String() + ": a registry's certificate is renewed earlier; look for a proxy in between, and check the clock")
 	}
 }
 
-// describeCertificate says for whom, by whom, and until when.
+// describeCertificate returns subject, issuer and validity of a certificate.
 func describeCertificate(cert *x509.Certificate) string {
 	names := append([]string{}, cert.DNSNames...)
 	for _, ip := range cert.IPAddresses {
@@ -164,16 +164,16 @@ func describeCertificate(cert *x509.Certificate) string {
 func (c *contact) clock(s *DoctorStep) {
 	s.timed = true
 	if c.answer == nil {
-		s.skip("there was no answer")
+		s.skip("there was no response")
 		return
 	}
 	date, err := http.ParseTime(c.answer.Header.Get("Date"))
 	if err != nil {
-		s.skip("the answer has no Date")
+		s.skip("the response has no Date")
 		return
 	}
 	skew := c.at.Sub(date).Round(time.Second)
-	if skew.Abs() > time.Minute { // Date has whole seconds, and the answer took its time
+	if skew.Abs() > time.Minute { // Date has whole seconds, and the response took some time
 		skew = skew.Round(10 * time.Second)
 	}
 	switch {
@@ -190,7 +190,8 @@ func (c *contact) clock(s *DoctorStep) {
 	}
 }
 
-// challenge compares what is asked for with what a registry asks for. It is shown, and never obeyed.
+// challenge compares the challenge with that of a registry. It is only reported; the client does
+// not obey it.
 func (c *contact) challenge(s *DoctorStep, host string) {
 	s.Duration, s.timed = max(c.took, 0), true
 	if c.err != nil {
@@ -203,12 +204,12 @@ func (c *contact) challenge(s *DoctorStep, host string) {
 	switch {
 	case !asked && c.answer.StatusCode == http.StatusOK:
 		s.Seen = "200 without a credential"
-		s.warn("an Azure Container Registry asks for a token here: check the endpoint, and look for a proxy that signs in on its own")
+		s.warn("an Azure Container Registry requires a token here: check the endpoint, and look for a proxy that signs in by itself")
 	case !asked:
 		s.fail(opChallenge, fmt.Errorf("%w: 401 without a Bearer challenge", auth.ErrNoBearer))
 		s.Advice = "check that the endpoint is an Azure Container Registry, and that no proxy answers in its place"
 	case !strings.EqualFold(realm, expected) || !strings.EqualFold(service, host):
-		s.Seen = fmt.Sprintf("realm %q, service %q, which are not this registry's and are not obeyed", realm, service)
+		s.Seen = fmt.Sprintf("realm %q, service %q, which do not belong to this registry and are ignored", realm, service)
 		s.warn("the client uses " + expected + "; other clients follow the challenge: look for a proxy or custom name in between")
 	default:
 		s.Seen = "realm and service are this registry's"

@@ -65,7 +65,7 @@ var sickContacts = []sick{
 		},
 	},
 	{
-		id: "a server without TLS", options: onApp, want: but(unreachable, acr.DoctorTLS, acr.DoctorFailed, acr.DoctorConnection), step: acr.DoctorTLS, says: []string{"speaks no TLS"},
+		id: "a server without TLS", options: onApp, want: but(unreachable, acr.DoctorTLS, acr.DoctorFailed, acr.DoctorConnection), step: acr.DoctorTLS, says: []string{"does not speak TLS"},
 		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
 			tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
@@ -128,7 +128,7 @@ var sickContacts = []sick{
 		},
 	},
 	{
-		id: "A01 the challenge leads elsewhere", options: onApp, step: acr.DoctorChallenge, says: []string{"https://attacker.example/token", "not obeyed"},
+		id: "A01 the challenge leads elsewhere", options: onApp, step: acr.DoctorChallenge, says: []string{"https://attacker.example/token", "ignored"},
 		want: map[string]acr.DoctorStatus{acr.DoctorChallenge: acr.DoctorWarn},
 		client: func(t *testing.T, srv *acrtest.Server) *acr.Client {
 			hc := srv.HTTPClient()

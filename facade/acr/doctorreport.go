@@ -8,59 +8,60 @@ import (
 	"time"
 )
 
-// DoctorStatus is how a step of Doctor ended.
+// DoctorStatus is the result of a step of [Client.Doctor].
 type DoctorStatus string
 
-// The ends of a step.
+// The results of a step.
 const (
 	DoctorOK      DoctorStatus = "ok"      // as it should be
-	DoctorWarn    DoctorStatus = "warn"    // works, or may be meant so, but look at it
+	DoctorWarn    DoctorStatus = "warn"    // works, or is intended, but check it
 	DoctorFailed  DoctorStatus = "failed"  // does not work
-	DoctorSkipped DoctorStatus = "skipped" // not looked at: Seen says why
+	DoctorSkipped DoctorStatus = "skipped" // not checked; Seen says why
 )
 
-// The steps of Doctor, in their order. Each is left out once one that it stands on has failed.
+// The steps of Doctor, in order. A step is skipped if a step it depends on failed.
 const (
-	DoctorName       = "name"       // the registry's name is resolved
-	DoctorConnection = "connection" // its address, or the proxy's, takes the connection
-	DoctorTLS        = "tls"        // its certificate is trusted, of this name, and not about to end
-	DoctorClock      = "clock"      // the local clock agrees with the registry's, to five minutes
-	DoctorChallenge  = "challenge"  // it asks who is there as an Azure Container Registry does
-	DoctorCredential = "credential" // the credential gives an Entra token
-	DoctorExchange   = "exchange"   // the registry takes that for a refresh token
-	DoctorToken      = "token"      // it gives an access token, and accepts it
-	DoctorCatalog    = "catalog"    // the identity may list the repositories
-	DoctorPull       = "pull"       // it may pull from DoctorOptions.Repository
-	DoctorPush       = "push"       // it may push to it
-	DoctorAnonymous  = "anonymous"  // whether callers without an identity may pull
-	DoctorStorage    = "storage"    // the bytes of DoctorOptions.Reference come, from wherever the registry keeps them
+	DoctorName       = "name"       // the registry's name can be resolved
+	DoctorConnection = "connection" // its address (or the proxy) accepts a connection
+	DoctorTLS        = "tls"        // its certificate is trusted, valid for the name, and does not expire soon
+	DoctorClock      = "clock"      // the local clock is within five minutes of the registry's
+	DoctorChallenge  = "challenge"  // it returns an ACR authentication challenge
+	DoctorCredential = "credential" // the credential returns an Entra token
+	DoctorExchange   = "exchange"   // the registry exchanges it for a refresh token
+	DoctorToken      = "token"      // the registry issues an access token and accepts it
+	DoctorCatalog    = "catalog"    // the identity may list repositories
+	DoctorPull       = "pull"       // the identity may pull from DoctorOptions.Repository
+	DoctorPush       = "push"       // the identity may push to DoctorOptions.Repository
+	DoctorAnonymous  = "anonymous"  // whether anonymous callers may pull
+	DoctorStorage    = "storage"    // the content of DoctorOptions.Reference can be read from storage
 )
 
-// DoctorReport is what Doctor found. It holds no token, no password and no signed URL, and its text no control character: it can be
-// shown to anyone who may know the registry's name, addresses and the ids of the identity.
+// DoctorReport is the result of [Client.Doctor]. It contains no token, no password, no signed URL
+// and no control character. You can show it to anyone who may know the registry's name and
+// addresses and the ids of the identity.
 type DoctorReport struct {
 	Registry   string       // endpoint
 	Credential string       // how the client signs in: "entra", "password", "refresh token", "anonymous"
-	Time       time.Time    // when it began, by the local clock
+	Time       time.Time    // when Doctor started, by the local clock
 	Client     string       // versions of this module and of Go, operating system
-	Steps      []DoctorStep // every step, those not taken too
+	Steps      []DoctorStep // all steps, including skipped ones
 }
 
-// DoctorStep is one step of a report.
+// DoctorStep is a step of a [DoctorReport].
 type DoctorStep struct {
 	Name          string        // one of the Doctor constants
-	Status        DoctorStatus  // how it ended
-	Duration      time.Duration // how long it took; 0 where it was not taken
-	Seen          string        // what was seen, or why it was not looked at; one line
-	Advice        string        // what to do; empty where nothing is to be done, or nobody knows
-	CorrelationID string        // X-Ms-Correlation-Request-Id of the answer: what Azure support asks for
-	Err           error         // why it failed, for errors.Is and errors.As; nil unless Status is DoctorFailed or DoctorWarn
+	Status        DoctorStatus  // the result
+	Duration      time.Duration // how long it took; 0 if it was skipped
+	Seen          string        // what was found, or why the step was skipped; one line
+	Advice        string        // what to do; empty if nothing is to be done or it is not known
+	CorrelationID string        // X-Ms-Correlation-Request-Id of the response, which Azure support asks for
+	Err           error         // the cause; nil unless Status is DoctorFailed or DoctorWarn
 
-	barredBy string // the failed step for which those that stand on this one cannot be taken: it, or one that it stands on
-	timed    bool   // Duration is not that of the whole step
+	barredBy string // the failed step because of which dependent steps are skipped: this one, or one it depends on
+	timed    bool   // Duration was measured within the step
 }
 
-// Step returns the step of the name, or the zero value where there is none.
+// Step returns the step with the name, or the zero value if there is none.
 func (r *DoctorReport) Step(name string) DoctorStep {
 	for _, s := range r.Steps {
 		if s.Name == name {
@@ -70,7 +71,8 @@ func (r *DoctorReport) Step(name string) DoctorStep {
 	return DoctorStep{}
 }
 
-// Status is DoctorFailed when a step failed, else DoctorWarn when one warns, else DoctorOK.
+// Status returns DoctorFailed if a step failed, otherwise DoctorWarn if a step warns, otherwise
+// DoctorOK.
 func (r *DoctorReport) Status() DoctorStatus {
 	status := DoctorOK
 	for _, s := range r.Steps {
@@ -85,8 +87,8 @@ func (r *DoctorReport) Status() DoctorStatus {
 	return status
 }
 
-// Err is the first failed step as an error, and nil where none failed. errors.Is finds its cause: ErrFirewall, ErrNoRole and those
-// beside them.
+// Err returns the first failed step as an error, or nil if none failed. It matches the cause, such
+// as [ErrFirewall] or [ErrNoRole].
 func (r *DoctorReport) Err() error {
 	for _, s := range r.Steps {
 		if s.Status == DoctorFailed {
@@ -96,7 +98,7 @@ func (r *DoctorReport) Err() error {
 	return nil
 }
 
-// String is the report as text, to be pasted into a ticket.
+// String returns the report as text, for a ticket.
 func (r *DoctorReport) String() string {
 	var b strings.Builder
 	b.WriteString("registry    " + r.Registry + "\ncredential  " + r.Credential + "\ntime        " + r.Time.UTC().Format(time.RFC3339) +
@@ -108,7 +110,8 @@ func (r *DoctorReport) String() string {
 		}
 		fmt.Fprintf(&b, "%-8s %-11s %7s  %s\n", s.Status, s.Name, took, s.Seen)
 		for _, line := range [][2]string{{"do: ", s.Advice}, {"correlation id: ", s.CorrelationID}} {
-			// The id of an answer that was as it should be is of no use to anyone who reads the text.
+			// The id of an answer that was as it should be is of no use to anyone who reads the
+			// text.
 			if line[1] != "" && s.Status != DoctorOK {
 				fmt.Fprintf(&b, "%-30s%s%s\n", "", line[0], line[1])
 			}
@@ -117,14 +120,15 @@ func (r *DoctorReport) String() string {
 	return b.String()
 }
 
-// WriteTo writes String.
+// WriteTo writes String to w.
 func (r *DoctorReport) WriteTo(w io.Writer) (int64, error) {
 	n, err := io.WriteString(w, r.String())
 	return int64(n), err
 }
 
-// MarshalJSON gives {"registry","credential","time","client","result","steps":[{"name","status","duration_ms","seen","advice",
-// "correlation_id"}]}; what is empty is left out of a step.
+// MarshalJSON encodes the report as
+// {"registry","credential","time","client","result","steps":[{"name","status","duration_ms","seen",
+// "advice","correlation_id"}]}. Empty members of a step are left out.
 func (r *DoctorReport) MarshalJSON() ([]byte, error) {
 	type step struct {
 		Name          string       `json:"name"`
@@ -148,7 +152,7 @@ func (r *DoctorReport) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// shortDuration is a duration as people want to read it in a column.
+// shortDuration returns a duration for a column of the report.
 func shortDuration(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:

@@ -21,7 +21,7 @@ var sickRights = []sick{
 		want: map[string]acr.DoctorStatus{acr.DoctorPush: acr.DoctorFailed, acr.DoctorStorage: acr.DoctorSkipped},
 	},
 	{
-		id: "is to push and may", options: &acr.DoctorOptions{Repository: "samples/app", TryPush: true}, step: acr.DoctorPush, says: []string{"started and cancelled"},
+		id: "is to push and may", options: &acr.DoctorOptions{Repository: "samples/app", TryPush: true}, step: acr.DoctorPush, says: []string{"started and canceled"},
 		want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorSkipped},
 	},
 	{

@@ -13,16 +13,17 @@ import (
 	"time"
 )
 
-// route is what a transport tells of the way to a host (net/http/httptrace). One that is not of net/http tells nothing.
+// route is what a transport reports about a connection (net/http/httptrace). Transports that are
+// not of net/http report nothing.
 type route struct {
 	mu        sync.Mutex
-	asked     string // host:port that a connection was wanted to: a proxy's where there is one
+	asked     string // host:port of the connection; of the proxy if there is one
 	resolved  []string
 	looking   bool // a name was looked up
 	lookup    time.Duration
 	connect   time.Duration
 	handshake time.Duration
-	at        time.Time // when what is going on began
+	at        time.Time // when the current phase began
 	dialErr   error
 	shook     bool                 // a handshake began
 	state     *tls.ConnectionState // after a handshake
@@ -32,7 +33,7 @@ type route struct {
 	remote    string
 }
 
-// trace listens.
+// trace returns the callbacks that fill in r.
 func (r *route) trace() *httptrace.ClientTrace {
 	note := func(what func()) {
 		r.mu.Lock()
@@ -80,7 +81,7 @@ func (r *route) trace() *httptrace.ClientTrace {
 	}
 }
 
-// facts is what was heard so far; a transport may go on dialling in the background.
+// facts returns what has been reported so far; a transport may continue to dial in the background.
 func (r *route) facts() *route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,12 +91,13 @@ func (r *route) facts() *route {
 	}
 }
 
-// proxied tells whether the way to host:port leads through another, and which.
+// proxied reports whether the connection to host:port goes through a proxy, and which.
 func (r *route) proxied(hostPort string) (string, bool) {
 	return r.asked, r.asked != "" && !strings.EqualFold(r.asked, hostPort)
 }
 
-// brokenAt says which step an error ended: DoctorName, DoctorConnection, DoctorTLS, or none of these.
+// brokenAt returns the step in which an error occurred: DoctorName, DoctorConnection, DoctorTLS, or
+// "" for another one.
 func (r *route) brokenAt(err error) string {
 	_, dns := errors.AsType[*net.DNSError](err)
 	op, network := errors.AsType[*net.OpError](err)
@@ -116,7 +118,7 @@ func (r *route) brokenAt(err error) string {
 	return ""
 }
 
-// isTLS tells whether an error is of a handshake. crypto/tls has no common type for them.
+// isTLS reports whether an error belongs to a handshake. crypto/tls has no common type for them.
 func isTLS(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
@@ -127,19 +129,20 @@ func isTLS(err error) bool {
 	return verification || unknown || host || invalid || record || alert || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// What to do about a way that is barred.
+// What to do if a connection cannot be established.
 const (
-	adviseResolver = "the resolver does not answer: check the machine's DNS settings, and that it may reach its DNS server"
+	adviseResolver = "the resolver does not answer: check the machine's DNS settings, and that it can reach its DNS server"
 	adviseNoName   = "check the registry's name and cloud (azurecr.io, azurecr.cn, azurecr.us); with private link, that its DNS zone is linked to this network"
-	adviseNoHost   = "the name of the registry's storage is not known here: with private link, add its data endpoints (az acr show-endpoints) to the DNS zone"
-	adviseTrust    = "it is signed by nobody this machine trusts; where a proxy inspects TLS, add its CA to the system's, or to the RootCAs of the client's Transport"
+	adviseNoHost   = "the name of the registry's storage cannot be resolved: with private link, add its data endpoints (az acr show-endpoints) to the DNS zone"
+	adviseTrust    = "the certificate is not signed by a CA that this machine trusts; if a proxy inspects TLS, add its CA to the system's, or to RootCAs of the client's Transport"
 	adviseDates    = "the certificate is out of date by the local clock: check the clock first"
 	adviseOther    = "another server answers under this name: check DNS, proxy and private link"
-	advisePlain    = "what answers speaks no TLS: check the port, and for a proxy or portal in between"
+	advisePlain    = "the server does not speak TLS: check the port, and look for a proxy or portal in between"
 	adviseTLS      = "look for a proxy in between that inspects or breaks TLS"
 )
 
-// adviseOn says what to do about an error on the way to a host; "" where it is of none of the steps there.
+// adviseOn returns what to do about an error of the connection to a host; "" if the step is none of
+// these.
 func (r *route) adviseOn(err error, step, host string) string {
 	switch step {
 	case DoctorName:
@@ -149,9 +152,9 @@ func (r *route) adviseOn(err error, step, host string) string {
 		return adviseResolver
 	case DoctorConnection:
 		if proxy, ok := r.proxied(host); ok {
-			return "the way leads through the proxy " + proxy + ": check that it is there and lets " + host + " through (HTTPS_PROXY, NO_PROXY)"
+			return "requests go through the proxy " + proxy + ": check that it is running and allows " + host + " (HTTPS_PROXY, NO_PROXY)"
 		}
-		return "let this machine open https connections to " + host + " (firewall, network security group, proxy)"
+		return "allow https connections from this machine to " + host + " (firewall, network security group, proxy)"
 	case DoctorTLS:
 		return adviseCertificate(err)
 	}
@@ -174,7 +177,7 @@ func adviseCertificate(err error) string {
 	return adviseTLS
 }
 
-// certificateOf is the certificate that an error is about, or nil.
+// certificateOf returns the certificate that an error is about, or nil.
 func certificateOf(err error) *x509.Certificate {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
 		return e.UnverifiedCertificates[0]

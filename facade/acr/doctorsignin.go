@@ -17,13 +17,13 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// The kinds of credentials, as auth names them.
+// Kinds of credentials, as named by auth.
 const (
 	kindEntra     = "entra"
 	kindAnonymous = "anonymous"
 )
 
-// signIn takes the steps from the credential to an access token that the registry accepts.
+// signIn runs the steps from the credential to an access token that the registry accepts.
 func (d *doctor) signIn(ctx context.Context) {
 	d.step(ctx, DoctorCredential, nil, d.credential)
 	d.step(ctx, DoctorExchange, []string{DoctorChallenge, DoctorCredential}, d.exchange)
@@ -39,7 +39,7 @@ func (d *doctor) credential(ctx context.Context, s *DoctorStep) {
 	if err != nil {
 		s.fail(opDoctor, err)
 		if s.Advice == "" {
-			s.Advice = "the credential itself gives no token: sign in (az login), or check its settings"
+			s.Advice = "the credential returned no token: sign in (az login), or check its settings"
 		}
 		return
 	}
@@ -64,7 +64,7 @@ func (d *doctor) exchange(ctx context.Context, s *DoctorStep) {
 	}
 	s.Seen, s.CorrelationID = "refresh token"+until(expires), d.witness.correlation()
 	if d.auth.GrantsByRepository() {
-		s.Seen += "; the registry grants by repository (ABAC)"
+		s.Seen += "; the registry uses ABAC repository permissions"
 	}
 }
 
@@ -84,7 +84,7 @@ func (d *doctor) token(ctx context.Context, s *DoctorStep) {
 	s.Seen = "access token" + until(grant.Expires()) + ", accepted"
 }
 
-// anonymous finds out what callers without an identity may do.
+// anonymous finds out what anonymous callers may do.
 func (d *doctor) anonymous(ctx context.Context, s *DoctorStep) {
 	if d.auth.Kind() == kindAnonymous {
 		s.skip("the client itself is anonymous")
@@ -108,13 +108,13 @@ func (d *doctor) anonymous(ctx context.Context, s *DoctorStep) {
 		return
 	case err != nil:
 		s.fail(opDoctor, err)
-		s.Status = DoctorWarn // it is not this client's business
+		s.Status = DoctorWarn // it does not affect this client
 		return
 	}
 	s.CorrelationID = d.witness.correlation()
 	switch actions, known := grant.Actions(typ, name); {
 	case !known:
-		s.Seen = "an access token is given to anyone; it does not say what for"
+		s.Seen = "anyone gets an access token; it does not state its permissions"
 	case len(actions) == 0:
 		s.Seen = off
 	default:
@@ -122,7 +122,7 @@ func (d *doctor) anonymous(ctx context.Context, s *DoctorStep) {
 	}
 }
 
-// until is the end of a token in words.
+// until describes when a token expires.
 func until(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -130,7 +130,7 @@ func until(t time.Time) string {
 	return " until " + t.UTC().Format(time.RFC3339)
 }
 
-// rights takes the steps that ask what the identity may do.
+// rights runs the steps that check the rights of the identity.
 func (d *doctor) rights(ctx context.Context) {
 	var once sync.Once
 	var grant auth.Grant
@@ -148,7 +148,8 @@ func (d *doctor) rights(ctx context.Context) {
 	d.step(ctx, DoctorStorage, []string{DoctorPull}, d.storage)
 }
 
-// catalog lists one repository. Not to be allowed to is common: repository tokens never are, nor most identities under ABAC.
+// catalog lists one repository. Many identities may not: repository tokens, and most identities on
+// registries with ABAC.
 func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 	scopes := scopeCatalog("")
 	grant, err := d.auth.Grant(ctx, scopes...)
@@ -169,9 +170,9 @@ func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 	s.Seen = "repositories can be listed"
 }
 
-const noRepository = "no repository was named (DoctorOptions.Repository)"
+const noRepository = "no repository was given (DoctorOptions.Repository)"
 
-// pull reads from the access token what is granted, and lists one tag as the proof.
+// pull reads the granted actions from the access token, and lists one tag to confirm them.
 func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 	name := d.options.Repository
 	if name == "" {
@@ -190,11 +191,11 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 	switch {
 	case known && err == nil && !allows(actions, "pull"): // tags may be listed with less
 		s.fail(opListTagNames, fmt.Errorf("%w: pull on %s", ErrMissingAction, name))
-		s.Advice = "give the identity AcrPull (ABAC: Container Registry Repository Reader; repository token: content/read)"
+		s.Advice = "assign AcrPull to the identity (ABAC: Container Registry Repository Reader; repository token: content/read)"
 	case errors.Is(err, ErrNotFound):
 		s.fail(opListTagNames, err)
 		s.Seen = "there is no repository " + name
-		s.warn("check its name; the first push makes it")
+		s.warn("check its name; the first push creates it")
 	case err != nil:
 		s.fail(opListTagNames, err)
 		return
@@ -224,16 +225,16 @@ func (d *doctor) push(ctx context.Context, s *DoctorStep) {
 	}
 	switch actions, known := grant.Actions("repository", name); {
 	case !known:
-		s.skip("the access token does not say; DoctorOptions.TryPush finds out")
+		s.skip("the access token does not state permissions; use DoctorOptions.TryPush")
 	case allows(actions, "push") && allows(actions, "pull"): // uploads need both
 		s.Seen = "granted on " + name
 	default:
 		s.Err, s.Seen = ErrMissingAction, "not granted on "+name
-		s.warn("where the identity is to push: give it AcrPush (ABAC: Container Registry Repository Writer; repository token: content/write and content/read)")
+		s.warn("if the identity should push, assign AcrPush to it (ABAC: Container Registry Repository Writer; repository token: content/write and content/read)")
 	}
 }
 
-// allows tells whether an action is among those granted.
+// allows reports whether an action was granted.
 func allows(actions []string, action string) bool {
 	return slices.Contains(actions, action) || slices.Contains(actions, "*")
 }
@@ -261,9 +262,9 @@ func (d *doctor) tryPush(ctx context.Context, s *DoctorStep, grant *auth.Grant) 
 	}, s.correlate)
 	if err != nil {
 		s.fail(opCancelUpload, err)
-		s.Seen = "an upload was started, but not cancelled: " + s.Seen
-		s.warn("pushing works; the registry drops the upload by itself after some days")
+		s.Seen = "an upload was started, but not canceled: " + s.Seen
+		s.warn("pushing works; the registry deletes the upload by itself after some days")
 		return
 	}
-	s.Seen = "an upload to " + name + " was started and cancelled"
+	s.Seen = "an upload to " + name + " was started and canceled"
 }

@@ -21,16 +21,16 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// maxIndexDepth is how far down the search for a blob goes.
+// maxIndexDepth limits how deep the search for a blob follows indexes.
 const maxIndexDepth = 3
 
-var errNoBlob = errors.New("the manifest names no blob")
+var errNoBlob = errors.New("the manifest refers to no blob")
 
-// storage reads one byte of a blob, from wherever the registry sends its readers.
+// storage reads one byte of a blob, from where the registry redirects readers.
 func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 	name := d.options.Repository
 	if d.options.Reference == "" {
-		s.skip("no tag or digest was named (DoctorOptions.Reference)")
+		s.skip("no tag or digest was given (DoctorOptions.Reference)")
 		return
 	}
 	grant, err := d.granted(ctx)
@@ -46,11 +46,11 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 	if err != nil {
 		s.fail(opGetManifest, err)
 		if errors.Is(err, ErrNotFound) {
-			s.Advice = "check the tag or digest that was named (DoctorOptions.Reference)"
+			s.Advice = "check the tag or digest that was given (DoctorOptions.Reference)"
 		}
 		return
 	}
-	var link *transport.Link // nil where the registry serves blobs itself
+	var link *transport.Link // nil if the registry serves blobs itself
 	err = d.ask(ctx, opGetBlob, &grant, opGetBlob.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.GetBlob(ctx, name, dgst, &gen.GetBlobParams{}, edit)
 	}, func(resp *http.Response) (err error) {
@@ -65,13 +65,13 @@ func (d *doctor) storage(ctx context.Context, s *DoctorStep) {
 	case err != nil:
 		s.fail(opGetBlob, err)
 	case link == nil:
-		s.Seen = "blobs come from the registry itself"
+		s.Seen = "blobs are served by the registry itself"
 	default:
 		d.fetch(ctx, s, link)
 	}
 }
 
-// fetch reads one byte behind a link of the registry.
+// fetch reads one byte from a storage link.
 func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *transport.Link) {
 	host := "storage"
 	if u, err := url.Parse(link.String()); err == nil {
@@ -91,24 +91,24 @@ func (d *doctor) fetch(ctx context.Context, s *DoctorStep, link *transport.Link)
 	case err != nil:
 		facts := way.facts()
 		broken := facts.brokenAt(err)
-		s.fail(opGetBlob, fmt.Errorf("blobs come from %s: %w", host, err))
+		s.fail(opGetBlob, fmt.Errorf("blobs are served by %s: %w", host, err))
 		s.Advice = cmp.Or(facts.adviseOn(err, broken, host), s.Advice)
 		if s.Advice == adviseNoName {
 			s.Advice = adviseNoHost
 		}
 	case status < http.StatusMultipleChoices, status == http.StatusRequestedRangeNotSatisfiable: // the latter: the blob is empty
-		s.Seen = "blobs come from " + host
+		s.Seen = "blobs are served by " + host
 	default:
-		answer := host + ", where blobs come from, answers " + resp.Status
+		answer := host + ", which serves blobs, returned " + resp.Status
 		if id := resp.Header.Get("X-Ms-Request-Id"); id != "" {
 			answer += " (request id " + id + ")"
 		}
 		s.fail(opGetBlob, errors.New(answer))
-		s.Advice = "storage does not take the registry's link: look for a proxy or service endpoint policy in between, and check the registry's state in the portal"
+		s.Advice = "storage does not accept the registry's link: look for a proxy or service endpoint policy in between, and check the registry's state in the portal"
 	}
 }
 
-// readByte takes one byte of a body, which may have none.
+// readByte reads one byte of a body, which may be empty.
 func readByte(body io.Reader) error {
 	if _, err := io.ReadFull(body, make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -116,8 +116,8 @@ func readByte(body io.Reader) error {
 	return nil
 }
 
-// blob finds a blob behind the reference: the config or first layer of the manifest, or of the first one of an index. A digest that is
-// of no manifest is taken for a blob's.
+// blob finds a blob of the reference: the config or first layer of the manifest, or of the first
+// manifest of an index. A digest that does not belong to a manifest is treated as that of a blob.
 func (d *doctor) blob(ctx context.Context, grant *auth.Grant) (digest.Digest, error) {
 	name, reference := d.options.Repository, d.options.Reference
 	_, given, _ := parseReference(reference)

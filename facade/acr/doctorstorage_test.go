@@ -32,13 +32,13 @@ var sickStorage = []sick{
 	},
 	{
 		id: "storage refuses the link", options: onApp, script: func(s *acrtest.Server) { s.On("GetBlobContent").Always().Status(http.StatusForbidden) },
-		step: acr.DoctorStorage, says: []string{"answers 403 Forbidden\n"}, want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
+		step: acr.DoctorStorage, says: []string{"returned 403 Forbidden\n"}, want: map[string]acr.DoctorStatus{acr.DoctorStorage: acr.DoctorFailed},
 	},
 	{
-		id: "the registry serves blobs itself", server: []acrtest.Option{acrtest.WithInlineBlobs()}, options: onApp, step: acr.DoctorStorage, says: []string{"from the registry itself"},
+		id: "the registry serves blobs itself", server: []acrtest.Option{acrtest.WithInlineBlobs()}, options: onApp, step: acr.DoctorStorage, says: []string{"by the registry itself"},
 	},
 	{
-		id: "an index", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "index"}, step: acr.DoctorStorage, says: []string{"blobs come from localhost:"},
+		id: "an index", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "index"}, step: acr.DoctorStorage, says: []string{"blobs are served by localhost:"},
 	},
 	{
 		id: "no such tag", options: &acr.DoctorOptions{Repository: "samples/app", Reference: "missing"}, step: acr.DoctorStorage, cause: acr.ErrManifestUnknown, says: []string{"check the tag or digest"},

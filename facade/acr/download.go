@@ -11,31 +11,36 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// DownloadOptions are the choices of DownloadBlob and DownloadBlobFile. The zero value, or nil, is right for most downloads.
+// DownloadOptions are the options of [Repository.DownloadBlob].
 type DownloadOptions struct {
-	// Size the blob must have, as its descriptor says; an answer of another size is refused before the first byte (ErrSizeMismatch).
-	// 0: whatever the registry says.
+	// Size is the expected size of the blob in bytes. A response of another size fails with
+	// [ErrSizeMismatch] before anything is written. Default: any size.
 	Size int64
 
-	// Concurrency is how many ranges are in flight at most, each on a connection of its own; where the first connection proves fast enough
-	// (about 250 MB/s) it stays the only one. 0: 10. 1: one stream.
+	// Concurrency is the maximum number of ranges that are requested at the same time, each on a
+	// connection of its own. The download starts with one connection and adds more only if it is
+	// slower than about 250 MB/s. With 1 the blob is read as one stream. Default: 10.
 	Concurrency int
 
-	// PartSize is the size of a range in bytes; Concurrency+2 of them are held in memory at most. 0: 4 MiB.
+	// PartSize is the size of a range in bytes. At most Concurrency+2 ranges are held in memory.
+	// Default: 4 MiB.
 	PartSize int64
 
-	// Progress, where given, is told how the download goes: a few times a second and at its end, always from one goroutine. What it
-	// panics with is raised again in the caller of the download.
+	// Progress, if not nil, is called about ten times a second during the download and once at the
+	// end. All calls are made from one goroutine. If Progress panics, the download panics with the
+	// same value.
 	Progress func(Progress)
 
-	// NoSync leaves out the flush of a downloaded file to stable storage before it gets its name.
+	// NoSync does not flush the file to stable storage before it is renamed. Default: the file is
+	// flushed.
 	NoSync bool
 
-	// NoResume lets DownloadBlobFile begin anew, and remove what it has got where it breaks off, instead of keeping it for the next call.
+	// NoResume starts from the beginning, and deletes the partial file if the download fails.
+	// Default: a partial file is kept and continued.
 	NoResume bool
 }
 
-// transfer turns the options into those of the loop.
+// transfer returns the options of the loop.
 func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.DownloadOptions, error) {
 	size, err := expectedSize(o.Size)
 	if err != nil {
@@ -50,15 +55,22 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
 }
 
-// DownloadBlob writes a blob to dst, at the offsets it has in the blob, and returns its descriptor once size and digest agree. What has been
-// written when it fails is not to be used. The registry is asked once for a link to the content, and storage once for each range; by default
-// up to 48 MiB are held in memory.
+// DownloadBlob writes a blob to dst and returns its descriptor when size and digest are right. If
+// it fails, do not use what was written. It costs one request to the registry and one to storage
+// for each range, and by default at most 48 MiB of memory.
 //
-// If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the blob. Otherwise bytes that dst held behind
-// the blob before the call stay there; the call fails with ErrSizeMismatch if it wrote such bytes itself, from an answer that turned out to
-// be wrong.
+// If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the
+// blob. Otherwise bytes after the end of the blob stay in dst if they were there before. If
+// DownloadBlob itself wrote such bytes, from a response that turned out to be wrong, it fails with
+// [ErrSizeMismatch].
 //
-// Errors: ErrDigestMismatch, ErrSizeMismatch, ErrStalled, ErrBlobUnknown, ErrInvalidArgument, what dst returns.
+// Errors:
+//   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrDigestMismatch] if the content has another digest
+//   - [ErrSizeMismatch] if the content is longer or shorter than stated
+//   - [ErrStalled] if no data arrives for a long time, several times in a row
+//   - [ErrInvalidArgument] if the name, digest, dst or an option is invalid
+//   - the error of dst if writing to it fails
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
 	var o DownloadOptions
 	if opts != nil {
@@ -83,14 +95,18 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	return blobDescriptor("", dgst, size), nil
 }
 
-// DownloadBlobFile is DownloadBlob to a file, which appears under its name, in place of a file or symbolic link that was there, only when it
-// is complete, verified and flushed. Until then it is a hidden file in the same directory. It is readable to its owner alone (mode 0600), and
-// stays so.
+// DownloadBlobFile downloads a blob to a file. The file appears at path only when it is complete,
+// verified and flushed; it replaces an existing file or symbolic link. Until then the data is in a
+// hidden file in the same directory. The file has mode 0600. Requests and memory are those of
+// [Repository.DownloadBlob].
 //
-// A download that broke off leaves the hidden file, and beside it a small one that says how far it is. The next call for the same path and
-// digest continues it: what is there is hashed again first, so that only what is right counts. On Windows, AIX and Solaris nothing is left,
-// and the next call begins anew. Two calls for the same path at once share nothing.
-// Errors: those of DownloadBlob, *os.PathError, *os.LinkError.
+// A failed download leaves a hidden .partial file; the next call for the same path and digest
+// hashes it again and continues. On Windows, AIX and Solaris nothing is left, and the next call
+// starts from the beginning. Concurrent calls for the same path use separate hidden files.
+//
+// Errors:
+//   - the errors of [Repository.DownloadBlob], if the download fails
+//   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	var o DownloadOptions
 	if opts != nil {

@@ -20,21 +20,21 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Error is the registry's no: any answer that the operation does not count as a success. errors.As finds it, and behind it the
-// *azcore.ResponseError with the response.
+// Error is an error response from the registry: any HTTP status that the operation does not treat
+// as success. errors.As finds it, and also the [*azcore.ResponseError] with the response.
 //
-// errors.Is matches it with the ErrorCode of every entry of the answer, with ErrNotFound and ErrThrottled by its status, with ErrLocked,
-// and with the causes of a refused sign-in (ErrFirewall and those beside it).
+// errors.Is matches it with the [ErrorCode] of each entry of the response, with [ErrNotFound],
+// [ErrThrottled] and [ErrLocked], and with the causes of a failed sign-in, such as [ErrFirewall].
 type Error struct {
-	Operation     string        // what was asked, as the OpenAPI document names it: "ListTags"
+	Operation     string        // operation id of the OpenAPI document, such as "ListTags"
 	Method        string        // HTTP method
 	URL           string        // without its query
 	StatusCode    int           // HTTP status
-	Code          ErrorCode     // of the first entry; empty where the body has none, as in every answer to a HEAD
-	Message       string        // of the first entry, or the start of a body that is no error document; in our words where sign-in was refused
+	Code          ErrorCode     // code of the first entry; empty if the body has none, as for HEAD requests
+	Message       string        // see below
 	Details       []ErrorDetail // every entry of the body
-	CorrelationID string        // X-Ms-Correlation-Request-Id: what Azure support asks for
-	RetryAfter    time.Duration // how long the registry asks to wait; 0 where it does not say
+	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
+	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say
 
 	advice  string    // what to do about it, where the cause is known
 	missing ErrorCode // the code that a bodyless 404 stands for
@@ -50,8 +50,8 @@ type ErrorDetail struct {
 	Detail  json.RawMessage // any JSON value, nil when absent
 }
 
-// Error is one line of at most 4 KiB: operation, request, status, code, message, what to do where the cause is known, and the
-// correlation id. It holds no token, no signature of a URL, and no control character.
+// Error returns one line of at most 4 KiB: operation, request, status, code, message, advice if the
+// cause is known, and correlation id. It contains no token, no signed URL and no control character.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "acr: %s: %s %s: %d %s", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode, shown(cmp.Or(string(e.Code), http.StatusText(e.StatusCode)), 128))
@@ -70,7 +70,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// shown is a text as one line of at most so many bytes.
+// shown returns a text as one line of at most limit bytes.
 func shown(s string, limit int) string {
 	const more = " [...]"
 	if s = redact.OneLine(s); len(s) > limit {
@@ -79,10 +79,10 @@ func shown(s string, limit int) string {
 	return s
 }
 
-// Unwrap gives the *azcore.ResponseError.
+// Unwrap returns the *azcore.ResponseError and the known causes.
 func (e *Error) Unwrap() []error { return append([]error{e.err}, e.causes...) }
 
-// Is matches wire codes and the sentinels that stand for a status.
+// Is matches error codes, and the errors that stand for a status.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
@@ -97,7 +97,7 @@ func (e *Error) Is(target error) bool {
 	return ok && e.has(code)
 }
 
-// has tells whether any entry carries the code.
+// has reports whether an entry has the code.
 func (e *Error) has(code ErrorCode) bool {
 	switch {
 	case code == "":
@@ -165,8 +165,8 @@ func (e *Error) readBody(body []byte) {
 	e.Message = redact.OneLine(text)
 }
 
-// responseError keeps the answer for callers who look for azcore's error: its body to read again, as far as it may be shown (azcore logs
-// it), and its request without what signed it.
+// responseError keeps the answer for callers who look for azcore's error: its body to read again,
+// as far as it may be shown (azcore logs it), and its request without what signed it.
 func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 	kept := *resp
 	kept.Header = resp.Header.Clone()
@@ -191,7 +191,8 @@ var tokenCalls = map[string][2]string{
 	"GetAccessTokenWithBasic": {http.MethodGet, "/oauth2/token"},
 }
 
-// signInRefused is the *Error of a token request that the registry refused. Its words are ours: the registry's might repeat the token.
+// signInRefused is the *Error of a token request that the registry refused. Its words are ours: the
+// registry's might repeat the token.
 func signInRefused(cause *auth.Error) *Error {
 	call := tokenCalls[cause.Operation]
 	e := &Error{

@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 			answer: func() *http.Response {
 				return acrsuite.Refusal(405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation")
 			},
-			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, is: []error{acr.ErrLocked, acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, text: []string{"unlocks it"},
+			want: acr.Error{Operation: "DeleteManifest", StatusCode: 405, Code: acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, is: []error{acr.ErrLocked, acr.ErrorCode("REGISTRY_DISALLOWED_OPERATION")}, text: []string{"to unlock it"},
 		},
 		{
 			name: "unsupported is not locked", call: remove, answer: func() *http.Response {
@@ -86,7 +86,7 @@ func TestErrors(t *testing.T) {
 		},
 		{
 			name: "A35 a wait beyond the limit", call: get, answer: func() *http.Response { return acrsuite.Answer(429, "", "Retry-After", "86400") },
-			want: acr.Error{StatusCode: 429, RetryAfter: 24 * time.Hour}, is: []error{acr.ErrThrottled}, text: []string{"429 Too Many Requests", "retry after 24h0m0s", "budget"},
+			want: acr.Error{StatusCode: 429, RetryAfter: 24 * time.Hour}, is: []error{acr.ErrThrottled}, text: []string{"429 Too Many Requests", "retry after 24h0m0s", "request limit"},
 		},
 		{
 			name: "the registry in the name", call: func(ctx context.Context, c *acr.Client) error {
@@ -94,7 +94,7 @@ func TestErrors(t *testing.T) {
 				return err
 			},
 			answer: func() *http.Response { return acrsuite.Refusal(404, "NAME_UNKNOWN", "not found") },
-			want:   acr.Error{StatusCode: 404, Code: acr.ErrNameUnknown}, text: []string{"goes without the registry's"},
+			want:   acr.Error{StatusCode: 404, Code: acr.ErrNameUnknown}, text: []string{"must not include the registry host"},
 		},
 		{
 			name: "plain text of the router", call: get, answer: func() *http.Response {

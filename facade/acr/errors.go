@@ -14,35 +14,41 @@ import (
 
 // Errors by HTTP status. An [*Error] matches them with errors.Is.
 var (
-	// ErrNotFound is matched by any 404 response, except one to a token request, which says nothing about the resource.
+	// ErrNotFound is matched by any 404 response, except one to a token request, which says nothing
+	// about the resource.
 	ErrNotFound = errors.New("not found")
-	// ErrLocked is matched by the refusal to change or delete something that is locked or quarantined.
+	// ErrLocked is matched by the refusal to change or delete something that is locked or
+	// quarantined.
 	ErrLocked = errors.New("locked")
 	// ErrThrottled is matched by any 429 response. Error.RetryAfter says how long to wait.
 	ErrThrottled = errors.New("throttled")
 )
 
-// ErrInvalidArgument is matched by every [*ArgumentError]: the call was refused before anything was sent.
+// ErrInvalidArgument is matched by every [*ArgumentError]: the call was refused before anything was
+// sent.
 var ErrInvalidArgument = errors.New("invalid argument")
 
 // Responses that this package does not accept.
 var (
-	// ErrDigestMismatch is returned if content does not have the digest that was asked for or stated.
+	// ErrDigestMismatch is returned if content does not have the requested or stated digest.
 	ErrDigestMismatch = transfer.ErrDigestMismatch
 	// ErrSizeMismatch is returned if content is longer or shorter than stated.
 	ErrSizeMismatch = transfer.ErrSizeMismatch
-	// ErrManifestMalformed is returned for a manifest that contradicts itself or its media type, so that two readers could understand it
-	// differently.
+	// ErrManifestMalformed is returned for a manifest that contradicts itself or its media type, so
+	// that two readers could understand it differently.
 	ErrManifestMalformed = errors.New("malformed manifest")
-	// ErrMalformedReply is returned for a response that is not the document it should be, or does not answer the request.
+	// ErrMalformedReply is returned for a response that is not the document it should be, or does
+	// not answer the request.
 	ErrMalformedReply = transfer.ErrMalformedReply
-	// ErrUntrusted is returned if the server points to a place that this client does not go to, or describes a place that cannot be: a
-	// Location, Link or redirect to another origin or path, an address that no storage has, a range that was not asked for.
+	// ErrUntrusted is returned if a URL or range in a response is not acted upon: a Location, Link
+	// or redirect to another origin or path, an address that cannot be storage, a range that was
+	// not requested.
 	ErrUntrusted = wire.ErrUntrusted
-	// ErrTooLarge is returned for a response that is larger than what is held in memory: 4 MiB for a manifest or the properties of one,
-	// 8 MiB for a page of a list. Ask for smaller pages.
+	// ErrTooLarge is returned for a response that is larger than what is held in memory: 4 MiB for
+	// a manifest or the properties of one, 8 MiB for a page of a list. Ask for smaller pages.
 	ErrTooLarge = wire.ErrTooLarge
-	// ErrListEndless is returned by a list that leads back to an earlier page, or has more pages than ClientOptions.MaxPages.
+	// ErrListEndless is returned by a list that leads back to an earlier page, or has more pages
+	// than ClientOptions.MaxPages.
 	ErrListEndless = errors.New("endless list")
 )
 
@@ -52,13 +58,14 @@ var (
 	ErrTagExists = errors.New("tag exists")
 	// ErrWaitTimeout is returned if WaitForTag does not find the tag in time.
 	ErrWaitTimeout = errors.New("timed out")
-	// ErrUploadLost is returned if the registry no longer knows the upload and the content cannot be sent again, or if five requests in a
-	// row made no progress. The text says how far the upload got; the error unwraps to that of the last request.
+	// ErrUploadLost is returned if the registry no longer knows the upload and the content cannot
+	// be sent again, or if five requests in a row made no progress. The text says how far the
+	// upload got; the error unwraps to that of the last request.
 	ErrUploadLost = transfer.ErrUploadLost
 	// ErrSourceChanged is returned if the source of an upload changed while it was read.
 	ErrSourceChanged = transfer.ErrSourceChanged
-	// ErrStalled is returned if the other side stays silent again and again: it does not begin its response for a minute, or sends nothing
-	// more of it for 30 seconds.
+	// ErrStalled is returned if no response begins within a minute, or if a response or request
+	// body makes no progress for 30 seconds. A transfer retries several times first.
 	ErrStalled = wait.ErrStalled
 	// ErrNotMounted is returned if the registry does not mount a blob. Upload it instead.
 	ErrNotMounted = errors.New("not mounted")
@@ -66,7 +73,8 @@ var (
 	ErrClosed = transfer.ErrClosed
 )
 
-// Causes of a failed sign-in or a missing right. An [*Error] matches them if the cause is known; its text says what to do.
+// Causes of a failed sign-in or a missing right. An [*Error] matches them if the cause is known;
+// its text says what to do.
 var (
 	ErrFirewall            = auth.ErrFirewall            // the registry's firewall refuses this address
 	ErrARMAudienceDisabled = auth.ErrARMAudienceDisabled // the registry does not accept tokens for Azure Resource Manager
@@ -85,24 +93,29 @@ var (
 	ErrAnonymous           = auth.ErrAnonymous           // the registry requires a sign-in for this
 )
 
-// ErrorCode is the code of an error on the wire, such as "MANIFEST_UNKNOWN". It is an error itself, so that errors.Is can test for it:
-// errors.Is(err, acr.ErrManifestUnknown), or errors.Is(err, acr.ErrorCode("NAME_INVALID")) for a code without a name here.
+// ErrorCode is the error code of a response, such as "MANIFEST_UNKNOWN". It is an error itself, so
+// errors.Is can test for it: errors.Is(err, acr.ErrManifestUnknown), or errors.Is(err,
+// acr.ErrorCode("NAME_INVALID")) for a code without a name here.
 type ErrorCode string
 
-// Error returns the code as it is on the wire.
+// Error returns the code.
 func (c ErrorCode) Error() string { return string(c) }
 
 // The error codes that a caller can act on. Registries send others too; see [ErrorCode].
 const (
 	// ErrBlobUnknown means that the repository does not have the blob.
 	ErrBlobUnknown ErrorCode = "BLOB_UNKNOWN"
-	// ErrBlobUploadInvalid means that the upload session is lost, or was addressed by an old location.
+	// ErrBlobUploadInvalid means that the upload session is lost, or was addressed by an old
+	// location.
 	ErrBlobUploadInvalid ErrorCode = "BLOB_UPLOAD_INVALID"
-	// ErrBlobUploadUnknown means that the registry does not know the upload session, or no longer does.
+	// ErrBlobUploadUnknown means that the registry does not know the upload session, or no longer
+	// does.
 	ErrBlobUploadUnknown ErrorCode = "BLOB_UPLOAD_UNKNOWN"
-	// ErrDenied means that the identity may not do this, or that the registry's firewall refuses the client.
+	// ErrDenied means that the identity may not do this, or that the registry's firewall refuses
+	// the client.
 	ErrDenied ErrorCode = "DENIED"
-	// ErrManifestBlobUnknown means that the manifest names a blob or manifest that the repository does not have.
+	// ErrManifestBlobUnknown means that the manifest names a blob or manifest that the repository
+	// does not have.
 	ErrManifestBlobUnknown ErrorCode = "MANIFEST_BLOB_UNKNOWN"
 	// ErrManifestInvalid means that the registry does not accept the manifest.
 	ErrManifestInvalid ErrorCode = "MANIFEST_INVALID"
@@ -112,7 +125,8 @@ const (
 	ErrNameUnknown ErrorCode = "NAME_UNKNOWN"
 	// ErrTagUnknown means that the repository does not have the tag.
 	ErrTagUnknown ErrorCode = "TAG_UNKNOWN"
-	// ErrUnauthorized means that the credential is missing, was refused, or lacks the right that the operation needs.
+	// ErrUnauthorized means that the credential is missing, was refused, or lacks the right that
+	// the operation needs.
 	ErrUnauthorized ErrorCode = "UNAUTHORIZED"
 	// ErrUnsupported means that the registry does not offer the operation in this form.
 	ErrUnsupported ErrorCode = "UNSUPPORTED"
@@ -124,7 +138,8 @@ const (
 	codeDisallowed    ErrorCode = "REGISTRY_DISALLOWED_OPERATION" // locked, quarantined, or the registry is full: ErrLocked
 )
 
-// opError says which operation an error ended: one that got no response, or a response that cannot be used.
+// opError says which operation an error ended: one that got no response, or a response that cannot
+// be used.
 type opError struct {
 	operation string
 	err       error
@@ -136,8 +151,8 @@ func (e *opError) Error() string { return redact.OneLine("acr: " + e.operation +
 // Unwrap returns the cause.
 func (e *opError) Unwrap() error { return e.err }
 
-// failed adds to an error which operation it ended. What says so already is returned as it is, and so are nil and refused arguments. A
-// refused sign-in becomes an *Error.
+// failed adds to an error which operation it ended. What says so already is returned as it is, and
+// so are nil and refused arguments. A refused sign-in becomes an *Error.
 func failed(operation string, err error) error {
 	switch err.(type) { //nolint:errorlint // only the outermost one says which operation it ended
 	case nil:
@@ -156,7 +171,8 @@ func failed(operation string, err error) error {
 // fail is failed for an operation of the table.
 func (op *operation) fail(err error) error { return failed(op.id, err) }
 
-// plain returns the text of an error for use within another one of this package: the package's name is at the head of a line alone.
+// plain returns the text of an error for use within another one of this package: the package's name
+// is at the head of a line alone.
 func plain(err error) string {
 	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "acr: "), ": acr: ", ": ")
 }

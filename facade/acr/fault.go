@@ -8,14 +8,15 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// unsent is an error of a request that wire refused, or that there is no token for. Sign-in has been repeated already.
+// unsent is an error of a request that wire refused, or that there is no token for. Sign-in has
+// been repeated already.
 type unsent interface {
 	error
 	NonRetriable()
 }
 
-// uploadFault classifies what a request of an upload session failed with. settled tells that the retry policy has repeated the request
-// already as far as that makes sense.
+// uploadFault classifies what a request of an upload session failed with. settled tells that the
+// retry policy has repeated the request already as far as that makes sense.
 func uploadFault(err error, settled bool) error {
 	if err == nil {
 		return nil

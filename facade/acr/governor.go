@@ -14,8 +14,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Budget is one of the kinds of requests that a registry counts apart. Each has a limit per minute, see
-// https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+// Budget is one of the kinds of requests that a registry counts apart. Each has a limit per minute,
+// see https://learn.microsoft.com/azure/container-registry/container-registry-skus.
 type Budget string
 
 // The budgets. A list of referrers counts against BudgetReferrers and BudgetRead.
@@ -38,24 +38,29 @@ const (
 	TierPremium  Tier = "Premium"
 )
 
-// GovernorOptions are the choices of NewGovernor. The zero value is right for a job that has an identity of its own.
+// GovernorOptions are the options of [NewGovernor]. The zero value is right for a job that has an
+// identity of its own.
 type GovernorOptions struct {
-	// Tier is the registry's service tier. Default: the Governor starts with the budgets of Standard, and changes to those of
-	// Premium when the figures in the registry's responses are higher than Standard's.
+	// Tier is the registry's service tier. Default: the Governor starts with the budgets of
+	// Standard, and changes to those of Premium when the figures in the registry's responses are
+	// higher than Standard's.
 	Tier Tier
 
-	// Share is the part of each budget to use, above 0 and at most 1. Processes that use one identity at the same time spend the
-	// same budgets: give two of them 0.45 each. Anonymous clients and the admin user share one identity. Default: 0.95.
+	// Share is the part of each budget to use, above 0 and at most 1. Processes that use one
+	// identity at the same time spend the same budgets: give two of them 0.45 each. Anonymous
+	// clients and the admin user share one identity. Default: 0.95.
 	Share float64
 
-	// PerMinute replaces budgets of the tier, in requests a minute: for a registry with raised limits, or a stricter house rule.
+	// PerMinute replaces budgets of the tier, in requests a minute: for a registry with raised
+	// limits, or a stricter house rule.
 	PerMinute map[Budget]int
 
-	// Concurrency is how many requests to one registry may wait for a response at the same time, token requests not counted.
-	// Default: any number.
+	// Concurrency is how many requests to one registry may wait for a response at the same time,
+	// token requests not counted. Default: any number.
 	Concurrency int
 
-	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that waits.
+	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that
+	// waits.
 	OnWait func(budget Budget, wait time.Duration)
 }
 
@@ -67,19 +72,21 @@ type BudgetUsage struct {
 	Throttled int64         // responses with status code 429, which happen when others spend the same budget
 }
 
-// Governor keeps requests within the published budgets of a registry, so that the registry has no reason to refuse one. Set
-// it in [ClientOptions], or add it to PerRetryPolicies of another azcore client. One Governor serves any number of clients
-// and registries; budgets are counted by host. It is safe for concurrent use, starts no goroutine and needs no closing.
+// Governor keeps requests within the published budgets of a registry, so that the registry has no
+// reason to refuse one. Set it in [ClientOptions], or add it to PerRetryPolicies of another azcore
+// client. One Governor serves any number of clients and registries; budgets are counted by host. It
+// is safe for concurrent use, starts no goroutine and needs no closing.
 //
-// When the registry refuses a request with status code 429 all the same, every request of that budget waits for the time
-// that Retry-After asks for. The pace then falls to 70 percent and rises again by 5 percent every ten seconds.
+// When the registry refuses a request with status code 429 all the same, every request of that
+// budget waits for the time that Retry-After asks for. The pace then falls to 70 percent and rises
+// again by 5 percent every ten seconds.
 type Governor struct {
 	pacer *pace.Pacer
 	fixed bool // the tier is known, or the budgets are the caller's: responses do not raise them
 }
 
-// The published budgets in requests a minute and identity, and the highest figures that Standard registries state as the
-// remaining calls per second of token requests and of deletions.
+// The published budgets in requests a minute and identity, and the highest figures that Standard
+// registries state as the remaining calls per second of token requests and of deletions.
 var (
 	standardBudgets = map[Budget]int{BudgetRead: 5000, BudgetWrite: 1000, BudgetDelete: 500, BudgetReferrers: 250, BudgetSignIn: 10_000}
 	premiumBudgets  = map[Budget]int{BudgetRead: 10_000, BudgetWrite: 2000, BudgetDelete: 2000, BudgetReferrers: 1000, BudgetSignIn: 20_000}
@@ -138,7 +145,8 @@ func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
 	}
 }
 
-// Usage returns what the Governor knows of the budgets of a registry host, such as myregistry.azurecr.io.
+// Usage returns what the Governor knows of the budgets of a registry host, such as
+// myregistry.azurecr.io.
 func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	usage := map[Budget]BudgetUsage{}
 	for b, u := range g.pacer.Usage(host) {
@@ -147,10 +155,12 @@ func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	return usage
 }
 
-// Do waits for the turn of a request and sends it. It implements policy.Policy for other azcore clients; a [Client] takes a
-// Governor in its options instead, where the wait does not count against the time limit of a try.
+// Do waits for the turn of a request and sends it. It implements policy.Policy for other azcore
+// clients; a [Client] takes a Governor in its options instead, where the wait does not count
+// against the time limit of a try.
 //
-// It fails with the context's error if the context ends during the wait, and at once if the turn comes after its deadline.
+// It fails with the context's error if the context ends during the wait, and at once if the turn
+// comes after its deadline.
 func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
 	after, err := g.gate(req.Raw())
 	if err != nil {
@@ -198,7 +208,8 @@ func budgetsOf(r *http.Request) []pace.Budget {
 	}
 }
 
-// learn takes what a response says of the budgets: a refusal, or figures that only a Premium registry states.
+// learn takes what a response says of the budgets: a refusal, or figures that only a Premium
+// registry states.
 func (g *Governor) learn(host string, budgets []pace.Budget, resp *http.Response) {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		pause, asked := wire.RetryAfter(resp.Header, time.Now())
@@ -219,7 +230,8 @@ func (g *Governor) learn(host string, budgets []pace.Budget, resp *http.Response
 	}
 }
 
-// remaining returns the number of calls per second that a registry says are left, 0 if it does not say.
+// remaining returns the number of calls per second that a registry says are left, 0 if it does not
+// say.
 func remaining(h http.Header) float64 {
 	for key, values := range h { // the registry writes the name in lower case too, which Header.Get does not find
 		if strings.EqualFold(key, "X-Ms-Ratelimit-Remaining-Calls-Per-Second") && len(values) > 0 {

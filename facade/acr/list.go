@@ -15,13 +15,15 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// ListOptions are the choices of a list of names.
+// ListOptions are the options of a list of names.
 type ListOptions struct {
-	PageSize int    // entries per request, at most 1000; 0: 1000
-	After    string // the list starts behind this name, which need not exist; empty: at its beginning
+	// PageSize is the number of entries per request, at most 1000. Default: 1000.
+	PageSize int
+	// After starts the list after this name, which need not exist. Default: from the beginning.
+	After string
 }
 
-// query checks the options and gives them as query parameters.
+// query checks the options and returns them as query parameters.
 func (o *ListOptions) query() (*gen.PageSize, *gen.LastItem, error) {
 	if o == nil {
 		o = &ListOptions{}
@@ -38,7 +40,8 @@ func listQuery(size int, key string) (*gen.PageSize, *gen.LastItem, error) {
 	return n, last, err
 }
 
-// orderedQuery is what the options of a list that has an order say in a request; of two bad ones the order is named.
+// orderedQuery is what the options of a list that has an order say in a request; of two bad ones
+// the order is named.
 func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.LastItem, by *gen.OrderBy, err error) {
 	n, last, err = listQuery(size, key)
 	by, bad := o.query()
@@ -48,7 +51,7 @@ func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.Las
 	return n, last, by, err
 }
 
-// pageSize checks the wished size of a page and gives it as a query parameter.
+// pageSize checks a page size and returns it as a query parameter.
 func pageSize(n int) (*gen.PageSize, error) {
 	switch {
 	case n < 0:
@@ -59,7 +62,7 @@ func pageSize(n int) (*gen.PageSize, error) {
 	return new(gen.PageSize(min(n, maxPageEntries))), nil
 }
 
-// after checks a key to start behind and gives it as a query parameter.
+// after checks the key that a list starts after and returns it as a query parameter.
 func after(key string) (*gen.LastItem, error) {
 	if key == "" {
 		return nil, nil
@@ -70,17 +73,17 @@ func after(key string) (*gen.LastItem, error) {
 	return &key, nil
 }
 
-// Order of a list of tags or manifests.
+// Order is the sort order of a list.
 type Order string
 
-// The orders. Without one, tags come by name and manifests by digest.
+// The sort orders. The default order of tags is by name, that of manifests by digest.
 const (
 	OrderByDefault          Order = ""
-	OrderByUpdateAscending  Order = "timeasc"  // the least recently updated first
-	OrderByUpdateDescending Order = "timedesc" // the most recently updated first
+	OrderByUpdateAscending  Order = "timeasc"  // least recently updated first
+	OrderByUpdateDescending Order = "timedesc" // most recently updated first
 )
 
-// query checks the order and gives it as a query parameter.
+// query checks the order and returns it as a query parameter.
 func (o Order) query() (*gen.OrderBy, error) {
 	switch o {
 	case OrderByDefault:
@@ -92,7 +95,7 @@ func (o Order) query() (*gen.OrderBy, error) {
 	}
 }
 
-// keep is the query that links have to hold for a list to stay in order.
+// keep adds the query parameters that every page needs for the list to stay in order.
 func (o Order) keep(values map[string][]string) map[string][]string {
 	if o != OrderByDefault {
 		values["orderby"] = []string{string(o)}
@@ -100,20 +103,21 @@ func (o Order) keep(values map[string][]string) map[string][]string {
 	return values
 }
 
-// list is what differs between lists; its walk is the same for all. The registry decides the end: a list goes on if and only if a page
-// has a Link to the next, be that page short or empty.
+// list is what differs between lists. The registry decides where a list ends: there is a next page
+// if and only if the response has a Link, even if the page is short or empty.
 type list[T any] struct {
 	client *Client
 	op     *operation
 	name   string // of the repository
-	refuse error  // an argument found bad when the list was asked for
+	refuse error  // an invalid argument, reported by the first iteration
 	first  func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error)
 	decode decoder[T]
-	keep   url.Values // what every page's query has to hold, though a Link may have lost it
+	keep   url.Values // query parameters that every page needs; links may lack them
 }
 
-// all is the list as a sequence. A page is asked for when the caller wants its first entry: nothing is fetched ahead, which would gain
-// nothing (decoding a page takes half a millisecond) and cost those who leave early a request.
+// all returns the list as a sequence. A page is requested when the caller wants its first entry.
+// Fetching ahead would gain nothing (decoding a page takes half a millisecond), and would cost a
+// request if the caller stops early.
 func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -141,19 +145,19 @@ func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// walk is the state of one pass through a list.
+// walk is the state of one iteration over a list.
 type walk[T any] struct {
 	list[T]
-	path  string   // of the first page: every other must have the same
-	next  *url.URL // of the page to come; nil before the first and after the last
+	path  string   // of the first page; links must have the same
+	next  *url.URL // of the next page; nil before the first and after the last
 	pages int
 	seen  map[uint64]struct{} // hashes of the links followed
 	seed  maphash.Seed
-	buf   []byte // of the page before, used again
+	buf   []byte // of the previous page, reused
 }
 
-// page gives the entries of the next page; one that is cut short is asked for once more. Where the list cannot go on behind it, because it
-// would go in circles or too far, the entries come with the error.
+// page returns the entries of the next page. A page that was cut off is requested once more. If the
+// list leads back or has too many pages, the entries are returned with the error.
 func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 	for again := false; ; again = true {
 		got, next, err := w.fetch(ctx, w.next)
@@ -171,7 +175,7 @@ func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 	}
 }
 
-// fetch asks for the page at a link, or for the first.
+// fetch requests the page at a link, or the first page if at is nil.
 func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.URL, err error) {
 	edit := func(_ context.Context, r *http.Request) error { //nolint:unparam // an editor of gen
 		if at == nil {
@@ -193,7 +197,7 @@ func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.
 	return got, next, err
 }
 
-// follow notes where the next page is, unless the list goes in circles or past its limit.
+// follow stores the link to the next page. It fails if the list leads back or has too many pages.
 func (w *walk[T]) follow(next *url.URL) error {
 	w.next = next
 	if next == nil {
@@ -201,7 +205,7 @@ func (w *walk[T]) follow(next *url.URL) error {
 	}
 	next.RawQuery = keepQuery(next.RawQuery, w.keep)
 	if w.pages >= w.client.options.maxPages() {
-		return w.op.fail(contradicts(ErrListEndless, "it goes on after %d pages (ClientOptions.MaxPages)", w.pages))
+		return w.op.fail(contradicts(ErrListEndless, "more than %d pages (ClientOptions.MaxPages)", w.pages))
 	}
 	mark := maphash.String(w.seed, next.RequestURI())
 	if _, seen := w.seen[mark]; seen {
@@ -211,8 +215,8 @@ func (w *walk[T]) follow(next *url.URL) error {
 	return nil
 }
 
-// keepQuery puts back what a link has lost of the query, or left without a value: links of ACR have an orderby whatever the order. All else
-// stays as it is.
+// keepQuery restores query parameters that a link has lost, or has without a value: links of ACR
+// always have an orderby. The rest stays as it is.
 func keepQuery(query string, keep url.Values) string {
 	pairs := strings.Split(query, "&")
 	for _, key := range slices.Sorted(maps.Keys(keep)) {
@@ -224,8 +228,9 @@ func keepQuery(query string, keep url.Values) string {
 	return strings.Join(pairs, "&")
 }
 
-// Collect gathers a list into a slice, to its end or first error; what came before the error is returned with it. It holds the whole
-// list in memory: range over the sequence itself where the list may be long.
+// Collect reads a list to its end, or to its first error, and returns the entries as a slice. With
+// an error it returns the entries before it. All entries are held in memory; range over long lists
+// instead.
 func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	var all []T
 	for v, err := range seq {

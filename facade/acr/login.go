@@ -9,17 +9,21 @@ import (
 	"time"
 )
 
-// Login is what docker, helm, oras and crane sign in with. It prints and logs without its secret, and so does its JSON: whoever means to hand
-// it on takes its fields. A struct that keeps a Login in an unexported field prints all of it, for fmt does not ask its methods there.
+// Login is a user name and password with which docker, helm, oras and crane can sign in.
+//
+// Printing, logging or JSON-encoding a Login never shows the password; read the Password field to
+// use it. Caution: fmt does not call methods of unexported fields, so a Login in an unexported
+// field of your struct is printed in full.
 type Login struct {
 	Server   string // host of the registry
-	Username string // 00000000-0000-0000-0000-000000000000 where Password is an ACR refresh token
+	Username string // 00000000-0000-0000-0000-000000000000 if Password is an ACR refresh token
 	Password string // a secret
-	// Expires is when Password ends; zero where it does not end, or says nothing of it.
+	// Expires is when Password expires. It is zero if the password does not expire, or does not say
+	// when.
 	Expires time.Time
 }
 
-// String is the login without its secret.
+// String returns the user name and server, without the password.
 func (l Login) String() string {
 	s := l.Username + "@" + l.Server
 	if !l.Expires.IsZero() {
@@ -28,10 +32,10 @@ func (l Login) String() string {
 	return s
 }
 
-// GoString is String.
+// GoString returns the same as String, in the form of a Go literal.
 func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
 
-// Format prints String, or for %#v GoString, whatever the verb.
+// Format prints String for every verb except %#v, for which it prints GoString.
 func (l Login) Format(f fmt.State, verb rune) {
 	if verb == 'v' && f.Flag('#') {
 		_, _ = io.WriteString(f, l.GoString())
@@ -40,16 +44,22 @@ func (l Login) Format(f fmt.State, verb rune) {
 	_, _ = io.WriteString(f, l.String())
 }
 
-// MarshalJSON is String: loggers encode what holds a Login without asking it otherwise.
+// MarshalJSON encodes String, so that loggers do not encode the password.
 func (l Login) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
-// LogValue is String, for log/slog.
+// LogValue returns String for log/slog.
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// Login gives a user name and password for other registry clients: with an Entra credential the ACR refresh token it is exchanged for,
-// else what the client was made with. The client shares that refresh token, so of its three hours more than half an hour is left as a rule;
-// Expires says how much. At most one token request. Errors: ErrAnonymous for an anonymous client, and the causes of a
-// refused sign-in.
+// Login returns a user name and password for other registry clients. It costs at most one token
+// request.
+//
+// For an Entra credential the password is an ACR refresh token. It is shared with the client, so it
+// usually has between 36 minutes and three hours left; see Expires. For other credentials Login
+// returns what the client was created with.
+//
+// Errors:
+//   - [ErrAnonymous] if the client is anonymous
+//   - [*Error] if the registry refuses the exchange; it matches the cause, such as [ErrNoRole]
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	username, password, expires, err := c.auth.Login(ctx)
 	if err != nil {

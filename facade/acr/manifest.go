@@ -14,14 +14,15 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Media types of Docker's manifests, which this package takes beside those of OCI.
+// Media types of Docker manifests, which this package accepts in addition to those of OCI.
 const (
 	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// acceptManifests is every media type that a registry may hold. Without the right one ACR converts a Docker manifest to schema 1, with
-// another digest; see https://distribution.github.io/distribution/spec/manifest-v2-2/#backward-compatibility.
+// acceptManifests lists every media type that a registry may hold. Without the right one ACR
+// converts a Docker manifest to schema 1, which has another digest; see
+// https://distribution.github.io/distribution/spec/manifest-v2-2/#backward-compatibility.
 var acceptManifests = strings.Join([]string{
 	ocispec.MediaTypeImageManifest,
 	ocispec.MediaTypeImageIndex,
@@ -32,16 +33,19 @@ var acceptManifests = strings.Join([]string{
 	"*/*",
 }, ", ")
 
-// Manifest is a manifest as the registry holds it, byte for byte.
+// Manifest is a manifest with its exact bytes.
 type Manifest struct {
 	Descriptor ocispec.Descriptor // media type, digest and size, computed from the content
 	Content    []byte
 }
 
-// Image decodes an image manifest, OCI's or Docker's. Errors: ErrManifestMalformed, also when it is of another kind.
+// Image decodes an image manifest of OCI or Docker.
+//
+// Errors:
+//   - [ErrManifestMalformed] if the manifest is not an image manifest, or cannot be decoded
 func (m *Manifest) Image() (*ocispec.Manifest, error) {
 	if k := kindOf(m.Descriptor.MediaType); k != kindImage {
-		return nil, malformedManifest("%s is no image manifest", quote(m.Descriptor.MediaType))
+		return nil, malformedManifest("%s is not the media type of an image manifest", quote(m.Descriptor.MediaType))
 	}
 	v := new(ocispec.Manifest)
 	if err := json.Unmarshal(m.Content, v); err != nil {
@@ -50,10 +54,13 @@ func (m *Manifest) Image() (*ocispec.Manifest, error) {
 	return v, nil
 }
 
-// Index decodes an image index, or Docker's manifest list. Errors: ErrManifestMalformed, also when it is of another kind.
+// Index decodes an image index of OCI, or a manifest list of Docker.
+//
+// Errors:
+//   - [ErrManifestMalformed] if the manifest is not an index, or cannot be decoded
 func (m *Manifest) Index() (*ocispec.Index, error) {
 	if k := kindOf(m.Descriptor.MediaType); k != kindIndex {
-		return nil, malformedManifest("%s is no index", quote(m.Descriptor.MediaType))
+		return nil, malformedManifest("%s is not the media type of an index", quote(m.Descriptor.MediaType))
 	}
 	v := new(ocispec.Index)
 	if err := json.Unmarshal(m.Content, v); err != nil {
@@ -62,9 +69,17 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 	return v, nil
 }
 
-// GetManifest gets the manifest that a tag or digest names, of whatever media type. One request, or two where a reply without a length turns
-// out wrong; at most 4 MiB of memory. The digest is computed, and compared with the one asked for and with the one that the registry states.
-// Errors: ErrManifestUnknown (ErrNotFound), ErrDigestMismatch, ErrManifestMalformed, ErrTooLarge, ErrInvalidArgument.
+// GetManifest returns the manifest that a tag or digest refers to, of any media type. Its digest is
+// computed and compared with the requested one and with the one in the response. It costs one
+// request, or two if a response without a length turns out to be wrong, and at most 4 MiB of
+// memory.
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest or tag does not exist (also matches [ErrNotFound])
+//   - [ErrDigestMismatch] if the content has another digest
+//   - [ErrManifestMalformed] if the manifest contradicts itself or its media type
+//   - [ErrTooLarge] if the manifest is larger than 4 MiB
+//   - [ErrInvalidArgument] if the name or reference is invalid
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
 	want, err := r.wanted(reference)
 	if err != nil {
@@ -88,7 +103,7 @@ func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manife
 	}
 }
 
-// verifyManifest makes a manifest of a reply, once it is found to be what was asked for.
+// verifyManifest returns the manifest of a response if it is the one that was requested.
 func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	mediaType := mediaTypeOf(got.header)
 	if isSchema1(mediaType) {
@@ -119,9 +134,12 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	return &Manifest{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(got.body))}, Content: got.body}, nil
 }
 
-// HeadManifest gives the media type, digest and size of the manifest that a tag or digest names. One request without a body, and that of
-// GetManifest where the answer leaves out the digest or the size (or says 0, as proxies do), or has a digest of another algorithm than was
-// asked for. Errors: those of GetManifest.
+// HeadManifest returns the media type, digest and size of the manifest that a tag or digest refers
+// to. It costs one HEAD request. If the response lacks one of these, has a size of 0 (as some
+// proxies send), or has a digest of another algorithm than the requested one, it costs a second
+// request, that of [Repository.GetManifest].
+//
+// Errors are those of [Repository.GetManifest].
 func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	want, err := r.wanted(reference)
 	if err != nil {
@@ -149,9 +167,15 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 	return d, nil
 }
 
-// DeleteManifest deletes a manifest with every tag that points to it, and the referrers whose subject it is. One request. The manifests
-// of an index stay, and those that an index still names are deleted all the same. Where the answer is lost and the manifest is gone when
-// the request is sent again, that is no error. Errors: ErrManifestUnknown (ErrNotFound), ErrLocked, ErrInvalidArgument.
+// DeleteManifest deletes a manifest with all tags that point to it, and the referrers whose subject
+// it is. It costs one request. Deleting an index keeps its manifests. A manifest is deleted even if
+// an index refers to it. If the response is lost and a retry finds the manifest gone,
+// DeleteManifest returns nil.
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
+//   - [ErrLocked] if the manifest or one of its tags is locked
+//   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	if r.err != nil {
 		return r.err
@@ -164,7 +188,7 @@ func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) err
 	})
 }
 
-// wanted checks the handle and a reference in it, and gives the digest that a manifest by this reference must have, if it is one.
+// wanted checks the reference and, if it is a digest, returns it.
 func (r *Repository) wanted(reference string) (digest.Digest, error) {
 	if r.err != nil {
 		return "", r.err
@@ -175,13 +199,13 @@ func (r *Repository) wanted(reference string) (digest.Digest, error) {
 
 const headerDigest = "Docker-Content-Digest"
 
-// sameAlgorithm tells whether two digests can be compared.
+// sameAlgorithm reports whether two digests can be compared.
 func sameAlgorithm(a, b digest.Digest) bool {
 	algorithm, _, _ := strings.Cut(string(a), ":")
 	return strings.HasPrefix(string(b), algorithm+":")
 }
 
-// computedAs is the digest of the content by the algorithm of d.
+// computedAs returns the digest of the content, by the algorithm of d.
 func computedAs(d digest.Digest, content []byte) digest.Digest {
 	if d == "" {
 		return ""
@@ -189,7 +213,8 @@ func computedAs(d digest.Digest, content []byte) digest.Digest {
 	return d.Algorithm().FromBytes(content)
 }
 
-// mediaTypeOf is the Content-Type without its parameters, empty when it says nothing.
+// mediaTypeOf returns the Content-Type without parameters; empty if it is missing or says nothing
+// about the manifest.
 func mediaTypeOf(h http.Header) string {
 	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mediaType == "application/octet-stream" || mediaType == "application/json" || strings.HasPrefix(mediaType, "text/") {
@@ -198,16 +223,22 @@ func mediaTypeOf(h http.Header) string {
 	return mediaType
 }
 
-// ListManifestsOptions are the choices of a list of manifests.
+// ListManifestsOptions are the options of a list of manifests.
 type ListManifestsOptions struct {
-	PageSize int    // manifests per request, at most 1000; 0: 1000
-	After    string // the list starts behind this digest, which need not exist; empty: at its beginning
-	Order    Order  // empty: by digest
+	// PageSize is the number of manifests per request, at most 1000. Default: 1000.
+	PageSize int
+	// After starts the list after this digest, which need not exist. Default: from the beginning.
+	After string
+	// Order is the sort order. Default: by digest.
+	Order Order
 }
 
-// Manifests lists the repository's manifests with their properties, tagged or not. Requests and errors are those of Tags. Manifests may be
-// deleted while they are listed by digest; a list by time has to be collected first, for the registry continues it from the last manifest
-// that it gave, which must still be there.
+// Manifests lists the repository's manifests with their properties, with or without tags. Requests
+// and errors are those of [Repository.Tags].
+//
+// In the default order it is safe to delete manifests while ranging. With an Order by time, collect
+// the list first: each page starts after the last manifest of the previous one, which must still
+// exist.
 func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[ManifestProperties, error] {
 	if opts == nil {
 		opts = &ListManifestsOptions{}

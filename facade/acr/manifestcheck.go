@@ -10,11 +10,11 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 )
 
-// kind is how a manifest is to be read.
+// kind is how a manifest is decoded.
 type kind uint8
 
 const (
-	kindOther kind = iota // of its own kind: its bytes are all that is known
+	kindOther kind = iota // any other; only its bytes are known
 	kindImage
 	kindIndex
 )
@@ -38,14 +38,15 @@ func malformedManifest(format string, args ...any) error {
 	return contradicts(ErrManifestMalformed, format, args...)
 }
 
-// checkManifest refuses a manifest that two readers could take for different things: one whose Content-Type and mediaType differ, with
-// members of both an image and an index, or with a member twice; see CVE-2021-41190
-// (https://github.com/opencontainers/distribution-spec/security/advisories/GHSA-mc8v-mgrf-8f4m). It gives the media type.
+// checkManifest returns the media type of a manifest. It fails if two programs could understand the
+// manifest differently: if Content-Type and mediaType differ, if it has members of both an image
+// and an index, or if it has a member twice. See CVE-2021-41190
+// (https://github.com/opencontainers/distribution-spec/security/advisories/GHSA-mc8v-mgrf-8f4m).
 func checkManifest(content []byte, contentType string) (mediaType string, err error) {
 	top, err := outline(content)
 	if err != nil {
 		if kindOf(contentType) == kindOther && contentType != "" {
-			return contentType, nil // not a document that this package knows: any bytes may be in it
+			return contentType, nil // an unknown kind of document, which may have any content
 		}
 		return "", err
 	}
@@ -72,13 +73,13 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 	return mediaType, nil
 }
 
-// manifestOutline is what the check has to know of a document.
+// manifestOutline is what the check needs to know of a document.
 type manifestOutline struct {
 	mediaType string
 	members   map[string]bool
 }
 
-// knownMembers are the members that decide how a manifest is read.
+// knownMembers are the members that decide how a manifest is decoded.
 var knownMembers = func() map[string]string {
 	known := make(map[string]string)
 	for _, name := range []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations", "fsLayers"} {
@@ -87,8 +88,9 @@ var knownMembers = func() map[string]string {
 	return known
 }()
 
-// outline reads a document's outermost members, and refuses one with a member twice, or twice but for case, or with a known member in
-// another case: readers differ in which of them counts. Annotations are a map of any keys, told apart by case.
+// outline reads the outermost members of a document. It fails if a member occurs twice, even in
+// another case, or if a known member has another case, because readers differ in which one they
+// use. Keys of annotations are case-sensitive.
 func outline(content []byte) (manifestOutline, error) {
 	top := manifestOutline{members: make(map[string]bool)}
 	s := jsonscan.New(content)
@@ -118,7 +120,7 @@ func outline(content []byte) (manifestOutline, error) {
 // uniqueKeys are the keys of one object.
 type uniqueKeys map[string]struct{}
 
-// add notes a key, and ends the scan where it was there before.
+// add adds a key. It fails the scan if the key is already there.
 func (u uniqueKeys) add(s *jsonscan.Scanner, key string, fold bool) bool {
 	if fold {
 		key = foldKey(key)
@@ -131,7 +133,8 @@ func (u uniqueKeys) add(s *jsonscan.Scanner, key string, fold bool) bool {
 	return true
 }
 
-// foldKey makes keys equal that encoding/json takes for the same: letters of any case, and those that Unicode folds to them ("ſ" to "s").
+// foldKey maps keys that encoding/json treats as the same to one key: letters of any case, and
+// characters that Unicode folds to them ("ſ" to "s").
 func foldKey(key string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -142,7 +145,7 @@ func foldKey(key string) string {
 	}, key)
 }
 
-// unique takes any value, and ends the scan at an object with a key twice.
+// unique reads any value, and fails the scan if an object has a key twice.
 func unique(s *jsonscan.Scanner, fold bool) {
 	switch s.Next() {
 	case '{':
@@ -160,7 +163,7 @@ func unique(s *jsonscan.Scanner, fold bool) {
 	}
 }
 
-// quote shows what a server sent.
+// quote returns a server's text quoted and shortened.
 func quote(s string) string {
 	if len(s) > 80 {
 		s = s[:80]

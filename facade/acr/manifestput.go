@@ -16,31 +16,41 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// PutManifestOptions are the choices of PutManifest and Tag.
+// PutManifestOptions are the options of [Repository.PutManifest] and [Repository.Tag].
 type PutManifestOptions struct {
-	// MediaType of the manifest. Empty: its own mediaType member, which is then required.
+	// MediaType is the media type of the manifest. Default: the member mediaType of the manifest,
+	// which is then required.
 	MediaType string
 
-	// IfAbsent refuses to move a tag that another manifest has: ErrTagExists. It costs a request, and does not shut out a writer that puts
-	// the same tag in the same moment: registries have no condition for that. False: the tag moves.
+	// IfAbsent fails with [ErrTagExists] if another manifest has the tag. It costs one more
+	// request. Two clients that put the same tag at the same moment may both succeed, because
+	// registries have no such condition. Default: the tag moves.
 	IfAbsent bool
 
-	// BlobWait is how long to try again while the registry says that it lacks a blob or manifest that this one names: for blobs uploaded a
-	// moment ago to a geo-replicated registry, whose replicas learn of them one after another. 0: not at all; at most a minute counts.
+	// BlobWait is how long to retry if the registry reports that a blob or manifest named in the
+	// manifest is missing, at most one minute. Use it after uploads to a geo-replicated registry,
+	// whose replicas learn of them one after another. Default: no retry.
 	BlobWait time.Duration
 }
 
 const maxBlobWait = time.Minute
 
-// PutManifest stores a manifest, byte for byte, under a tag, under its digest, or, where the reference is empty, under whatever digest it
-// has, and gives its descriptor. The blobs and manifests that it names must be there.
+// PutManifest stores the exact bytes of a manifest under a tag or under its digest, and returns its
+// descriptor. If reference is empty, the manifest is stored under its digest. The blobs and
+// manifests that it names must exist.
 //
-// It usually costs one request. IfAbsent and BlobWait cost more, and so does a manifest with a subject on a registry that does not confirm
-// it: the client asks once whether the registry has a referrers API, and where it has none adds the manifest to the subject's referrers tag
-// (three requests), as the OCI distribution spec asks of clients.
+// It usually costs one request. IfAbsent and BlobWait cost more. A manifest with a subject costs
+// one more request if the registry does not confirm the subject: the client asks once whether the
+// registry has a referrers API. If it has none, the client adds the manifest to the subject's
+// referrers tag (three requests), as the OCI distribution specification requires.
 //
-// Errors: ErrManifestMalformed, ErrInvalidArgument (over 4 MiB), ErrDigestMismatch, ErrTagExists, ErrManifestBlobUnknown, ErrLocked,
-// ErrInvalidArgument.
+// Errors:
+//   - [ErrManifestMalformed] if the manifest contradicts itself or its media type
+//   - [ErrInvalidArgument] if an argument is invalid, or if the manifest is larger than 4 MiB
+//   - [ErrDigestMismatch] if reference is a digest and the content has another one
+//   - [ErrTagExists] if IfAbsent is set and another manifest has the tag
+//   - [ErrManifestBlobUnknown] if a blob or manifest that it names does not exist
+//   - [ErrLocked] if the tag or repository is locked
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
 	if opts == nil {
 		opts = &PutManifestOptions{}
@@ -67,7 +77,7 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 	return p.descriptor, nil
 }
 
-// manifestPut is one manifest on its way.
+// manifestPut is a manifest that is being stored.
 type manifestPut struct {
 	repository *Repository
 	reference  string // as sent: the digest where none was given
@@ -77,7 +87,7 @@ type manifestPut struct {
 	subject    *ocispec.Descriptor
 }
 
-// preparePut checks everything that can be known before anything is sent.
+// preparePut makes all checks that need no request.
 func (r *Repository) preparePut(reference string, content []byte, opts *PutManifestOptions) (*manifestPut, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -115,7 +125,7 @@ func (r *Repository) preparePut(reference string, content []byte, opts *PutManif
 	return p, nil
 }
 
-// subjectOf is the subject that a manifest names, or nil.
+// subjectOf returns the subject of a manifest, or nil.
 func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 	var m struct {
 		Subject *ocispec.Descriptor `json:"subject"`
@@ -130,7 +140,8 @@ func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 	return m.Subject, nil
 }
 
-// holds tells whether the manifest is under its tag already, and refuses a tag that another has.
+// holds reports whether the tag already points to the manifest. It fails if the tag points to
+// another one.
 func (p *manifestPut) holds(ctx context.Context) (there bool, err error) {
 	found, err := p.repository.HeadManifest(ctx, p.tag)
 	switch {
@@ -145,13 +156,14 @@ func (p *manifestPut) holds(ctx context.Context) (there bool, err error) {
 	}
 }
 
-// is tells whether the digest, of whatever algorithm, is the manifest's.
+// is reports whether the digest, of any algorithm, is the manifest's.
 func (p *manifestPut) is(d digest.Digest) bool {
 	return checkDigest(d) == nil && computedAs(d, p.content) == d
 }
 
-// send puts the manifest, again where the registry lacks a blob that it may be about to learn of, and gives the answer's header. Where
-// the answer is lost, the registry is asked whether the manifest arrived.
+// send puts the manifest and returns the response's header. If the registry reports a missing blob,
+// send retries for the time of patience. If the response is lost, send asks the registry whether
+// the manifest arrived.
 func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
 	deadline := time.Now().Add(patience)
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {

@@ -11,9 +11,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// takeOnce runs a call that takes something away: a deletion, or a restore out of the recycle bin. What is not there when it is sent again
-// after a try whose answer was lost was taken by that try; what was not there in the first place is the caller's ErrNotFound. A 404 without
-// a code is not the registry's word on the matter: a proxy or gateway in trouble says that too.
+// takeOnce runs a call that removes something: a deletion, or a restore from the recycle bin. If a
+// try got no clear response and a later try finds nothing, the earlier one succeeded, and takeOnce
+// returns nil. If the first try finds nothing, the caller gets ErrNotFound. A 404 without an error
+// code does not count, because proxies send that too when they fail.
 func takeOnce(ctx context.Context, send func(context.Context) error) error {
 	ctx, tries := withTries(ctx)
 	err := send(ctx)
@@ -23,7 +24,7 @@ func takeOnce(ctx context.Context, send func(context.Context) error) error {
 	return err
 }
 
-// take sends such a call, whose answer has no body worth reading.
+// take sends such a call. The body of its response is not read.
 func (r *Repository) take(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error)) error {
 	return takeOnce(ctx, func(ctx context.Context) error {
 		resp, err := r.do(ctx, op, send)
@@ -35,13 +36,15 @@ func (r *Repository) take(ctx context.Context, op *operation, send func(context.
 	})
 }
 
-// withTries lets the caller learn, after the call, whether an earlier try may have had effect.
+// withTries returns a context that records whether a try of the call may have taken effect without
+// a response.
 func withTries(ctx context.Context) (context.Context, *call.Tries) {
 	tries := &call.Tries{}
 	return call.With(ctx, func(c *call.Call) { c.Tries = tries }), tries
 }
 
-// tally notes requests that were sent and got no clear answer. One that wire refused is clear.
+// tally records requests that were sent and got no clear response. A response that wire refused is
+// clear.
 type tally struct{}
 
 // Do implements policy.Policy.
@@ -56,7 +59,7 @@ func (tally) Do(req *policy.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// doubt notes that a try of this call may have been carried out though its answer was lost.
+// doubt records that a try of this call may have taken effect although its response was lost.
 func doubt(ctx context.Context) {
 	if tries := call.Of(ctx).Tries; tries != nil {
 		tries.Doubtful = true

@@ -7,16 +7,17 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/call"
 )
 
-// operation is one row of the table below: what the facade knows of an operation of the document before it is sent.
+// operation is a row of the table below: what this package knows of an operation of the document
+// before it is sent.
 type operation struct {
 	id      string                // operationId of the document, Operation of an *Error
-	call    call.Kind             // which row of the redirect rules holds
+	call    call.Kind             // which redirects are followed
 	scopes  func(string) []string // scopes of the access token, by repository name
-	success []int                 // statuses that are no error
-	missing ErrorCode             // what a bodyless 404 stands for
+	success []int                 // status codes of a success
+	missing ErrorCode             // the meaning of a 404 without a body
 }
 
-// ok tells whether the status is a success of the operation.
+// ok reports whether the status code is a success.
 func (op *operation) ok(status int) bool { return slices.Contains(op.success, status) }
 
 func scopeNone(string) []string           { return nil }
@@ -36,8 +37,8 @@ func scopeDeletedRestore(name string) []string {
 	return []string{"repository:" + name + ":deleted_read,deleted_restore"}
 }
 
-// operations is the table: every operation of the document that this package sends itself. The auth policy sends the token
-// operations. A new operation needs one row here.
+// operations is the table: every operation of the document that this package sends itself. The auth
+// policy sends the token operations. A new operation needs one row here.
 var operations []*operation
 
 // row adds an operation to the table.
@@ -86,18 +87,18 @@ var (
 	opListDeletedTags         = row(operation{id: "ListDeletedTags", call: call.API, scopes: scopeDeletedRead, success: []int{200}})
 	opRestoreManifest         = row(operation{id: "RestoreManifest", call: call.API, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}})
 
-	// opChallenge is CheckSupport without a credential: to be refused is what is hoped for.
+	// opChallenge is CheckSupport without a credential, which a registry refuses with a challenge.
 	opChallenge = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
 
-	// These only name a call in errors. GetBlobContent is a request to the storage that the registry sends readers of a blob to; Login and
-	// Doctor send requests of other operations.
+	// These only name a call in errors. GetBlobContent is a request to storage; Login and Doctor
+	// send requests of other operations.
 	opGetBlobContent = &operation{id: "GetBlobContent"}
 	opLogin          = &operation{id: "Login"}
 	opDoctor         = &operation{id: "Doctor"}
 )
 
-// check is the one gate between the registry's answers and the rest of the package: it lets a success of the operation pass, with its
-// body open, and turns everything else into an error, with the body read and closed.
+// check is the only place that judges responses. It returns the response of a success with its body
+// open, and turns everything else into an error; the body is then read and closed.
 func (op *operation) check(resp *http.Response, err error) (*http.Response, error) {
 	if err != nil {
 		if resp != nil && resp.Body != nil {

@@ -16,9 +16,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
-// newPipeline lays the policies, outermost first: telemetry, the caller's per-call policies, retry, the token, the clock of uploads, the
-// tally of what was sent, the caller's per-retry policies, tracing, logging, wire. azcore's own retry is off: it resends bodies over a
-// shared seeker, and knows neither uploads nor a budget.
+// newPipeline builds the policies, outermost first: telemetry, the caller's per-call policies,
+// retry, token, timing of uploads, tally, the caller's per-retry policies, tracing, logging,
+// transport. azcore's own retries are off: they send bodies again from a shared reader, and know
+// neither uploads nor a budget.
 func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 	options := c.options.ClientOptions
 	retries := options.Retry
@@ -33,7 +34,8 @@ func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 	}, &options)
 }
 
-// tokenOptions are the caller's options for token requests, with what else every request has.
+// tokenOptions returns the options of the pipeline for token requests: the caller's, and the
+// policies that every request has.
 func (c *Client) tokenOptions() policy.ClientOptions {
 	o := c.options.ClientOptions
 	o.PerCallPolicies = slices.Concat([]policy.Policy{sourceClient(c.options.SourceClient)}, o.PerCallPolicies)
@@ -41,7 +43,7 @@ func (c *Client) tokenOptions() policy.ClientOptions {
 	return o
 }
 
-// sourceClient names the caller in each request, if it has a name.
+// sourceClient adds the header that names the caller, if ClientOptions.SourceClient is set.
 type sourceClient string
 
 // Do implements policy.Policy.
@@ -52,13 +54,14 @@ func (s sourceClient) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// plainSlashes sends "a/b" as it stands where gen would escape the slash: names passed checkName, so that nothing else needs escaping.
+// plainSlashes sends the slashes of a repository name as they are; gen escapes them. Names were
+// checked by checkName, so nothing else needs escaping.
 func plainSlashes(_ context.Context, r *http.Request) error {
 	r.URL.RawPath = ""
 	return nil
 }
 
-// journal writes one debug record per exchange, without headers, queries and bodies.
+// journal logs one debug record for each request, without headers, queries and bodies.
 type journal struct{ logger *slog.Logger }
 
 // Do implements policy.Policy.

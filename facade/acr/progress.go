@@ -6,28 +6,28 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// Progress is how far an upload or download has got. Counts are bytes. Of an upload that was resumed Offset holds what came before,
-// Sent and Resent do not.
+// Progress is the state of an upload or download. All counts are in bytes. For a resumed upload
+// Offset includes the bytes sent earlier; Sent and Resent do not.
 type Progress struct {
-	Total    int64 // size of the blob, -1 while it is not known
+	Total    int64 // size of the blob; -1 while unknown
 	Offset   int64 // acknowledged by the registry (upload), written and hashed in order (download)
-	Sent     int64 // handed to the connection (upload) or received from it (download), repetitions included
-	Resent   int64 // of these, bytes that had been sent or received before
-	Hashed   int64 // hashed here
-	Restarts int   // how many times it began again at the first byte
-	Skipped  bool  // the repository had the blob already
+	Sent     int64 // sent (upload) or received (download), including repetitions
+	Resent   int64 // part of Sent that had been sent or received before
+	Hashed   int64 // hashed by this client
+	Restarts int   // how often the transfer started again from the first byte
+	Skipped  bool  // the repository already had the blob, so nothing was sent
 	Mounted  bool  // the blob was mounted from another repository
-	Done     bool  // the last event, of a transfer that succeeded
+	Done     bool  // set in the last event of a successful transfer
 }
 
-// meter counts a transfer and tells the callbacks of it.
+// meter counts the bytes of a transfer and reports them to the callbacks.
 type meter struct {
 	transfer.Meter
 	reporter *transfer.Reporter
 }
 
-// newMeter returns a meter and the transfer's context, which a panicking callback ends. stop must be called at the end, in the caller's
-// goroutine: it raises that panic again.
+// newMeter returns a meter and the context of the transfer, which ends if a callback panics. stop
+// must be called at the end, in the caller's goroutine: it panics again with the callback's value.
 func newMeter(ctx context.Context, progress func(Progress), more bool) (m *meter, inner context.Context, stop func()) {
 	m = &meter{}
 	inner, cancel := context.WithCancelCause(ctx)

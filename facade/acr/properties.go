@@ -8,26 +8,28 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Attributes says what may be done with a repository, a tag or a manifest. The registry starts each of them as true, and so does this
-// package where a reply leaves one out.
+// Attributes say what may be done with a repository, a tag or a manifest. All are true at first.
+// Attributes that a response leaves out are true here.
 type Attributes struct {
-	DeleteEnabled bool // it can be deleted
-	WriteEnabled  bool // it can be changed, overwritten and deleted
-	ListEnabled   bool // lists show it
-	ReadEnabled   bool // it can be pulled
+	DeleteEnabled bool // may be deleted
+	WriteEnabled  bool // may be changed, overwritten and deleted
+	ListEnabled   bool // is included in lists
+	ReadEnabled   bool // may be pulled
 }
 
-// ChangeableAttributes is a change of attributes: nil leaves one as it is, new(false) and new(true) set it.
+// ChangeableAttributes is a change of attributes. Nil leaves an attribute as it is; new(false) and
+// new(true) set it.
 //
-// WriteEnabled false blocks deletion too, DeleteEnabled false blocks deletion alone. A tag and the manifest it points to are locked
-// apart. See https://learn.microsoft.com/azure/container-registry/container-registry-image-lock.
+// WriteEnabled false prevents deletion too; DeleteEnabled false prevents only deletion. A tag and
+// its manifest are locked separately. See
+// https://learn.microsoft.com/azure/container-registry/container-registry-image-lock.
 type ChangeableAttributes struct {
 	DeleteEnabled, WriteEnabled, ListEnabled, ReadEnabled *bool
 }
 
-// RepositoryProperties is what the registry reports of a repository.
+// RepositoryProperties are the properties of a repository.
 type RepositoryProperties struct {
-	Registry       string // host of the registry, as it names itself
+	Registry       string // host of the registry, as reported by the registry
 	Name           string
 	CreatedTime    time.Time
 	LastUpdateTime time.Time
@@ -36,25 +38,26 @@ type RepositoryProperties struct {
 	Attributes     Attributes
 }
 
-// TagProperties is what the registry reports of a tag.
+// TagProperties are the properties of a tag.
 type TagProperties struct {
-	Registry       string // host of the registry, as it names itself
+	Registry       string // host of the registry, as reported by the registry
 	Repository     string
 	Name           string
 	Digest         digest.Digest // of the manifest it points to
 	CreatedTime    time.Time
 	LastUpdateTime time.Time
-	Signed         bool // by Docker content trust
+	Signed         bool // signed with Docker content trust
 	Attributes     Attributes
 }
 
-// ManifestProperties is what the registry reports of a manifest. The subject of a referrer is not in it: Manifest.Image or Index of what
-// GetManifest gives tells it, or Repository.Referrers of the subject.
+// ManifestProperties are the properties of a manifest. They do not include the subject of a
+// referrer: get the manifest and decode it with [Manifest.Image] or [Manifest.Index], or list
+// [Repository.Referrers] of the subject.
 type ManifestProperties struct {
-	Registry        string // host of the registry, as it names itself
+	Registry        string // host of the registry, as reported by the registry
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the layers of the image as stored, without its config and the manifest itself
+	Size            int64 // bytes of the layers as stored, without config and manifest
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string
@@ -64,24 +67,25 @@ type ManifestProperties struct {
 	Tags            []string            // nil when untagged
 	References      []ManifestReference // the manifests of an index
 	Attributes      Attributes
-	// QuarantineState and QuarantineDetails are set in registries with quarantine; the details are a JSON document.
+	// QuarantineState and QuarantineDetails are set in registries with quarantine. The details are
+	// a JSON document.
 	QuarantineState, QuarantineDetails string
 }
 
-// ManifestReference is one manifest of an index, as the registry's properties report it.
+// ManifestReference is a manifest of an index, as reported in the properties of the index.
 type ManifestReference struct {
 	Digest       digest.Digest
 	Architecture string
 	OS           string
 }
 
-// DeletedRepository is what the deletion of a repository took with it.
+// DeletedRepository lists what was deleted with a repository.
 type DeletedRepository struct {
 	Manifests []digest.Digest
 	Tags      []string
 }
 
-// patch checks that a change changes something, and gives it as a request body.
+// patch returns the change as a request body. It fails if nothing is set.
 func (a ChangeableAttributes) patch() (gen.AttributesPatch, error) {
 	if a == (ChangeableAttributes{}) {
 		return gen.AttributesPatch{}, badArgument("attributes", "", "none is set, so there is nothing to change")

@@ -21,12 +21,14 @@ type DeletedManifest struct {
 type DeletedTag struct {
 	Repository string
 	Name       string
-	Digest     digest.Digest // of the manifest it was on
+	Digest     digest.Digest // of the manifest that it pointed to
 	DeletedAt  time.Time
 }
 
-// DeletedRepositories lists the names of repositories in the recycle bin. Preview: soft delete is in no published
-// specification of the registry. Requests and errors are those of Repositories.
+// DeletedRepositories lists the names of repositories in the recycle bin. Requests and errors are
+// those of [Client.Repositories].
+//
+// Preview: soft delete is not part of a published API version and may change.
 func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	params := &gen.ListDeletedRepositoriesParams{N: n, Last: last}
@@ -38,8 +40,10 @@ func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) ite
 	}.all(ctx)
 }
 
-// DeletedManifests lists the repository's manifests in the recycle bin. Preview, as DeletedRepositories. Requests and errors are those of
-// Tags.
+// DeletedManifests lists the repository's manifests in the recycle bin. Requests and errors are
+// those of [Repository.Tags].
+//
+// Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[DeletedManifest, error] {
 	if opts == nil {
 		opts = &ListManifestsOptions{}
@@ -56,7 +60,10 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 	return l.all(ctx)
 }
 
-// DeletedTags lists the repository's tags in the recycle bin. Preview, as DeletedRepositories. Requests and errors are those of Tags.
+// DeletedTags lists the repository's tags in the recycle bin. Requests and errors are those of
+// [Repository.Tags].
+//
+// Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Seq2[DeletedTag, error] {
 	n, last, err := opts.query()
 	if r.err != nil {
@@ -71,14 +78,22 @@ func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Se
 	}.all(ctx)
 }
 
-// RestoreManifestOptions are the choices of RestoreManifest.
+// RestoreManifestOptions are the options of [Repository.RestoreManifest].
 type RestoreManifestOptions struct {
-	Tag   string // the tag to put back on it; empty: none
-	Force bool   // move the tag if another manifest has it by now; false: that is refused
+	// Tag is the tag to restore with the manifest. Default: none.
+	Tag string
+	// Force moves the tag if another manifest has it. Default: RestoreManifest fails in that case.
+	Force bool
 }
 
-// RestoreManifest takes a manifest out of the recycle bin. One request. Preview, as DeletedRepositories. Errors: ErrManifestUnknown
-// (ErrNotFound), ErrInvalidArgument.
+// RestoreManifest restores a manifest from the recycle bin. It costs one request. If the response
+// is lost and a retry finds the manifest restored, RestoreManifest returns nil.
+//
+// Preview: see [Client.DeletedRepositories].
+//
+// Errors:
+//   - [ErrManifestUnknown] if the manifest is not in the recycle bin (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name, digest or tag is invalid
 func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
 	if opts == nil {
 		opts = &RestoreManifestOptions{}

@@ -20,17 +20,28 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// ReferrersOptions are the choices of Referrers.
+// ReferrersOptions are the options of [Repository.Referrers].
 type ReferrersOptions struct {
-	ArtifactType string // only referrers of this type; empty: all
-	PageSize     int    // referrers per request where the registry has pages of them; 0: its own choice
+	// ArtifactType restricts the list to referrers of this type. Default: all referrers.
+	ArtifactType string
+	// PageSize is the number of referrers per request, if the registry supports it. Default: the
+	// registry's choice.
+	PageSize int
 }
 
-// Referrers lists the manifests whose subject is the one with this digest: signatures, SBOMs, attestations. Nothing is asked before it is
-// ranged over, then one request per page. Where the registry has no referrers API (one encrypted with customer-managed keys) they are
-// read from the referrers tag, which costs one request more. A digest that nobody refers to gives an empty list. The filter is applied
-// here where the registry did not; a referrer that is listed without its type then costs one request more, for its manifest. Errors:
-// ErrNameUnknown, ErrInvalidArgument, ErrMalformedReply, and those of any list.
+// Referrers lists the manifests whose subject is the manifest with this digest: signatures, SBOMs,
+// attestations. It sends no request before the first iteration, and then one for each page. A
+// digest without referrers yields an empty list.
+//
+// If the registry has no referrers API (for example with customer-managed keys), the list is read
+// from the referrers tag, for one more request. If the registry does not filter by type, the client
+// does; a referrer that is listed without its type then costs one more request.
+//
+// Errors (an error ends the list):
+//   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name, digest or an option is invalid
+//   - [ErrMalformedReply] if the response is not an image index
+//   - the errors of [Repository.Tags], for reading pages, if one fails
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if opts == nil {
 		opts = &ReferrersOptions{}
@@ -71,15 +82,16 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 	}
 }
 
-// candidate is a referrer as it is listed.
+// candidate is a referrer as listed.
 type candidate struct {
 	ocispec.Descriptor
 
 	untyped bool // it may be of the type asked for: its descriptor does not say
 }
 
-// decide yields a candidate that is of the type asked for. ACR leaves the type out of descriptors where only the config of the manifest has
-// one, see https://github.com/Azure/acr/issues/784; then the manifest tells. It returns false at the end of the list.
+// decide yields a candidate that is of the type asked for. ACR leaves the type out of descriptors
+// where only the config of the manifest has one, see https://github.com/Azure/acr/issues/784; then
+// the manifest tells. It returns false at the end of the list.
 func (r *Repository) decide(ctx context.Context, c candidate, err error, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
 	if err == nil && c.untyped {
 		var m *Manifest
@@ -99,12 +111,14 @@ func (r *Repository) decide(ctx context.Context, c candidate, err error, artifac
 	return yield(c.Descriptor, err)
 }
 
-// noReferrersAPI tells whether a list failed because the registry has no referrers API: a 404 that is not about the repository.
+// noReferrersAPI tells whether a list failed because the registry has no referrers API: a 404 that
+// is not about the repository.
 func noReferrersAPI(err error) bool {
 	return errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNameUnknown)
 }
 
-// decodeReferrers reads a page, which is an image index, and applies the filter unless the registry says that it did.
+// decodeReferrers reads a page, which is an image index, and applies the filter unless the registry
+// says that it did.
 func decodeReferrers(artifactType string) decoder[candidate] {
 	return func(page reply, into []candidate) ([]candidate, error) {
 		index, err := decodeIndex(page.body)
@@ -154,7 +168,7 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 	}
 }
 
-// appendReferrers keeps those that are, or may be, of the type.
+// appendReferrers keeps referrers that are, or may be, of the type.
 func appendReferrers(into []candidate, all []ocispec.Descriptor, artifactType string) ([]candidate, error) {
 	for _, d := range all {
 		if err := checkDigest(d.Digest); err != nil {
@@ -167,13 +181,13 @@ func appendReferrers(into []candidate, all []ocispec.Descriptor, artifactType st
 	return into, nil
 }
 
-// referrersTag is the tag under which the referrers of a digest are listed where there is no referrers API; see the OCI distribution spec,
-// "Referrers Tag Schema".
+// referrersTag returns the tag that lists the referrers of a digest if there is no referrers API;
+// see the OCI distribution specification, "Referrers Tag Schema".
 func referrersTag(d digest.Digest) string {
 	return d.Algorithm().String() + "-" + d.Encoded()[:min(64, len(d.Encoded()))]
 }
 
-// referrersIndex gets the index under the referrers tag; there need not be one.
+// referrersIndex returns the index under the referrers tag; an empty one if there is none.
 func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*ocispec.Index, error) {
 	m, err := r.GetManifest(ctx, referrersTag(d))
 	if errors.Is(err, ErrNotFound) {
@@ -189,7 +203,7 @@ func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*ocis
 	return index, nil
 }
 
-// taggedReferrers lists the referrers under the tag.
+// taggedReferrers lists the referrers in the index under the tag.
 func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		index, err := r.referrersIndex(ctx, d)
@@ -209,17 +223,18 @@ func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artif
 	}
 }
 
-// referrersState is what a client knows and does about referrers.
+// referrersState is what a client knows about referrers of the registry.
 type referrersState struct {
 	api    atomic.Bool   // the registry has a referrers API
-	noting chan struct{} // holds who rewrites a referrers tag: one at a time, for the spec offers nothing against losing one of two updates
+	noting chan struct{} // a lock: one update of a referrers tag at a time, because of two concurrent updates one is lost
 }
 
-// maxNotes is how often a referrers tag is rewritten before it is left to the others who do.
+// maxNotes is how often a referrers tag is rewritten if other clients overwrite it.
 const maxNotes = 4
 
-// noteReferrer adds a referrer to the index under its subject's referrers tag, unless the registry keeps referrers itself. Then it looks
-// whether another client's update was in the way, and does it again.
+// noteReferrer adds a referrer to the index under its subject's referrers tag, unless the registry
+// has a referrers API. Afterwards it reads the index again, and repeats the update if another
+// client has overwritten it.
 func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, referrer ocispec.Descriptor, content []byte) error {
 	state := &r.client.referrers
 	if state.api.Load() {
@@ -252,7 +267,7 @@ func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, re
 			return nil
 		}
 		if tries == maxNotes {
-			return fmt.Errorf("others rewrite %s again and again", referrersTag(subject))
+			return fmt.Errorf("tag %s keeps being overwritten by other clients (%d attempts)", referrersTag(subject), maxNotes)
 		}
 		index.Manifests = append(index.Manifests, entry)
 		document, err := json.Marshal(index)
@@ -265,8 +280,8 @@ func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, re
 	}
 }
 
-// describeReferrer is the descriptor as a referrers API would list it: with the artifact type, or the config's in its place, and the
-// annotations.
+// describeReferrer returns the descriptor as a referrers API would list it: with annotations and
+// with the artifact type, or the media type of the config if there is none.
 func describeReferrer(d ocispec.Descriptor, content []byte) ocispec.Descriptor {
 	var m struct {
 		ArtifactType string             `json:"artifactType"`

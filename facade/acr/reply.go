@@ -12,18 +12,20 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// reply is an answer whose body was read.
+// reply is a response whose body has been read.
 type reply struct {
 	body   []byte
 	header http.Header
 	length int64 // Content-Length, -1 when not stated
 }
 
-// errCutShort is the end of a body or document before it is complete: it was cut on its way, so that asking again may help.
+// errCutShort is returned for a body or document that ends before it is complete. Asking again may
+// help.
 var errCutShort = jsonscan.ErrCutShort
 
-// read is do for answers that are held in memory: at most limit bytes, into buf where it is large enough. A body that is cut on its way
-// is asked for once more. look sees the answer before its body is read, and may refuse it; nil looks at nothing.
+// read is do for answers that are held in memory: at most limit bytes, into buf where it is large
+// enough. A body that is cut on its way is asked for once more. look sees the answer before its
+// body is read, and may refuse it; nil looks at nothing.
 func (c *Client) read(ctx context.Context, op *operation, name string, limit int64, buf []byte, send func(context.Context) (*http.Response, error), look func(*http.Response) error) (reply, error) {
 	for again := false; ; again = true {
 		resp, err := c.do(ctx, op, name, send)
@@ -50,7 +52,8 @@ func (c *Client) read(ctx context.Context, op *operation, name string, limit int
 	}
 }
 
-// endOf is why ctx ended: ctx.Err, and the cause where that is another. A body that is being read ends with the cause alone.
+// endOf returns why ctx ended: ctx.Err and, if it is different, the cause. The error of an
+// interrupted body is the cause alone.
 func endOf(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
@@ -59,7 +62,7 @@ func endOf(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// withCause adds why ctx ended to an error that says no more than that it did.
+// withCause adds the cause to an error that only says that ctx ended.
 func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", err, cause)
@@ -67,7 +70,7 @@ func withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// readBody reads a body of at most limit bytes, whatever its header says of its length.
+// readBody reads a body of at most limit bytes, whatever its Content-Length says.
 func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 	tooLarge := &wire.Refusal{Err: wire.ErrTooLarge, Detail: fmt.Sprintf("more than %d bytes", limit)}
 	if resp.ContentLength > limit {

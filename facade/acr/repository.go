@@ -10,35 +10,37 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Repository is a handle on a repository of a registry, made by Client.Repository. It is cheap, holds no state and may be shared.
+// Repository is a handle for a repository of a registry, created with [Client.Repository]. It is
+// cheap, has no state and is safe for concurrent use.
 type Repository struct {
 	client *Client
 	name   string
 	err    error // what is wrong with the name
 }
 
-// Repository returns a handle on the repository; it asks nothing of the registry. A bad name is reported by the first method called, as
-// ErrInvalidArgument, before anything is sent.
+// Repository returns a handle for the repository. No request is sent. If the name is invalid, the
+// first method that is called fails with [ErrInvalidArgument].
 func (c *Client) Repository(name string) *Repository {
 	return &Repository{client: c, name: name, err: checkName(name)}
 }
 
-// Name of the repository.
+// Name returns the repository's name.
 func (r *Repository) Name() string { return r.name }
 
-// Client returns the client that the handle was made from. Two repositories of one registry can be recognized by it.
+// Client returns the client that the handle was created with. Repositories of the same client are
+// in the same registry.
 func (r *Repository) Client() *Client { return r.client }
 
-// String names the repository.
+// String returns the repository's name.
 func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (r *Repository) GoString() string { return r.String() }
 
 // Format prints String for every verb.
 func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
-// do is Client.do for this repository, once its name is found good.
+// do is Client.do for this repository. It fails if the name is invalid.
 func (r *Repository) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -46,9 +48,16 @@ func (r *Repository) do(ctx context.Context, op *operation, send func(context.Co
 	return r.client.do(ctx, op, r.name, send, extra...)
 }
 
-// Repositories lists the names of the registry's repositories, in order. Nothing is asked before it is ranged over, then one request per
-// page; ListOptions.After continues a list. Repositories with ListEnabled false are not in it, nor those that the identity may not see.
-// Errors: ErrCatalogRole, ErrInvalidArgument, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends the list.
+// Repositories lists the names of the registry's repositories, sorted. It sends no request before
+// the first iteration, and then one for each page. Repositories with ListEnabled false are not
+// listed, nor are those that the identity may not see.
+//
+// Errors (an error ends the list):
+//   - [ErrCatalogRole] if the identity may not list repositories
+//   - [ErrInvalidArgument] if an option is invalid
+//   - [ErrUntrusted] if the link to the next page leads to another host or path
+//   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
+//   - [ErrMalformedReply] if the response is not a list
 func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	params := &gen.ListRepositoriesParams{N: n, Last: last, APIVersion: apiVersion()}
@@ -60,8 +69,9 @@ func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[
 	}.all(ctx)
 }
 
-// RepositoryNames is Repositories by the catalog of the OCI distribution API, which registries of other makers offer too. Requests and
-// errors are those of Repositories.
+// RepositoryNames lists the names of the registry's repositories with the catalog of the OCI
+// distribution API, which other registries have too. Requests and errors are those of
+// [Client.Repositories].
 func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	params := &gen.ListRepositoryNamesParams{N: n, Last: last}
@@ -73,7 +83,11 @@ func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Se
 	}.all(ctx)
 }
 
-// Properties reports on the repository. One request. Errors: ErrNameUnknown (ErrNotFound), ErrInvalidArgument.
+// Properties returns the properties of the repository. It costs one request.
+//
+// Errors:
+//   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name is invalid
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {
 	if r.err != nil {
 		return RepositoryProperties{}, r.err
@@ -84,8 +98,13 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 	}, r.decodeProperties)
 }
 
-// UpdateAttributes changes what may be done with the repository, and reports on it. One request. WriteEnabled false locks every image
-// in it; DeleteEnabled false locks the repository alone. Errors: ErrNameUnknown, ErrInvalidArgument (also when nothing is set).
+// UpdateAttributes changes attributes of the repository and returns its properties. It costs one
+// request. WriteEnabled false locks every image in the repository; DeleteEnabled false protects the
+// repository itself.
+//
+// Errors:
+//   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if no attribute is set, or if the name is invalid
 func (r *Repository) UpdateAttributes(ctx context.Context, attributes ChangeableAttributes) (RepositoryProperties, error) {
 	if r.err != nil {
 		return RepositoryProperties{}, r.err
@@ -100,8 +119,14 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 	}, r.decodeProperties)
 }
 
-// Delete deletes the repository with all its manifests and tags, and reports what they were. One request. Where its answer is lost and the
-// repository is gone when it is sent again, the report is empty. Errors: ErrNameUnknown (ErrNotFound), ErrLocked, ErrInvalidArgument.
+// Delete deletes the repository with all its manifests and tags, and returns what was deleted. It
+// costs one request. If the response is lost and a retry finds the repository gone, Delete returns
+// nil and an empty result.
+//
+// Errors:
+//   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
+//   - [ErrLocked] if the repository or something in it is locked
+//   - [ErrInvalidArgument] if the name is invalid
 func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	if r.err != nil {
 		return DeletedRepository{}, r.err

@@ -22,7 +22,8 @@ import (
 // octetStream is the media type of chunks.
 const octetStream = "application/octet-stream"
 
-// uploadSession is transfer's session over HTTP. It has no state of its own: the location says it all.
+// uploadSession is transfer's session over HTTP. It has no state of its own: the location says it
+// all.
 type uploadSession struct {
 	r *Repository
 }
@@ -77,7 +78,8 @@ func (s *uploadSession) state(op *operation, resp *http.Response) (transfer.Stat
 	return state, nil
 }
 
-// at checks a location once more before anything is sent there, and returns the editor that sends a request to it.
+// at checks a location once more before anything is sent there, and returns the editor that sends a
+// request to it.
 func (s *uploadSession) at(op *operation, location string) (gen.RequestEditorFn, error) {
 	u, err := wire.CheckUploadURL(location, s.r.client.login, s.r.name)
 	if err != nil {
@@ -126,7 +128,8 @@ func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.
 	return resp, err
 }
 
-// uploading tells the loop when the request that carries a chunk goes out, once there is a token for it.
+// uploading tells the loop when the request that carries a chunk goes out, once there is a token
+// for it.
 type uploading struct{}
 
 // Do implements policy.Policy.
@@ -236,7 +239,8 @@ func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, er
 	return size, nil
 }
 
-// head asks for the size of a blob with the token that the upload has or is going to need, so that the question costs no token of its own.
+// head asks for the size of a blob with the token that the upload has or is going to need, so that
+// the question costs no token of its own.
 func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, error) {
 	return s.r.headBlob(ctx, dgst, scopePullPush(s.r.name)...)
 }

@@ -66,7 +66,8 @@ func inspect(r io.Reader) (*source, error) {
 	return s, nil
 }
 
-// unchanged tells whether the source is still as it was: a file that was written to meanwhile is not the blob that was hashed.
+// unchanged tells whether the source is still as it was: a file that was written to meanwhile is
+// not the blob that was hashed.
 func (s *source) unchanged() error {
 	if s.file != nil {
 		now, err := s.file.Stat()

@@ -14,18 +14,28 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// ListTagsOptions are the choices of a list of tags.
+// ListTagsOptions are the options of [Repository.Tags].
 type ListTagsOptions struct {
-	PageSize int           // tags per request, at most 1000; 0: 1000
-	After    string        // the list starts behind this tag, which need not exist; empty: at its beginning
-	Order    Order         // empty: by name
-	Digest   digest.Digest // only tags of this manifest; empty: all
+	// PageSize is the number of tags per request, at most 1000. Default: 1000.
+	PageSize int
+	// After starts the list after this tag, which need not exist. Default: from the beginning.
+	After string
+	// Order is the sort order. Default: by name.
+	Order Order
+	// Digest restricts the list to tags of this manifest. Default: all tags.
+	Digest digest.Digest
 }
 
-// Tags lists the repository's tags with their properties. Nothing is asked before it is ranged over, then one request per page; after a
-// break nothing more is asked. Tags that appear, move or vanish meanwhile may be missed or come twice. Errors:
-// ErrNameUnknown, ErrInvalidArgument, ErrUntrusted, ErrListEndless, ErrMalformedReply; an error ends
-// the list.
+// Tags lists the repository's tags with their properties. It sends no request before the first
+// iteration, and then one for each page; breaking out of the loop ends the requests. Tags that are
+// created, moved or deleted during the iteration may be missed or listed twice.
+//
+// Errors (an error ends the list):
+//   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
+//   - [ErrInvalidArgument] if the name or an option is invalid
+//   - [ErrUntrusted] if the link to the next page leads to another host or path
+//   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
+//   - [ErrMalformedReply] if the response is not a list
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
 	if opts == nil {
 		opts = &ListTagsOptions{}
@@ -49,8 +59,9 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 	return l.all(ctx)
 }
 
-// TagNames lists the names of the repository's tags by the OCI distribution API: less to send than Tags, and the right to pull is enough.
-// Requests and errors are those of Tags.
+// TagNames lists the names of the repository's tags with the OCI distribution API. The responses
+// are smaller than those of [Repository.Tags], and the right to pull is sufficient. Requests and
+// errors are those of Tags.
 func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
 	if r.err != nil {
@@ -65,8 +76,11 @@ func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[
 	}.all(ctx)
 }
 
-// Tag puts a tag on a manifest that is there: it gets the manifest and puts it under the tag; no blob moves. Two requests. The tag moves
-// from where it was unless IfAbsent. Errors: those of GetManifest and PutManifest.
+// Tag adds a tag to an existing manifest: it gets the manifest and puts it under the tag, without
+// transferring blobs. It costs two requests. If the tag exists, it moves, unless IfAbsent is set.
+// MediaType is ignored.
+//
+// Errors are those of [Repository.GetManifest] and [Repository.PutManifest].
 func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutManifestOptions) (ocispec.Descriptor, error) {
 	if r.err != nil {
 		return ocispec.Descriptor{}, r.err
@@ -86,18 +100,27 @@ func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutMa
 	return r.PutManifest(ctx, tag, m.Content, &put)
 }
 
-// WaitForTagOptions are the choices of WaitForTag.
+// WaitForTagOptions are the options of [Repository.WaitForTag].
 type WaitForTagOptions struct {
-	Timeout time.Duration // how long to wait at most; 0: ten minutes. The context may end the wait sooner.
+	// Timeout is the longest time to wait. The context may end the wait sooner. Default: ten
+	// minutes.
+	Timeout time.Duration
 }
 
 const defaultTagWait = 10 * time.Minute
 
-// WaitForTag waits until the tag is there, on the manifest with this digest unless that is empty, and gives the manifest's descriptor: the
-// replicas of a geo-replicated registry, and its lists, learn of a push one after another. It costs HEAD requests, the first at once, the
-// others at growing intervals of a quarter of a second to five seconds: about 120 in the ten minutes after which it gives up by default.
-// Errors: ErrWaitTimeout, or that of a context that ended sooner, each with where the tag was last; ErrInvalidArgument for a negative
-// Timeout; those of HeadManifest other than ErrNotFound.
+// WaitForTag waits until the tag exists and, if dgst is not empty, points to the manifest with that
+// digest. It returns the manifest's descriptor. Use it after a push: the replicas of a
+// geo-replicated registry learn of it one after another.
+//
+// It costs a HEAD request at once and then more at growing intervals, from 250 ms to five seconds:
+// about 120 in ten minutes.
+//
+// Errors:
+//   - [ErrWaitTimeout] if Timeout has passed; the text says where the tag was last
+//   - [context.Canceled] or [context.DeadlineExceeded] if ctx ended
+//   - [ErrInvalidArgument] if Timeout is negative, or if an argument is invalid
+//   - other errors of [Repository.HeadManifest], except [ErrNotFound], if a request fails
 func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Digest, opts *WaitForTagOptions) (ocispec.Descriptor, error) {
 	timeout, err := r.checkWait(tag, dgst, opts)
 	if err != nil {
@@ -128,7 +151,7 @@ func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Dig
 	}
 }
 
-// checkWait checks the arguments of WaitForTag, and gives how long to wait.
+// checkWait checks the arguments of WaitForTag and returns how long to wait.
 func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagOptions) (time.Duration, error) {
 	if r.err != nil {
 		return 0, r.err

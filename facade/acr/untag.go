@@ -10,9 +10,11 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Untag removes the tag like [Artifact.DeleteTag], and returns the digest of the manifest that the tag pointed to in that
-// moment, as the registry's response states it. The digest is empty if the registry does not state it, or if the response
-// was lost and a retry found the tag gone. One request. Errors: those of DeleteTag.
+// Untag deletes the tag like [Artifact.DeleteTag], and returns the digest of the manifest that it
+// pointed to, according to the registry's response. It costs one request. The digest is empty if
+// the registry does not state it, or if the response was lost and a retry found the tag gone.
+//
+// Errors are those of [Artifact.DeleteTag].
 func (a *Artifact) Untag(ctx context.Context) (digest.Digest, error) {
 	if err := a.onTag(); err != nil {
 		return "", err

@@ -10,19 +10,30 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// cheapUpload is the size up to which an upload costs no more than asking whether the blob is there.
+// cheapUpload is the size up to which an upload costs no more than asking whether the blob exists.
 const cheapUpload = 1 << 20
 
 // UploadBlob uploads the rest of src as a blob and returns its descriptor.
 //
-// A source that can be read again (an io.ReadSeeker whose size can be told: *os.File, *bytes.Reader, *io.SectionReader) is sent from where
-// it lies, by ReadAt where it has that, and survives the loss of an upload session; it is left at its end on success and where it was
-// otherwise. Any other reader is read ahead into two buffers of a chunk. A small blob costs one request, a large one two and one for each
-// chunk; with Digest given, first a HEAD that may spare them.
+// If src is an io.ReadSeeker of known size (such as *os.File), it is read in place and can be read
+// again if the upload session is lost. On success its offset is at the end, otherwise where it was.
+// Any other reader is buffered (two chunks) and cannot be read again.
 //
-// Errors: ErrUploadLost when the session was lost and the source cannot be read again (or was lost three times), or when five requests in a
-// row brought no byte further; ErrDigestMismatch, ErrSizeMismatch, ErrSourceChanged, ErrStalled, *Error; what the source or, before there
-// is a session, the network failed with. The upload is then cancelled at the registry, unless a Checkpoint was told of it or it was resumed.
+// A small blob costs one request, a large one two and one for each chunk. If Digest is set, a HEAD
+// request comes first for large blobs; if the repository already has the blob, nothing else is
+// sent. If the upload fails, it is canceled at the registry, unless the caller has a Checkpoint of
+// it or has resumed it.
+//
+// Errors:
+//   - [ErrUploadLost] if the session was lost and src cannot be read again, if the session was lost
+//     three times, or if five consecutive requests made no progress
+//   - [ErrDigestMismatch] if the content has another digest than UploadOptions.Digest
+//   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
+//   - [ErrSourceChanged] if src changed while it was read
+//   - [ErrStalled] if the registry accepts no data for a long time, several times in a row
+//   - [ErrInvalidArgument] if the name, src or an option is invalid
+//   - [*Error] if the registry refuses the upload
+//   - the error of src if reading from it fails
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
 	var o UploadOptions
 	if opts != nil {
@@ -58,7 +69,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	return blobDescriptor(o.MediaType, res.Digest, res.Size), source.leave(res.Size)
 }
 
-// upload looks for ways around sending the blob, and sends it.
+// upload avoids sending the blob if possible, and otherwise sends it.
 func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOptions, m *meter) (transfer.Result, error) {
 	t := o.transfer(ctx, s, m)
 	if src.size != transfer.Unknown && t.Size != transfer.Unknown && src.size != t.Size {
@@ -77,7 +88,8 @@ func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOption
 	return s.stream(ctx, src.r, o, t)
 }
 
-// without finds the blob in the repository, or mounts it there, and returns its size. transfer.Unknown: it has to be uploaded.
+// without looks for the blob in the repository, or mounts it, and returns its size. It returns
+// transfer.Unknown if the blob has to be uploaded.
 func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.UploadOptions, o *UploadOptions, m *meter) (int64, error) {
 	open, mounted, err := s.mountFrom(ctx, o.Digest, o.MountFrom)
 	if err != nil {
@@ -115,7 +127,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	return there, err
 }
 
-// stream uploads what can be read only once.
+// stream uploads a source that can be read only once.
 func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOptions, t *transfer.UploadOptions) (res transfer.Result, err error) {
 	if o.Resume != nil {
 		return res, badArgument("Resume", "", "the source cannot be read again; for a stream use ResumeUpload")

@@ -7,55 +7,66 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// UploadOptions are the choices of UploadBlob, StartUpload and ResumeUpload. The zero value, or nil, is right for most uploads.
+// UploadOptions are the options of an upload. The zero value (or nil) is right for most uploads.
 type UploadOptions struct {
-	// Digest the content must have, where it is known. The upload is then left out when the repository has the blob, and refused before
-	// it is completed (ErrDigestMismatch) when the content turns out to be something else. sha256 or sha512. Empty: computed, sha256.
+	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob,
+	// nothing is uploaded. If the content has another digest, the upload fails with
+	// [ErrDigestMismatch] before it is completed. Default: the sha256 of the content is computed.
 	Digest digest.Digest
 
-	// TrustDigest leaves the check of Digest to the registry, which refuses other content when the upload is completed: a source that
-	// can be read again is then not hashed here. For content that comes from a content-addressed store.
+	// TrustDigest does not compute the digest of a source that can be read again, and sends Digest
+	// instead; the registry refuses content with another digest. Use it for content from a
+	// content-addressed store. Default: the digest is computed.
 	TrustDigest bool
 
-	// Size the content must have, where it is known; other content is refused before the upload is completed (ErrSizeMismatch).
-	// 0: whatever the source holds.
+	// Size is the expected size in bytes. If the content has another size, the upload fails with
+	// [ErrSizeMismatch] before it is completed. Default: any size.
 	Size int64
 
-	// MountFrom names repositories of the same registry that may hold the blob already: with Digest given they are tried in turn, at the
-	// cost of one request each, before anything is sent. The identity needs pull rights there; a repository it cannot read is passed over.
+	// MountFrom lists repositories of the same registry that may have the blob. If Digest is set,
+	// they are tried in order before anything is sent, with one request each. The identity must be
+	// allowed to pull from them; others are skipped. Default: none.
 	MountFrom []string
 
-	// MediaType of the descriptor that comes back. Empty: application/octet-stream.
+	// MediaType is the media type in the returned descriptor. Default: application/octet-stream.
 	MediaType string
 
-	// ChunkSize is the number of bytes of one request. 0: 16 MiB for a source that can be read again, growing while the registry takes
-	// each chunk in about a second; 8 MiB for a stream, of which two are held in memory. A registry that refuses a chunk as too large
-	// halves it, one that names a least size (at most 64 MiB) raises it.
+	// ChunkSize is the size of each request body in bytes. If the registry refuses a chunk as too
+	// large, it is halved; if the registry requires a minimum (of at most 64 MiB), it is increased.
+	// Default: 16 MiB for a source that can be read again, doubling while a chunk takes less than
+	// about a second; 8 MiB for a stream, of which two chunks are held in memory.
 	ChunkSize int64
 
-	// Spool copies a stream to a temporary file in SpoolDir (empty: the system's), so that even what cannot be read twice survives the
-	// loss of an upload session. Sources that can be read again are never spooled.
-	Spool    bool
+	// Spool copies a stream to a temporary file in SpoolDir, so that it can be read again if the
+	// upload session is lost. Sources that can be read again are not copied. Default: streams are
+	// not copied.
+	Spool bool
+	// SpoolDir is the directory of the temporary file. Default: that of the system.
 	SpoolDir string
 
-	// Checkpoint, where given, is called with what another process needs to go on, whenever the registry has acknowledged a chunk or a part
-	// of one, and when the upload was resumed: its location has then changed, so keep the newest in place of the one before. While it
-	// runs the upload goes on; of the checkpoints meanwhile only the newest is told. Like Progress it is called from one goroutine, and
-	// what it panics with is raised again. With it, an upload that fails after the first checkpoint is left open at the registry, unless
-	// it is lost or its content is wrong.
+	// Checkpoint, if not nil, is called with the state another process needs to resume the upload:
+	// after each acknowledged chunk and after a resume (the location changes, so always keep the
+	// latest one). The upload continues while Checkpoint runs; if several checkpoints occur in that
+	// time, only the latest is delivered. All calls are made from one goroutine. If Checkpoint
+	// panics, the upload panics with the same value.
+	//
+	// If Checkpoint is set, an upload that fails after the first checkpoint stays open at the
+	// registry, unless it is lost or its content is wrong.
 	Checkpoint func(Checkpoint)
 
-	// Resume goes on with an interrupted UploadBlob of the same source, which must be one that can be read again; it is read from its
-	// current offset as before. That costs one request. Where the registry no longer knows the upload, it starts anew. For a stream see
-	// ResumeUpload.
+	// Resume continues an interrupted UploadBlob of the same source, which is read from its current
+	// offset as before. It must be a source that can be read again; for a stream see
+	// [Repository.ResumeUpload]. It costs one request. If the registry no longer knows the upload,
+	// the upload starts from the beginning. Default: a new upload.
 	Resume *Checkpoint
 
-	// Progress, where given, is told how the upload goes: a few times a second and at its end, always from one goroutine. What it panics
-	// with is raised again in the caller of the upload.
+	// Progress, if not nil, is called about ten times a second during the upload and once at the
+	// end. All calls are made from one goroutine. If Progress panics, the upload panics with the
+	// same value.
 	Progress func(Progress)
 }
 
-// check refuses what is wrong with the options.
+// check checks the options.
 func (o *UploadOptions) check() error {
 	if o.Digest != "" {
 		if err := checkDigest(o.Digest); err != nil {
@@ -76,7 +87,7 @@ func (o *UploadOptions) check() error {
 	return nil
 }
 
-// transfer turns the options into those of the loop.
+// transfer returns the options of the loop.
 func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter) *transfer.UploadOptions {
 	t := &transfer.UploadOptions{
 		ChunkSize: o.ChunkSize,

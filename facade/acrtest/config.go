@@ -48,7 +48,7 @@ type config struct {
 	loginServer   string // name of the login server, "" is 127.0.0.1 and its port
 
 	// What it does on the wire.
-	inlineBlobs       bool  // blobs come from the login origin itself, no redirect
+	inlineBlobs       bool  // blobs are served by the login origin itself, no redirect
 	trailingEmptyPage bool  // a full last page carries a Link to an empty one
 	maxBody           int64 // bytes in one request body, 0 is without limit; more is a 413
 	replicaLag        time.Duration

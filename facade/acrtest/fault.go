@@ -142,8 +142,8 @@ func (f *Fault) DelayReply(d time.Duration) *Fault {
 	return f.act(false, "delay reply "+d.String(), func(p *plan) { p.delayReply = d })
 }
 
-// Stall neither executes the operation nor answers. The connection stays open until the client
-// closes it or the registry is closed.
+// Stall does not execute the operation and does not answer. The connection stays open until the
+// client closes it or the registry is closed.
 func (f *Fault) Stall() *Fault { return f.act(false, "stall", func(p *plan) { p.stall = true }) }
 
 // StallAfter sends n bytes of the response body and then nothing more. The connection stays open.

@@ -16,7 +16,7 @@ import (
 )
 
 // SeedLayout stores in a repository everything that the index of the OCI image layout in dir refers
-// to. Manifests get the tags that org.opencontainers.image.ref.name gives them. Symbolic links that
+// to. Manifests get the tags in org.opencontainers.image.ref.name. Symbolic links that
 // lead out of dir are not followed.
 func (s *Server) SeedLayout(t testing.TB, repository, dir string) {
 	helper(t)

@@ -71,7 +71,7 @@ func TestTokenErrorsExplained(t *testing.T) {
 		{"wrong password", auth.Password("admin", "canary-wrong-password"), nil, "GetAccessTokenWithBasic", 401, auth.ErrPassword, "enabled"},
 		{"anonymous pull is off", auth.Anonymous(), nil, "GetAccessToken", 401, auth.ErrAnonymous, "sign in"},
 		{"throttled", entraCred, on(exchange, func() *http.Response { return problem(429, "TOOMANYREQUESTS", "slow down", "Retry-After", "300") }), "ExchangeEntraToken", 429, nil, "share one client"},
-		{"down", entraCred, on(exchange, func() *http.Response { return problem(503, "UNAVAILABLE", "no") }), "ExchangeEntraToken", 503, nil, "again in a while"},
+		{"down", entraCred, on(exchange, func() *http.Response { return problem(503, "UNAVAILABLE", "no") }), "ExchangeEntraToken", 503, nil, "try again later"},
 		{"no registry", entraCred, on(exchange, func() *http.Response { return answer(404, "404 page not found") }), "ExchangeEntraToken", 404, auth.ErrNoBearer, "endpoint"},
 		{"a proxy's 403 is no missing role", entraCred, on(exchange, func() *http.Response { return answer(403, "<html>blocked</html>") }), "ExchangeEntraToken", 403, auth.ErrNoBearer, "proxy"},
 		{"a proxy's 403 is no wrong password", auth.Password("admin", "canary-password"), on(token, func() *http.Response { return answer(403, "<html>blocked</html>") }), "GetAccessTokenWithBasic", 403, auth.ErrNoBearer, "proxy"},

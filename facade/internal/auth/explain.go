@@ -35,7 +35,7 @@ const (
 	adviseStranger = "what answers is not a registry: check the endpoint, and look for a proxy or portal in between"
 	adviseSilence  = "look for a firewall or proxy on the way that drops packets"
 	adviseThrottle = "wait, and let all calls share one client: its tokens serve them all"
-	adviseLater    = "try again in a while; where it stays, give the correlation id to Azure support"
+	adviseLater    = "try again later; if it persists, give the correlation id to Azure support"
 	advisePerson   = "look at what the credential waits for; one that asks a person is best signed in beforehand (its method Authenticate)"
 
 	adviseAssertion   = "the federated, workload or pipeline token that the credential signs in with is outside its time: have a new one issued, and check the local clock"

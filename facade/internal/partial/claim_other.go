@@ -4,19 +4,20 @@ package partial
 
 import "os"
 
-// claim finds no file that it could have for this call alone: a broken-off download begins anew.
+// claim returns nil: this system has no way to claim a file, so an interrupted download starts
+// again.
 func claim(string) (*os.File, error) { return nil, nil }
 
-// openState is for what claim finds.
+// openState is never called for a claimed file on this system.
 func openState(name string) (*os.File, error) { return os.Open(name) }
 
-// discard closes the file and removes it, in this order: an open file cannot be removed on Windows.
+// discard closes the file and then deletes it: Windows does not delete open files.
 func discard(f *os.File) {
-	_ = f.Close() // it is worth nothing
+	_ = f.Close() // it is useless
 	_ = os.Remove(f.Name())
 }
 
-// rename closes the file and gives it its final name, in this order: an open file keeps its name on Windows.
+// rename closes the file and then renames it: Windows does not rename open files.
 func rename(f *os.File, path string) error {
 	if err := f.Close(); err != nil {
 		return err

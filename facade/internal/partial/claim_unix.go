@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// claim opens the file, or makes it, for this call alone. nil: another call has it.
+// claim opens or creates the file for this call alone. It returns nil if another call has it.
 func claim(name string) (*os.File, error) {
 	for range 3 {
-		// A link that somebody put there is not followed.
+		// Do not follow a link that somebody put there.
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			if info, e := os.Lstat(name); e == nil && !info.Mode().IsRegular() {
-				return nil, nil //nolint:nilnil // not a file of ours: another name will do
+				return nil, nil //nolint:nilnil // not our file; use another name
 			}
 			return nil, err
 		}
@@ -26,10 +26,10 @@ func claim(name string) (*os.File, error) {
 		if locked := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(locked, syscall.EWOULDBLOCK) {
 			_ = f.Close()
 			return nil, nil //nolint:nilnil // as above
-		} else if locked != nil { // there are no locks here
+		} else if locked != nil { // the file system has no locks
 			return nil, disown(f, info, nil)
 		}
-		// The call that had it may have given it its final name in between.
+		// The call that had it may have renamed it meanwhile.
 		if now, err := os.Lstat(name); err == nil && os.SameFile(info, now) {
 			return f, nil
 		}
@@ -38,20 +38,21 @@ func claim(name string) (*os.File, error) {
 	return nil, nil //nolint:nilnil // as above
 }
 
-// openState opens the small file beside a partial one. Whatever somebody puts there, and when: no link is followed, and no pipe waited for.
+// openState opens the state file. It does not follow links and does not wait for pipes, whatever
+// somebody may have put there.
 func openState(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
-// private tells whether the file is this user's, under this name alone, and nobody else may open it: whoever can write to it, or holds it
-// open already, could change it after it was verified.
+// private reports whether the file belongs to this user, has no other name, and cannot be opened by
+// others. Anyone who can write to it could change it after it was verified.
 func private(info os.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && info.Mode().IsRegular() && info.Mode().Perm()&0o077 == 0 && s.Nlink <= 1 && int(s.Uid) == os.Geteuid()
 }
 
-// disown closes a file that cannot be claimed, and removes it where it holds nothing: some file systems have neither modes nor locks, and
-// what was made there is of no use to any call.
+// disown closes a file that cannot be claimed, and deletes it if it is empty: on file systems
+// without modes or locks no call can use it.
 func disown(f *os.File, info os.FileInfo, err error) error {
 	_ = f.Close() // nothing was written
 	if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
@@ -60,13 +61,15 @@ func disown(f *os.File, info os.FileInfo, err error) error {
 	return err
 }
 
-// discard removes the file and closes it, in this order: closed, it could be claimed by another call, whose file would be removed.
+// discard deletes the file and then closes it. In the other order another call could claim it in
+// between, and lose its file.
 func discard(f *os.File) {
 	_ = os.Remove(f.Name())
-	_ = f.Close() // it is worth nothing
+	_ = f.Close() // it is useless
 }
 
-// rename gives the file its final name and closes it, in this order: closed, it could be claimed by another call that then writes to it.
+// rename renames the file and then closes it. In the other order another call could claim it in
+// between, and write to it.
 func rename(f *os.File, path string) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err

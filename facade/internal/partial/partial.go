@@ -1,8 +1,9 @@
-// Package partial is the file that a download writes to: hidden until it is complete, so that nobody finds half a blob under its name,
-// and continued by the next download of the same blob to the same path.
+// Package partial is the file that a download writes to: hidden until it is complete, so that
+// nobody finds half a blob under its name, and continued by the next download of the same blob to
+// the same path.
 //
-// Beside the hidden file lies a small one, the record, that says how far it is written. On systems where a file cannot be claimed for one
-// user (claim_other.go) nothing is continued.
+// Beside the hidden file lies a small one, the record, that says how far it is written. On systems
+// where a file cannot be claimed for one user (claim_other.go) nothing is continued.
 package partial
 
 import (
@@ -23,14 +24,16 @@ import (
 type state struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"`
-	Offset int64         `json:"offset"` // written without a gap
+	Offset int64         `json:"offset"` // up to here the file is complete
 }
 
-// Options are the choices of Open.
+// Options are the options of [Open].
 type Options struct {
-	// Sync flushes the file to stable storage before it gets its name, and the directory after that.
+	// Sync flushes the file to stable storage before it gets its name, and the directory after
+	// that.
 	Sync bool
-	// Resume continues the file of an earlier download, and keeps this one for the next if it breaks off.
+	// Resume continues the file of an earlier download, and keeps this one for the next if it
+	// breaks off.
 	Resume bool
 }
 
@@ -47,14 +50,16 @@ type File struct {
 
 var _ transfer.Destination = (*File)(nil)
 
-// saveEvery is how many bytes may be lost to a killed process.
+// saveEvery is how many bytes a killed process may lose.
 const saveEvery = 16 << 20
 
-// maxBase is how much of the file's name is in those of the files beside it, which have 255 bytes at most.
+// maxBase limits how much of the file's name is part of the hidden names, which have at most 255
+// bytes.
 const maxBase = 200
 
-// Open opens the file of an earlier download, or makes a new one, with mode 0600 in the directory of path. It never has more than one user.
-// End it with Complete or Leave. It fails with an *os.PathError if path cannot be the name of a file.
+// Open opens the partial file of an earlier download, or creates a new one, with mode 0600 in the
+// directory of path. No two calls have the same file open. End it with Complete or Leave. It fails
+// with an *os.PathError if path cannot be the name of a file.
 func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	dir, base := filepath.Split(path)
 	if base == "" {
@@ -88,25 +93,26 @@ func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	return p, nil
 }
 
-// Prefix returns the file as far as an earlier call has written it.
+// Prefix returns the part that an earlier call has written.
 func (p *File) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
 
-// Sized makes room for the blob. The room is not reserved: on many file systems that would write all of it once more.
+// Sized sets the size of the file. Disk space is not reserved: on many file systems that would
+// write everything twice.
 func (p *File) Sized(size int64) error {
 	p.state.Size = size
 	return p.Truncate(size)
 }
 
-// Written notes how far the file is written without a gap.
+// Written records up to where the file is complete.
 func (p *File) Written(off int64) {
 	p.state.Offset = off
-	p.saved = min(p.saved, off) // it began anew
+	p.saved = min(p.saved, off) // the download started again
 	if off >= p.saved+saveEvery {
 		p.save()
 	}
 }
 
-// Complete gives the file its name.
+// Complete renames the file to its final name.
 func (p *File) Complete(size int64) error {
 	// An earlier call may have made it longer, by a size that was wrong.
 	if err := p.Truncate(size); err != nil {
@@ -127,7 +133,7 @@ func (p *File) Complete(size int64) error {
 	return nil
 }
 
-// Leave ends a download that failed with err, and keeps what it wrote for the next one, unless that is worth nothing.
+// Leave keeps the file for the next call, unless it is useless.
 func (p *File) Leave(err error) {
 	bad := errors.Is(err, transfer.ErrDigestMismatch) || errors.Is(err, transfer.ErrSizeMismatch)
 	if p.record == "" || bad || p.state.Offset == 0 {
@@ -139,7 +145,7 @@ func (p *File) Leave(err error) {
 	_ = p.Close() // there is an error to tell of already
 }
 
-// syncDirectory makes a rename last.
+// syncDirectory makes a rename durable.
 func syncDirectory(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -175,10 +181,10 @@ func (p *File) load() {
 	p.state, p.saved = s, s.Offset
 }
 
-// nextState is behind the name of the state while it is being written.
+// nextState is the suffix of the record while it is being written.
 const nextState = ".new"
 
-// forget removes what speaks of a file that is no more.
+// forget deletes the record of a file that no longer exists.
 func (p *File) forget() {
 	if p.record != "" {
 		_ = os.Remove(p.record)
@@ -186,7 +192,7 @@ func (p *File) forget() {
 	}
 }
 
-// save writes down how far the file is written. Failing costs the next call some bytes, no more.
+// save writes the record. If that fails, the next call downloads some bytes again.
 func (p *File) save() {
 	p.saved = p.state.Offset
 	if p.record == "" {

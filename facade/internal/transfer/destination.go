@@ -93,4 +93,4 @@ func writeError(n, want int, err error) error {
 	return err
 }
 
-var errDestinationEnded = fmt.Errorf("the destination takes no more: %w", io.EOF)
+var errDestinationEnded = fmt.Errorf("the destination writer returned %w", io.EOF)
