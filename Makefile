@@ -72,10 +72,16 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
 	@$(MAKE) test-upload
+	@$(MAKE) test-retention
 	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/internal/acrsuite/upload -args -upload.big=6144 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=$(CASES) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=300 -download.alone | $(QUIET)
 	$(GO) test -v $(TIMEOUT) ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
+
+.PHONY: test-retention
+test-retention: ## random rules on random registries beside somebody who changes them, killed at every request (CASES=5000 SEED=n)
+	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$$((4 * $(CASES))) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)

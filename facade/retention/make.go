@@ -219,6 +219,8 @@ func (m *maker) one(ctx context.Context, name string) (*RepositoryPlan, error) {
 		p := &RepositoryPlan{Name: name, Policy: policy.Name}
 		p.refused(&refused.refusal)
 		return p, nil
+	case errors.Is(err, errGone):
+		return &RepositoryPlan{Name: name, Policy: policy.Name, Delete: []Manifest{}, Untag: []Tag{}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("retention: %s: %w", name, err)
 	}

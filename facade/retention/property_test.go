@@ -25,7 +25,7 @@ import (
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var cases = flag.Int("retention.cases", 240, "random cases of TestProperty")
+var cases = flag.Int("retention.cases", 120, "random cases of TestProperty")
 
 // TestProperty plans, applies and undoes random rules on random registries, beside somebody who changes the registry, and
 // compares with the oracle.
@@ -82,7 +82,7 @@ type propertyCase struct {
 	*rand.Rand
 	tally
 	oracleRules
-	client   *acr.Client
+	via      *acr.Client
 	boundary func(*http.Request) // before each request of the client
 	after    func(*http.Request) // after each
 	order    []digest.Digest     // as pushed
@@ -92,7 +92,7 @@ type propertyCase struct {
 func newCase(t *testing.T, seed uint64) *propertyCase {
 	t.Helper()
 	c := &propertyCase{world: newWorld(t, acrtest.WithMemoryNetwork()), Rand: rand.New(rand.NewPCG(seed, 17))} //nolint:gosec // repeatable
-	c.client = newClientVia(t, c.srv, hooked{c})
+	c.via = newClientVia(t, c.srv, hooked{c})
 	c.fill()
 	c.pickRules()
 	return c
@@ -279,7 +279,7 @@ func (o *oracleRules) inUse() []retention.InUse {
 
 func (c *propertyCase) make(o *oracleRules) *retention.Plan {
 	c.t.Helper()
-	p, err := retention.Make(c.t.Context(), c.client, o.packageRules(), &retention.PlanOptions{InUse: o.inUse()})
+	p, err := retention.Make(c.t.Context(), c.via, o.packageRules(), &retention.PlanOptions{InUse: o.inUse()})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -379,7 +379,7 @@ func (c *propertyCase) keepingMoreDeletesLess(manifests []digest.Digest, tags []
 }
 
 func (c *propertyCase) apply(ctx context.Context, plan *retention.Plan, journal *bytes.Buffer, concurrency int) (*retention.Result, error) {
-	return retention.Apply(ctx, c.client, plan, &retention.ApplyOptions{
+	return retention.Apply(ctx, c.via, plan, &retention.ApplyOptions{
 		Journal: journal, InUse: c.inUse(), Batch: 1 + c.IntN(5), Concurrency: concurrency, MaxChanged: 1000,
 	})
 }
@@ -396,7 +396,7 @@ func (c *propertyCase) undisturbed(judge *oracle, plan *retention.Plan) {
 	if m, tags := gone(c.make(&c.oracleRules)); len(m)+len(tags) > 0 && judge.now.Equal(plan.Made) {
 		c.t.Fatalf("a second plan deletes %v %v", m, tags)
 	}
-	undone, err := retention.Undo(c.t.Context(), c.client, &journal, nil)
+	undone, err := retention.Undo(c.t.Context(), c.via, &journal, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -480,7 +480,7 @@ func (c *propertyCase) interrupted(judge *oracle, plan *retention.Plan) {
 		c.t.Fatal(err)
 	}
 	c.demandDone(judge, plan, result)
-	if _, err := retention.Undo(c.t.Context(), c.client, &journal, nil); err != nil {
+	if _, err := retention.Undo(c.t.Context(), c.via, &journal, nil); err != nil {
 		c.t.Fatal(err)
 	}
 	c.demandSame(judge.shot, c.shoot(repository))

@@ -75,6 +75,9 @@ func changed(code RefusalCode, format string, args ...any) error {
 	return &changedError{code, fmt.Sprintf(format, args...)}
 }
 
+// errGone is returned for a repository that does not exist any more.
+var errGone = errors.New("the repository does not exist any more")
+
 // refusalOf makes the reason of an error why a repository is left alone. The context's end is nobody's refusal.
 func refusalOf(ctx context.Context, err error) error {
 	var refused *refusedError
@@ -82,6 +85,8 @@ func refusalOf(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil, errors.As(err, &refused), errors.Is(err, ErrClock):
 		return err
+	case errors.Is(err, acr.ErrNotFound):
+		return errGone
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
 		return refuse(RefusedDenied, "%v", err)
 	default:

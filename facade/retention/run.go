@@ -66,6 +66,8 @@ func (r *run) judge(ctx context.Context) error {
 	switch {
 	case errors.As(err, &refused):
 		return stop(Refused, "%s", refused.refusal.Text)
+	case errors.Is(err, errGone): // with its last manifest
+		return stop(Done, "")
 	case err != nil:
 		return err
 	case !r.created.IsZero() && !r.created.Equal(s.created):

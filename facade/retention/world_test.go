@@ -23,6 +23,8 @@ type world struct {
 	http   *http.Client
 	made   map[digest.Digest]*manifest
 	number int
+
+	strange bool // something was pushed that the document does not know
 }
 
 // manifest is what a test pushed.
@@ -148,6 +150,7 @@ func (w *world) referrer(artifactType string, subject digest.Digest) *manifest {
 
 // unknown makes a manifest of a kind that nobody knows, which names others.
 func (w *world) unknown(named ...digest.Digest) *manifest {
+	w.strange = true
 	return &manifest{mediaType: "application/vnd.example.new.v1+json", named: named, content: w.encode(map[string]any{"n": w.unique(), "things": named})}
 }
 
