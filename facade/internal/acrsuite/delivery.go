@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -35,11 +35,12 @@ const (
 type Delivery struct {
 	*Fixture
 
-	TT     *testing.T
-	Form   Form
-	Want   []byte
-	Digest digest.Digest
-	Opts   acr.DownloadOptions // for readers its Size and Progress
+	TT      *testing.T
+	setting Setting
+	Form    Form
+	Want    []byte
+	Digest  digest.Digest
+	Opts    acr.DownloadOptions // for readers its Size and Progress
 
 	Dir, Path string
 	Sink      *Sink // of the forms that write
@@ -49,32 +50,55 @@ type Delivery struct {
 	Took      time.Duration
 }
 
-// Deliveries runs test once for each form.
+// Deliveries runs test in memory, once for each form.
 func Deliveries(t *testing.T, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
 	t.Helper()
-	for _, f := range forms {
-		t.Run(f.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				d := NewDelivery(t, f, opts...)
-				test(d)
-				d.Settled()
-			})
-		})
+	DeliveriesIn(t, []Setting{InMemory}, forms, test, opts...)
+}
+
+// DeliveriesIn is Deliveries in other settings. On loopback one form of each kind is tried.
+func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
+	t.Helper()
+	for _, s := range settings {
+		for _, f := range forms {
+			switch {
+			case s == InMemory:
+				t.Run(f.Name, func(t *testing.T) {
+					s.run(t, f.Name, func(t *testing.T) {
+						d := newDelivery(t, s, f, opts...)
+						test(d)
+						d.Settled()
+					})
+				})
+			case slices.Contains(loopbackForms, f):
+				s.run(t, f.Name, func(t *testing.T) { test(newDelivery(t, s, f, opts...)) })
+			}
+		}
 	}
 }
 
-// NewDelivery is a download of rangeSize bytes from a registry of its own. It is called in a bubble.
+// NewDelivery is a download of RangeSize bytes from a registry of its own. It is called in a bubble.
 func NewDelivery(t *testing.T, f Form, opts ...acrtest.Option) *Delivery {
 	t.Helper()
-	w := NewWorld(t, append([]acrtest.Option{acrtest.WithMemoryNetwork(), acrtest.WithBandwidth(rangeRate)}, opts...)...)
-	d := &Delivery{TT: t, Form: f, Dir: t.TempDir()}
-	d.Fixture = w.Fixture(Call{Method: f.Name, Kind: DownloadCall, Op: "GetBlob"})
+	return newDelivery(t, InMemory, f, opts...)
+}
+
+func newDelivery(t *testing.T, s Setting, f Form, opts ...acrtest.Option) *Delivery {
+	t.Helper()
+	network := []acrtest.Option{acrtest.WithMemoryNetwork(), acrtest.WithBandwidth(rangeRate)}
+	size, part := RangeSize, int64(RangePart)
+	if s == OnLoopback {
+		network = []acrtest.Option{acrtest.WithBandwidth(64 << 20)}
+		size, part = 1_000_000, 128<<10
+	}
+	d := &Delivery{TT: t, Form: f, Dir: t.TempDir(), setting: s}
+	d.Fixture = NewWorld(t, append(network, opts...)...).Fixture(Call{Method: f.Name, Kind: DownloadCall, Op: "GetBlob"})
 	d.Opts = acr.DownloadOptions{Concurrency: 1, NoSync: true}
 	if f.Ranges {
-		d.Opts.Concurrency, d.Opts.PartSize = RangeWorkers, RangePart
+		d.Opts.Concurrency, d.Opts.PartSize = RangeWorkers, part
 	}
 	d.Path = filepath.Join(d.Dir, "layer")
-	d.Fill(RangeSize)
+	d.Fill(size)
 	return d
 }
 
@@ -235,11 +259,12 @@ func (d *Delivery) Partial() []string {
 // Parts is in how many ranges the rest of the blob is asked for after the stream turned out to be slow.
 func (d *Delivery) Parts() int { return (len(d.Want) - RangeStream + RangePart - 1) / RangePart }
 
-// Breaking begins the fault on the answer in the middle of which things go wrong: the first one of a stream, the second range otherwise.
+// Breaking begins the fault on the answer in the middle of which things go wrong: the first one of a
+// stream, the second range otherwise; on loopback the first one.
 func (d *Delivery) Breaking() *acrtest.Fault {
 	return d.Srv.On("GetBlobContent").When(func(r *http.Request) bool {
 		from, _, _ := AskedRange(r)
-		return !d.Form.Ranges || from == RangeStream+RangePart
+		return !d.Form.Ranges || d.setting == OnLoopback || from == RangeStream+RangePart
 	}).Nth(1)
 }
 
@@ -255,7 +280,7 @@ func (d *Delivery) Middle() int64 {
 func (d *Delivery) Resuming() *acrtest.Fault {
 	return d.Srv.On("GetBlobContent").When(func(r *http.Request) bool {
 		from, to, ok := AskedRange(r)
-		if !ok || !d.Form.Ranges {
+		if !ok || !d.Form.Ranges || d.setting == OnLoopback {
 			return ok && from > 0
 		}
 		return to-from < RangePart && to != int64(len(d.Want))
@@ -275,6 +300,9 @@ func AskedRange(r *http.Request) (from, to int64, ok bool) {
 // Asked demands how often storage was asked: more is what the faults cost beyond the requests of an undisturbed download.
 func (d *Delivery) Asked(more int) {
 	d.T.Helper()
+	if d.setting == OnLoopback {
+		return // how many ranges there are depends on how fast the first stream is
+	}
 	want := 1 + more
 	if d.Form.Ranges {
 		want += d.Parts()
@@ -295,6 +323,9 @@ func (d *Delivery) Linked(want int) {
 // WastedAtMost demands that no more than n bytes were sent beyond those of the blob.
 func (d *Delivery) WastedAtMost(n int64) {
 	d.T.Helper()
+	if d.setting == OnLoopback {
+		return // the system decides how much is under way
+	}
 	if d.Form.Ranges {
 		n += ConnectionSlack // of the stream that was given up
 	}
@@ -313,7 +344,7 @@ func (d *Delivery) WastedAtMost(n int64) {
 // and net/http hold at both ends, which depends on who runs when: some 80 KiB at the most.
 const ConnectionSlack = 384 << 10
 
-// Within demands how long it took, by the clock of the bubble.
+// Within demands how long it took.
 func (d *Delivery) Within(least, most time.Duration) {
 	d.T.Helper()
 	if d.Took < least || d.Took > most {

@@ -15,16 +15,17 @@ type Form struct {
 
 // The ways to download a blob, and sets of them.
 var (
-	ByRead       = Form{Name: "GetBlob, Read", Reader: true}
-	ByWriteTo    = Form{Name: "GetBlob, WriteTo", Reader: true}
-	ToWriter     = Form{Name: "DownloadBlob in one stream"}
-	ToWriterInN  = Form{Name: "DownloadBlob in ranges", Ranges: true}
-	ToFile       = Form{Name: "DownloadBlobFile in one stream", File: true}
-	ToFileInN    = Form{Name: "DownloadBlobFile in ranges", File: true, Ranges: true}
-	EveryForm    = []Form{ByRead, ByWriteTo, ToWriter, ToWriterInN, ToFile, ToFileInN}
-	ReaderForms  = []Form{ByRead, ByWriteTo}
-	CheckedForms = []Form{ToWriter, ToWriterInN, ToFile, ToFileInN} // give nothing out before it is verified, and so may begin again
-	RangeForms   = []Form{ToWriterInN, ToFileInN}
+	ByRead        = Form{Name: "GetBlob, Read", Reader: true}
+	ByWriteTo     = Form{Name: "GetBlob, WriteTo", Reader: true}
+	ToWriter      = Form{Name: "DownloadBlob in one stream"}
+	ToWriterInN   = Form{Name: "DownloadBlob in ranges", Ranges: true}
+	ToFile        = Form{Name: "DownloadBlobFile in one stream", File: true}
+	ToFileInN     = Form{Name: "DownloadBlobFile in ranges", File: true, Ranges: true}
+	EveryForm     = []Form{ByRead, ByWriteTo, ToWriter, ToWriterInN, ToFile, ToFileInN}
+	ReaderForms   = []Form{ByRead, ByWriteTo}
+	CheckedForms  = []Form{ToWriter, ToWriterInN, ToFile, ToFileInN} // give nothing out before it is verified, and so may begin again
+	loopbackForms = []Form{ByRead, ToWriterInN, ToFileInN}           // one of each kind
+	RangeForms    = []Form{ToWriterInN, ToFileInN}
 )
 
 // Sink is an io.WriterAt in memory that can be full. It holds what comes against what is wanted.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -69,24 +68,46 @@ type Upload struct {
 	Lost     int // sessions that nobody can end, because the registry named no location or denied that they are there
 }
 
-// Uploads runs test once for each way to hand in content.
+// Uploads runs test in memory, once for each way to hand in content.
 func Uploads(t *testing.T, hows []string, test func(u *Upload), opts ...acrtest.Option) {
 	t.Helper()
-	for _, how := range hows {
-		synctest.Test(t, func(t *testing.T) {
-			u := NewUpload(t, how, opts...)
-			test(u)
-		})
+	UploadsIn(t, []Setting{InMemory}, hows, test, opts...)
+}
+
+// UploadsIn is Uploads in other settings. On loopback one way of each kind to hand in content is tried.
+func UploadsIn(t *testing.T, settings []Setting, hows []string, test func(u *Upload), opts ...acrtest.Option) {
+	t.Helper()
+	for _, s := range settings {
+		for _, how := range hows {
+			if s == OnLoopback && !slices.Contains(OnePerKind, how) {
+				continue
+			}
+			s.run(t, how, func(t *testing.T) {
+				u := newUpload(t, s, how, opts...)
+				test(u)
+			})
+		}
 	}
 }
 
-// NewUpload is an upload of rowSize bytes in chunks of rowChunk, in a registry of its own. It is called in a bubble.
+// NewUpload is an upload of RowSize bytes in chunks of RowChunk, in a registry of its own. It is called in a bubble.
 func NewUpload(t *testing.T, how string, opts ...acrtest.Option) *Upload {
 	t.Helper()
-	w := NewWorld(t, append([]acrtest.Option{acrtest.WithMemoryNetwork()}, opts...)...)
-	u := &Upload{TT: t, How: how, Tune: &Small, Opts: acr.UploadOptions{ChunkSize: RowChunk}}
-	u.Fixture = w.Fixture(Call{Method: "UploadBlob of a " + how, Kind: UploadCall, Op: "UploadChunk"})
-	u.Fill(RowSize)
+	return newUpload(t, InMemory, how, opts...)
+}
+
+func newUpload(t *testing.T, s Setting, how string, opts ...acrtest.Option) *Upload {
+	t.Helper()
+	u := &Upload{TT: t, How: how}
+	size := 5<<20 + 1234
+	if s == InMemory {
+		opts = append([]acrtest.Option{acrtest.WithMemoryNetwork()}, opts...)
+		u.Tune, u.Opts.ChunkSize, size = &Small, RowChunk, RowSize
+	} else {
+		u.Opts.ChunkSize = 1 << 20
+	}
+	u.Fixture = NewWorld(t, opts...).Fixture(Call{Method: "UploadBlob of a " + how, Kind: UploadCall, Op: "UploadChunk"})
+	u.Fill(size)
 	return u
 }
 

@@ -59,7 +59,7 @@ func absurdLeast(t *testing.T) {
 	for _, least := range []string{
 		"9000000000000000000", "-1", "99999999999999999999999", "0", "x", "-9223372036854775808",
 	} {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Note = least
 			u.Srv.On("StartUpload").Header("OCI-Chunk-Min-Length", least)
 			u.Srv.On("UploadChunk").Always().Header("OCI-Chunk-Min-Length", least)

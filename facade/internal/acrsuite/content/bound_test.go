@@ -156,7 +156,7 @@ func TestAttacksOnMemory(t *testing.T) {
 			})
 		})
 		for _, opts := range [][]acrtest.Option{nil, {acrtest.WithInlineBlobs()}} {
-			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 				d.Srv.On("GetBlobContent", "GetBlob").When(func(r *http.Request) bool {
 					return len(opts) > 0 || strings.Contains(r.URL.Path, "/docker/registry/")
 				}).Always().Header("Content-Encoding", "gzip")
@@ -186,13 +186,13 @@ func TestAttacksOnMemory(t *testing.T) {
 				readAtMost(d.Fixture, 2*acrsuite.RangeSize+1, "GetBlobContent")
 			})
 		}
-		acrsuite.Deliveries(t, acrsuite.RangeForms, func(d *acrsuite.Delivery) { // of which ranges are asked for: what comes behind them is not read
-			d.Opts.Size = acrsuite.RangeSize
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.RangeForms, func(d *acrsuite.Delivery) { // of which ranges are asked for: what comes behind them is not read
+			d.Opts.Size = int64(len(d.Want))
 			d.Srv.On("GetBlobContent").Always().Endless()
 			d.Arrives()
 		})
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // by a byte
-			d.Opts.Size = acrsuite.RangeSize - 1
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // by a byte
+			d.Opts.Size = int64(len(d.Want)) - 1
 			d.Srv.On("GetBlobContent").Always().WithoutHeader("Content-Length").IgnoreRange()
 			d.Fails(acr.ErrSizeMismatch)
 		})
@@ -208,7 +208,7 @@ func TestAttacksOnMemory(t *testing.T) {
 				d.Srv.On("GetBlobContent").Always().WithoutHeader("Content-Length")
 				tooMuch(d, d.Fetch())
 			})
-			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // stated by the registry
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // stated by the registry
 				d.Srv.On("GetBlobContent").Always().ContentLength(size).RewriteHeader("Content-Range", func(v string) string {
 					from, to, _ := acrsuite.ContentRange(v)
 					return fmt.Sprintf("bytes %d-%d/%d", from, to, size)

@@ -14,7 +14,7 @@ import (
 func TestSuiteDownloadBreaks(t *testing.T) {
 	t.Parallel()
 	acrsuite.Row(t, "F01 reset in the middle", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().ResetAfter(d.Middle())
 			d.Arrives()
 			d.Asked(1)
@@ -34,18 +34,25 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F02 FIN in the middle", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().Truncate(d.Middle())
 			d.Arrives()
 			d.Asked(1)
 			d.Linked(1)
 			d.WastedAtMost(acrsuite.ConnectionSlack)
 		})
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // and one behind a reply
+			d.Breaking().Truncate(d.Middle())
+			d.Srv.On("GetBlob").CloseIdle()
+			d.Arrives()
+		})
 	})
 	acrsuite.Row(t, "F03 body that ends early and in good order", func(t *testing.T) {
-		for _, size := range []int64{0, acrsuite.RangeSize} {
-			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
-				d.Opts.Size = size
+		for _, known := range []bool{false, true} {
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+				if known {
+					d.Opts.Size = int64(len(d.Want))
+				}
 				d.Breaking().TruncateClean(d.Middle())
 				d.Arrives()
 				d.Asked(1)
@@ -54,7 +61,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 		}
 	})
 	acrsuite.Row(t, "F12 link expired in the middle", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // the link's twenty minutes are over when a range is asked for
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // the link's twenty minutes are over when a range is asked for
 			d.Breaking().ResetAfter(d.Middle())
 			d.Resuming().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				d.Srv.Advance(21 * time.Minute)
@@ -79,7 +86,12 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 				d.Within(6*time.Second, 9*time.Second)
 			})
 		}
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // without a word on when to come back; others keep going
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // as long as it says
+			d.Srv.On("GetBlobContent").First(2).Status(http.StatusServiceUnavailable, time.Second)
+			d.Arrives()
+			d.Within(2*time.Second, time.Minute)
+		})
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // without a word on when to come back; others keep going
 			d.Breaking().Status(http.StatusServiceUnavailable)
 			d.Arrives()
 			d.Asked(1)

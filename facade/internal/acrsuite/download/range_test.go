@@ -18,7 +18,7 @@ import (
 func TestSuiteDownloadRanges(t *testing.T) {
 	t.Parallel()
 	acrsuite.Row(t, "F04 range ignored", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // by the answer to whoever goes on after a reset
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // by the answer to whoever goes on after a reset
 			d.Breaking().ResetAfter(d.Middle())
 			d.Resuming().IgnoreRange()
 			d.Arrives()
@@ -43,7 +43,7 @@ func TestSuiteDownloadRanges(t *testing.T) {
 	})
 	acrsuite.Row(t, "F05 another range", func(t *testing.T) {
 		for _, shift := range []int64{-1, +1, -acrsuite.RangePart, 1 << 40} {
-			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 				d.Breaking().ResetAfter(d.Middle())
 				d.Resuming().RewriteHeader("Content-Range", shifted(shift))
 				d.Arrives()
@@ -113,14 +113,14 @@ func TestSuiteDownloadRanges(t *testing.T) {
 			d.Resuming().ContentLength(77)
 			d.Arrives()
 		})
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // several ranges, though one was asked for
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // several ranges, though one was asked for
 			d.Breaking().ResetAfter(d.Middle())
 			d.Resuming().Always().Header("Content-Type", "multipart/byteranges; boundary=x")
 			d.Fails(acr.ErrMalformedReply)
 		})
 	})
 	acrsuite.Row(t, "F08 416 where there should be more", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Breaking().ResetAfter(d.Middle())
 			d.Resuming().Status(http.StatusRequestedRangeNotSatisfiable).Header("Content-Range", "bytes */1000").Body("application/xml", "<Error/>")
 			d.Fails(acr.ErrSizeMismatch)
@@ -134,13 +134,13 @@ func TestSuiteDownloadRanges(t *testing.T) {
 	})
 	acrsuite.Row(t, "F09 a byte flipped", func(t *testing.T) {
 		for _, at := range []int64{0, 60_000, 65_000} {
-			acrsuite.Deliveries(t, acrsuite.CheckedForms, func(d *acrsuite.Delivery) {
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.CheckedForms, func(d *acrsuite.Delivery) {
 				d.Breaking().FlipByte(at)
 				d.Arrives()
 				d.Linked(2)
 				anew(d)
 			})
-			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+			acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 				d.Breaking().Always().FlipByte(at)
 				d.Names(d.Fails(acr.ErrDigestMismatch))
 				if d.Form.Reader {
@@ -166,17 +166,21 @@ func TestSuiteDownloadRanges(t *testing.T) {
 		}
 	})
 	acrsuite.Row(t, "F11 no Content-Length", func(t *testing.T) {
-		for _, size := range []int64{0, acrsuite.RangeSize} {
+		for _, known := range []bool{false, true} {
 			for _, opts := range [][]acrtest.Option{nil, {acrtest.WithInlineBlobs()}} {
-				acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
-					d.Opts.Size = size
+				acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
+					if known {
+						d.Opts.Size = int64(len(d.Want))
+					}
 					d.Srv.On("GetBlobContent", "GetBlob").Always().WithoutHeader("Content-Length")
 					d.Arrives()
 					d.Linked(max(1, d.Srv.Ledger().Count("GetBlob")*len(opts)))
 				}, opts...)
 			}
 			acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // and a reset
-				d.Opts.Size = size
+				if known {
+					d.Opts.Size = int64(len(d.Want))
+				}
 				d.Srv.On("GetBlobContent").First(1).WithoutHeader("Content-Length").ResetAfter(100_000)
 				d.Srv.On("GetBlobContent").Always().WithoutHeader("Content-Length")
 				d.Arrives()
@@ -184,12 +188,12 @@ func TestSuiteDownloadRanges(t *testing.T) {
 		}
 	})
 	acrsuite.Row(t, "F14 the registry serves the blob itself", func(t *testing.T) {
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // and knows no ranges
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // and knows no ranges
 			d.Arrives()
 			d.AtMost(2+acrsuite.RangeWorkers, "GetBlob")
 			d.AtMost(0, "GetBlobContent")
 		}, acrtest.WithInlineBlobs())
-		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // nor when the connection breaks
+		acrsuite.DeliveriesIn(t, acrsuite.Everywhere, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // nor when the connection breaks
 			d.Srv.On("GetBlob").Nth(1).ResetAfter(500_000)
 			d.Arrives()
 		}, acrtest.WithInlineBlobs())

@@ -17,10 +17,16 @@ import (
 func TestSuiteUploadChunk(t *testing.T) {
 	t.Parallel()
 	acrsuite.Row(t, "F22 reset in the middle of a chunk", func(t *testing.T) {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // what arrived is kept
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // what arrived is kept
 			u.Srv.On("UploadChunk").Nth(2).ResetRequestAfter(10_000)
 			u.Arrives()
-			u.ResentAtMost(acrsuite.RowChunk)
+			u.ResentAtMost(u.Opts.ChunkSize)
+			u.Count(1, "StartUpload")
+		})
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // before its first byte
+			u.Srv.On("UploadChunk").Nth(3).ResetRequestAfter(0)
+			u.Arrives()
+			u.ResentAtMost(u.Opts.ChunkSize)
 			u.Count(1, "StartUpload")
 		})
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // what arrived is forgotten
@@ -63,10 +69,10 @@ func TestSuiteUploadChunk(t *testing.T) {
 			u.ResentAtMost(0)
 			u.Count(1, "StartUpload")
 		})
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // the registry knows the lost location only: the session is gone
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // the registry knows the lost location only: the session is gone
 			u.Srv.On("UploadChunk").Nth(2).DropReply()
 			u.Survives()
-			u.ResentAtMost(2 * acrsuite.RowChunk)
+			u.ResentAtMost(2 * u.Opts.ChunkSize)
 			if next := u.After("UploadChunk", 2); next.Operation != "GetUploadStatus" {
 				u.Errorf("after the lost reply came %s", next)
 			}
@@ -74,12 +80,12 @@ func TestSuiteUploadChunk(t *testing.T) {
 	})
 	acrsuite.Row(t, "F24 no status of a session", testNoStatus)
 	acrsuite.Row(t, "F25 BLOB_UPLOAD_INVALID after a chunk", func(t *testing.T) {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // the registry takes a location for an old one, and ends the session
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // the registry takes a location for an old one, and ends the session
 			staleLocation(u, 3)
 			u.Survives()
 			if u.Again() {
 				u.Count(2, "StartUpload")
-				u.ResentAtMost(3 * acrsuite.RowChunk)
+				u.ResentAtMost(3 * u.Opts.ChunkSize)
 			}
 		})
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // again and again
@@ -93,7 +99,7 @@ func TestSuiteUploadChunk(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F26 commit applied, reply lost", func(t *testing.T) {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Srv.On("CompleteUpload").DropReply()
 			u.Arrives()
 			u.ResentAtMost(0)
@@ -119,7 +125,7 @@ func TestSuiteUploadChunk(t *testing.T) {
 	acrsuite.Row(t, "F27 throttled or unavailable", testBusy)
 	acrsuite.Row(t, "F28 token revoked in the middle", func(t *testing.T) {
 		for _, op := range []string{"UploadChunk", "CompleteUpload", "GetUploadStatus"} {
-			acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+			acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 				u.Note = op
 				if op == "GetUploadStatus" {
 					u.Srv.On("UploadChunk").Nth(2).Do(acrsuite.Forget(10_000))
@@ -127,7 +133,7 @@ func TestSuiteUploadChunk(t *testing.T) {
 				u.Srv.On(op).Nth(1).Revoke()
 				u.Arrives()
 				u.Count(1, "StartUpload")
-				u.ResentAtMost(acrsuite.RowChunk)
+				u.ResentAtMost(u.Opts.ChunkSize)
 			})
 		}
 		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // all tokens end between two chunks
@@ -137,7 +143,7 @@ func TestSuiteUploadChunk(t *testing.T) {
 			})
 			u.Arrives()
 			u.Count(1, "StartUpload")
-			u.ResentAtMost(acrsuite.RowChunk)
+			u.ResentAtMost(u.Opts.ChunkSize)
 		})
 	})
 }
@@ -190,28 +196,28 @@ func (w *relocated) WriteHeader(status int) {
 
 func testNoStatus(t *testing.T) {
 	for _, code := range []string{"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"} {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Note = code
 			u.Srv.On("UploadChunk").Nth(3).DropReply()
 			u.Srv.On("GetUploadStatus").Status(404).Code(code, "blob upload unknown to registry")
 			u.Lost = 1 // it is there, but the registry denies it
 			u.Survives()
-			u.ResentAtMost(3 * acrsuite.RowChunk)
+			u.ResentAtMost(3 * u.Opts.ChunkSize)
 		})
 	}
-	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+	acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 		u.Note = "416"
 		u.Srv.On("UploadChunk").Nth(3).DropReply()
 		u.Srv.On("GetUploadStatus").Status(416).Code("RANGE_INVALID", "invalid content range")
 		u.Survives()
-		u.ResentAtMost(3 * acrsuite.RowChunk)
+		u.ResentAtMost(3 * u.Opts.ChunkSize)
 	})
-	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+	acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 		u.Note = "no Range"
 		u.Srv.On("UploadChunk").Nth(3).DropReply()
 		u.Srv.On("GetUploadStatus").WithoutHeader("Range")
 		u.Survives()
-		u.ResentAtMost(3 * acrsuite.RowChunk)
+		u.ResentAtMost(3 * u.Opts.ChunkSize)
 	})
 	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
 		u.Note = "no answer"
@@ -257,9 +263,10 @@ func testBusy(t *testing.T) {
 				u.Count(1, "StartUpload")
 			})
 		}
-		acrsuite.Uploads(t, acrsuite.OnePerKind, func(u *acrsuite.Upload) {
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.OnePerKind, func(u *acrsuite.Upload) {
 			u.Note = "without a wait, " + http.StatusText(status)
 			u.Srv.On("UploadChunk").First(3).Status(status)
+			u.Srv.On("CompleteUpload").First(2).Status(status)
 			began := time.Now()
 			u.Arrives()
 			if took := time.Since(began); took > 10*time.Second {
@@ -268,6 +275,14 @@ func testBusy(t *testing.T) {
 			u.Count(1, "StartUpload")
 		})
 	}
+	acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.OnePerKind, func(u *acrsuite.Upload) { // as long as it says
+		u.Srv.On("UploadChunk").Nth(2).Status(429, time.Second)
+		began := time.Now()
+		u.Arrives()
+		if took := time.Since(began); took < time.Second {
+			u.Errorf("took %v", took)
+		}
+	})
 	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // for ever
 		u.Srv.On("UploadChunk").From(2).Status(503)
 		err := u.Fails(acr.ErrorCode("UNAVAILABLE"))

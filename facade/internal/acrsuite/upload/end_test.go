@@ -1,10 +1,12 @@
 package upload_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +18,14 @@ import (
 // TestSuiteUploadEnd: how an upload ends that its caller gives up, or whose callbacks panic.
 func TestSuiteUploadEnd(t *testing.T) {
 	t.Parallel()
-	acrsuite.Row(t, "F46 abandoned upload", testAbandoned)
-	acrsuite.Row(t, "F78 panic in a callback", testPanic)
+	acrsuite.Row(t, "F46 abandoned upload", func(t *testing.T) {
+		testAbandoned(t)
+		t.Run("on loopback", abandonedOnLoopback)
+	})
+	acrsuite.Row(t, "F78 panic in a callback", func(t *testing.T) {
+		testPanic(t)
+		t.Run("on loopback", panicOnLoopback)
+	})
 }
 
 func testAbandoned(t *testing.T) {
@@ -165,4 +173,50 @@ func (r panicAt) ReadAt(p []byte, off int64) (int, error) {
 		panic(r.v)
 	}
 	return r.ReaderAt.ReadAt(p, off)
+}
+
+// abandonedOnLoopback: the call returns and the session is cancelled, wherever the context ends, over sockets too.
+func abandonedOnLoopback(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"StartUpload", "UploadChunk", "CompleteUpload"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			srv := acrsuite.NewServer(t)
+			stalled, cancelled := make(chan struct{}), make(chan struct{})
+			srv.On("CancelUpload").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				next.ServeHTTP(w, r)
+				close(cancelled)
+			})
+			srv.On(op).Do(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				close(stalled)
+				<-r.Context().Done()
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() { <-stalled; cancel() }()
+			_, err := acrsuite.NewClient(t, srv).Repository("a/b").UploadBlob(ctx, bytes.NewReader(acrsuite.Content(6<<20)), &acr.UploadOptions{ChunkSize: 5 << 20})
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			if op == "StartUpload" {
+				return // there is no session yet
+			}
+			<-cancelled // the call does not wait for it: it may come after the return
+		})
+	}
+}
+
+// panicOnLoopback: what a callback panics with is raised in the caller, at the sizes of production too.
+func panicOnLoopback(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
+	defer func() {
+		if v := recover(); v != "progress" {
+			t.Errorf("recovered %v", v)
+		}
+	}()
+	_, err := r.UploadBlob(t.Context(), bytes.NewReader(acrsuite.Content(6<<20)), &acr.UploadOptions{Progress: func(acr.Progress) { panic("progress") }})
+	t.Errorf("no panic, but %v", err)
 }

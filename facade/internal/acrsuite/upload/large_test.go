@@ -9,30 +9,10 @@ import (
 )
 
 func testTooLarge(t *testing.T) {
-	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
-		const most = 20_000
-		u.Arrives()
-		largest := int64(0)
-		for _, q := range u.Srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
-			if q.Status < 300 {
-				largest = max(largest, q.BytesIn)
-			}
-		}
-		if largest > most || largest < most/2 {
-			u.Errorf("after the refusal a request had %d bytes, at most %d are taken", largest, most)
-		}
-		refused := len(tooLarge(u))
-		if refused == 0 || refused > 3 {
-			u.Errorf("%d refusals", refused)
-		}
-		u.Source = nil // the client has learned
-		u.Srv.Ledger().Reset()
-		u.Fill(acrsuite.RowSize + 1)
-		u.Arrives()
-		if n := len(tooLarge(u)); n > 0 {
-			u.Errorf("%d refusals again", n)
-		}
-	}, acrtest.WithMaxBody(20_000))
+	const small, large = 20_000, 300_000
+	acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { learnsSize(u, small) }, acrtest.WithMaxBody(small))
+	acrsuite.UploadsIn(t, []acrsuite.Setting{acrsuite.OnLoopback}, acrsuite.OnePerKind, func(u *acrsuite.Upload) { learnsSize(u, large) },
+		acrtest.WithMaxBody(large))
 	for _, how := range acrsuite.OnePerKind[:2] { // as a Basic registry does, with default sizes
 		acrsuite.Uploads(t, []string{how}, func(u *acrsuite.Upload) {
 			u.Tune, u.Opts.ChunkSize = nil, 0
@@ -65,6 +45,32 @@ func testTooLarge(t *testing.T) {
 		u.Srv.On("StartUpload").Header("OCI-Chunk-Min-Length", "40000")
 		u.Fails(acrsuite.StatusError(413))
 	}, acrtest.WithMaxBody(30_000))
+}
+
+// learnsSize demands that the client finds out in a few tries how much the registry takes, and does not forget it.
+func learnsSize(u *acrsuite.Upload, most int64) {
+	u.T.Helper()
+	u.Arrives()
+	largest := int64(0)
+	for _, q := range u.Srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
+		if q.Status < 300 {
+			largest = max(largest, q.BytesIn)
+		}
+	}
+	if largest > most || largest < most/2 {
+		u.Errorf("after the refusal a request had %d bytes, at most %d are taken", largest, most)
+	}
+	refused := len(tooLarge(u))
+	if refused == 0 || refused > 3 {
+		u.Errorf("%d refusals", refused)
+	}
+	u.Source = nil // the client has learned
+	u.Srv.Ledger().Reset()
+	u.Fill(len(u.Want) + 1)
+	u.Arrives()
+	if n := len(tooLarge(u)); n > 0 {
+		u.Errorf("%d refusals again", n)
+	}
 }
 
 func tooLarge(u *acrsuite.Upload) (out []acrtest.Request) {

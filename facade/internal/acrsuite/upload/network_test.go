@@ -33,17 +33,13 @@ func TestSuiteUploadNetwork(t *testing.T) {
 				u.ResentAtMost(0)
 				u.Count(1, "StartUpload")
 			})
-			for _, how := range acrsuite.OnePerKind { // over sockets
-				w := acrsuite.NewWorld(t)
-				u := &acrsuite.Upload{TT: t, How: how, Tune: &acrsuite.Small, Opts: acr.UploadOptions{ChunkSize: acrsuite.RowChunk}}
-				u.Fixture = w.Fixture(acrsuite.Call{Method: "UploadBlob of a " + how, Kind: acrsuite.UploadCall, Op: "UploadChunk"})
-				u.Note = "behind " + op + ", over sockets"
-				u.Fill(acrsuite.RowSize)
+			acrsuite.UploadsIn(t, []acrsuite.Setting{acrsuite.OnLoopback}, acrsuite.OnePerKind, func(u *acrsuite.Upload) {
+				u.Note = "behind " + op
 				u.Srv.On(op).Always().CloseIdle()
 				ask(u)
 				survives2(u)
-				u.ResentAtMost(2 * acrsuite.RowChunk)
-			}
+				u.ResentAtMost(2 * u.Opts.ChunkSize)
+			})
 		}
 	})
 	acrsuite.Row(t, "F76 the name moves to another replica", testMovingName)

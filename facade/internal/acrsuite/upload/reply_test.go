@@ -28,6 +28,11 @@ func TestSuiteUploadReply(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { testEarlyReplies(t, how) })
 		}
 		acrsuite.Uploads(t, acrsuite.EverySource, testLateReader)
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // a refusal that says when to come back
+			u.Srv.On("UploadChunk").Nth(2).Status(503).Early()
+			u.Arrives()
+			u.Count(1, "StartUpload")
+		})
 	})
 	acrsuite.Row(t, "F30 every form of Location", testLocationForms)
 	acrsuite.Row(t, "F31 no Location", func(t *testing.T) {
@@ -37,20 +42,20 @@ func TestSuiteUploadReply(t *testing.T) {
 			u.Fails(acr.ErrUntrusted)
 			u.Count(0, "UploadChunk")
 		})
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) { // of a chunk: the one before may hold on; this registry says that it does not
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) { // of a chunk: the one before may hold on; this registry says that it does not
 			u.Srv.On("UploadChunk").Nth(2).WithoutHeader("Location")
 			u.Survives()
-			u.ResentAtMost(3 * acrsuite.RowChunk)
+			u.ResentAtMost(3 * u.Opts.ChunkSize)
 		})
 	})
 	acrsuite.Row(t, "F32 every form of Range", testRangeForms)
 	acrsuite.Row(t, "F33 part of a chunk accepted", func(t *testing.T) {
 		for _, n := range []int64{0, 1, 10_000, acrsuite.RowChunk - 1} {
-			acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+			acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 				u.Note = strconv.FormatInt(n, 10) + " bytes"
 				u.Srv.On("UploadChunk").Nth(2).Accept(n)
 				u.Arrives()
-				u.ResentAtMost(acrsuite.RowChunk)
+				u.ResentAtMost(u.Opts.ChunkSize)
 				u.Count(1, "StartUpload")
 			})
 		}
@@ -61,10 +66,10 @@ func TestSuiteUploadReply(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F34 least size of a chunk", func(t *testing.T) {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
-			const least = 40_000
-			u.Opts.ChunkSize = 8 << 10
-			u.Srv.On("StartUpload").Header("OCI-Chunk-Min-Length", strconv.Itoa(least))
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
+			u.Opts.ChunkSize /= 6
+			least := 5*u.Opts.ChunkSize - 1
+			u.Srv.On("StartUpload").Header("OCI-Chunk-Min-Length", strconv.FormatInt(least, 10))
 			u.Arrives()
 			u.ResentAtMost(0)
 			for _, q := range u.Srv.Ledger().Requests("UploadChunk") {
@@ -288,7 +293,7 @@ func testRangeForms(t *testing.T) {
 		"huge":        func(string) string { return "0-9223372036854775807" },
 		"two":         func(v string) string { return v + ",0-5" },
 	} {
-		acrsuite.Uploads(t, acrsuite.OnePerKind, func(u *acrsuite.Upload) { // in the replies to chunks; asked, the registry says it right
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.OnePerKind, func(u *acrsuite.Upload) { // in the replies to chunks; asked, the registry says it right
 			u.Note = name + ", of chunks"
 			u.Srv.On("UploadChunk").Always().RewriteHeader("Range", form)
 			u.Arrives()

@@ -54,9 +54,12 @@ func TestSuiteUploadSource(t *testing.T) {
 			})
 		}
 	})
-	acrsuite.Row(t, "F40 source that is not what was stated", testOtherSource)
+	acrsuite.Row(t, "F40 source that is not what was stated", func(t *testing.T) {
+		testOtherSource(t)
+		t.Run("a file that changes", changedFile)
+	})
 	acrsuite.Row(t, "F41 503 on the start", func(t *testing.T) {
-		acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Srv.On("StartUpload").Status(503)
 			u.Arrives()
 			u.Count(2, "StartUpload")

@@ -1,0 +1,53 @@
+package upload_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+)
+
+// changedFile: a file that is written to while it is sent is refused before the commit, and the session cancelled.
+func changedFile(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(path string) error{
+		"longer":  func(path string) error { return os.WriteFile(path, acrsuite.Content(8<<20), 0o600) },
+		"shorter": func(path string) error { return os.Truncate(path, 5<<20) },
+		"rewritten": func(path string) error {
+			return errors.Join(os.WriteFile(path, acrsuite.Content(7<<20), 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "source")
+			if err := os.WriteFile(path, acrsuite.Content(7<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			srv := acrsuite.NewServer(t)
+			srv.On("StartUpload").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if err := change(path); err != nil {
+					t.Error(err)
+				}
+				next.ServeHTTP(w, r)
+			})
+			_, err = acrsuite.NewClient(t, srv).Repository("a/b").UploadBlob(t.Context(), f, &acr.UploadOptions{ChunkSize: 1 << 20})
+			if !errors.Is(err, acr.ErrSourceChanged) && !errors.Is(err, acr.ErrSizeMismatch) {
+				t.Error(err)
+			}
+			srv.Ledger().AtMost(t, 0, "CompleteUpload")
+			if n := srv.Ledger().Count("CancelUpload"); n != 1 {
+				t.Errorf("%d sessions were cancelled", n)
+			}
+		})
+	}
+}
