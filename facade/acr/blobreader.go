@@ -115,7 +115,7 @@ func (b *BlobReader) Close() error {
 	return err
 }
 
-// String returns the digest of the blob.
+// String returns the digest of the blob in the form "acr.BlobReader(DIGEST)".
 func (b *BlobReader) String() string { return "acr.BlobReader(" + string(b.dgst) + ")" }
 
 // GoString returns the same as String.
@@ -279,7 +279,7 @@ func (b *BlobReaderAt) keep(k block) {
 	b.blocks = append(b.blocks, k)
 }
 
-// String returns the digest of the blob.
+// String returns the digest of the blob in the form "acr.BlobReaderAt(DIGEST)".
 func (b *BlobReaderAt) String() string { return "acr.BlobReaderAt(" + string(b.source.dgst) + ")" }
 
 // GoString returns the same as String.

@@ -184,7 +184,7 @@ func (b *BlobWriter) Close() error {
 	return failed("UploadChunk", err)
 }
 
-// String returns the repository's name.
+// String returns the repository's name in the form "acr.BlobWriter(NAME)".
 func (b *BlobWriter) String() string { return "acr.BlobWriter(" + b.session.r.name + ")" }
 
 // GoString returns the same as String.

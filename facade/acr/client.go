@@ -187,7 +187,8 @@ func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 // Clients, handles, readers and writers may be printed while they are in use, and they hold
 // credentials or signed URLs. So every verb prints only names, which never change.
 
-// String returns the registry's URL. No format verb prints a credential.
+// String returns the registry's URL in the form "acr.Client(URL)". No format verb prints a
+// credential.
 func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
 
 // GoString returns the same as String.

@@ -66,7 +66,7 @@
 // This is what errors.Is matches, what it means, and what to do:
 //
 //	Not found
-//	  ErrNotFound             404: see which below          fine if it was to be deleted
+//	  ErrNotFound             404: any of those below        no problem if you wanted to delete it
 //	  ErrTagUnknown           no such tag                   check the tag
 //	  ErrManifestUnknown      no such manifest              check the digest; after a push, wait for the replica
 //	  ErrBlobUnknown          no such blob                  the same
@@ -91,7 +91,7 @@
 //	  ErrARMAudienceDisabled  ARM tokens are refused        do not set ClientOptions.ARMAudience
 //	  ErrFirewall             the firewall blocks the call  add the address in the registry's network rules
 //	  ErrRegistryNotFound     no such registry              check the endpoint
-//	  ErrNoBearer             not a registry of ACR         check the endpoint, and for a proxy
+//	  ErrNoBearer             not an ACR challenge          check the endpoint, and look for a proxy
 //	  ErrBadTokenReply        not a token response          the same
 //	  ErrClockSkew            the local clock is wrong      set the clock
 //
@@ -110,7 +110,7 @@
 //	  ErrSizeMismatch         longer or shorter             the same
 //	  ErrManifestMalformed    it contradicts itself         build it again
 //	  ErrManifestInvalid      the registry refuses it       see the error's text
-//	  ErrMalformedReply       not what was requested        check for a proxy or portal in between
+//	  ErrMalformedReply       not what was requested        look for a proxy or portal in between
 //	  ErrUntrusted            a URL that is not followed    the same
 //	  ErrTooLarge             larger than the limit         ask for smaller pages
 //	  ErrListEndless          the list does not end         report it to the registry, or raise MaxPages

@@ -40,7 +40,7 @@ const (
 // and no control character. You can show it to anyone who may know the registry's name and
 // addresses and the ids of the identity.
 type DoctorReport struct {
-	Registry   string       // endpoint
+	Registry   string       // URL of the registry
 	Credential string       // how the client signs in: "entra", "password", "refresh token", "anonymous"
 	Time       time.Time    // when Doctor started, by the local clock
 	Client     string       // versions of this module and of Go, operating system

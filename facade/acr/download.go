@@ -11,7 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// DownloadOptions are the options of [Repository.DownloadBlob].
+// DownloadOptions are the options of [Repository.DownloadBlob] and [Repository.DownloadBlobFile].
+// NoSync and NoResume have no effect on DownloadBlob.
 type DownloadOptions struct {
 	// Size is the expected size of the blob in bytes. A response of another size fails with
 	// [ErrSizeMismatch] before anything is written. Default: any size.

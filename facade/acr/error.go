@@ -25,13 +25,16 @@ import (
 //
 // errors.Is matches it with the [ErrorCode] of each entry of the response, with [ErrNotFound],
 // [ErrThrottled] and [ErrLocked], and with the causes of a failed sign-in, such as [ErrFirewall].
+//
+// Message is that of the first entry. If the body is not an error document, it is the start of the
+// body. If the sign-in failed, it is a text of this package.
 type Error struct {
 	Operation     string        // operation id of the OpenAPI document, such as "ListTags"
 	Method        string        // HTTP method
 	URL           string        // without its query
 	StatusCode    int           // HTTP status
 	Code          ErrorCode     // code of the first entry; empty if the body has none, as for HEAD requests
-	Message       string        // see below
+	Message       string        // see above
 	Details       []ErrorDetail // every entry of the body
 	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say
@@ -43,7 +46,7 @@ type Error struct {
 	err     error     // *azcore.ResponseError
 }
 
-// ErrorDetail is one entry of an error body.
+// ErrorDetail is an entry of an error response.
 type ErrorDetail struct {
 	Code    ErrorCode
 	Message string

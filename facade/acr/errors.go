@@ -44,8 +44,9 @@ var (
 	// or redirect to another origin or path, an address that cannot be storage, a range that was
 	// not requested.
 	ErrUntrusted = wire.ErrUntrusted
-	// ErrTooLarge is returned for a response that is larger than what is held in memory: 4 MiB for
-	// a manifest or the properties of one, 8 MiB for a page of a list. Ask for smaller pages.
+	// ErrTooLarge is returned for a response that is larger than this package reads into memory: 4
+	// MiB for a manifest or the properties of one, 8 MiB for a page of a list. Request smaller
+	// pages.
 	ErrTooLarge = wire.ErrTooLarge
 	// ErrListEndless is returned by a list that leads back to an earlier page, or has more pages
 	// than ClientOptions.MaxPages.

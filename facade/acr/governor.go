@@ -14,8 +14,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Budget is one of the kinds of requests that a registry counts apart. Each has a limit per minute,
-// see https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+// Budget is a kind of request that a registry counts separately. Each has a limit per minute; see
+// https://learn.microsoft.com/azure/container-registry/container-registry-skus.
 type Budget string
 
 // The budgets. A list of referrers counts against BudgetReferrers and BudgetRead.
@@ -51,35 +51,35 @@ type GovernorOptions struct {
 	// clients and the admin user share one identity. Default: 0.95.
 	Share float64
 
-	// PerMinute replaces budgets of the tier, in requests a minute: for a registry with raised
-	// limits, or a stricter house rule.
+	// PerMinute replaces budgets of the tier, in requests per minute, for a registry with other
+	// limits, or to use less. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
-	// Concurrency is how many requests to one registry may wait for a response at the same time,
-	// token requests not counted. Default: any number.
+	// Concurrency is the maximum number of requests to one registry that wait for a response at the
+	// same time. Token requests do not count. Default: no limit.
 	Concurrency int
 
 	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that
-	// waits.
+	// waits. Default: nil.
 	OnWait func(budget Budget, wait time.Duration)
 }
 
-// BudgetUsage is what a Governor knows of one budget.
+// BudgetUsage is the state of a budget.
 type BudgetUsage struct {
-	PerMinute int           // the present pace: the budget times Share, and less for a while after a 429
+	PerMinute int           // the current pace: the budget times Share, and less for a while after a 429
 	Requests  int64         // requests that were sent
-	Waited    time.Duration // the waits of all requests together
-	Throttled int64         // responses with status code 429, which happen when others spend the same budget
+	Waited    time.Duration // sum of the waits of all requests
+	Throttled int64         // responses with status code 429; other processes may spend the same budget
 }
 
-// Governor keeps requests within the published budgets of a registry, so that the registry has no
-// reason to refuse one. Set it in [ClientOptions], or add it to PerRetryPolicies of another azcore
-// client. One Governor serves any number of clients and registries; budgets are counted by host. It
-// is safe for concurrent use, starts no goroutine and needs no closing.
+// Governor keeps requests within the published budgets of a registry, so that the registry does not
+// refuse any. Set it in [ClientOptions], or add it to PerRetryPolicies of another azcore client.
+// One Governor serves any number of clients and registries; budgets are counted by host. It is safe
+// for concurrent use, starts no goroutine and need not be closed.
 //
-// When the registry refuses a request with status code 429 all the same, every request of that
-// budget waits for the time that Retry-After asks for. The pace then falls to 70 percent and rises
-// again by 5 percent every ten seconds.
+// If the registry still refuses a request with status code 429, all requests of that budget wait
+// for the time in Retry-After. The pace then falls to 70 percent and rises again by 5 percent every
+// ten seconds.
 type Governor struct {
 	pacer *pace.Pacer
 	fixed bool // the tier is known, or the budgets are the caller's: responses do not raise them
@@ -100,9 +100,10 @@ const (
 	defaultPause    = 2 * time.Second // after a 429 that asks for no pause
 )
 
-// NewGovernor returns a Governor. It sends nothing.
+// NewGovernor returns a Governor. It sends no request.
 //
-// It fails with [ErrInvalidArgument] if Tier, Share, Concurrency or a budget is out of range.
+// Errors:
+//   - [ErrInvalidArgument] if Tier, Share, Concurrency or a budget is out of range
 func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 	if opts == nil {
 		opts = &GovernorOptions{}
@@ -145,8 +146,7 @@ func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
 	}
 }
 
-// Usage returns what the Governor knows of the budgets of a registry host, such as
-// myregistry.azurecr.io.
+// Usage returns the state of the budgets of a registry host, such as myregistry.azurecr.io.
 func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	usage := map[Budget]BudgetUsage{}
 	for b, u := range g.pacer.Usage(host) {
@@ -156,11 +156,12 @@ func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 }
 
 // Do waits for the turn of a request and sends it. It implements policy.Policy for other azcore
-// clients; a [Client] takes a Governor in its options instead, where the wait does not count
-// against the time limit of a try.
+// clients. A [Client] gets a Governor in its options instead; then the wait does not count against
+// the time limit of a try.
 //
-// It fails with the context's error if the context ends during the wait, and at once if the turn
-// comes after its deadline.
+// Errors:
+//   - the error of the context if it ends during the wait, or at once if its deadline is before the
+//     turn
 func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
 	after, err := g.gate(req.Raw())
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Attributes say what may be done with a repository, a tag or a manifest. All are true at first.
-// Attributes that a response leaves out are true here.
+// Attributes that are missing in a response are reported as true.
 type Attributes struct {
 	DeleteEnabled bool // may be deleted
 	WriteEnabled  bool // may be changed, overwritten and deleted

@@ -40,8 +40,9 @@ type ReferrersOptions struct {
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name, digest or an option is invalid
+//   - [ErrUntrusted] if the link to the next page leads to another host or path
+//   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not an image index
-//   - the errors of [Repository.Tags], for reading pages, if one fails
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if opts == nil {
 		opts = &ReferrersOptions{}

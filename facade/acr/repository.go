@@ -31,7 +31,7 @@ func (r *Repository) Name() string { return r.name }
 // in the same registry.
 func (r *Repository) Client() *Client { return r.client }
 
-// String returns the repository's name.
+// String returns the repository's name in the form "acr.Repository(NAME)".
 func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
 
 // GoString returns the same as String.
@@ -121,7 +121,7 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 
 // Delete deletes the repository with all its manifests and tags, and returns what was deleted. It
 // costs one request. If the response is lost and a retry finds the repository gone, Delete returns
-// nil and an empty result.
+// an empty result and no error.
 //
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])

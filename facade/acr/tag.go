@@ -77,8 +77,8 @@ func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[
 }
 
 // Tag adds a tag to an existing manifest: it gets the manifest and puts it under the tag, without
-// transferring blobs. It costs two requests. If the tag exists, it moves, unless IfAbsent is set.
-// MediaType is ignored.
+// transferring blobs. It costs two requests. If the tag exists, it moves, unless
+// PutManifestOptions.IfAbsent is set. PutManifestOptions.MediaType is ignored.
 //
 // Errors are those of [Repository.GetManifest] and [Repository.PutManifest].
 func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutManifestOptions) (ocispec.Descriptor, error) {

@@ -14,8 +14,8 @@ type UploadOptions struct {
 	// [ErrDigestMismatch] before it is completed. Default: the sha256 of the content is computed.
 	Digest digest.Digest
 
-	// TrustDigest does not compute the digest of a source that can be read again, and sends Digest
-	// instead; the registry refuses content with another digest. Use it for content from a
+	// TrustDigest skips computing the digest of a source that can be read again, and sends Digest
+	// instead. The registry refuses content with another digest. Use it for content from a
 	// content-addressed store. Default: the digest is computed.
 	TrustDigest bool
 
