@@ -6,37 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/acrkit/acrkit/facade/acr"
-	"github.com/acrkit/acrkit/facade/internal/match"
 )
-
-// MirrorRule says which tags of a repository, or of several, another registry is to have as well.
-type MirrorRule struct {
-	// From is the source's repository. One "*" stands for any text without "/", and one "**" for any text.
-	From string `json:"from"`
-
-	// To is the target's repository; a "*" in it is what the wildcard of From stood for. Default: the name at the source.
-	To string `json:"to,omitzero"`
-
-	// Tags selects tags by whole names with the same wildcards, and Versions those that are versions in a range such as
-	// ">=1.4 <2". One of the two is required; with both, a tag must match both.
-	Tags     []string `json:"tags,omitempty"`
-	Versions string   `json:"versions,omitzero"`
-
-	// Except leaves out tags that Tags and Versions select.
-	Except []string `json:"except,omitempty"`
-
-	// Newest keeps only so many of the selected tags, those of the highest versions. It needs Versions. Default: all.
-	Newest int `json:"newest,omitzero"`
-
-	// Move moves a tag that is on another manifest at the target. Default: it is reported as Drifted and left alone.
-	Move bool `json:"move,omitzero"`
-}
 
 // MirrorOptions are the options of Mirror.
 type MirrorOptions struct {
@@ -115,45 +90,6 @@ type mirror struct {
 	to   *acr.Client
 }
 
-// mirrorRule is a rule with its patterns compiled.
-type mirrorRule struct {
-	MirrorRule
-
-	from         *match.Pattern
-	tags, except *match.Set
-	versions     *match.Range
-}
-
-func compileRule(r MirrorRule) (*mirrorRule, error) {
-	c := &mirrorRule{MirrorRule: r}
-	var err error
-	if c.from, err = match.Glob(r.From); err != nil {
-		return nil, fmt.Errorf("from: %w", err)
-	}
-	if c.from.Groups() > 1 || strings.Count(r.To, "*") > c.from.Groups() {
-		return nil, errors.New("from takes one wildcard, and to one only if from has it")
-	}
-	if len(r.Tags) == 0 && r.Versions == "" {
-		return nil, errors.New("it selects no tags: tags or versions is required")
-	}
-	if r.Newest < 0 || r.Newest > 0 && r.Versions == "" {
-		return nil, errors.New("newest must not be negative, and needs versions")
-	}
-	var faults []match.PatternError
-	if c.tags, faults = match.NewSet(r.Tags, nil); len(faults) > 0 {
-		return nil, fmt.Errorf("tags: %w", faults[0].Err)
-	}
-	if c.except, faults = match.NewSet(r.Except, nil); len(faults) > 0 {
-		return nil, fmt.Errorf("except: %w", faults[0].Err)
-	}
-	if r.Versions != "" {
-		if c.versions, err = match.ParseRange(r.Versions); err != nil {
-			return nil, fmt.Errorf("versions: %w", err)
-		}
-	}
-	return c, nil
-}
-
 // rule mirrors the repositories of one rule.
 func (m *mirror) rule(ctx context.Context, r *mirrorRule, yield func(*MirroredTag, error) bool) (more bool, err error) {
 	var names []string
@@ -179,15 +115,6 @@ func (m *mirror) rule(ctx context.Context, r *mirrorRule, yield func(*MirroredTa
 		}
 	}
 	return true, nil
-}
-
-// target is the name of a repository at the target.
-func (r *mirrorRule) target(name string) string {
-	if r.To == "" {
-		return name
-	}
-	group, _ := r.from.Group(name)
-	return strings.Replace(strings.Replace(r.To, "**", "*", 1), "*", group, 1)
 }
 
 // repository mirrors the tags of one repository. What they are on at both sides is asked for many at a time, before the first
@@ -225,33 +152,6 @@ func (m *mirror) repository(ctx context.Context, r *mirrorRule, name string, yie
 		}
 	}
 	return true, nil
-}
-
-// list returns the tags that the rule selects, in order.
-func (r *mirrorRule) list(ctx context.Context, source registry.Repository) ([]string, error) {
-	var tags []string
-	if literal, ok := r.tags.Literals(); ok && r.tags.Len() > 0 && r.versions == nil {
-		tags = slices.Clone(literal) // no list is needed
-	} else if err := source.Tags(ctx, "", func(page []string) error { tags = append(tags, page...); return nil }); err != nil {
-		return nil, err
-	}
-	tags = slices.DeleteFunc(tags, func(tag string) bool {
-		version, isVersion := match.ParseVersion(tag)
-		return r.tags.Len() > 0 && !r.tags.Match(tag) || r.except.Match(tag) || r.versions != nil && (!isVersion || !r.versions.Match(version))
-	})
-	if r.Newest > 0 && len(tags) > r.Newest {
-		slices.SortFunc(tags, func(a, b string) int {
-			x, _ := match.ParseVersion(a)
-			y, _ := match.ParseVersion(b)
-			if c := y.Compare(x); c != 0 {
-				return c
-			}
-			return strings.Compare(a, b)
-		})
-		tags = tags[:r.Newest]
-	}
-	slices.Sort(tags)
-	return slices.Compact(tags), nil
 }
 
 // ask finds out whether a tag is where it should be. It leaves the state empty if there is something to copy.

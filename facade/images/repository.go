@@ -272,37 +272,6 @@ func (p *pager[T]) flush(fn func([]T) error) error {
 	return fn(items)
 }
 
-// Registry is a registry with the methods of oras-go's registry.Registry.
-type Registry struct {
-	client *acr.Client
-}
-
-// OfClient returns a Registry that sends its requests through the client.
-func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
-
-// String returns the registry's host.
-func (r *Registry) String() string { return hostOf(r.client) }
-
-// Repositories calls fn with the names of the repositories that follow last, in order. It costs one request per thousand.
-func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
-	var page pager[string]
-	for name, err := range r.client.Repositories(ctx, &acr.ListOptions{After: last}) {
-		if err != nil {
-			return orasError(err)
-		}
-		if err := page.add(name, fn); err != nil {
-			return err
-		}
-	}
-	return page.flush(fn)
-}
-
-// Repository returns a repository of the registry. It sends nothing: a name that is not valid is reported by the first method
-// called.
-func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
-	return Of(r.client.Repository(name)), nil
-}
-
 // manifestReader is a manifest as a reader that can seek.
 type manifestReader struct{ *bytes.Reader }
 

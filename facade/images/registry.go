@@ -1,0 +1,40 @@
+package images
+
+import (
+	"context"
+
+	"oras.land/oras-go/v2/registry"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Registry is a registry with the methods of oras-go's registry.Registry.
+type Registry struct {
+	client *acr.Client
+}
+
+// OfClient returns a Registry that sends its requests through the client.
+func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
+
+// String returns the registry's host.
+func (r *Registry) String() string { return hostOf(r.client) }
+
+// Repositories calls fn with the names of the repositories that follow last, in order. It costs one request per thousand.
+func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
+	var page pager[string]
+	for name, err := range r.client.Repositories(ctx, &acr.ListOptions{After: last}) {
+		if err != nil {
+			return orasError(err)
+		}
+		if err := page.add(name, fn); err != nil {
+			return err
+		}
+	}
+	return page.flush(fn)
+}
+
+// Repository returns a repository of the registry. It sends nothing: a name that is not valid is reported by the first method
+// called.
+func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
+	return Of(r.client.Repository(name)), nil
+}
