@@ -25,14 +25,17 @@ func (j *job) attachedTo(ctx context.Context, n *graph.Node, s *selection) ([]oc
 	var found []ocispec.Descriptor
 	for _, d := range listed {
 		read, err := j.readReferrer(ctx, d, n.Descriptor)
-		if err != nil {
-			return nil, err
-		}
-		if read == nil || s.replaces(n.Descriptor.Digest) {
+		switch {
+		case errors.Is(err, errdef.ErrNotFound): // a list may name what was deleted
 			j.leave(plain(d), n.Descriptor.Digest, "referrer")
-			continue
+		case err != nil:
+			return nil, j.fault(FromSource, "referrer", d, malformed(err))
+		case read == nil:
+		case s.replaces(n.Descriptor.Digest):
+			j.leave(*read, n.Descriptor.Digest, "referrer")
+		default:
+			found = append(found, *read)
 		}
-		found = append(found, *read)
 	}
 	if n.IsReferrer && j.isAttachedTag(n.Descriptor) {
 		return found, nil // cosign signs no signatures
@@ -68,24 +71,22 @@ func (j *job) isAttachedTag(d ocispec.Descriptor) bool {
 	return false
 }
 
-// readReferrer reads a manifest that is listed as a referrer. nil: the source lacks it, or it refers to something else.
+// readReferrer reads a manifest that is listed as a referrer. It returns nil for one that does not refer to the subject: a list
+// may be wrong, and sources of oras-go list the indexes of an image as well.
 func (j *job) readReferrer(ctx context.Context, d, subject ocispec.Descriptor) (*ocispec.Descriptor, error) {
 	content := j.kept(d.Digest)
 	if content == nil {
 		var err error
-		content, err = fetchManifest(ctx, j.from, d)
-		if errors.Is(err, errdef.ErrNotFound) {
-			return nil, nil //nolint:nilnil // a list may name what was deleted
-		} else if err != nil {
-			return nil, j.fault(FromSource, "referrer", d, err)
+		if content, err = fetchManifest(ctx, j.from, d); err != nil {
+			return nil, err
 		}
 	}
 	body, err := graph.Read(d.MediaType, content)
 	if err != nil {
-		return nil, j.fault(FromSource, "referrer", d, malformed(err))
+		return nil, err
 	}
 	if body.Subject == nil || body.Subject.Digest != subject.Digest {
-		return nil, nil //nolint:nilnil // the list is wrong
+		return nil, nil //nolint:nilnil // it is none
 	}
 	j.keep(d.Digest, content)
 	return &ocispec.Descriptor{MediaType: body.MediaType, Digest: d.Digest, Size: int64(len(content)), ArtifactType: body.ArtifactType}, nil

@@ -349,7 +349,7 @@ func ExampleAttach() {
 	}))
 	tree := must(images.Tree(ctx, images.Of(repository), "v1"))
 	fmt.Println(tree.Tags, len(tree.Children), tree.Referrers[0].Descriptor.ArtifactType)
-	for _, line := range strings.Split(tree.String(), "\n") {
+	for line := range strings.SplitSeq(tree.String(), "\n") {
 		before, digest, _ := strings.Cut(line, "sha256:")
 		fmt.Println(strings.TrimSpace(before + digest[64:]))
 	}

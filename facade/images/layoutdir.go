@@ -26,7 +26,7 @@ type layoutDir struct {
 // openLayoutDir opens the directory, and makes an empty layout of it if there is nothing in it and create says so.
 func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 	if create {
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as a umask allows: images are rarely secret
+		if err := os.MkdirAll(dir, 0o755); err != nil { // as a umask allows: images are rarely secret
 			return nil, err
 		}
 	}
@@ -213,4 +213,4 @@ func (d *layoutDir) syncDirectory(dir string) {
 }
 
 // pause waits a moment for another program to finish writing.
-func (d *layoutDir) pause() { time.Sleep(10 * time.Millisecond) }
+func (d *layoutDir) pause() { <-time.After(10 * time.Millisecond) }

@@ -3,6 +3,7 @@
 package images
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -24,11 +25,11 @@ func (d *layoutDir) lock() (unlock func(), err error) {
 		return nil, err
 	}
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX) //nolint:gosec // a descriptor fits
-		if err == syscall.EINTR {                          //nolint:errorlint // an Errno is never wrapped here
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
-		if err != nil && err != syscall.ENOTSUP && err != syscall.ENOSYS { //nolint:errorlint // the same
+		if err != nil && !errors.Is(err, syscall.ENOTSUP) && !errors.Is(err, syscall.ENOSYS) {
 			_ = f.Close() // nothing was written
 			return nil, fmt.Errorf("locking %s: %w", lockName, err)
 		}

@@ -39,7 +39,7 @@ func (m *meter) start(ctx context.Context) (_ context.Context, stop func(done bo
 			raised := recover()
 			cancel()
 			ended <- raised
-			for range end { //nolint:revive // a callback that panicked hears nothing more
+			for range end { // a callback that panicked hears nothing more
 			}
 		}()
 		ticker := time.NewTicker(progressEvery)

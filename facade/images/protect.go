@@ -17,7 +17,7 @@ import (
 // ErrNotProtected is returned if a lock does not hold though the registry accepted it.
 var ErrNotProtected = errors.New("not protected")
 
-// protectAtOnce is how many manifests are locked, unlocked or looked at at a time.
+// protectAtOnce is how many manifests are locked, unlocked or read at a time.
 const protectAtOnce = 8
 
 // ProtectOptions are the options of Protect.
