@@ -40,8 +40,8 @@ type Client struct {
 // No request is sent.
 //
 // Tokens are obtained on demand, shared by all calls and renewed before they expire. Without a
-// shorter deadline in ctx, a token request times out after 90 seconds including retries, and a
-// whole sign-in after three minutes. Credentials that prompt a user should therefore be
+// shorter deadline in ctx, a token request times out after two and a half minutes including
+// retries, and a whole sign-in after four minutes. Credentials that prompt a user should therefore be
 // authenticated first, with their Authenticate method.
 //
 // Errors:
@@ -110,10 +110,14 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if !wire.IsVisible(c.options.SourceClient) {
 		return nil, badArgument("SourceClient", c.options.SourceClient, "it may contain printable ASCII only, without blanks")
 	}
-	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{StrictStorage: c.options.StrictStorage})
+	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{
+		StrictStorage: c.options.StrictStorage,
+		Timeouts:      transport.Timeouts(c.options.ResponseTimeouts),
+	})
 	budget := retry.NewBudget() // of retries, for requests and sign-ins together
 	c.auth, err = auth.New(auth.Config{
 		Budget:       budget,
+		Timeout:      c.options.ResponseTimeouts.Token,
 		Gate:         c.gate(),
 		Login:        c.login,
 		Credential:   cred,

@@ -69,9 +69,41 @@ type ClientOptions struct {
 	// starts. Default: requests are not delayed.
 	Governor *Governor
 
+	// ResponseTimeouts limit how long the registry may take to begin a response. The zero value
+	// uses the defaults.
+	ResponseTimeouts ResponseTimeouts
+
 	// MaxPages is the maximum number of pages of one list. A longer list fails with
 	// [ErrListEndless]. Default: 10,000.
 	MaxPages int
+}
+
+// ResponseTimeouts are how long a response may take to begin, counted from the end of the request.
+// A request that gets no response in time fails with [ErrStalled]; one that only reads is sent once
+// more before it does. Zero means the default, a negative value no limit.
+//
+// Some limits are not options. A request fails if the connection takes no byte of its body for two
+// minutes. A response fails if it brings no byte for 30 seconds or, unless it is a blob, less than
+// 60 KiB in a minute.
+type ResponseTimeouts struct {
+	// Read is the limit of requests that change nothing: for manifests, lists, properties, blobs
+	// and the status of an upload. Default: 3 minutes.
+	Read time.Duration
+
+	// Chunk is the limit of the chunks of an upload and of the request that opens it. It includes
+	// the time that a buffering proxy needs to pass the chunk on: 16 MiB take four minutes on a line
+	// of 64 KiB/s. Default: 10 minutes.
+	Chunk time.Duration
+
+	// Write is the limit of all other requests: those that commit an upload, upload a small blob,
+	// put a manifest, delete, restore or update. A registry may take many minutes to complete a
+	// large blob or to delete a large repository. Default: 30 minutes.
+	Write time.Duration
+
+	// Token is the limit of one try of a token request, including its response body. A token
+	// request times out after twice that and 30 seconds, and a sign-in, including the credential,
+	// another 90 seconds later. A negative value means the default. Default: 1 minute.
+	Token time.Duration
 }
 
 // Limits of what is read into memory.

@@ -32,7 +32,7 @@ type Config struct {
 	// Transport sends the token requests, through a pipeline of their own. It must follow no redirects: a *transport.Transport.
 	Transport policy.Transporter
 	// Pipeline are the caller's options for that pipeline. Telemetry and policies are used as for any request, as the Azure SDK's registry module does: a policy that a
-	// network needs, it needs for token requests too. Retry is used with at most 30 s per try and 90 s in all. TracingProvider gets a span of each. Of Logging all but IncludeBody
+	// network needs, it needs for token requests too. Retry is used within the limits of Timeout. TracingProvider gets a span of each. Of Logging all but IncludeBody
 	// is used: the bodies are tokens. The rest is not used.
 	Pipeline policy.ClientOptions
 	// Audience of the Entra token. Default DefaultAudience.
@@ -44,6 +44,9 @@ type Config struct {
 	RegistryWide bool
 	// Logger gets what is noteworthy, redacted. Default: nothing is logged.
 	Logger *slog.Logger
+	// Timeout of one try of a token request. A token request ends after twice that and 30 seconds, a sign-in with what the
+	// credential needs after another 90 seconds. Default: 1 minute.
+	Timeout time.Duration
 	// Budget bounds the retries of token requests along with those of the client's other requests. Default: a budget of their own.
 	Budget *retry.Budget
 	// Gate is called before each try of a token request. Default: none.
@@ -61,6 +64,7 @@ type Authenticator struct {
 	client     *gen.Client
 	tracer     tracing.Tracer
 	vault      vault
+	limits     limits
 
 	refresh cell
 	access  *cache
@@ -92,6 +96,7 @@ func New(c Config) (*Authenticator, error) {
 		audience:   c.Audience,
 		arm:        c.ARMAudience,
 		log:        c.Logger,
+		limits:     limitsOf(c.Timeout),
 	}
 	if a.audience == "" {
 		a.audience = DefaultAudience
@@ -103,10 +108,10 @@ func New(c Config) (*Authenticator, error) {
 		a.registryWide = parseScopeSet(catalogScope, "repository:*:*")
 	}
 	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
-	a.refresh.fetch, a.refresh.limit = a.fetchRefresh, refreshLimit
+	a.refresh.fetch, a.refresh.limit, a.refresh.early = a.fetchRefresh, a.limits.refresh, a.limits.early
 	a.access = newCache(func(set *scopeSet) *slot {
 		s := &slot{set: set}
-		s.limit = accessLimit
+		s.limit, s.early = a.limits.access, a.limits.early
 		s.fetch = func(ctx context.Context, early bool) (*token, error) { return a.fetchAccess(ctx, set, early) }
 		return s
 	})

@@ -13,12 +13,6 @@ const (
 	// earlyWait is how long the caller who starts an early renewal waits for the new token. Then it uses the old one, as
 	// all other callers do meanwhile.
 	earlyWait = 5 * time.Second
-	// refreshLimit and accessLimit end a fetch, whatever it waits for. That of an access token may include one of a refresh token, and leaves it the time to say what was amiss.
-	refreshLimit = 3 * time.Minute
-	accessLimit  = refreshLimit + 5*time.Second
-	// earlyLimit ends an early renewal. A caller who needs a new token meanwhile waits for it first; if it fails, that
-	// caller starts a fetch with the full limit.
-	earlyLimit = time.Minute
 	// graceTime is how much longer than its context a fetch may take to end. Then it is left to itself: a credential is the caller's code, and may ignore its context.
 	graceTime = time.Second
 )
@@ -31,6 +25,7 @@ type cell struct {
 	// fetch gets a new token. early says that the old one can still be used, so the requests are tried once.
 	fetch func(ctx context.Context, early bool) (*token, error)
 	limit time.Duration // of a fetch
+	early time.Duration // of an early renewal, which is tried once. A caller who needs a token meanwhile waits for it first
 
 	cur atomic.Pointer[token]
 
@@ -109,10 +104,10 @@ func (c *cell) start(ctx context.Context, early bool) *pending {
 	c.pending = f
 	limit := c.limit
 	if early {
-		limit = min(limit, earlyLimit)
+		limit = min(limit, c.early)
 	}
 	late := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
-	abandon := time.AfterFunc(limit+graceTime, func() { c.finish(f, nil, errUnresponsive, nil) })
+	abandon := time.AfterFunc(limit+graceTime, func() { c.finish(f, nil, errUnresponsive(c.limit), nil) })
 	go func() {
 		defer cancel(nil)
 		var t *token
@@ -150,7 +145,9 @@ func (c *cell) finish(f *pending, t *token, err error, panicked any) {
 var errExited = &Error{Operation: opEntra, Message: "the credential ended its goroutine (runtime.Goexit) rather than return"}
 
 // errUnresponsive is why there is no token where the credential takes no notice of its context's end.
-var errUnresponsive = &Error{Operation: opEntra, Message: silent(refreshLimit), Advice: advisePerson, Err: context.DeadlineExceeded}
+func errUnresponsive(limit time.Duration) error {
+	return &Error{Operation: opEntra, Message: silent(limit), Advice: advisePerson, Err: context.DeadlineExceeded}
+}
 
 // leave takes one waiter off a fetch. One who leaves for good ends it if no other waits; one who has lost patience lets it go on, to its limit at most, for those who come later.
 func (c *cell) leave(f *pending, good bool) {

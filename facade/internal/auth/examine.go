@@ -73,7 +73,7 @@ type EntraIdentity struct {
 // Entra asks the credential for an Entra token and reads it; an opaque one leaves the fields empty. Errors: *Error.
 func (a *Authenticator) Entra(ctx context.Context) (EntraIdentity, error) {
 	began := time.Now()
-	asking := cell{limit: refreshLimit, fetch: func(ctx context.Context, _ bool) (*token, error) { // as in any sign-in: a credential may ignore its context
+	asking := cell{limit: a.limits.refresh, fetch: func(ctx context.Context, _ bool) (*token, error) { // as in any sign-in: a credential may ignore its context
 		text, err := a.entraToken(ctx, "")
 		if err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, early bo
 func (a *Authenticator) refreshToken(ctx context.Context) (*token, error) {
 	t, err := a.refresh.get(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) && ctx.Err() == err { //nolint:errorlint // the very same: it was not the fetch that failed
-		return nil, &Error{Operation: opToken, Message: silent(accessLimit), Err: context.DeadlineExceeded}
+		return nil, &Error{Operation: opToken, Message: silent(a.limits.access), Err: context.DeadlineExceeded}
 	}
 	return t, err
 }

@@ -20,8 +20,8 @@ func tokenPipeline(c Config, v *vault) (*azcore.Client, error) {
 		budget = retry.NewBudget()
 	}
 	retries := c.Pipeline.Retry
-	if retries.TryTimeout <= 0 || retries.TryTimeout > tokenTimeout {
-		retries.TryTimeout = tokenTimeout
+	if limit := limitsOf(c.Timeout).try; retries.TryTimeout <= 0 || retries.TryTimeout > limit {
+		retries.TryTimeout = limit
 	}
 	logging := c.Pipeline.Logging
 	logging.IncludeBody = false

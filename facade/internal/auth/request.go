@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	maxReply     = 64 << 10
-	tokenTimeout = 30 * time.Second // of one try, its body included
-	askTimeout   = 90 * time.Second // of one token request, with all its tries and the waits between them
+	maxReply = 64 << 10
 )
 
 // The operations of the token endpoints, as errors name them.
@@ -43,10 +41,10 @@ func (a *Authenticator) ask(ctx context.Context, op string, early bool, send fun
 		_, err := r.result()
 		end(err)
 	}()
-	ctx, cancel := context.WithTimeout(call.WithKind(ctx, call.Token), askTimeout)
+	ctx, cancel := context.WithTimeout(call.WithKind(ctx, call.Token), a.limits.request)
 	defer cancel()
 	if early {
-		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tokenTimeout})
+		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: a.limits.try})
 	}
 	began := time.Now()
 	resp, err := send(ctx)

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -24,14 +25,21 @@ const (
 	defaultDelay      = 250 * time.Millisecond
 	defaultMaxDelay   = 30 * time.Second
 	defaultRetryAfter = 60 * time.Second
+	// maxLostIdle is how many idle connections that turn out to be closed a call tries without spending retries. A
+	// transport of our own hands out a new connection after the first.
+	maxLostIdle = 3
 )
 
-// New returns a retry policy on a budget that other policies may spend from too, with a gate before each try (nil: none). It comes first of PipelineOptions.PerRetry, with ClientOptions.Retry
-// {MaxRetries: -1} and NewGuard in the same pipeline.
+// New returns a retry policy on a budget that other policies may spend from too, with a gate before each try (nil:
+// none). It comes first of PipelineOptions.PerRetry, with ClientOptions.Retry {MaxRetries: -1} and NewGuard in the same
+// pipeline.
 //
-// o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and statuses 408, 429, 500, 502, 503, 504. A
-// MaxRetryDelay bounds both waits. A reply that asks for a longer wait, or one beyond the context's deadline, comes back at once, as does the last one; PATCH and PUT of a CallUpload are
-// sent once. Every wait ends with the context. A try's TryTimeout includes reading its body.
+// o is the user's; zero fields mean 4 retries, 250 ms doubling up to 30 s with full jitter, a Retry-After up to 60 s, and
+// the status codes 408, 429, 500, 502, 503 and 504. A MaxRetryDelay bounds both waits. The policy returns at once a
+// response that asks for a longer wait, or for one beyond the context's deadline. It sends PATCH and PUT of a
+// [call.Upload] once. A request whose response did not begin in time is sent once more if it only reads, and otherwise
+// not. A reused connection that breaks before the first byte of a response costs no retry. Every wait ends with the
+// context. A TryTimeout includes reading the body.
 func New(o policy.RetryOptions, b *Budget, gate Gate) policy.Policy {
 	return &retryPolicy{options: o, budget: b, gate: gate}
 }
@@ -91,7 +99,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		r.MaxRetries = 0
 	}
 	ctx := req.Raw().Context()
-	for try := int32(1); ; try++ {
+	for try, lost := int32(1), 0; ; try++ {
 		if err := req.RewindBody(); err != nil {
 			return nil, err
 		}
@@ -100,7 +108,11 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		if !wants && try == 1 && err == nil {
 			p.budget.earn()
 		}
-		if !wants || try > r.MaxRetries {
+		if wants && lost < maxLostIdle && r.MaxRetries > 0 && transport.IsLostIdle(err) {
+			lost, try = lost+1, try-1
+			continue // at once, and for nothing: it says nothing of the server
+		}
+		if !wants || try > r.MaxRetries || timedOut(req.Raw(), try, err) {
 			return resp, err
 		}
 		pause, asked := time.Duration(0), false
@@ -122,6 +134,16 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// timedOut reports whether a request whose response did not begin in time is not sent again: one that may change
+// something never, for the registry may still be at it, and others not after the second time.
+func timedOut(r *http.Request, try int32, err error) bool {
+	if !errors.Is(err, transport.ErrHeaderTimeout) {
+		return false
+	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || call.Of(r.Context()).Kind == call.Token
+	return !reads || try > 1
 }
 
 // endsBefore says whether the context ends within the pause, as far as it knows.

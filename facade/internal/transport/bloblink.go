@@ -95,7 +95,7 @@ func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (
 			req.Header.Set("Authorization", link.authorization)
 			via = t.registry
 		}
-		resp, err := via.send(req, call.Blob)
+		resp, err := via.send(req, call.Blob, t.timeouts.of(call.Blob, req))
 		if err != nil {
 			return nil, err
 		}

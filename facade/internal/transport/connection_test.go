@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -116,31 +118,79 @@ func TestTransportSecondReply(t *testing.T) {
 // A33, F62: transports that are not ours are held to the header timeout too, from the end of the body on.
 func TestTransportHeaderTimeout(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		silent := transporterFunc(func(r *http.Request) (*http.Response, error) {
-			if r.Body != nil {
-				time.Sleep(10 * time.Minute) // a slow upload is no reason to give up
-				_ = r.Body.Close()
-			}
-			<-r.Context().Done()
-			return nil, r.Context().Err()
+	const own = 7 * time.Minute
+	for _, row := range []struct {
+		name     string
+		kind     call.Kind
+		method   string
+		body     string
+		timeouts transport.Timeouts
+		want     time.Duration
+	}{
+		{"read", call.API, http.MethodGet, "", transport.Timeouts{}, 3 * time.Minute},
+		{"blob", call.Blob, http.MethodGet, "", transport.Timeouts{}, 3 * time.Minute},
+		{"status of an upload", call.Upload, http.MethodGet, "", transport.Timeouts{}, 3 * time.Minute},
+		{"read, set", call.API, http.MethodHead, "", transport.Timeouts{Read: own}, own},
+		{"open an upload", call.Upload, http.MethodPost, "", transport.Timeouts{}, 10 * time.Minute},
+		{"small blob", call.Upload, http.MethodPost, "x", transport.Timeouts{}, 30 * time.Minute},
+		{"chunk", call.Upload, http.MethodPatch, "x", transport.Timeouts{}, 10 * time.Minute},
+		{"chunk, set", call.Upload, http.MethodPatch, "x", transport.Timeouts{Chunk: own}, own},
+		{"commit", call.Upload, http.MethodPut, "", transport.Timeouts{}, 30 * time.Minute},
+		{"commit with the last chunk", call.Upload, http.MethodPut, "x", transport.Timeouts{}, 30 * time.Minute},
+		{"manifest", call.API, http.MethodPut, "x", transport.Timeouts{}, 30 * time.Minute},
+		{"delete", call.API, http.MethodDelete, "", transport.Timeouts{}, 30 * time.Minute},
+		{"update, set", call.API, http.MethodPatch, "x", transport.Timeouts{Write: own}, own},
+		{"token", call.Token, http.MethodPost, "x", transport.Timeouts{}, 65 * time.Second},
+		{"token, set", call.Token, http.MethodGet, "", transport.Timeouts{Token: own}, own + 5*time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var sent time.Duration
+				silent := transporterFunc(func(r *http.Request) (*http.Response, error) {
+					if r.Body != nil && r.Body != http.NoBody {
+						for buf := make([]byte, 1); ; sent += 100 * time.Second {
+							if _, err := r.Body.Read(buf); err != nil {
+								break
+							}
+							time.Sleep(100 * time.Second) // a slow connection is no silent server
+						}
+						_ = r.Body.Close()
+					}
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				})
+				tr := transport.New(parse(t, "https://reg.azurecr.io"), silent, &transport.Options{Timeouts: row.timeouts})
+				var body []byte
+				if row.body != "" {
+					body = bytes.Repeat([]byte(row.body), 100)
+				}
+				start := time.Now()
+				_, err := tr.Do(request(t, row.kind, row.method, "https://reg.azurecr.io/", body))
+				if took := time.Since(start) - sent; !errors.Is(err, transport.ErrHeaderTimeout) || !errors.Is(err, wait.ErrStalled) || took != row.want {
+					t.Errorf("%v after %v, want %v", err, took, row.want)
+				}
+				var ne net.Error
+				if !errors.As(err, &ne) || !ne.Timeout() {
+					t.Error("not a timeout:", err)
+				}
+			})
 		})
-		tr := transport.New(parse(t, "https://reg.azurecr.io"), silent, nil)
-		for _, body := range [][]byte{nil, []byte("x")} {
-			start := time.Now()
-			_, err := tr.Do(request(t, call.API, http.MethodPut, "https://reg.azurecr.io/", body))
-			want := transport.HeaderTimeout
-			if body != nil {
-				want += 10 * time.Minute
+	}
+	t.Run("no limit", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			slow := transporterFunc(func(r *http.Request) (*http.Response, error) {
+				time.Sleep(48 * time.Hour)
+				return &http.Response{StatusCode: http.StatusAccepted, Request: r}, nil
+			})
+			tr := transport.New(parse(t, "https://reg.azurecr.io"), slow, &transport.Options{Timeouts: transport.Timeouts{Write: -1}})
+			resp, err := tr.Do(request(t, call.API, http.MethodDelete, "https://reg.azurecr.io/", nil))
+			if err != nil {
+				t.Fatal(err)
 			}
-			if took := time.Since(start); !errors.Is(err, transport.ErrHeaderTimeout) || took != want {
-				t.Errorf("%v after %v, want %v", err, took, want)
-			}
-			var ne net.Error
-			if !errors.As(err, &ne) || !ne.Timeout() {
-				t.Error("not a timeout:", err)
-			}
-		}
+			_ = resp.Body.Close()
+		})
 	})
 }
 

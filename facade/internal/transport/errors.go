@@ -3,11 +3,11 @@ package transport
 import "github.com/acrkit/acrkit/facade/internal/wait"
 
 var (
-	// ErrHeaderTimeout is returned when no response header arrives within [HeaderTimeout] after the request was sent.
+	// ErrHeaderTimeout is returned when no response header arrives within the [Timeouts] after the request was sent.
 	// It matches [wait.ErrStalled], and is a timeout in the sense of net.Error.
 	ErrHeaderTimeout error = timeoutError{"timeout awaiting response headers", wait.ErrStalled}
-	// errWhole is returned when a request takes longer than the Timeout of the caller's http.Client.
-	errWhole error = timeoutError{"timeout of the HTTP client exceeded", nil}
+	// errClientTimeout is returned when a request takes longer than the Timeout of the caller's http.Client.
+	errClientTimeout error = timeoutError{"http.Client.Timeout of the transport exceeded", nil}
 )
 
 // timeoutError is a timeout in the sense of net.Error.

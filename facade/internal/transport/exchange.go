@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -10,29 +9,35 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-const (
-	// idleTimeout is how long a reply may say nothing in the middle of its body, for calls other than blobs: whoever reads those minds the time itself.
-	idleTimeout = 30 * time.Second
-	// idleErrorTimeout is that for replies with a status of 400 and above. They are small and made at once.
-	idleErrorTimeout = 10 * time.Second
-	// idleRedirectTimeout is that for redirects, whose bodies nobody reads.
-	idleRedirectTimeout = time.Second
-)
+// sendStall is how long a connection may take no byte of a request body. It is longer than the limits of a response, as
+// the last megabytes lie in buffers of the system where nobody sees them move.
+const sendStall = 2 * time.Minute
 
-// exchange is one attempt of one request and all that ends with it: its context, its time limits, its forks of the request's body.
+// exchange is one attempt of one request and all that ends with it: its context, its time limits, its forks of the
+// request body. It goes through three phases, each with a limit of its own:
+//
+//	connecting | until the first byte of the body is asked for: limit, counted anew from each connection
+//	sending    | while the body is sent: sendStall without a byte taken; the time that the source takes does not count
+//	waiting    | until the response header has arrived: limit
+//
+// An attempt without a body goes from connecting to waiting.
 type exchange struct {
 	cancel context.CancelCauseFunc
+	limit  time.Duration // of the response header; 0: none
 
 	mu      sync.Mutex
-	timer   *time.Timer // of the wait for headers
-	whole   *time.Timer
+	timer   *time.Timer // of the first and the third phase
+	stall   *time.Timer // of the second
+	whole   *time.Timer // of the caller's http.Client
 	sent    []*sentBody
 	sending int
 	over    bool // the headers have come, or will not
 	ended   bool
+
+	seen seen
 }
 
-// body hands b to the transport. The wait for headers begins when all that was handed out is closed.
+// body hands b to the transport.
 func (x *exchange) body(b io.ReadCloser) io.ReadCloser {
 	s := &sentBody{ReadCloser: b, x: x}
 	x.mu.Lock()
@@ -43,17 +48,49 @@ func (x *exchange) body(b io.ReadCloser) io.ReadCloser {
 		return s
 	}
 	x.sent = append(x.sent, s)
-	if x.timer != nil { // an earlier fork was sent in vain
-		x.timer.Stop()
-		x.timer = nil
+	if x.sending == 1 && x.timer != nil { // an earlier fork was sent in vain: the attempt is looking for a connection again
+		x.wait()
 	}
 	return s
 }
 
-// wait begins the wait for headers, if nothing is left to be sent. The mutex is held.
+// wait begins the wait for a connection or a header. The mutex is held.
 func (x *exchange) wait() {
-	if x.sending == 0 && !x.over {
-		x.timer = time.AfterFunc(HeaderTimeout, func() { x.cancel(ErrHeaderTimeout) })
+	if x.over || x.limit <= 0 {
+		return
+	}
+	if x.timer == nil {
+		x.timer = time.AfterFunc(x.limit, func() { x.cancel(ErrHeaderTimeout) })
+		return
+	}
+	x.timer.Reset(x.limit)
+}
+
+// reading is called when the transport asks for more of a body, and when it has got it.
+func (x *exchange) reading(begins bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over {
+		return
+	}
+	stop(x.timer)
+	switch {
+	case begins:
+		stop(x.stall) // a slow source is no stalled connection
+	case x.stall == nil:
+		x.stall = time.AfterFunc(sendStall, func() { x.cancel(wait.ErrStalled) })
+	default:
+		x.stall.Reset(sendStall)
+	}
+}
+
+// sentAll is called when the transport has closed a body.
+func (x *exchange) sentAll() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.sending--; x.sending == 0 {
+		stop(x.stall)
+		x.wait()
 	}
 }
 
@@ -62,9 +99,8 @@ func (x *exchange) begun() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.over = true
-	if x.timer != nil {
-		x.timer.Stop()
-	}
+	stop(x.timer)
+	stop(x.stall)
 }
 
 // end ends everything. Bodies that the transport has not closed yet are closed, for not every transport does.
@@ -76,10 +112,8 @@ func (x *exchange) end() {
 	}
 	x.ended, x.over = true, true
 	sent := x.sent
-	for _, t := range []*time.Timer{x.timer, x.whole} {
-		if t != nil {
-			t.Stop()
-		}
+	for _, t := range []*time.Timer{x.timer, x.stall, x.whole} {
+		stop(t)
 	}
 	x.mu.Unlock()
 	x.cancel(nil)
@@ -88,62 +122,37 @@ func (x *exchange) end() {
 	}
 }
 
-// sentBody is a request's body in the transport's hands.
+func stop(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}
+
+// sentBody is a request body in the transport's hands.
 type sentBody struct {
 	io.ReadCloser
 	x    *exchange
 	once sync.Once
 }
 
+func (b *sentBody) Read(p []byte) (int, error) {
+	b.x.reading(true)
+	defer b.x.reading(false)
+	return b.ReadCloser.Read(p)
+}
+
 func (b *sentBody) Close() (err error) {
 	b.once.Do(func() {
 		err = b.ReadCloser.Close()
-		b.x.mu.Lock()
-		defer b.x.mu.Unlock()
-		b.x.sending--
-		b.x.wait()
+		b.x.sentAll()
 	})
-	return err
-}
-
-// replyBody is a reply's body. It ends the exchange with itself, and gives up where nothing comes for too long.
-type replyBody struct {
-	io.Reader
-	io.Closer
-	x    *exchange
-	ctx  context.Context // the exchange's
-	idle time.Duration   // 0: any time
-	limp *time.Timer
-}
-
-func (b *replyBody) Read(p []byte) (int, error) {
-	if b.idle > 0 {
-		if b.limp == nil {
-			b.limp = time.AfterFunc(b.idle, func() { b.x.cancel(wait.ErrStalled) })
-		} else {
-			b.limp.Reset(b.idle)
-		}
-	}
-	n, err := b.Reader.Read(p)
-	if b.limp != nil {
-		b.limp.Stop()
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = reason(b.ctx, err)
-	}
-	return n, err
-}
-
-func (b *replyBody) Close() error {
-	err := b.Closer.Close()
-	b.x.end()
 	return err
 }
 
 // reason is why the exchange came to its end: one of our limits, or err.
 func reason(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); cause { //nolint:errorlint // the very values that exchanges are cancelled with
-	case ErrHeaderTimeout, wait.ErrStalled, errWhole:
+	case ErrHeaderTimeout, wait.ErrStalled, errClientTimeout, errManyConnections, errManyInterim:
 		return cause
 	}
 	return err

@@ -65,7 +65,7 @@ func (t *Transport) NewPin() *Pin {
 		return conn, nil
 	}
 	p.via = t.registry
-	p.via.do = p.own.RoundTrip
+	p.via.do, p.via.idle = p.own.RoundTrip, p.own.CloseIdleConnections
 	return p
 }
 

@@ -30,14 +30,14 @@ type sender struct {
 	idle  func()                                      // closes idle connections; nil: nobody can
 }
 
-// send makes one attempt of one request.
-func (s sender) send(req *http.Request, kind call.Kind) (*http.Response, error) {
+// send makes one attempt of one request, whose response may take limit to begin.
+func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	x := &exchange{cancel: cancel}
+	x := &exchange{cancel: cancel, limit: limit}
 	if s.whole > 0 {
-		x.whole = time.AfterFunc(s.whole, func() { cancel(errWhole) })
+		x.whole = time.AfterFunc(s.whole, func() { cancel(errClientTimeout) })
 	}
-	r := req.Clone(ctx)
+	r := req.Clone(x.trace(ctx))
 	// Cookies and a Referer come from no one here; a policy of the caller's that adds them would send them to whatever answers.
 	r.Header.Del("Cookie")
 	r.Header.Del("Referer")
@@ -50,11 +50,21 @@ func (s sender) send(req *http.Request, kind call.Kind) (*http.Response, error) 
 	}
 	if err != nil {
 		err = reason(ctx, err)
+		if ctx.Err() == nil && x.unused() {
+			if err = (lostIdleError{err}); s.idle != nil {
+				s.idle() // the others are as old
+			}
+		}
 		x.end()
 		return nil, cleanError(req, err)
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
+	}
+	if !spoken(resp) {
+		_ = resp.Body.Close()
+		x.end()
+		return nil, wire.Untrusted(wire.BadVersion, resp.Proto)
 	}
 	body := &replyBody{Reader: resp.Body, Closer: resp.Body, x: x, ctx: ctx}
 	switch {
@@ -81,6 +91,18 @@ func (s sender) send(req *http.Request, kind call.Kind) (*http.Response, error) 
 		return nil, wire.Refuse(wire.ErrTooLarge, "response header")
 	}
 	return resp, nil
+}
+
+// spoken reports whether the response is of a version of HTTP that can have been spoken. net/http takes any digits in a
+// status line, "HTTP/2.0" on a connection of HTTP/1.1 too. A transport that is not net/http's may leave the version out.
+func spoken(resp *http.Response) bool {
+	switch resp.Proto {
+	case "", "HTTP/1.1", "HTTP/1.0":
+		return true
+	case "HTTP/2.0":
+		return resp.TLS == nil || resp.TLS.NegotiatedProtocol == "h2"
+	}
+	return false
 }
 
 // attach gives the attempt a body of its own.

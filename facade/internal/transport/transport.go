@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
@@ -12,13 +11,12 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// HeaderTimeout is how long response headers may take once a request is sent.
-const HeaderTimeout = 60 * time.Second
-
 // Options are the choices of New; the zero value is usable.
 type Options struct {
 	// StrictStorage allows blob redirects to wire.StorageSuffixes only. Default: any https host.
 	StrictStorage bool
+	// Timeouts are how long responses may take to begin.
+	Timeouts Timeouts
 }
 
 // Transport is the innermost policy.Transporter of a registry's pipeline. It sends requests to the login origin and nowhere else, without cookies; follows redirects by
@@ -27,6 +25,7 @@ type Transport struct {
 	login    wire.Origin
 	loopback bool
 	strict   []string
+	timeouts Timeouts
 	registry sender
 	storage  sender
 	own      []*http.Transport // made here, to be closed here
@@ -43,8 +42,12 @@ var _ policy.Transporter = (*Transport)(nil)
 // other Transporter is used as it is, and a redirect it follows by itself is an error.
 func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 	t := &Transport{login: wire.OriginOf(login)}
+	if opts == nil {
+		opts = &Options{}
+	}
+	t.timeouts = opts.Timeouts.Defaults()
 	t.loopback = wire.IsLoopback(t.login.Host)
-	if opts != nil && opts.StrictStorage {
+	if opts.StrictStorage {
 		t.strict = wire.StorageSuffixes()
 	}
 	if c, ok := base.(*http.Client); ok && c == nil {
@@ -55,7 +58,7 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 		registry, storage := newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.login, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: registry.RoundTrip}
+		t.registry = sender{do: registry.RoundTrip, idle: registry.CloseIdleConnections}
 		t.storage = sender{do: storage.RoundTrip, idle: storage.CloseIdleConnections}
 	case *http.Client:
 		rt := base.Transport
@@ -98,7 +101,7 @@ func (t *Transport) Do(req *http.Request) (*http.Response, error) {
 	}
 	via := t.senderFor(req, kind)
 	for hops := 0; ; hops++ {
-		resp, err := via.send(req, kind)
+		resp, err := via.send(req, kind, t.timeouts.of(kind, req))
 		if err != nil {
 			return nil, err
 		}

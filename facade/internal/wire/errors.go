@@ -32,6 +32,8 @@ const (
 	BadLocation Matter = "bad Location header"
 	// BadLink is a malformed Link of a page, or one that leads to another list.
 	BadLink Matter = "bad Link header"
+	// BadVersion is a status line with a version of HTTP that was not spoken.
+	BadVersion Matter = "impossible HTTP version"
 	// BadRange is a Content-Range that cannot be read.
 	BadRange Matter = "bad Content-Range header"
 )
