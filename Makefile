@@ -83,6 +83,10 @@ test-retention: ## random rules on random registries beside somebody who changes
 	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$$((4 * $(CASES))) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 
+.PHONY: mutate-retention
+mutate-retention: ## break every guard of a deletion in turn, and demand that its test fails
+	$(GO) test -v $(TIMEOUT) -run '^TestMutations$$' ./facade/retention -args -retention.mutate | $(QUIET)
+
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)
 	$(GO) test -v $(TIMEOUT) -run '^TestUploadProperty$$' ./facade/internal/acrsuite/upload -args -upload.cases=$(CASES) | $(QUIET)

@@ -24,6 +24,7 @@
 //	cmd/acrtest                   the emulated registry as a program
 //	cmd/doctor                    says why a registry cannot be used
 //	cmd/docker-credential-acrkit  signs docker and its kin in
+//	cmd/retention                 deletes by rules: plan, apply, undo
 //	cmd/internal/azure            the credential of these programs
 //
 // The rules, each of which is a test in this folder:

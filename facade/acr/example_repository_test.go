@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/retention"
 )
 
 // List the repositories.
@@ -141,8 +143,8 @@ func ExampleRepository_Manifests() {
 	// Output: 1
 }
 
-// Delete all but the three newest manifests of each repository, with their tags. It is for repositories of plain images: the manifests
-// that an index names (ManifestProperties.References) and referrers have no tags and count here as any other.
+// Delete all but the three newest images of each repository. Package retention keeps what an index contains, and the signatures
+// of the images that stay.
 func Example_keepThreeNewest() {
 	srv, client, done := exampleRegistry()
 	defer done()
@@ -150,32 +152,20 @@ func Example_keepThreeNewest() {
 		srv.Advance(time.Hour)
 		srv.SeedImage(nil, fmt.Sprintf("samples/app:build-%d", i))
 	}
+	srv.Advance(48 * time.Hour)
 	ctx := context.Background()
 
-	for name, err := range client.Repositories(ctx, nil) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		repository := client.Repository(name)
-		// A list by time is gathered before anything of it is deleted: the registry continues it from the last manifest it gave.
-		manifests, err := acr.Collect(repository.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending}))
-		if err != nil {
-			log.Fatal(err)
-		}
-		for _, manifest := range manifests[min(3, len(manifests)):] {
-			if err := repository.DeleteManifest(ctx, manifest.Digest); err != nil && !errors.Is(err, acr.ErrLocked) {
-				log.Fatal(err)
-			}
-		}
-		tags, err := acr.Collect(repository.TagNames(ctx, nil))
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(name, tags)
+	plan, err := retention.Make(ctx, client, retention.KeepNewest(3, retention.Day, "**"), nil)
+	if err != nil {
+		log.Fatal(err)
 	}
+	var journal bytes.Buffer // a file, in a real job: Undo needs it
+	if _, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: &journal}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(srv.Tags("library/hello-world"), srv.Tags("samples/app"))
 	// Output:
-	// library/hello-world [latest v1]
-	// samples/app [build-1 build-2 build-3]
+	// [latest v1] [build-1 build-2 build-3]
 }
 
 // Bring back what was deleted by mistake, in a registry with soft delete.

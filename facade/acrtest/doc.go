@@ -57,13 +57,13 @@
 //
 // # Tutorial: test your retention job
 //
-// The job deletes manifests that are older than thirty days and not tagged "release". The test
-// seeds a registry, lets ninety days pass, seeds newer content, runs the job, and checks what is
-// left and how many requests were made:
+// The job deletes tags that are older than thirty days, except "release". The test seeds a
+// registry, lets ninety days pass, seeds newer content, runs the job, and checks what is left and
+// how many requests were made:
 //
 //	func TestRetention(t *testing.T) {
 //		registry := acrtest.New(t)
-//		registry.SeedImage(t, "shop/web:release")
+//		registry.SeedIndex(t, "shop/web:release", "amd64", "arm64")
 //		registry.SeedImage(t, "shop/web:build-1")
 //		registry.Advance(90 * 24 * time.Hour)
 //		registry.SeedImage(t, "shop/web:build-2")
@@ -74,39 +74,39 @@
 //		if err != nil {
 //			t.Fatal(err)
 //		}
-//		monthAgo := registry.Now().AddDate(0, 0, -30)
-//		if err := retain(t.Context(), client.Repository("shop/web"), monthAgo); err != nil {
+//		if err := clean(t.Context(), client); err != nil {
 //			t.Fatal(err)
 //		}
-//
 //		if got := registry.Tags("shop/web"); !slices.Equal(got, []string{"build-2", "release"}) {
 //			t.Errorf("left: %v", got)
 //		}
-//		registry.Ledger().AtMost(t, 1, "DeleteManifest")
+//		registry.Ledger().AtMost(t, 1, "DeleteManifest") // the images of the index are still there
 //	}
 //
-//	// retain deletes manifests that were last updated before limit and are not tagged "release".
-//	func retain(ctx context.Context, r *acr.Repository, limit time.Time) error {
-//		for m, err := range r.Manifests(ctx, nil) {
-//			if err != nil {
-//				return err
-//			}
-//			if m.LastUpdateTime.After(limit) || slices.Contains(m.Tags, "release") {
-//				continue
-//			}
-//			if err := r.DeleteManifest(ctx, m.Digest); err != nil {
-//				return err
-//			}
+//	// clean deletes tags that are older than thirty days, except "release", and what only they need.
+//	func clean(ctx context.Context, client *acr.Client) error {
+//		rules, err := retention.ParseRules([]byte(`{"version": 1, "policies": [{
+//			"name": "builds", "repositories": {"glob": ["shop/*"]},
+//			"keep":   [{"name": "releases", "tags": {"glob": ["release"]}}],
+//			"delete": [{"name": "old", "tags": {"glob": ["*"]}, "olderThan": "30d"}]}]}`))
+//		if err != nil {
+//			return err
 //		}
-//		return nil
+//		plan, err := retention.Make(ctx, client, rules, nil)
+//		if err != nil {
+//			return err
+//		}
+//		var journal bytes.Buffer // a file, in a real job
+//		_, err = retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: &journal})
+//		return err
 //	}
 //
-// [Server.Advance] moves the registry's clock but not that of the test, so the job takes the time
-// as a parameter. The registry's time is returned by [Server.Now] and sent in the Date header of
-// every response.
+// [Server.Advance] moves the registry's clock but not that of the test. Package retention goes by
+// the registry's clock, which is in the Date header of every response; a job of your own has to as
+// well. The registry's time is returned by [Server.Now].
 //
-// A real job must also keep the manifests that an index refers to: they have no tags of their own.
-// Start a test of that with [Server.SeedIndex]. The examples of this package show the same with
+// A job that deletes manifests by itself must keep those that an index refers to: they have no tags
+// of their own. That is why the test seeds an index. The examples of this package show a job with
 // net/http only.
 //
 // # Examples

@@ -363,3 +363,81 @@ func TestUndoFromTheRecycleBin(t *testing.T) {
 	}
 	w.demand(outcome{stays: []digest.Digest{old, last}, tags: []string{"a", "z"}})
 }
+
+// Undo sets the locks again that were lifted for the deletion.
+func TestUndoLocks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old, _ := w.oldAndLast()
+	w.patch(repository, "a", locked)
+	w.patch(repository, string(old), `{"writeEnabled":false}`)
+	before := w.shoot(repository)
+	c := w.client()
+	var journal bytes.Buffer
+	p := w.plan(rulesOf(t, `"unlock":true,"delete":[`+oldTags+`]`))
+	w.apply(c, p, &retention.ApplyOptions{Journal: &journal})
+	for range 2 { // again, it changes nothing
+		if _, err := retention.Undo(t.Context(), c, bytes.NewReader(journal.Bytes()), nil); err != nil {
+			t.Fatal(err)
+		}
+		(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+	}
+}
+
+// Undo leaves a tag where somebody has put it since, and reports it.
+func TestUndoLeavesMovedTags(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old, last := w.oldAndLast()
+	var journal bytes.Buffer
+	w.apply(w.client(), w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &journal})
+	w.tag(repository, "a", last)
+	result, err := retention.Undo(t.Context(), w.client(), &journal, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := w.shoot(repository); s.tags["a"].digest != last || s.manifests[old].updated.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	if !slices.Equal(skips(result), []retention.SkipCode{retention.SkippedMoved}) {
+		t.Errorf("%s", mustJSON(t, result))
+	}
+}
+
+// Content that the registry has freed cannot be put back, and that is what Undo says.
+func TestUndoWithoutBlobs(t *testing.T) {
+	t.Parallel()
+	srv := acrtest.New(t)
+	w := &world{t: t, srv: srv, http: srv.HTTPClient(), made: map[digest.Digest]*manifest{}}
+	srv.SeedImage(t, "apps/web:a")
+	srv.SeedImage(t, "apps/web:z")
+	w.days(90)
+	var journal bytes.Buffer
+	w.apply(w.client(), w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &journal})
+	if _, err := srv.Collect(0); err != nil {
+		t.Fatal(err)
+	}
+	result, err := retention.Undo(t.Context(), w.client(), &journal, nil)
+	if err != nil || !slices.Contains(skips(result), retention.SkippedBlobsGone) {
+		t.Errorf("%v %s", err, mustJSON(t, result))
+	}
+}
+
+// A plan from which somebody has taken an index: the index stays, and so do its images.
+func TestProtect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.put(w.image())
+	i := w.put(w.index(a), "a")
+	w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	r := p.Repositories[0]
+	r.Delete = slices.DeleteFunc(r.Delete, func(m retention.Manifest) bool { return m.Digest == i })
+	r.Manifests.Delete, r.Tags.Delete = 1, 0
+	result := w.apply(w.client(), p, nil)
+	w.demand(outcome{stays: []digest.Digest{a, i}, tags: []string{"a", "z"}})
+	if !slices.Equal(skips(result), []retention.SkipCode{retention.SkippedNeeded}) {
+		t.Errorf("%s", mustJSON(t, result))
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ func (r *run) deleteAll(ctx context.Context) error {
 			return nil
 		}
 		err := r.deleteBatch(ctx, batch)
+		if err == nil {
+			err = must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
+		}
 		if healErr := r.heal(ctx, batch); err == nil {
 			err = healErr
 		}
@@ -36,6 +40,11 @@ func (r *run) deleteAll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// allPending reports whether nothing became of a batch.
+func allPending(batch []*item) bool {
+	return !slices.ContainsFunc(batch, func(i *item) bool { return i.status != pending })
 }
 
 // again asks what is in use, and judges the repository once more.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
 )
@@ -22,7 +22,7 @@ func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 	var resp *http.Response
 	started := time.Now()
 	var failed error
-	for _, err := range c.RepositoryNames(runtime.WithCaptureResponse(ctx, &resp), &acr.ListOptions{PageSize: 1}) {
+	for _, err := range c.RepositoryNames(policy.WithCaptureResponse(ctx, &resp), &acr.ListOptions{PageSize: 1}) {
 		failed = err
 		break
 	}

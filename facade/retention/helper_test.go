@@ -20,8 +20,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const day = 24 * 60 * 60 * 1e9
-
 // newClient is a client of the emulator. Each of its exchanges is held against the document.
 func newClient(t testing.TB, srv *acrtest.Server) *acr.Client {
 	t.Helper()

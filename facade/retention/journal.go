@@ -127,7 +127,8 @@ func readJournal(r io.Reader, each func(entry) error) error {
 	var cut error // of the line before
 	for n := 1; ; n++ {
 		line, err := readLine(lines)
-		if err != nil && !errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n, err)
 		}
 		var e entry
@@ -143,7 +144,7 @@ func readJournal(r io.Reader, each func(entry) error) error {
 				}
 			}
 		}
-		if err != nil {
+		if last {
 			return nil
 		}
 	}

@@ -91,7 +91,7 @@ type propertyCase struct {
 
 func newCase(t *testing.T, seed uint64) *propertyCase {
 	t.Helper()
-	c := &propertyCase{world: newWorld(t, acrtest.WithMemoryNetwork()), Rand: rand.New(rand.NewPCG(seed, 17))} //nolint:gosec // repeatable
+	c := &propertyCase{world: newWorld(t, acrtest.WithMemoryNetwork()), Rand: rand.New(rand.NewPCG(seed, 17))}
 	c.via = newClientVia(t, c.srv, hooked{c})
 	c.fill()
 	c.pickRules()

@@ -141,7 +141,7 @@ func (r *run) intersect(now *RepositoryPlan) error {
 		return stop(Stopped, "%d of %d planned deletions are no longer right: make a new plan", len(changed), len(planned))
 	}
 	r.result.Skipped = append(r.result.Skipped, changed...)
-	r.connect(planned)
+	r.connect()
 	for _, m := range now.Delete {
 		if r.items[m.Digest] == nil { // it stays, though the rules would delete it: then what it needs has to stay
 			r.protect(m.Needs, m.Digest)
@@ -163,7 +163,7 @@ func (r *run) pendingPlan() []Manifest {
 }
 
 // connect sets what the items need, and what has to go before them, by the graph as it is now.
-func (r *run) connect(planned []Manifest) {
+func (r *run) connect() {
 	gone := map[*node]bool{}
 	for _, i := range r.items {
 		gone[i.node] = true

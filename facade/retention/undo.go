@@ -130,8 +130,8 @@ func (r *undoing) take(e entry) error {
 
 // run puts everything back: manifests first, what they need before them, then tags.
 func (r *undoing) run(ctx context.Context) error {
-	for i := len(r.order) - 1; i >= 0; i-- {
-		if err := r.manifest(ctx, r.order[i]); err != nil {
+	for i, d := range slices.Backward(r.order) {
+		if err := r.manifest(ctx, d); err != nil {
 			return err
 		}
 		r.tell("undo", r.result.Name, len(r.order)-i, len(r.order))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/opencontainers/go-digest"
 
@@ -113,7 +114,7 @@ func (r *run) tagFailed(ctx context.Context, t Tag, err error) error {
 		return nil
 	case errors.Is(err, acr.ErrLocked):
 		r.skipTag(t, SkippedLocked, err.Error())
-	case errors.As(err, &response) && (response.StatusCode == 401 || response.StatusCode == 403):
+	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
 		return stop(Refused, "%v", err)
 	default:
 		r.skipTag(t, SkippedFailed, err.Error())

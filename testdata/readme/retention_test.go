@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"testing"
@@ -8,11 +9,12 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/retention"
 )
 
 func TestRetention(t *testing.T) {
 	registry := acrtest.New(t)
-	registry.SeedImage(t, "shop/web:release")
+	registry.SeedIndex(t, "shop/web:release", "amd64", "arm64")
 	registry.SeedImage(t, "shop/web:build-1")
 	registry.Advance(90 * 24 * time.Hour)
 	registry.SeedImage(t, "shop/web:build-2")
@@ -23,29 +25,29 @@ func TestRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	monthAgo := registry.Now().AddDate(0, 0, -30)
-	if err := retain(t.Context(), client.Repository("shop/web"), monthAgo); err != nil {
+	if err := clean(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
-
 	if got := registry.Tags("shop/web"); !slices.Equal(got, []string{"build-2", "release"}) {
 		t.Errorf("left: %v", got)
 	}
-	registry.Ledger().AtMost(t, 1, "DeleteManifest")
+	registry.Ledger().AtMost(t, 1, "DeleteManifest") // the images of the index are still there
 }
 
-// retain deletes manifests that were last updated before limit and are not tagged "release".
-func retain(ctx context.Context, r *acr.Repository, limit time.Time) error {
-	for m, err := range r.Manifests(ctx, nil) {
-		if err != nil {
-			return err
-		}
-		if m.LastUpdateTime.After(limit) || slices.Contains(m.Tags, "release") {
-			continue
-		}
-		if err := r.DeleteManifest(ctx, m.Digest); err != nil {
-			return err
-		}
+// clean deletes tags that are older than thirty days, except "release", and what only they need.
+func clean(ctx context.Context, client *acr.Client) error {
+	rules, err := retention.ParseRules([]byte(`{"version": 1, "policies": [{
+		"name": "builds", "repositories": {"glob": ["shop/*"]},
+		"keep":   [{"name": "releases", "tags": {"glob": ["release"]}}],
+		"delete": [{"name": "old", "tags": {"glob": ["*"]}, "olderThan": "30d"}]}]}`))
+	if err != nil {
+		return err
 	}
-	return nil
+	plan, err := retention.Make(ctx, client, rules, nil)
+	if err != nil {
+		return err
+	}
+	var journal bytes.Buffer // a file, in a real job
+	_, err = retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: &journal})
+	return err
 }

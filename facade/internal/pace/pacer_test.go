@@ -17,7 +17,6 @@ import (
 // bubble runs the test in virtual time.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	t.Parallel()
 	synctest.Test(t, test)
 }
 
@@ -63,10 +62,12 @@ func most(at []time.Time, span time.Duration) int {
 
 // Requests stay within the budget in any minute, and within what a server allows at once; and they use what there is.
 func TestBudgetIsKeptAndUsed(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		limit, requests int
 	}{{250, 2_000}, {500, 5_000}, {2_000, 10_000}, {10_000, 40_000}} {
 		t.Run("", func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				start := time.Now()
 				at := send(t, pacer(row.limit, 0.95), row.requests, 16, "read")
@@ -92,7 +93,7 @@ func TestBudgetIsKeptAndUsed(t *testing.T) {
 // serverBucket counts what a server would refuse whose bucket holds one second's worth, of requests that take up to jitter
 // longer on their way than others.
 func serverBucket(at []time.Time, limit int, jitter time.Duration) (refused int) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that can be repeated
+	random := rand.New(rand.NewPCG(1, 2))
 	arrived := make([]time.Time, len(at))
 	for i, t := range at {
 		arrived[i] = t.Add(20*time.Millisecond + time.Duration(random.Float64()*float64(jitter)))
@@ -114,6 +115,7 @@ func serverBucket(at []time.Time, limit int, jitter time.Duration) (refused int)
 
 // A request that counts against two budgets takes from neither before both can give.
 func TestTwoBudgets(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(6000, 0.5) // 3000 and 300 a minute
 		var rare, read []time.Time
@@ -134,6 +136,7 @@ func TestTwoBudgets(t *testing.T) {
 }
 
 func TestFirstComeFirstServed(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(60, 1)
 		var order []int
@@ -157,6 +160,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 
 // One refusal makes all goroutines pause, those too that had their turn already; then the pace is lower, and rises again.
 func TestRefusal(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(600, 1)
 		start := time.Now()
@@ -193,6 +197,7 @@ func TestRefusal(t *testing.T) {
 }
 
 func TestPaceHasAFloor(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(600, 1)
 		for range 100 {
@@ -206,6 +211,7 @@ func TestPaceHasAFloor(t *testing.T) {
 }
 
 func TestOtherHostsAndBudgetsAreNotPaused(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(600, 1)
 		p.Refused("host", "read", time.Minute)
@@ -220,6 +226,7 @@ func TestOtherHostsAndBudgetsAreNotPaused(t *testing.T) {
 }
 
 func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(60, 1)
 		send(t, p, 1, 1, "read")
@@ -241,6 +248,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 }
 
 func TestDeadlineIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(60, 1)
 		p.Refused("host", "read", time.Minute)
@@ -255,6 +263,7 @@ func TestDeadlineIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestConcurrency(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pace.New(pace.Config{Limits: map[pace.Budget]int{"read": 1000}, Share: 1, Concurrency: 3})
 		var mu sync.Mutex
@@ -299,6 +308,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 func TestOnWait(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var waits []time.Duration
 		p := pace.New(pace.Config{Limits: map[pace.Budget]int{"read": 20}, Share: 1, OnWait: func(b pace.Budget, d time.Duration) {
@@ -314,6 +324,7 @@ func TestOnWait(t *testing.T) {
 }
 
 func TestRaise(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		p := pacer(600, 1)
 		p.Raise("host", map[pace.Budget]int{"read": 1200, "rare": 1, "unknown": 5})

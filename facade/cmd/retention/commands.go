@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+var (
+	errLeft  = errors.New("something was left") // the report says what
+	errInput = errors.New("invalid input")
+)
+
+// plan makes a plan, and prints and writes it.
+func (p program) plan(ctx context.Context, c *acr.Client, s settings) error {
+	document, err := os.ReadFile(s.rules)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	rules, err := retention.ParseRules(document)
+	if err != nil {
+		return err
+	}
+	opts := &retention.PlanOptions{InUse: sources(c, s), Sizes: s.sizes}
+	closeCache, err := openCache(s, &opts.Cache)
+	if err != nil {
+		return err
+	}
+	plan, err := retention.Make(ctx, c, rules, opts)
+	if err := errors.Join(err, closeCache()); err != nil {
+		return err
+	}
+	if s.out != "" {
+		if err := writeFile(s.out, plan); err != nil {
+			return err
+		}
+	}
+	if s.json {
+		err = p.print(plan)
+	} else {
+		err = plan.WriteTable(p.stdout)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range plan.Repositories {
+		if r.Refused != nil {
+			return errLeft
+		}
+	}
+	return nil
+}
+
+// apply applies a plan.
+func (p program) apply(ctx context.Context, c *acr.Client, s settings) error {
+	f, err := os.Open(s.plan)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	plan, err := retention.ReadPlan(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	journal, err := os.OpenFile(s.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	opts := &retention.ApplyOptions{Journal: journal, Approved: digest.Digest(s.approved), InUse: sources(c, s)}
+	closeCache, err := openCache(s, &opts.Cache)
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	result, err := retention.Apply(ctx, c, plan, opts)
+	return errors.Join(p.report(s, result), err, journal.Close(), closeCache())
+}
+
+// undo puts back what a journal says was deleted.
+func (p program) undo(ctx context.Context, c *acr.Client, s settings) error {
+	f, err := os.Open(s.journal)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	result, err := retention.Undo(ctx, c, f, &retention.UndoOptions{DryRun: s.dryRun})
+	return errors.Join(p.report(s, result), err, f.Close())
+}
+
+// report prints what was done.
+func (p program) report(s settings, result *retention.Result) error {
+	if result == nil {
+		return nil
+	}
+	left := false
+	for _, r := range result.Repositories {
+		left = left || r.State != retention.Done || len(r.Skipped) > 0
+	}
+	if s.json {
+		if err := p.print(result); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range result.Repositories {
+			fmt.Fprintf(p.stdout, "%s: %s, %d manifests deleted, %d tags deleted, %d put back", r.Name, r.State, r.Deleted, r.Untagged, r.Restored)
+			if r.Detail != "" {
+				fmt.Fprintf(p.stdout, ": %q", r.Detail)
+			}
+			fmt.Fprintln(p.stdout)
+			for _, v := range r.Skipped {
+				fmt.Fprintf(p.stdout, "  left      %s  %s: %q\n", v.What, v.Code, v.Detail)
+			}
+			for _, v := range r.Repaired {
+				fmt.Fprintf(p.stdout, "  put back  %s  %s: %q\n", v.What, v.Code, v.Detail)
+			}
+		}
+	}
+	if left {
+		return errLeft
+	}
+	return nil
+}
+
+func (p program) print(v any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// sources returns the files that name what is in use.
+func sources(c *acr.Client, s settings) (sources []retention.InUse) {
+	for _, name := range s.inUse {
+		sources = append(sources, retention.InUseText(c, func() (io.ReadCloser, error) { return os.Open(name) }))
+	}
+	for _, name := range s.pulls {
+		sources = append(sources, retention.InUsePulls(c, func() (io.ReadCloser, error) { return os.Open(name) }))
+	}
+	return sources
+}
+
+// openCache opens the cache, if there is to be one.
+func openCache(s settings, to *retention.Cache) (closeCache func() error, err error) {
+	if s.cache == "" {
+		return func() error { return nil }, nil
+	}
+	cache, err := retention.OpenFileCache(s.cache)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInput, err)
+	}
+	*to = cache
+	return cache.Close, nil
+}
+
+// writeFile writes the plan beside the file, and then in its place: nobody reads half of it.
+func writeFile(path string, plan *retention.Plan) error {
+	var document bytes.Buffer
+	if err := json.NewEncoder(&document).Encode(plan); err != nil {
+		return err
+	}
+	temporary := path + ".tmp"
+	if err := os.WriteFile(temporary, document.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("%w: %w", errInput, err)
+	}
+	return os.Rename(temporary, path)
+}

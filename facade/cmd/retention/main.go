@@ -1,0 +1,38 @@
+// Command retention deletes what an Azure Container Registry no longer needs, without breaking an
+// image. It is made for scheduled jobs: plan, have the plan approved, apply it.
+//
+//	retention plan  -rules rules.json [-out plan.json] [options] REGISTRY
+//	retention apply -plan plan.json -journal deleted.jsonl [-approved ID] [options] REGISTRY
+//	retention undo  -journal deleted.jsonl [options] REGISTRY
+//
+// Rules are the JSON of [github.com/acrkit/acrkit/facade/retention.ParseRules]. Requests stay within
+// the registry's published budgets. Option -h of a command lists its options.
+//
+// The exit status is 0 if everything was done, 1 if a repository was refused, something was left, or
+// the program failed or was interrupted, and 2 if the command line, the environment, the rules or a
+// file is invalid.
+//
+// The environment variables are those of azidentity, the usual proxy variables, and:
+//
+//	ACRKIT_USERNAME, ACRKIT_PASSWORD  admin user, repository token or service principal to sign in with
+//	ACRKIT_ALLOWED_HOSTS              registries outside the ACR domains that may receive the credential:
+//	                                  localhost:5000,registry.example.com
+//	ACRKIT_CA_FILE                    PEM certificates to trust in addition to the system's
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := program{getenv: os.Getenv, credential: azure.Credential, stdout: os.Stdout, stderr: os.Stderr}
+	code := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,126 @@
+package retention_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var mutate = flag.Bool("retention.mutate", false, "break every guard in turn, and demand that its test fails")
+
+// guards are the lines on which the safety of this package rests, with what breaks each, and the test that then fails.
+var guards = []struct{ name, file, line, broken, test string }{
+	{"E1 a tag that stays keeps its manifest", "judge.go", "why := j.keptTags[v]\n", "why := j.keptTags[v]\n\t\t\tif true {\n\t\t\t\tcontinue\n\t\t\t}\n", "TestAccident"},
+	{"E2 an index that stays keeps its images", "state.go", "for _, r := range n.body.named {", "for _, r := range n.body.named[:0] {", "TestAccident"},
+	{"E3 a referrer that stays keeps its subject", "judge.go", "if n.subject != nil { // E3", "if false {", "TestSubjectStays"},
+	{"E4 an image that stays keeps its referrers", "judge.go", "if !j.exempt[r] {", "if false {", "TestAccident"},
+	{"E5 an image that stays keeps its cosign tags", "judge.go", "for _, t := range n.belongs { // E5", "for _, t := range n.belongs[:0] {", "TestAccident"},
+	{"E6 a manifest keeps what it names as a blob", "state.go", "for _, h := range n.body.others {", "for _, h := range n.body.others[:0] {", "TestAccident"},
+	{"K1 what no rule deletes stays", "judge.go", "case !matched:", "case false:", "TestProperty"},
+	{"K2 a locked tag stays", "judge.go", "case t.locked && !(j.policy.Unlock && matched):", "case false:", "TestAccident"},
+	{"K2 a locked manifest stays", "judge.go", "if n.locked && !j.mayUnlock(n) { // K2", "if false {", "TestAccident"},
+	{"K2 a locked manifest keeps its tags", "judge.go", "for _, t := range n.tags {\n\t\t\tj.keepTag(t, Reason{Code: KeptLocked", "for _, t := range n.tags[:0] {\n\t\t\tj.keepTag(t, Reason{Code: KeptLocked", "TestAccident"},
+	{"K3 a tag in use stays", "judge.go", "case j.used.all || j.used.tags[t.name]:", "case false:", "TestInUse"},
+	{"K3 a manifest in use stays", "judge.go", "if j.used.all || j.used.digests[n.digest] {", "if false {", "TestInUse"},
+	{"K4 a young tag stays", "judge.go", "case j.now.Sub(t.updated) < grace:", "case false:", "TestGrace"},
+	{"K4 a young manifest stays", "judge.go", "if j.now.Sub(n.updated) < grace {", "if false {", "TestGrace"},
+	{"K5 what stands alone needs a rule", "judge.go", "if _, matched := j.alone[n]; !matched && !j.begun.nodes[n.digest] {", "if _, matched := j.alone[n]; false && matched {", "TestProperty"},
+	{"K6 a quarantined manifest stays", "judge.go", "if n.quarantined {", "if false {", "TestQuarantine"},
+	{"K6 an unknown kind stays", "judge.go", "if n.body.kind == graph.KindUnknown {", "if n.body.kind == graph.Kind(\"\") {", "TestAccident"},
+	{"K7 a manifest that cannot be read refuses the repository", "read.go", "return nil, refuse(RefusedUnreadable, \"what the manifest %s needs is not known: %v\", n.digest, err)\n\tcase err != nil:", "return dockerImage, nil\n\tcase err != nil:", "TestRefusals"},
+	{"K8 the newest tag stays", "judge.go", "if n == 0 {\n\t\treturn", "if n >= 0 {\n\t\treturn", "TestAccident"},
+	{"counts are over all, not over what is old", "select.go", "if t.named || !r.selectsTag(t.name) {", "if t.named || !r.selectsTag(t.name) || j.matched[t].rule == nil {", "TestAccident"},
+	{"signatures are not counted", "select.go", "if t.named || !r.selectsTag(t.name) {", "if !r.selectsTag(t.name) {", "TestNewestDoesNotCountSignatures"},
+	{"images are counted, not tags", "select.go", "if j.policy.Count != Tags {\n\t\tcounted = nil", "if false {\n\t\tcounted = nil", "TestProperty"},
+	{"ties are not cut", "select.go", "if i >= n && (n == 0 || compare(v, sorted[n-1]) != 0) {", "if i >= n {", "TestTiesStay"},
+	{"patterns match whole names", "../internal/match/glob.go", "regexp.Compile(`\\A(?:` + expression + `)\\z`)", "regexp.Compile(expression)", "TestAccident"},
+	{"the count of manifests", "read.go", "case len(s.nodes) != after.ManifestCount:", "case false:", "TestRefusals"},
+	{"the count of tags", "read.go", "case len(s.tags) != after.TagCount:", "case false:", "TestRefusals"},
+	{"counts before and after", "read.go", "case before.ManifestCount != after.ManifestCount || ", "case false && before.ManifestCount != after.ManifestCount || ", "TestReadAgain"},
+	{"404 on a body is not an empty body", "read.go", "return nil, changed(RefusedUnreadable, ", "return dockerImage, nil\n\t\treturn nil, changed(RefusedUnreadable, ", "TestRefusals"},
+	{"a locked repository", "read.go", "if !before.Attributes.WriteEnabled {", "if false {", "TestRefusals"},
+	{"order of deletions", "batch.go", "if b.status != deleted {\n\t\t\treturn false", "if false {\n\t\t\treturn false", "TestApply"},
+	{"fresh judgement", "run.go", "case other == nil:", "case false:", "TestApply"},
+	{"what stays after all keeps what it needs", "run.go", "r.protect(m.Needs, m.Digest)", "_ = m", "TestProtect"},
+	{"a skipped manifest keeps what it needs", "run.go", "for _, need := range i.needs {\n\t\tr.leave", "for _, need := range i.needs[:0] {\n\t\tr.leave", "TestApplyChecksTheCascade|TestProtect"},
+	{"check of the tags", "recheck.go", "case slices.ContainsFunc(m.Tags, func", "case false && slices.ContainsFunc(m.Tags, func", "TestEachCheckCounts"},
+	{"check of the number of tags", "recheck.go", "case !slices.Equal(m.Tags, planned):", "case false:", "TestEachCheckCounts"},
+	{"check of the time", "recheck.go", "case !now.updated.Equal(i.Updated):", "case false:", "TestEachCheckCounts"},
+	{"check of the lock", "recheck.go", "case now.locked && !(i.Locked && i.node.locked):", "case false:", "TestEachCheckCounts"},
+	{"check of the quarantine", "recheck.go", "case now.quarantined:", "case false:", "TestApplyChecksAgain"},
+	{"check of a tag's manifest", "recheck.go", "case at < 0 || t.Digest != i.Digest:", "case at < 0:", "TestEachCheckCounts"},
+	{"check of a tag's time", "recheck.go", "case !now.updated.Equal(i.Tags[at].Updated):", "case false:", "TestEachCheckCounts"},
+	{"check of a tag's lock", "recheck.go", "case now.locked && !i.Tags[at].Locked:", "case false:", "TestEachCheckCounts"},
+	{"check of the list of tags", "recheck.go", "if there != len(i.Tags) {", "if false {", "TestEachCheckCounts"},
+	{"check of what goes along", "batch.go", "for _, w := range i.with {\n\t\tif why, err", "for _, w := range i.with[:0] {\n\t\tif why, err", "TestApplyChecksTheCascade"},
+	{"the journal has what goes along", "batch.go", "for _, w := range i.with {\n\t\t\tadd(w)", "for _, w := range i.with[:0] {\n\t\t\tadd(w)", "TestProperty"},
+	{"look before a batch", "batch.go", "if err := r.look(ctx); err != nil {", "if err := error(nil); err != nil {", "TestApplyChecksAgain"},
+	{"look after a batch", "batch.go", "healErr := r.heal(ctx, batch)", "healErr := error(nil)", "TestApplyHeals"},
+	{"heal", "look.go", "r.restore(context.WithoutCancel(ctx), i, d)", "_ = i", "TestApplyHeals"},
+	{"the registry's clock", "clock.go", "return &clock{date.UTC(), started}, nil", "return &clock{date.Add(time.Since(date)).UTC(), started}, nil", "TestClock"},
+	{"the clock and the lists agree", "read.go", "if limit := r.clock.now().Add(clockTolerance); s.newest.After(limit) {", "if limit := r.clock.now().Add(clockTolerance); false {\n\t\t_ = limit", "TestClock"},
+	{"unlocked things are locked again", "batch.go", "\trelock()\n", "\t_ = relock\n", "TestApplyUnlocks"},
+	{"only what a rule names is unlocked", "judge.go", "return len(n.tags) > 0\n", "return true\n", "TestUnlockIsOnlyForWhatARuleNames"},
+	{"a moved tag is put back", "untag.go", "if was != \"\" && was != t.Digest {", "if false {", "TestUntagPutsAMovedTagBack"},
+	{"a source that names nothing", "inuse.go", "if named == 0 {", "if false {", "TestInUseUnknown"},
+	{"the journal comes first", "batch.go", "if err := r.note(ctx, batch); err != nil {", "if err := error(nil); err != nil {", "TestApply"},
+	{"the age of a plan", "apply.go", "case age > a.opts.MaxAge:", "case false:", "TestApplyRefusesPlans"},
+	{"the approved plan", "apply.go", "case a.opts.Approved != \"\" && a.opts.Approved != a.result.Plan:", "case false:", "TestApplyRefusesPlans"},
+	{"the registry of a plan", "apply.go", "case plan.Registry != c.Endpoint():", "case false:", "TestApplyRefusesPlans"},
+	{"limits", "verdict.go", "case float64(gone)*100 > l.percent()*float64(len(j.nodes)):", "case false:", "TestLimits"},
+	{"undo sets locks again", "undo.go", "if e.Attributes == nil || r.opts.DryRun {", "if true {", "TestUndoLocks"},
+	{"undo leaves a tag that moved", "undo.go", "r.skip(name, SkippedMoved, \"it points to \"+short(now.Digest)+\" by now\")\n\t\treturn nil", "_ = now", "TestUndoLeavesMovedTags"},
+}
+
+// TestMutations breaks every guard in turn. Each must make its test fail: a guard that no test misses is no guard.
+func TestMutations(t *testing.T) {
+	if !*mutate {
+		t.Skip("takes minutes: make mutate-retention")
+	}
+	t.Parallel()
+	killed := 0
+	for _, g := range guards {
+		t.Run(g.name, func(t *testing.T) {
+			source, err := os.ReadFile(g.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(source), g.line); n != 1 {
+				t.Fatalf("the line occurs %d times in %s: %s", n, g.file, g.line)
+			}
+			dir := t.TempDir()
+			broken := filepath.Join(dir, filepath.Base(g.file))
+			text := strings.Replace(string(source), g.line, g.broken, 1)
+			path, err := filepath.Abs(g.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, content := range map[string][]byte{broken: []byte(text), filepath.Join(dir, "overlay.json"): overlay} {
+				if err := os.WriteFile(name, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-timeout=3m", "-overlay="+filepath.Join(dir, "overlay.json"), "-run=^("+g.test+")", ".",
+				"-args", "-retention.cases=150")
+			out, err := cmd.CombinedOutput()
+			switch {
+			case err == nil:
+				t.Errorf("%s passes without this guard", g.test)
+			case bytes.Contains(out, []byte("[build failed]")):
+				t.Fatalf("the broken source does not compile:\n%s", out)
+			default:
+				killed++
+			}
+		})
+	}
+	t.Logf("killed %d of %d", killed, len(guards))
+}
