@@ -41,8 +41,8 @@ type Client struct {
 //
 // Tokens are obtained on demand, shared by all calls and renewed before they expire. Without a
 // shorter deadline in ctx, a token request times out after two and a half minutes including
-// retries, and a whole sign-in after four minutes. Credentials that prompt a user should therefore be
-// authenticated first, with their Authenticate method.
+// retries, and a whole sign-in after four minutes. Credentials that prompt a user should therefore
+// be authenticated first, with their Authenticate method.
 //
 // Errors:
 //   - [ErrInvalidArgument] if the endpoint or an option is invalid, or if the endpoint is not an

@@ -69,8 +69,8 @@ type ClientOptions struct {
 	// starts. Default: requests are not delayed.
 	Governor *Governor
 
-	// ResponseTimeouts limit how long the registry may take to begin a response. The zero value
-	// uses the defaults.
+	// ResponseTimeouts is how long the registry may take to begin a response. Default: the defaults
+	// of its fields.
 	ResponseTimeouts ResponseTimeouts
 
 	// MaxPages is the maximum number of pages of one list. A longer list fails with
@@ -91,8 +91,8 @@ type ResponseTimeouts struct {
 	Read time.Duration
 
 	// Chunk is the limit of the chunks of an upload and of the request that opens it. It includes
-	// the time that a buffering proxy needs to pass the chunk on: 16 MiB take four minutes on a line
-	// of 64 KiB/s. Default: 10 minutes.
+	// the time that a buffering proxy needs to pass the chunk on: 16 MiB take four minutes on a
+	// line of 64 KiB/s. Default: 10 minutes.
 	Chunk time.Duration
 
 	// Write is the limit of all other requests: those that commit an upload, upload a small blob,

@@ -2,13 +2,17 @@ package retry_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -258,14 +262,37 @@ func TestRetrySpreads(t *testing.T) {
 	})
 }
 
+// Errors about who is there, not about how it went, are final at once, as net/http and its dialer wrap them.
 func TestRetryPermanentErrors(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{&net.DNSError{Err: "no such host", IsNotFound: true}, wire.Untrusted(wire.BadRedirect, "x"), http.ErrSchemeMismatch} {
-		var n atomic.Int32
-		_, err := ask(t.Context(), pipeline(transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, cause }), policy.RetryOptions{}), "GET", "")
-		if !errors.Is(err, cause) || n.Load() != 1 {
-			t.Errorf("%v after %d tries", err, n.Load())
-		}
+	lookup := func(found bool) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "reg.azurecr.io", IsNotFound: !found, IsTemporary: found}}
+	}
+	for name, row := range map[string]struct {
+		cause error
+		tries int32
+	}{
+		"no such host":                     {lookup(false), 1},
+		"a name server in trouble":         {lookup(true), 5},
+		"a certificate that does not hold": {&tls.CertificateVerificationError{Err: errors.New("x")}, 1},
+		"an unknown authority":             {x509.UnknownAuthorityError{}, 1},
+		"another host's certificate":       {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "reg.azurecr.io"}, 1},
+		"an expired certificate":           {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, 1},
+		"no TLS":                           {http.ErrSchemeMismatch, 1},
+		"a refusal":                        {wire.Untrusted(wire.BadRedirect, "x"), 1},
+		"a reset":                          {&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int32
+				err := error(&url.Error{Op: "Get", URL: "https://reg.azurecr.io/", Err: row.cause})
+				failing := transporterFunc(func(*http.Request) (*http.Response, error) { n.Add(1); return nil, err })
+				if _, got := ask(t.Context(), pipeline(failing, policy.RetryOptions{}), "GET", ""); !errors.Is(got, err) || n.Load() != row.tries {
+					t.Errorf("%v after %d tries, want %d", got, n.Load(), row.tries)
+				}
+			})
+		})
 	}
 }
 
