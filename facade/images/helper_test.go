@@ -32,3 +32,8 @@ func newRegistry(t testing.TB, opts ...acrtest.Option) (*acrtest.Server, *acr.Cl
 	srv := acrtest.New(t, opts...)
 	return srv, newClient(t, srv)
 }
+
+// hasQuery matches requests with a value in their query.
+func hasQuery(key, value string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.URL.Query().Get(key) == value }
+}

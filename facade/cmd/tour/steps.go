@@ -31,6 +31,7 @@ type tour struct {
 	w       io.Writer
 	reg     *registry
 	repo    *acr.Repository
+	copied  *acr.Repository // where the image is copied to
 	scratch string
 	number  int
 	column  int  // width of the titles
@@ -43,7 +44,7 @@ type tour struct {
 
 func newTour(w io.Writer, reg *registry, scratch string) *tour {
 	name := "acrkit-tour/" + strings.ToLower(rand.Text()[:8]) // nobody else's
-	return &tour{w: w, reg: reg, repo: reg.client.Repository(name), scratch: scratch}
+	return &tour{w: w, reg: reg, repo: reg.client.Repository(name), copied: reg.client.Repository(name + "-copy"), scratch: scratch}
 }
 
 func (t *tour) say(format string, args ...any) { _, _ = fmt.Fprintf(t.w, format+"\n", args...) }
@@ -72,6 +73,7 @@ func (t *tour) walk(ctx context.Context, dir string) error {
 		{"unlock", "Unlock", t.unlock},
 		{"retag", "Give it a second tag", t.retag},
 		{"pull", "Pull into a fresh directory", t.pull},
+		{"image", "An image for two platforms: push, attach an SBOM, copy, pull", t.image},
 		{"delete", "Delete", t.delete},
 	} {
 		t.step(s.name, s.title)
@@ -311,8 +313,10 @@ func (t *tour) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
 	_, _ = t.repo.Artifact(firstTag).UpdateTagAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)})
-	if _, err := t.repo.Delete(ctx); err != nil && !errors.Is(err, acr.ErrNotFound) {
-		t.say("\nThe repository %s could not be deleted: %v", t.repo.Name(), err)
+	for _, r := range []*acr.Repository{t.repo, t.copied} {
+		if _, err := r.Delete(ctx); err != nil && !errors.Is(err, acr.ErrNotFound) {
+			t.say("\nThe repository %s could not be deleted: %v", r.Name(), err)
+		}
 	}
 }
 
