@@ -1,6 +1,7 @@
 package facade_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,18 @@ import (
 	"strings"
 	"testing"
 )
+
+// heavy is a graph of packages that are built from too much.
+func heavy(pkgs ...string) graph {
+	g := graph{}
+	for _, p := range pkgs {
+		g[p] = &listed{ImportPath: p}
+		for i := range 100 {
+			g[p].Deps = append(g[p].Deps, fmt.Sprintf("example.com/p%d", i))
+		}
+	}
+	return g
+}
 
 // A rule that cannot fail says nothing: each is put to a repository that breaks it.
 func TestRulesCanFail(t *testing.T) {
@@ -29,6 +42,7 @@ func TestRulesCanFail(t *testing.T) {
 		"transfer stands apart from what sends requests":                               edges(transferPkg, callPkg, callPkg, redactPkg),
 		"acrtest is an independent witness: neither gen nor acr":                       edges(acrtestPkg+"/internal/store", genPkg),
 		"images and retention use acr's exported API, graph and match alone":           edges(retentPkg, wirePkg),
+		"acr stays light, and images adds oras-go's interfaces and semver alone":       heavy(acrPkg, imagesPkg),
 		"retention never reaches images or oras-go":                                    edges(retentPkg, orasGo),
 		"graph, match and pace send nothing":                                           edges(graphPkg, "net/http"),
 		"contract and kin-openapi are reached from tests and their harness alone":      edges(cmdPkg+"/tour", contractPkg, contractPkg, kin+"/openapi3"),

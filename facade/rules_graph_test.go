@@ -177,6 +177,20 @@ func (g graph) orasPackages(room string, allowed ...string) (broken []string) {
 	return broken
 }
 
+// weight: who imports the package builds at most so many packages of other modules, the standard library aside.
+func (g graph) weight(pkg string, limit int) (broken []string) {
+	n := 0
+	for _, dep := range g[pkg].Deps {
+		if !under(dep, module) && !g.standard(dep) {
+			n++
+		}
+	}
+	if n > limit {
+		broken = append(broken, fmt.Sprintf("%s is built from %d packages of other modules, the limit is %d", pkg, n, limit))
+	}
+	return broken
+}
+
 // importers: only packages under allowed import the target, in their sources or (tests) in their tests.
 func (g graph) importers(tests bool, target string, allowed ...string) (broken []string) {
 	for _, p := range g.room(module) {

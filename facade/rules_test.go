@@ -132,6 +132,9 @@ var importRules = []importRule{
 	{"of oras-go images takes nothing that opens a connection", func(g graph) []string {
 		return g.orasPackages(imagesPkg, "content", "errdef", "registry", "registry/remote/errcode")
 	}},
+	{"acr stays light, and images adds oras-go's interfaces and semver alone", func(g graph) []string {
+		return append(g.weight(acrPkg, 60), g.weight(imagesPkg, 68)...)
+	}},
 	{"retention never reaches images or oras-go", func(g graph) []string {
 		return g.reachesNone(retentPkg, imagesPkg, orasGo)
 	}},

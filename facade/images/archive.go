@@ -18,10 +18,10 @@ import (
 // maxArchiveEntries bounds how many files of an archive are remembered.
 const maxArchiveEntries = 1 << 20
 
-// OpenArchive opens a layout in a tar archive to read from: one that WriteArchive, "docker save", "skopeo copy ...
-// oci-archive:" or "oras backup" wrote, or a layout directory packed with tar. The archive is read once, from header to
-// header. One that is compressed with gzip is unpacked to a temporary file first, which the system removes when the layout is
-// closed.
+// OpenArchive opens a layout in a tar archive to read from: one that WriteArchive, "docker save",
+// "skopeo copy ... oci-archive:" or "oras backup" wrote, or a layout directory packed with tar. The
+// archive is read once, from header to header. One that is compressed with gzip is unpacked to a
+// temporary file first, which the system removes when the layout is closed.
 //
 // Errors:
 //   - [ErrNotLayout] if the file is no such archive; also for archives of docker before version 25, which hold no manifests
@@ -89,8 +89,9 @@ type archiveEntry struct {
 	refuse       string // why it is not read
 }
 
-// scan reads the headers. The position behind a header is where archive/tar has left the file: the size of an entry may stand
-// in an extended header of its own, so that no header tells its own length.
+// scan reads the headers. The position behind a header is where archive/tar has left the file: the
+// size of an entry may stand in an extended header of its own, so that no header tells its own
+// length.
 func (a *archive) scan() error {
 	r := tar.NewReader(a.file)
 	for {

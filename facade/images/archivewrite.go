@@ -16,15 +16,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// WriteArchive writes images of a source to w as one tar archive of an OCI layout, which OpenArchive and Push read, and
-// "docker load" from version 25 on, "skopeo copy oci-archive:" and "podman load" as well. Every manifest and blob is in it
-// once. The same images give the same bytes: the archive holds neither times nor owners.
+// WriteArchive writes images of a source to w as one tar archive of an OCI layout, which OpenArchive
+// and Push read, and "skopeo copy oci-archive:" and regclient's import as well. Every manifest and
+// blob is in it once. The same images give the same bytes: the archive holds neither times nor
+// owners.
 //
-// Each image gets the name of its reference: the tag, or none for a digest. Of opts, the choices of what is copied count:
-// Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
+// Each image gets the name of its reference: the tag, or none for a digest. Of opts, the choices of
+// what is copied count: Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
 //
-// Nothing is written to disk. The next few small blobs are read while one is written, at most about 40 MB of memory. If it
-// fails, what was written to w is not a complete archive.
+// Nothing is written to disk. The next few small blobs are read while one is written, at most about
+// 40 MB of memory. If it fails, what was written to w is not a complete archive.
 //
 // Errors: those of [Copy] about reading the source; what w returns.
 func WriteArchive(ctx context.Context, w io.Writer, from Source, references []string, opts *CopyOptions) error {
@@ -32,8 +33,11 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	if opts != nil {
 		o = *opts
 	}
-	if o.IfAbsent || o.Protect != nil || len(o.MountFrom) > 0 || len(references) == 0 {
-		return fmt.Errorf("images: archive: %w: it needs a reference, and takes neither IfAbsent nor Protect nor MountFrom", acr.ErrInvalidArgument)
+	if o.IfAbsent || o.Protect != nil || len(o.MountFrom) > 0 {
+		return refuse("CopyOptions", "an archive takes neither IfAbsent nor Protect nor MountFrom")
+	}
+	if len(references) == 0 {
+		return refuse("references", "an archive needs at least one")
 	}
 	a := &archiveWriter{w: tar.NewWriter(w), index: newLayoutIndex(), content: map[digest.Digest]archived{}}
 	for _, reference := range references {

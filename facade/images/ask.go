@@ -123,7 +123,7 @@ func (j *job) askTag(ctx context.Context, t *TagMove) error {
 		return j.faultName(AtTarget, "tag", t.Tag, err)
 	}
 	t.From = d.Digest
-	if j.IfAbsent && t.From != t.To {
+	if j.IfAbsent && !j.byDigest[t.To].is(t.From) {
 		return j.faultName(AtTarget, "tag", t.Tag, fmt.Errorf("%w: it is on %s, not on %s", acr.ErrTagExists, t.From, t.To))
 	}
 	return nil
@@ -139,8 +139,8 @@ func (j *job) has(ctx context.Context, b *blobNode) (there bool, err error) {
 	return there, j.fault(AtTarget, b.role, b.descriptor, err)
 }
 
-// mark decides which blobs have to be looked at: those of manifests that the target lacks, and all where having a manifest
-// says nothing.
+// mark decides which blobs have to be looked at: those of manifests that the target lacks, and all
+// where having a manifest says nothing.
 func (j *job) mark() {
 	believed := j.target != nil && !j.CheckBlobs
 	blobs := make(map[digest.Digest]*blobNode, len(j.blobs))

@@ -15,8 +15,9 @@ import (
 // cosignSuffixes end the tags under which cosign stores what belongs to a digest.
 var cosignSuffixes = []string{".sig", ".att", ".sbom"}
 
-// attachedTo returns what belongs to a manifest though its content does not name it. Each has been read: what a list names
-// but the source lacks is left out, and so is what does not refer to the manifest after all.
+// attachedTo returns what belongs to a manifest though its content does not name it. Each has been
+// read: what a list names but the source lacks is left out, and so is what does not refer to the
+// manifest after all.
 func (j *job) attachedTo(ctx context.Context, n *graph.Node, s *selection) ([]ocispec.Descriptor, error) {
 	listed, err := referrersOf(ctx, j.from, n.Descriptor)
 	if err != nil {
@@ -71,8 +72,9 @@ func (j *job) isAttachedTag(d ocispec.Descriptor) bool {
 	return false
 }
 
-// readReferrer reads a manifest that is listed as a referrer. It returns nil for one that does not refer to the subject: a list
-// may be wrong, and sources of oras-go list the indexes of an image as well.
+// readReferrer reads a manifest that is listed as a referrer. It returns nil for one that does not
+// refer to the subject: a list may be wrong, and sources of oras-go list the indexes of an image as
+// well.
 func (j *job) readReferrer(ctx context.Context, d, subject ocispec.Descriptor) (*ocispec.Descriptor, error) {
 	content := j.kept(d.Digest)
 	if content == nil {
@@ -125,8 +127,8 @@ func referrersOf(ctx context.Context, from Source, d ocispec.Descriptor) ([]ocis
 	return nil, nil
 }
 
-// referrers lists the manifests of a layout that refer to another one: those that index.json reaches, and those in the index
-// under the referrers tag, which regclient and others write.
+// referrers lists the manifests of a layout that refer to another one: those that index.json
+// reaches, and those in the index under the referrers tag, which regclient and others write.
 func (l *Layout) referrers(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	g, err := l.readGraph(ctx)
 	if err != nil {

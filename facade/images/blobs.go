@@ -47,7 +47,8 @@ func isLayout(v any) bool {
 	return ok
 }
 
-// sendBlobs brings the blobs to the target that it may lack: large ones first, so that none is left over at the end.
+// sendBlobs brings the blobs to the target that it may lack: large ones first, so that none is left
+// over at the end.
 func (j *job) sendBlobs(ctx context.Context) error {
 	var todo []*blobNode
 	for _, b := range j.blobs {

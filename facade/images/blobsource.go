@@ -15,15 +15,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// blobSource is a blob of the source, opened when it is first read: a blob that the target has, or can mount, never is. It
-// keeps the error of the source, so that it can be told from one of the target.
+// blobSource is a blob of the source, opened when it is first read: a blob that the target has, or
+// can mount, never is. It keeps the error of the source, so that it can be told from one of the
+// target.
 type blobSource interface {
 	io.ReadCloser
 	failure() error
 }
 
-// open returns a blob of the source. Blobs of layouts, and small ones of repositories, can be read again: an upload survives
-// the loss of its session.
+// open returns a blob of the source. Blobs of layouts, and small ones of repositories, can be read
+// again: an upload survives the loss of its session.
 func (j *job) open(ctx context.Context, b *blobNode) blobSource {
 	d := b.descriptor
 	l, isLayout := j.from.(*Layout)

@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -22,54 +21,58 @@ type Target interface {
 	content.TagResolver
 }
 
-// CopyOptions are the options of Copy, Push, Pull and Plan. The zero value, or nil, copies the image that the reference
-// stands for as a whole, byte for byte.
+// CopyOptions are the options of Copy, Push, Pull and Plan. The zero value, or nil, copies the
+// image that the reference stands for as a whole, byte for byte.
 type CopyOptions struct {
-	// Platforms selects images of an index, such as {OS: "linux", Architecture: "arm64"}. An empty Variant, OSVersion or
-	// OSFeatures matches every one. If the reference stands for a single image, Platforms has no effect. Default: all images.
+	// Platforms selects images of an index, such as {OS: "linux", Architecture: "arm64"}. An empty
+	// Variant, OSVersion or OSFeatures matches every one. If the reference stands for a single
+	// image, Platforms has no effect. Default: all images.
 	Platforms []ocispec.Platform
 
-	// KeepIndex copies the selected images, and the attestations of them that BuildKit adds, with an index that names no
-	// others. Unless every image was selected it is a new index with a digest of its own, and what refers to the old one is
-	// left out; Report.Root and Report.Nodes show both. Default: Platforms must select exactly one image, which is copied
-	// without an index.
+	// KeepIndex copies the selected images, and the attestations of them that BuildKit adds, with
+	// an index that names no others. Unless every image was selected it is a new index with a
+	// digest of its own, and what refers to the old one is left out; Report.Root and Report.Nodes
+	// show both. Default: Platforms must select exactly one image, which is copied without an
+	// index.
 	KeepIndex bool
 
-	// Referrers copies what belongs to the image too: signatures, SBOMs and attestations of the image, of the images of an
-	// index, and of one another. They are found by the referrers API or the referrers tag, and by the tags that cosign
-	// gives them. Default: only the image.
+	// Referrers copies what belongs to the image too: signatures, SBOMs and attestations of the
+	// image, of the images of an index, and of one another. They are found by the referrers API or
+	// the referrers tag, and by the tags that cosign gives them. Default: only the image.
 	Referrers bool
 
-	// AllTags sets every tag that the source has on the image, besides the tag given. The source must be a Repository or a
-	// Layout.
+	// AllTags sets every tag that the source has on the image, besides the tag given. The source
+	// must be a Repository or a Layout.
 	AllTags bool
 
-	// IfAbsent fails with acr.ErrTagExists if a tag is on another manifest, before anything is sent and again right before
-	// the tag is set. Registries have no atomic way to do that: a writer that sets the tag in the same moment is not
-	// noticed. Default: tags move.
+	// IfAbsent fails with acr.ErrTagExists if a tag is on another manifest, before anything is sent
+	// and again right before the tag is set. Registries have no atomic way to do that: a writer
+	// that sets the tag in the same moment is not noticed. Default: tags move.
 	IfAbsent bool
 
-	// Protect, if not nil, locks the copy when it is complete; see Protect. The target must be a Repository.
+	// Protect, if not nil, locks the copy when it is complete; see Protect. The target must be a
+	// Repository.
 	Protect *ProtectOptions
 
-	// MountFrom names further repositories of the target's registry that may have the blobs. The source repository, if it is
-	// in the same registry, is tried without being named.
+	// MountFrom names further repositories of the target's registry that may have the blobs. The
+	// source repository, if it is in the same registry, is tried without being named.
 	MountFrom []string
 
-	// CheckBlobs asks the target for each blob of a manifest that it has already, with one HEAD request each. Use it for
-	// caches, and for repositories from which blobs were deleted. Default: a registry that has a manifest has its blobs,
-	// because it demands them when the manifest is put. Layouts are always checked.
+	// CheckBlobs asks the target for each blob of a manifest that it has already, with one HEAD
+	// request each. Use it for caches, and for repositories from which blobs were deleted. Default:
+	// a registry that has a manifest has its blobs, because it demands them when the manifest is
+	// put. Layouts are always checked.
 	CheckBlobs bool
 
-	// Foreign copies layers that are not to be distributed, if the source has them. Their URLs are never followed.
-	// Default: such layers are left out.
+	// Foreign copies layers that are not to be distributed, if the source has them. Their URLs are
+	// never followed. Default: such layers are left out.
 	Foreign bool
 
 	// Concurrency is how many blobs or manifests are transferred at a time. Default: 16.
 	Concurrency int
 
-	// Progress, if not nil, is called about five times a second and once at the end. All calls are made from one goroutine.
-	// If it panics, the copy stops and panics with the same value.
+	// Progress, if not nil, is called about five times a second and once at the end. All calls are
+	// made from one goroutine. If it panics, the copy stops and panics with the same value.
 	Progress func(Progress)
 }
 
@@ -83,41 +86,44 @@ func (o *CopyOptions) check(from Source, to Target) error {
 	l, toLayout := to.(*Layout)
 	switch {
 	case from == nil || to == nil:
-		return fmt.Errorf("%w: source and target must not be nil", acr.ErrInvalidArgument)
+		return refuse("source or target", "it must not be nil")
 	case o.Concurrency < 0:
-		return fmt.Errorf("%w: CopyOptions.Concurrency must not be negative", acr.ErrInvalidArgument)
+		return refuse("CopyOptions.Concurrency", "it must not be negative")
 	case o.KeepIndex && len(o.Platforms) == 0:
-		return fmt.Errorf("%w: CopyOptions.KeepIndex needs Platforms", acr.ErrInvalidArgument)
+		return refuse("CopyOptions.KeepIndex", "it needs Platforms")
 	case o.AllTags && !fromACR && !fromLayout:
-		return fmt.Errorf("%w: CopyOptions.AllTags needs a Repository or Layout as source", acr.ErrInvalidArgument)
+		return refuse("CopyOptions.AllTags", "it needs a Repository or Layout as source")
 	case o.Protect != nil && !toACR:
-		return fmt.Errorf("%w: CopyOptions.Protect needs a Repository as target", acr.ErrInvalidArgument)
+		return refuse("CopyOptions.Protect", "it needs a Repository as target")
 	case len(o.MountFrom) > 0 && !toACR:
-		return fmt.Errorf("%w: CopyOptions.MountFrom needs a Repository as target", acr.ErrInvalidArgument)
+		return refuse("CopyOptions.MountFrom", "it needs a Repository as target")
 	case toLayout && l.dir == nil:
 		return l.fail(errReadOnly)
 	}
 	return nil
 }
 
-// Copy copies an image with everything that it consists of, and tags the copy. An empty tag leaves it untagged, or in a
-// layout without a name.
+// Copy copies an image with everything that it consists of, and tags the copy. An empty tag leaves
+// it untagged, or in a layout without a name.
 //
-// Blobs are sent before the manifests that name them, images before their index, and the tag is set last: at no time does a
-// tag of the target stand for an incomplete image. What the target has is skipped, what can be mounted is mounted, and every
-// other blob is sent once. After a failure, the same call again sends only what is missing. A blob on its way into a layout
-// is continued, any other one that was interrupted is sent again from its start.
+// Blobs are sent before the manifests that name them, images before their index, and the tag is set
+// last: at no time does a tag of the target stand for an incomplete image. What the target has is
+// skipped, what can be mounted is mounted, and every other blob is sent once. After a failure, the
+// same call again sends only what is missing. A blob on its way into a layout is continued, any
+// other one that was interrupted is sent again from its start.
 //
-// Manifests and blobs are verified by their digests, and nothing in them decides where something is read or written. An
-// image may consist of at most 10,000 manifests, nested at most 8 deep.
+// Manifests and blobs are verified by their digests, and nothing in them decides where something is
+// read or written. An image may consist of at most 10,000 manifests, nested at most 8 deep.
 //
-// Copy sends one GET request per manifest and one or two per blob to the source. To the target it sends one HEAD request per
-// manifest and tag, and up to three requests per blob that is sent, at least one; a manifest costs one. With Referrers, each
-// manifest costs four more requests at the source. A push to a geo-replicated registry stays at one replica.
-// Memory does not grow with the size of blobs: at most about 90 MB are in use.
+// Copy sends one GET request per manifest and one or two per blob to the source. To the target it
+// sends one HEAD request per manifest and tag, and up to three requests per blob that is sent, at
+// least one; a manifest costs one. With Referrers, each manifest costs four more requests at the
+// source. A push to a geo-replicated registry stays at one replica. Memory does not grow with the
+// size of blobs: at most about 90 MB are in use.
 //
-// On failure Copy returns what it did until then, and a *[CopyError] that says which manifest or blob could not be read or
-// written, and on which side. It wraps the error of package acr, of oras-go's target, or:
+// On failure Copy returns what it did until then, and a *[CopyError] that says which manifest or
+// blob could not be read or written, and on which side. It wraps the error of package acr, of
+// oras-go's target, or:
 //   - [ErrIncomplete] if the source lacks something that one of its manifests names
 //   - [ErrNoPlatform] or [ErrAmbiguous] if CopyOptions.Platforms does not select exactly one image
 //   - [ErrTooMany] if the image has too many manifests, or too deeply nested ones
@@ -131,8 +137,9 @@ func Copy(ctx context.Context, from Source, reference string, to Target, tag str
 	return j.copy(ctx)
 }
 
-// Plan returns what Copy would do with the same arguments. It reads manifests from the source and asks the target what it
-// has, but writes nothing. Besides the requests of Copy it sends one HEAD request for each blob that the target may lack.
+// Plan returns what Copy would do with the same arguments. It reads manifests from the source and
+// asks the target what it has, but writes nothing. Besides the requests of Copy it sends one HEAD
+// request for each blob that the target may lack.
 //
 // Errors: those of Copy.
 func Plan(ctx context.Context, from Source, reference string, to Target, tag string, opts *CopyOptions) (*Report, error) {
@@ -149,8 +156,8 @@ func Plan(ctx context.Context, from Source, reference string, to Target, tag str
 	return j.report(), nil
 }
 
-// Push copies an image from the layout at a path, a directory or a tar archive, to a repository. It is Copy with the layout
-// opened and closed.
+// Push copies an image from the layout at a path, a directory or a tar archive, to a repository. It
+// is Copy with the layout opened and closed.
 //
 // Errors: those of Copy and [OpenLayout].
 func Push(ctx context.Context, path, reference string, to *acr.Repository, tag string, opts *CopyOptions) (*Report, error) {
@@ -162,9 +169,9 @@ func Push(ctx context.Context, path, reference string, to *acr.Repository, tag s
 	return Copy(ctx, l, reference, Of(to), tag, opts)
 }
 
-// Pull copies an image from a repository to the layout in a directory, which is made if need be. The image gets the name
-// that the reference has; a digest gives it none. Other images of the layout stay. It is Copy with the layout opened and
-// closed.
+// Pull copies an image from a repository to the layout in a directory, which is made if need be.
+// The image gets the name that the reference has; a digest gives it none. Other images of the
+// layout stay. It is Copy with the layout opened and closed.
 //
 // Errors: those of Copy and [OpenLayout].
 func Pull(ctx context.Context, from *acr.Repository, reference, dir string, opts *CopyOptions) (*Report, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// checkDigest refuses a digest that is not a canonical sha256 or sha512 one. Paths of files are made of digests: nothing else
-// may get there.
+// checkDigest refuses a digest that is not a canonical sha256 or sha512 one. Paths of files are
+// made of digests: nothing else may get there.
 func checkDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("invalid digest %q: %w", shown(string(d)), err)

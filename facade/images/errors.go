@@ -13,8 +13,9 @@ import (
 
 // Errors of layouts.
 var (
-	// ErrNotLayout is returned for a directory or archive that is not an OCI image layout, and for parts of a layout that this
-	// package does not read: symbolic links, devices, and files that are too large.
+	// ErrNotLayout is returned for a directory or archive that is not an OCI image layout, and for
+	// parts of a layout that this package does not read: symbolic links, devices, and files that
+	// are too large.
 	ErrNotLayout = errors.New("not an OCI image layout")
 	// ErrAmbiguous is returned for a name that stands for several images of a layout.
 	ErrAmbiguous = errors.New("ambiguous name")
@@ -35,7 +36,8 @@ func notFound(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), errdef.ErrNotFound)
 }
 
-// shown returns text that content or a caller provided as one line of at most 128 bytes, for an error.
+// shown returns text that content or a caller provided as one line of at most 128 bytes, for an
+// error.
 func shown(s string) string {
 	const limit = 128
 	s = strings.Map(func(r rune) rune {
@@ -50,8 +52,14 @@ func shown(s string) string {
 	return s
 }
 
-// isBroken tells whether an error says that content is missing or not what it should be, and not that it could not be read.
+// isBroken tells whether an error says that content is missing or not what it should be, and not
+// that it could not be read.
 func isBroken(err error) bool {
 	return errors.Is(err, errdef.ErrNotFound) || errors.Is(err, acr.ErrDigestMismatch) || errors.Is(err, acr.ErrSizeMismatch) ||
 		errors.Is(err, acr.ErrTooLarge) || errors.Is(err, ErrNotLayout)
+}
+
+// refuse returns the error for an argument or option that is refused before anything is sent.
+func refuse(argument, reason string) error {
+	return &acr.ArgumentError{Argument: argument, Reason: reason}
 }

@@ -73,7 +73,7 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 		j.CopyOptions = *opts
 	}
 	if err := j.check(from, to); err != nil {
-		return nil, fmt.Errorf("images: %w", err)
+		return nil, err
 	}
 	if j.Concurrency == 0 {
 		j.Concurrency = defaultConcurrency
@@ -202,8 +202,8 @@ func placeOf(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// each calls do for every item, several at a time, until one fails. It returns the first error, which says more than that the
-// context ended because of it.
+// each calls do for every item, several at a time, until one fails. It returns the first error,
+// which says more than that the context ended because of it.
 func each[T any](ctx context.Context, limit int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

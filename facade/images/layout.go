@@ -26,12 +26,14 @@ const (
 	maxMarkerSize = 4 << 10  // of oci-layout
 )
 
-// Layout is an OCI image layout: a directory, or a tar archive of one, which is read only. Nothing outside the directory or
-// archive is read or written, whatever links are in it. Blobs are verified when they are read, and those that are already in
-// a directory are hashed once before they are reused.
+// Layout is an OCI image layout: a directory, or a tar archive of one, which is read only. Nothing
+// outside the directory or archive is read or written, whatever links are in it. Blobs are verified
+// when they are read, and those that are already in a directory are hashed once before they are
+// reused.
 //
-// A Layout is safe for concurrent use. Several processes may write to the same directory: each replaces index.json under a
-// lock (on Unix), and a blob appears under its name only when it is complete.
+// A Layout is safe for concurrent use. Several processes may write to the same directory: each
+// replaces index.json under a lock (on Unix), and a blob appears under its name only when it is
+// complete.
 type Layout struct {
 	path   string
 	files  layoutFiles
@@ -47,20 +49,24 @@ type Layout struct {
 
 // LayoutOptions are the options of OpenLayout.
 type LayoutOptions struct {
-	// Create makes an empty layout if the directory does not exist or is empty. Default: OpenLayout fails.
+	// Create makes an empty layout if the directory does not exist or is empty. Default: OpenLayout
+	// fails.
 	Create bool
 
-	// TrustBlobs takes a blob file for what its name says if it has the right size. Default: it is hashed before it is reused.
+	// TrustBlobs takes a blob file for what its name says if it has the right size. Default: it is
+	// hashed before it is reused.
 	TrustBlobs bool
 
-	// NoSync leaves out the flush of blobs to stable storage. After a power failure a blob may then be incomplete under its
-	// final name; it is noticed and replaced when it is next hashed. Default: blobs are flushed.
+	// NoSync leaves out the flush of blobs to stable storage. After a power failure a blob may then
+	// be incomplete under its final name; it is noticed and replaced when it is next hashed.
+	// Default: blobs are flushed.
 	NoSync bool
 }
 
 // layoutFiles is where the files of a layout are read from.
 type layoutFiles interface {
-	// open returns a file by its slash-separated path in the layout. It fails with fs.ErrNotExist or ErrNotLayout.
+	// open returns a file by its slash-separated path in the layout. It fails with fs.ErrNotExist
+	// or ErrNotLayout.
 	open(name string) (*layoutFile, error)
 	io.Closer
 }
@@ -170,8 +176,8 @@ func (l *Layout) String() string { return l.path }
 
 // Entry is one entry of a layout's index.json.
 type Entry struct {
-	// Name is what the entry calls its image: the annotation org.opencontainers.image.ref.name, or else
-	// io.containerd.image.name; "" if there is neither.
+	// Name is what the entry calls its image: the annotation org.opencontainers.image.ref.name, or
+	// else io.containerd.image.name; "" if there is neither.
 	Name       string
 	Descriptor ocispec.Descriptor // as it is in index.json
 }
@@ -190,8 +196,8 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Resolve returns the descriptor that a reference stands for: a name in index.json, in full or by its tag alone, or the
-// digest of a manifest. The empty reference stands for the only entry.
+// Resolve returns the descriptor that a reference stands for: a name in index.json, in full or by
+// its tag alone, or the digest of a manifest. The empty reference stands for the only entry.
 //
 // Errors:
 //   - errdef.ErrNotFound if the layout has no such image

@@ -35,7 +35,8 @@ func (l *Layout) openBlob(d digest.Digest, size int64) (*layoutFile, error) {
 	return f, nil
 }
 
-// Fetch returns a reader of a blob or manifest. Its Read returns io.EOF only if size and digest agree.
+// Fetch returns a reader of a blob or manifest. Its Read returns io.EOF only if size and digest
+// agree.
 //
 // Errors:
 //   - errdef.ErrNotFound if the layout does not have it
@@ -49,8 +50,9 @@ func (l *Layout) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClo
 	return &verifyingReader{r: f, closer: f, verifier: target.Digest.Verifier(), left: f.Size(), digest: target.Digest}, nil
 }
 
-// Exists reports whether the layout has a blob or manifest of this size and digest. Its file is hashed unless this Layout
-// has done that before, or LayoutOptions.TrustBlobs is set. A file of another size, or other content, does not count.
+// Exists reports whether the layout has a blob or manifest of this size and digest. Its file is
+// hashed unless this Layout has done that before, or LayoutOptions.TrustBlobs is set. A file of
+// another size, or other content, does not count.
 func (l *Layout) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
 	f, err := l.openBlob(target.Digest, target.Size)
 	switch {
@@ -108,9 +110,9 @@ func (l *Layout) manifest(d ocispec.Descriptor) ([]byte, error) {
 	return content, nil
 }
 
-// Push writes a blob or manifest. Its file appears when size and digest have been verified. A manifest that refers to another
-// one is entered in index.json without a name; any other manifest has to be tagged, or be part of one that is, or Prune
-// removes it.
+// Push writes a blob or manifest. Its file appears when size and digest have been verified. A
+// manifest that refers to another one is entered in index.json without a name; any other manifest
+// has to be tagged, or be part of one that is, or Prune removes it.
 //
 // Errors:
 //   - errdef.ErrAlreadyExists if the layout has it

@@ -16,14 +16,15 @@ import (
 
 var errReadOnly = fmt.Errorf("the layout is an archive, which is read only: %w", errors.ErrUnsupported)
 
-// layoutDir is the directory of a layout. Everything goes through its os.Root, which no link leads out of; links inside it
-// are refused too, so that no file has two names.
+// layoutDir is the directory of a layout. Everything goes through its os.Root, which no link leads
+// out of; links inside it are refused too, so that no file has two names.
 type layoutDir struct {
 	path string
 	root *os.Root
 }
 
-// openLayoutDir opens the directory, and makes an empty layout of it if there is nothing in it and create says so.
+// openLayoutDir opens the directory, and makes an empty layout of it if there is nothing in it and
+// create says so.
 func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 	if create {
 		if err := os.MkdirAll(dir, 0o755); err != nil { // as a umask allows: images are rarely secret
@@ -45,7 +46,8 @@ func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 	return d, nil
 }
 
-// create writes the files of an empty layout. The marker comes last: until then the directory is no layout.
+// create writes the files of an empty layout. The marker comes last: until then the directory is no
+// layout.
 func (d *layoutDir) create() error {
 	if _, err := d.root.Lstat(ocispec.ImageLayoutFile); err == nil {
 		return nil
@@ -94,7 +96,8 @@ func (d *layoutDir) create() error {
 // Close closes the directory.
 func (d *layoutDir) Close() error { return d.root.Close() }
 
-// open opens a regular file. Neither a link nor a pipe is opened, also where somebody puts it there in this moment.
+// open opens a regular file. Neither a link nor a pipe is opened, also where somebody puts it there
+// in this moment.
 func (d *layoutDir) open(name string) (*layoutFile, error) {
 	if err := d.plainPath(path.Dir(name)); err != nil {
 		return nil, err
@@ -174,8 +177,8 @@ func (d *layoutDir) replace(name string, content []byte, mode fs.FileMode, flush
 	})
 }
 
-// write makes a file of what fill writes. It gets its name only when fill has succeeded and, with flush, everything is on
-// stable storage.
+// write makes a file of what fill writes. It gets its name only when fill has succeeded and, with
+// flush, everything is on stable storage.
 func (d *layoutDir) write(name string, mode fs.FileMode, flush bool, fill func(io.Writer) error) (err error) {
 	f, temp, err := d.temporary(name, mode)
 	if err != nil {

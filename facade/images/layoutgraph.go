@@ -25,8 +25,9 @@ type layoutGraph struct {
 	unread  error                                  // the first manifest that is there and cannot be read
 }
 
-// Predecessors returns the manifests of the layout that name the node: its referrers, and the indexes that it is in. The
-// first call, and one after a change, reads every manifest that index.json reaches.
+// Predecessors returns the manifests of the layout that name the node: its referrers, and the
+// indexes that it is in. The first call, and one after a change, reads every manifest that
+// index.json reaches.
 func (l *Layout) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	g, err := l.readGraph(ctx)
 	if err != nil {
@@ -72,7 +73,8 @@ func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
 	return g, nil
 }
 
-// readNode reads a manifest and returns those below it. One that is not there, or cannot be read, names nothing.
+// readNode reads a manifest and returns those below it. One that is not there, or cannot be read,
+// names nothing.
 func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec.Descriptor, err error) {
 	content, err := l.manifest(d)
 	var body *graph.Body
@@ -113,10 +115,12 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 	return below, nil
 }
 
-// Prune removes the blobs and manifests that nothing in index.json reaches, and what broken pulls left behind. It returns how
-// many bytes that freed. Pulls into the layout at the same time lose what they have not entered in index.json yet.
+// Prune removes the blobs and manifests that nothing in index.json reaches, and what broken pulls
+// left behind. It returns how many bytes that freed. Pulls into the layout at the same time lose
+// what they have not entered in index.json yet.
 //
-// It removes nothing if a manifest that index.json reaches cannot be read, because it is not known what that one needs.
+// It removes nothing if a manifest that index.json reaches cannot be read, because it is not known
+// what that one needs.
 //
 // Errors:
 //   - [acr.ErrManifestMalformed], [acr.ErrDigestMismatch] and their like if a manifest cannot be read

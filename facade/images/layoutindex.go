@@ -98,7 +98,8 @@ func (x *layoutIndex) bytes() ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// resolve finds the entry that a reference stands for: by a full name, else by the tag at the end of a name, else by digest.
+// resolve finds the entry that a reference stands for: by a full name, else by the tag at the end
+// of a name, else by digest.
 func (x *layoutIndex) resolve(reference string) (ocispec.Descriptor, error) {
 	var found []ocispec.Descriptor
 	for _, matches := range []func(layoutEntry) bool{
@@ -150,8 +151,8 @@ func tagOf(name string) string {
 	return name[colon+1:]
 }
 
-// add puts a manifest into the index, under a name unless that is empty. Another entry of that name is replaced. It reports
-// whether that changed anything.
+// add puts a manifest into the index, under a name unless that is empty. Another entry of that name
+// is replaced. It reports whether that changed anything.
 func (x *layoutIndex) add(d ocispec.Descriptor, name string) bool {
 	d = plain(d)
 	if name == "" {
@@ -197,7 +198,8 @@ func (x *layoutIndex) remove(matches func(ocispec.Descriptor) bool) bool {
 	return len(x.entries) < n
 }
 
-// readIndex reads index.json. Other programs overwrite it in place: a document that ends early is read again.
+// readIndex reads index.json. Other programs overwrite it in place: a document that ends early is
+// read again.
 func (l *Layout) readIndex() (*layoutIndex, error) {
 	for try := 0; ; try++ {
 		raw, err := l.read(ocispec.ImageIndexFile, maxIndexSize)
@@ -213,7 +215,8 @@ func (l *Layout) readIndex() (*layoutIndex, error) {
 	}
 }
 
-// updateIndex changes index.json: it is read anew, changed and replaced while no other process does the same.
+// updateIndex changes index.json: it is read anew, changed and replaced while no other process does
+// the same.
 func (l *Layout) updateIndex(change func(*layoutIndex) (changed bool)) error {
 	if l.dir == nil {
 		return errReadOnly

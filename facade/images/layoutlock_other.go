@@ -12,7 +12,8 @@ const lockName = ".index.json.lock"
 
 var indexLock sync.Mutex
 
-// lock waits until no other Layout of this process changes index.json. There are no locks between processes here.
+// lock waits until no other Layout of this process changes index.json. There are no locks between
+// processes here.
 func (d *layoutDir) lock() (unlock func(), err error) {
 	indexLock.Lock()
 	return indexLock.Unlock, nil

@@ -12,7 +12,8 @@ import (
 // openNonblock opens a pipe without waiting for its other end, so that it can be refused.
 const openNonblock = syscall.O_NONBLOCK
 
-// lockName is the file that writers of index.json lock. It stays: a process that removed it could not know who waits for it.
+// lockName is the file that writers of index.json lock. It stays: a process that removed it could
+// not know who waits for it.
 const lockName = ".index.json.lock"
 
 // lock waits until no other process, and no other Layout of this one, changes index.json.

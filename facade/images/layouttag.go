@@ -10,8 +10,8 @@ import (
 	"oras.land/oras-go/v2/errdef"
 )
 
-// Tag enters a manifest that the layout has in index.json, under a name. The name moves from where it was. A reference that
-// is the manifest's own digest enters it without a name.
+// Tag enters a manifest that the layout has in index.json, under a name. The name moves from where
+// it was. A reference that is the manifest's own digest enters it without a name.
 //
 // Errors:
 //   - errdef.ErrMissingReference if the reference is empty
@@ -51,7 +51,8 @@ func (l *Layout) Untag(_ context.Context, reference string) error {
 	return l.fail(err)
 }
 
-// Delete removes a blob or manifest, and its entries in index.json. What it names stays until Prune.
+// Delete removes a blob or manifest, and its entries in index.json. What it names stays until
+// Prune.
 //
 // Errors:
 //   - errdef.ErrNotFound if the layout does not have it

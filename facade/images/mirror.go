@@ -15,8 +15,8 @@ import (
 
 // MirrorOptions are the options of Mirror.
 type MirrorOptions struct {
-	// Copy is how each image is copied. Of its fields, Platforms, KeepIndex, Referrers, Foreign, MountFrom, Protect,
-	// Concurrency and Progress count.
+	// Copy is how each image is copied. Of its fields, Platforms, KeepIndex, Referrers, Foreign,
+	// MountFrom, Protect, Concurrency and Progress count.
 	Copy CopyOptions
 
 	// DryRun reports what would be done; nothing is copied. Default: it is done.
@@ -43,13 +43,14 @@ type MirroredTag struct {
 	Err      error   // if State is Failed
 }
 
-// Mirror brings repositories of a registry to where the rules say, and yields what became of each tag: rule by rule,
-// repository by repository, in the order of the tags' names. It copies what is missing and never deletes anything, so it can
-// be run again at any time: a tag that is up to date costs one HEAD request at each side. With CopyOptions.Referrers or a
-// selection of platforms it costs what Plan does, because a tag says nothing of those.
+// Mirror brings repositories of a registry to where the rules say, and yields what became of each
+// tag: rule by rule, repository by repository, in the order of the tags' names. It copies what is
+// missing and never deletes anything, so it can be run again at any time: a tag that is up to date
+// costs one HEAD request at each side. With CopyOptions.Referrers or a selection of platforms it
+// costs what Plan does, because a tag says nothing of those.
 //
-// A tag that fails does not stop the others. An error as the last pair ends the mirror: a rule that cannot be used, before
-// anything is sent, or a list that cannot be read.
+// A tag that fails does not stop the others. An error as the last pair ends the mirror: a rule that
+// cannot be used, before anything is sent, or a list that cannot be read.
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] for a rule
@@ -117,8 +118,8 @@ func (m *mirror) rule(ctx context.Context, r *mirrorRule, yield func(*MirroredTa
 	return true, nil
 }
 
-// repository mirrors the tags of one repository. What they are on at both sides is asked for many at a time, before the first
-// is copied.
+// repository mirrors the tags of one repository. What they are on at both sides is asked for many
+// at a time, before the first is copied.
 func (m *mirror) repository(ctx context.Context, r *mirrorRule, name string, yield func(*MirroredTag, error) bool) (more bool, err error) {
 	source, err := m.from.Repository(ctx, name)
 	if err != nil {
@@ -154,7 +155,8 @@ func (m *mirror) repository(ctx context.Context, r *mirrorRule, name string, yie
 	return true, nil
 }
 
-// ask finds out whether a tag is where it should be. It leaves the state empty if there is something to copy.
+// ask finds out whether a tag is where it should be. It leaves the state empty if there is
+// something to copy.
 func (m *mirror) ask(ctx context.Context, r *mirrorRule, source registry.Repository, target *Repository, t *MirroredTag) {
 	if m.Copy.Referrers || len(m.Copy.Platforms) > 0 {
 		return // what the tag is on does not say whether all is there

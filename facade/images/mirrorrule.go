@@ -14,24 +14,29 @@ import (
 
 // MirrorRule says which tags of a repository, or of several, another registry is to have as well.
 type MirrorRule struct {
-	// From is the source's repository. One "*" stands for any text without "/", and one "**" for any text.
+	// From is the source's repository. One "*" stands for any text without "/", and one "**" for
+	// any text.
 	From string `json:"from"`
 
-	// To is the target's repository; a "*" in it is what the wildcard of From stood for. Default: the name at the source.
+	// To is the target's repository; a "*" in it is what the wildcard of From stood for. Default:
+	// the name at the source.
 	To string `json:"to,omitzero"`
 
-	// Tags selects tags by whole names with the same wildcards, and Versions those that are versions in a range such as
-	// ">=1.4 <2". One of the two is required; with both, a tag must match both.
+	// Tags selects tags by whole names with the same wildcards, and Versions those that are
+	// versions in a range such as ">=1.4 <2". One of the two is required; with both, a tag must
+	// match both.
 	Tags     []string `json:"tags,omitempty"`
 	Versions string   `json:"versions,omitzero"`
 
 	// Except leaves out tags that Tags and Versions select.
 	Except []string `json:"except,omitempty"`
 
-	// Newest keeps only so many of the selected tags, those of the highest versions. It needs Versions. Default: all.
+	// Newest keeps only so many of the selected tags, those of the highest versions. It needs
+	// Versions. Default: all.
 	Newest int `json:"newest,omitzero"`
 
-	// Move moves a tag that is on another manifest at the target. Default: it is reported as Drifted and left alone.
+	// Move moves a tag that is on another manifest at the target. Default: it is reported as
+	// Drifted and left alone.
 	Move bool `json:"move,omitzero"`
 }
 

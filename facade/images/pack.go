@@ -21,7 +21,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// Artifact is what Pack makes a manifest of: files with a type, such as a chart, a model, an SBOM or a signature.
+// Artifact is what Pack makes a manifest of: files with a type, such as a chart, a model, an SBOM
+// or a signature.
 type Artifact struct {
 	Type        string              // artifactType, a media type such as "application/vnd.example.sbom.v1+json"; required
 	Files       []File              // in this order
@@ -41,8 +42,9 @@ type File struct {
 
 const packAtOnce = 8 // files that are uploaded at a time
 
-// Pack uploads files as an artifact: each is a blob, and a manifest of OCI 1.1 with an empty config names them. An empty tag
-// leaves the artifact untagged. It costs one request per small file, a few per large one, and two for config and manifest.
+// Pack uploads files as an artifact: each is a blob, and a manifest of OCI 1.1 with an empty config
+// names them. An empty tag leaves the artifact untagged. It costs one request per small file, a few
+// per large one, and two for config and manifest.
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the type is not a media type, or a name is empty or occurs twice
@@ -75,8 +77,9 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 	return d, nil
 }
 
-// Attach packs an artifact that belongs to the image that a reference stands for: a signature, an SBOM, a scan report. The
-// artifact has no tag and is listed among the image's referrers. It costs the requests of Pack and one more.
+// Attach packs an artifact that belongs to the image that a reference stands for: a signature, an
+// SBOM, a scan report. The artifact has no tag and is listed among the image's referrers. It costs
+// the requests of Pack and one more.
 //
 // Errors: those of [Pack]; [acr.ErrManifestUnknown] if there is no such image.
 func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
@@ -103,12 +106,12 @@ type packedFile struct {
 // newPack checks what can be known before anything is sent.
 func newPack(a *Artifact) (*pack, error) {
 	if t, _, err := mime.ParseMediaType(a.Type); err != nil || t != a.Type || !strings.Contains(t, "/") {
-		return nil, fmt.Errorf("%w: the artifact type %q is not a media type", acr.ErrInvalidArgument, shown(a.Type))
+		return nil, &acr.ArgumentError{Argument: "Artifact.Type", Value: a.Type, Reason: "it is not a media type"}
 	}
 	p := &pack{}
 	for _, f := range a.Files {
 		if f.Content == nil {
-			return nil, fmt.Errorf("%w: file %q has no content", acr.ErrInvalidArgument, shown(f.Name))
+			return nil, &acr.ArgumentError{Argument: "File.Content", Value: f.Name, Reason: "the file has no content"}
 		}
 		p.files = append(p.files, &packedFile{File: f})
 	}
@@ -126,7 +129,7 @@ func newPack(a *Artifact) (*pack, error) {
 	names := map[string]bool{}
 	for _, f := range p.files {
 		if f.Name == "" || names[f.Name] {
-			return nil, fmt.Errorf("%w: the name %q of a file is empty or occurs twice", acr.ErrInvalidArgument, shown(f.Name))
+			return nil, &acr.ArgumentError{Argument: "File.Name", Value: f.Name, Reason: "it is empty or occurs twice"}
 		}
 		names[f.Name] = true
 	}
@@ -176,9 +179,10 @@ func (p *pack) manifest(a *Artifact) ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// Files ranges over the files of an artifact: the layers that have a title. A file's Content is valid until the next one; it
-// returns io.EOF only if size and digest agree. Its Name is whatever the manifest says, also "../x" or "/etc/passwd": write
-// it through an os.Root if you write it at all. It costs one request for the manifest and two per file that is read.
+// Files ranges over the files of an artifact: the layers that have a title. A file's Content is
+// valid until the next one; it returns io.EOF only if size and digest agree. Its Name is whatever
+// the manifest says, also "../x" or "/etc/passwd": write it through an os.Root if you write it at
+// all. It costs one request for the manifest and two per file that is read.
 //
 // Errors, as the last pair: those of [Copy] about reading the source.
 func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, error] {

@@ -14,7 +14,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// attestationOf is the annotation by which BuildKit says which image of an index an attestation belongs to.
+// attestationOf is the annotation by which BuildKit says which image of an index an attestation
+// belongs to.
 const attestationOf = "vnd.docker.reference.digest"
 
 // selection is which images of an index are copied.
@@ -64,7 +65,8 @@ func (j *job) selectPlatforms(ctx context.Context, root ocispec.Descriptor) (*se
 	return &selection{root: plain(images[0]), all: true}, nil
 }
 
-// choose notes which children of an index are copied, and returns the images among them that no index before had.
+// choose notes which children of an index are copied, and returns the images among them that no
+// index before had.
 func (s *selection) choose(n *graph.Node, wanted []ocispec.Platform) (images []ocispec.Descriptor) {
 	var chosen []ocispec.Descriptor
 	changed := false

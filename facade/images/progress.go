@@ -27,7 +27,8 @@ type meter struct {
 
 func newMeter(tell func(Progress)) *meter { return &meter{tell: tell} }
 
-// start begins to tell of the copy, until stop is called. A callback that panics ends the context; stop panics with its value.
+// start begins to tell of the copy, until stop is called. A callback that panics ends the context;
+// stop panics with its value.
 func (m *meter) start(ctx context.Context) (_ context.Context, stop func(done bool)) {
 	if m.tell == nil {
 		return ctx, func(bool) {}

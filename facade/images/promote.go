@@ -12,10 +12,12 @@ import (
 
 // PromoteOptions are the options of Promote.
 type PromoteOptions struct {
-	// Replace moves tags that are on another manifest at the target. Default: Promote fails with acr.ErrTagExists.
+	// Replace moves tags that are on another manifest at the target. Default: Promote fails with
+	// acr.ErrTagExists.
 	Replace bool
 
-	// AllTags sets every tag that the source has on the image, besides the tag given. Default: only that one.
+	// AllTags sets every tag that the source has on the image, besides the tag given. Default: only
+	// that one.
 	AllTags bool
 
 	// Protect, if not nil, locks the promoted image; see Protect.
@@ -28,12 +30,13 @@ type PromoteOptions struct {
 	Progress func(Progress)
 }
 
-// Promote copies an image to another repository or registry together with its signatures, SBOMs and attestations, mounting
-// blobs where it can. Before the tag is set, it reads at the target that every manifest is there, and that every referrer is
-// listed as one: whoever verifies a signature when a tag appears finds it.
+// Promote copies an image to another repository or registry together with its signatures, SBOMs and
+// attestations, mounting blobs where it can. Before the tag is set, it reads at the target that
+// every manifest is there, and that every referrer is listed as one: whoever verifies a signature
+// when a tag appears finds it.
 //
-// It costs the requests of [Copy], and at the target one HEAD request per manifest and one list of referrers for each that has
-// some.
+// It costs the requests of [Copy], and at the target one HEAD request per manifest and one list of
+// referrers for each that has some.
 //
 // Errors:
 //   - [ErrIncomplete] if the target lacks a manifest or does not list a referrer; no tag is set then

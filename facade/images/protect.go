@@ -22,11 +22,12 @@ const protectAtOnce = 8
 
 // ProtectOptions are the options of Protect.
 type ProtectOptions struct {
-	// AllowMoves leaves the tag free to be moved to another manifest; only its deletion is locked. Default: both are.
+	// AllowMoves leaves the tag free to be moved to another manifest; only its deletion is locked.
+	// Default: both are.
 	AllowMoves bool
 
-	// Referrers locks signatures, SBOMs and attestations too, those that CopyOptions.Referrers copies. Default: only the
-	// image.
+	// Referrers locks signatures, SBOMs and attestations too, those that CopyOptions.Referrers
+	// copies. Default: only the image.
 	Referrers bool
 }
 
@@ -39,11 +40,12 @@ type Protection struct {
 	Manifests  []digest.Digest `json:"manifests"` // children before their index; Digest is one of them
 }
 
-// Protect locks an image against deletion and change: the images of an index, the manifest itself, and last the tag that the
-// reference names. A lock on a tag alone protects neither its manifest nor the images of an index. Each lock is read back.
+// Protect locks an image against deletion and change: the images of an index, the manifest itself,
+// and last the tag that the reference names. A lock on a tag alone protects neither its manifest
+// nor the images of an index. Each lock is read back.
 //
-// It costs one request per manifest to read the image, and two requests per manifest and tag to lock it. If it fails, what was
-// locked stays locked; the Protection says what that is.
+// It costs one request per manifest to read the image, and two requests per manifest and tag to
+// lock it. If it fails, what was locked stays locked; the Protection says what that is.
 //
 // Errors:
 //   - [ErrNotProtected] if the registry accepted a lock, but does not report it afterwards
@@ -128,8 +130,8 @@ func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string)
 	return nil
 }
 
-// Unprotect takes back the locks of a Protection: the tag first, then the manifests. What was deleted meanwhile is passed
-// over. It costs one request per manifest and tag.
+// Unprotect takes back the locks of a Protection: the tag first, then the manifests. What was
+// deleted meanwhile is passed over. It costs one request per manifest and tag.
 //
 // Errors: those of package acr.
 func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
@@ -157,8 +159,8 @@ type Loose struct {
 // String returns both in one line.
 func (l Loose) String() string { return l.What + ": " + l.Reason }
 
-// Drift reports what of a protected image is no longer locked, gone, or moved; nothing if all of it is as Protect left it. It
-// costs one request per manifest and tag.
+// Drift reports what of a protected image is no longer locked, gone, or moved; nothing if all of it
+// is as Protect left it. It costs one request per manifest and tag.
 //
 // Errors: those of package acr.
 func Drift(ctx context.Context, r *acr.Repository, p *Protection) ([]Loose, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
@@ -16,8 +17,8 @@ import (
 // blobWait is how long a registry may take to tell all its replicas of a blob.
 const blobWait = time.Minute
 
-// putManifests puts the manifests that the target lacks, those that others need first. Without anything attached to it, the
-// root is left to the tag.
+// putManifests puts the manifests that the target lacks, those that others need first. Without
+// anything attached to it, the root is left to the tag.
 func (j *job) putManifests(ctx context.Context) error {
 	for _, wave := range j.waves() {
 		err := each(ctx, j.Concurrency, wave, func(ctx context.Context, m *manifestNode) error {
@@ -33,9 +34,12 @@ func (j *job) putManifests(ctx context.Context) error {
 	return nil
 }
 
-// rootWithTag tells whether a manifest is the root, and can be put under its tag in one request because nothing comes between.
+// rootWithTag tells whether a manifest is the root, and can be put under its tag in one request
+// because nothing comes between.
 func (j *job) rootWithTag(m *manifestNode) bool {
-	return j.target != nil && j.tag != "" && !j.verified && m.Descriptor.Digest == j.root.Digest && m == j.manifests[len(j.manifests)-1] && len(j.tags) > 0
+	return j.target != nil && j.tag != "" && !j.verified && m.Descriptor.Digest == j.root.Digest &&
+		j.root.Digest.Algorithm() == digest.SHA256 && // by which registries store what is put under a tag
+		m == j.manifests[len(j.manifests)-1] && len(j.tags) > 0
 }
 
 // waves sorts the manifests into groups: what one of them needs is in a group before.
@@ -82,9 +86,9 @@ func (j *job) put(ctx context.Context, m *manifestNode, tag string) error {
 	return nil
 }
 
-// putRemote puts a manifest into a repository. If the registry says that something it names is missing, that is sent again:
-// an earlier copy may have been interrupted, or a clean-up gone too far. What is there after all may not be known to every
-// replica yet, so the last attempt waits.
+// putRemote puts a manifest into a repository. If the registry says that something it names is
+// missing, that is sent again: an earlier copy may have been interrupted, or a clean-up gone too
+// far. What is there after all may not be known to every replica yet, so the last attempt waits.
 func (j *job) putRemote(ctx context.Context, m *manifestNode, tag string) error {
 	o := &acr.PutManifestOptions{MediaType: m.Descriptor.MediaType, IfAbsent: j.IfAbsent && tag != ""}
 	reference := tag
@@ -131,6 +135,11 @@ func (j *job) heal(ctx context.Context, m *manifestNode) error {
 	return nil
 }
 
+// is tells whether a digest, of whatever algorithm, is that of the manifest.
+func (m *manifestNode) is(d digest.Digest) bool {
+	return checkDigest(d) == nil && d.Algorithm().FromBytes(m.Content) == d
+}
+
 // names tells whether the manifest names a blob.
 func (m *manifestNode) names(d ocispec.Descriptor) bool {
 	for _, named := range m.Body.Descriptors() {
@@ -148,7 +157,7 @@ func (j *job) setTags(ctx context.Context) error {
 	}
 	for _, t := range j.tags {
 		m := j.byDigest[t.To]
-		if t.From == t.To && m.present {
+		if t.From != "" && m.is(t.From) && m.present {
 			continue
 		}
 		if err := j.setTag(ctx, t, m); err != nil {

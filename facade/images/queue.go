@@ -6,8 +6,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// queue hands out blobs, the largest first, as long as those on their way stay within a memory budget. A blob that does not fit
-// waits while smaller ones pass it from the other end.
+// queue hands out blobs, the largest first, as long as those on their way stay within a memory
+// budget. A blob that does not fit waits while smaller ones pass it from the other end.
 type queue struct {
 	mu     sync.Mutex
 	wake   *sync.Cond

@@ -15,8 +15,9 @@ import (
 
 // Errors of copies.
 var (
-	// ErrIncomplete is returned if the source lacks a manifest or blob that one of its manifests names. Layouts and archives
-	// with only some platforms of an index are like that: select those with CopyOptions.Platforms and KeepIndex.
+	// ErrIncomplete is returned if the source lacks a manifest or blob that one of its manifests
+	// names. Layouts and archives with only some platforms of an index are like that: select those
+	// with CopyOptions.Platforms and KeepIndex.
 	ErrIncomplete = errors.New("incomplete image")
 	// ErrNoPlatform is returned if no image of an index is for CopyOptions.Platforms.
 	ErrNoPlatform = errors.New("no image for the platform")
@@ -113,7 +114,8 @@ func (j *job) fetch(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
 	return content, nil
 }
 
-// fetchManifest returns the verified content of a manifest. A size of 0 is not known, where the source does without.
+// fetchManifest returns the verified content of a manifest. A size of 0 is not known, where the
+// source does without.
 func fetchManifest(ctx context.Context, from Source, d ocispec.Descriptor) ([]byte, error) {
 	if err := checkDigest(d.Digest); err != nil {
 		return nil, fmt.Errorf("%w: %w", acr.ErrManifestMalformed, err)
@@ -141,7 +143,8 @@ func fetchManifest(ctx context.Context, from Source, d ocispec.Descriptor) ([]by
 	return content, err
 }
 
-// children returns the manifests of an index that the walk goes on with. An index may name blobs, as BuildKit's caches do.
+// children returns the manifests of an index that the walk goes on with. An index may name blobs,
+// as BuildKit's caches do.
 func (j *job) children(n *graph.Node, s *selection) []ocispec.Descriptor {
 	var below []ocispec.Descriptor
 	for _, c := range s.kept(n) {

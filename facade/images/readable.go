@@ -16,22 +16,23 @@ import (
 // ErrNotReadable is returned by WaitReadable if an image does not become readable in time.
 var ErrNotReadable = errors.New("not readable everywhere")
 
-// WaitReadable waits until every repository given serves an image by its digest, with every manifest and blob of it. Give it
-// the same repository through clients of the regional endpoints of a geo-replicated registry, for instance: its replicas
-// learn of a push one after another. Referrers are not waited for.
+// WaitReadable waits until every repository given serves an image by its digest, with every
+// manifest and blob of it. Give it the same repository through clients of the regional endpoints of
+// a geo-replicated registry, for instance: its replicas learn of a push one after another.
+// Referrers are not waited for.
 //
-// It costs a GET request per manifest and a HEAD request per blob at each of the repositories. What is not there is asked for
-// again after growing intervals of a quarter of a second to five seconds.
+// It costs a GET request per manifest and a HEAD request per blob at each of the repositories. What
+// is not there is asked for again after growing intervals of a quarter of a second to five seconds.
 //
 // Errors:
 //   - [ErrNotReadable] after the timeout, with where something is missing; also if the context ends
 //   - those of package acr, other than [acr.ErrNotFound]
 func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration, at ...*acr.Repository) error {
 	if err := checkDigest(dgst); err != nil {
-		return fmt.Errorf("images: %w: %w", acr.ErrInvalidArgument, err)
+		return &acr.ArgumentError{Argument: "digest", Value: string(dgst), Reason: err.Error()}
 	}
 	if timeout <= 0 || len(at) == 0 {
-		return fmt.Errorf("images: %w: WaitReadable needs a timeout and a repository", acr.ErrInvalidArgument)
+		return refuse("timeout or repository", "WaitReadable needs both")
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -87,7 +88,8 @@ func (w *reader) late(ctx context.Context) error {
 	return fmt.Errorf("images: %w: %s does not serve %s: %w", ErrNotReadable, w.r, what, context.Cause(ctx))
 }
 
-// ask asks for what is pending. It returns what is not there; what is below a manifest that is there is pending then.
+// ask asks for what is pending. It returns what is not there; what is below a manifest that is
+// there is pending then.
 func (w *reader) ask(ctx context.Context) (missing []ocispec.Descriptor, err error) {
 	type answer struct {
 		descriptor ocispec.Descriptor

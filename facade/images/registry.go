@@ -19,7 +19,8 @@ func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
 // String returns the registry's host.
 func (r *Registry) String() string { return hostOf(r.client) }
 
-// Repositories calls fn with the names of the repositories that follow last, in order. It costs one request per thousand.
+// Repositories calls fn with the names of the repositories that follow last, in order. It costs one
+// request per thousand.
 func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
 	var page pager[string]
 	for name, err := range r.client.Repositories(ctx, &acr.ListOptions{After: last}) {
@@ -33,8 +34,8 @@ func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos 
 	return page.flush(fn)
 }
 
-// Repository returns a repository of the registry. It sends nothing: a name that is not valid is reported by the first method
-// called.
+// Repository returns a repository of the registry. It sends nothing: a name that is not valid is
+// reported by the first method called.
 func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
 	return Of(r.client.Repository(name)), nil
 }

@@ -42,7 +42,8 @@ type TagMove struct {
 	To   digest.Digest `json:"to"`
 }
 
-// Bytes counts the bytes of manifests and blobs. Each is counted once, however many manifests name it.
+// Bytes counts the bytes of manifests and blobs. Each is counted once, however many manifests name
+// it.
 type Bytes struct {
 	Total   int64 `json:"total"` // of what is not left out
 	Present int64 `json:"present"`

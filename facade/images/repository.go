@@ -17,14 +17,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Repository is a repository of the Azure Container Registry with the methods of oras-go's registry.Repository. It can be
-// used wherever oras-go, notation-go and their like take a repository, a target or a graph target.
+// Repository is a repository of the Azure Container Registry with the methods of oras-go's
+// registry.Repository. It can be used wherever oras-go, notation-go and their like take a
+// repository, a target or a graph target.
 //
-// References may be a tag, a digest, "tag@digest" (the digest counts), or one of these behind the full name of the
-// repository, such as "myregistry.azurecr.io/library/hello:v1".
+// References may be a tag, a digest, "tag@digest" (the digest counts), or one of these behind the
+// full name of the repository, such as "myregistry.azurecr.io/library/hello:v1".
 //
-// Errors are those of package acr. In addition errors.Is finds errdef.ErrNotFound and its like, and errors.As finds
-// errcode.Error and errcode.Errors, by which oras-go recognizes content that is missing in a registry.
+// Errors are those of package acr. In addition errors.Is finds errdef.ErrNotFound and its like, and
+// errors.As finds errcode.Error and errcode.Errors, by which oras-go recognizes content that is
+// missing in a registry.
 type Repository struct {
 	acr *acr.Repository
 }
@@ -44,7 +46,8 @@ var (
 	_ registry.TagLister           = (*Layout)(nil)
 )
 
-// Of returns a Repository that sends its requests through r. It sends nothing and is safe for concurrent use.
+// Of returns a Repository that sends its requests through r. It sends nothing and is safe for
+// concurrent use.
 func Of(r *acr.Repository) *Repository { return &Repository{acr: r} }
 
 // ACR returns the repository that Of was called with.
@@ -98,8 +101,8 @@ func (r *Repository) reference(reference string) (string, error) {
 	return ref.Reference, nil
 }
 
-// Fetch returns a reader of a blob or manifest, which of them the media type says. Its Read returns io.EOF only if size and
-// digest agree. A manifest costs one request, a blob two.
+// Fetch returns a reader of a blob or manifest, which of them the media type says. Its Read returns
+// io.EOF only if size and digest agree. A manifest costs one request, a blob two.
 func (r *Repository) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
 	if isManifest(target.MediaType) {
 		return r.Manifests().Fetch(ctx, target)
@@ -115,8 +118,9 @@ func (r *Repository) Exists(ctx context.Context, target ocispec.Descriptor) (boo
 	return r.Blobs().Exists(ctx, target)
 }
 
-// Push uploads a blob, or puts a manifest under its digest. Content of another size or digest than expected is refused before
-// the registry stores it. A manifest and a small blob cost one request each; see [acr.Repository.UploadBlob].
+// Push uploads a blob, or puts a manifest under its digest. Content of another size or digest than
+// expected is refused before the registry stores it. A manifest and a small blob cost one request
+// each; see [acr.Repository.UploadBlob].
 func (r *Repository) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
 	if isManifest(expected.MediaType) {
 		return r.Manifests().Push(ctx, expected, content)
@@ -132,12 +136,14 @@ func (r *Repository) Delete(ctx context.Context, target ocispec.Descriptor) erro
 	return r.Blobs().Delete(ctx, target)
 }
 
-// Resolve returns the descriptor of the manifest that a reference stands for. It costs one HEAD request.
+// Resolve returns the descriptor of the manifest that a reference stands for. It costs one HEAD
+// request.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	return r.Manifests().Resolve(ctx, reference)
 }
 
-// Tag sets a tag on a manifest that is in the repository; the tag moves from where it was. It costs two requests.
+// Tag sets a tag on a manifest that is in the repository; the tag moves from where it was. It costs
+// two requests.
 func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
 	return r.Manifests().Tag(ctx, desc, reference)
 }
@@ -151,7 +157,8 @@ func (r *Repository) Untag(ctx context.Context, reference string) error {
 	return orasError(r.acr.Artifact(tag).DeleteTag(ctx))
 }
 
-// FetchReference returns the descriptor and the content of the manifest that a reference stands for. It costs one request.
+// FetchReference returns the descriptor and the content of the manifest that a reference stands
+// for. It costs one request.
 func (r *Repository) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
 	return r.Manifests().FetchReference(ctx, reference)
 }
@@ -161,9 +168,9 @@ func (r *Repository) PushReference(ctx context.Context, expected ocispec.Descrip
 	return r.Manifests().PushReference(ctx, expected, content, reference)
 }
 
-// Mount makes a blob of another repository of the registry a blob of this one. It costs two requests and moves no bytes. If
-// the registry does not mount the blob, what getContent returns is uploaded; if getContent is nil, the blob is read from
-// fromRepo.
+// Mount makes a blob of another repository of the registry a blob of this one. It costs two
+// requests and moves no bytes. If the registry does not mount the blob, what getContent returns is
+// uploaded; if getContent is nil, the blob is read from fromRepo.
 func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRepo string, getContent func() (io.ReadCloser, error)) error {
 	if getContent == nil {
 		getContent = func() (io.ReadCloser, error) {
@@ -206,8 +213,9 @@ func (l *lazyReader) Close() error {
 	return l.r.Close()
 }
 
-// Predecessors returns the referrers of a manifest. An index is not found from a manifest that it names, and neither is an
-// image from its layers: registries do not know that. See Referrers for the cost.
+// Predecessors returns the referrers of a manifest. An index is not found from a manifest that it
+// names, and neither is an image from its layers: registries do not know that. See Referrers for
+// the cost.
 func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	var found []ocispec.Descriptor
 	if !isManifest(node.MediaType) {
@@ -220,8 +228,9 @@ func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) 
 	return found, err
 }
 
-// Referrers calls fn with the manifests whose subject is desc, only those of the artifact type unless that is empty. It costs
-// one request per page, and one more if the registry has no referrers API.
+// Referrers calls fn with the manifests whose subject is desc, only those of the artifact type
+// unless that is empty. It costs one request per page, and one more if the registry has no
+// referrers API.
 func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
 	var page pager[ocispec.Descriptor]
 	for d, err := range r.acr.Referrers(ctx, desc.Digest, &acr.ReferrersOptions{ArtifactType: artifactType}) {
@@ -237,7 +246,8 @@ func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, art
 	return page.flush(fn)
 }
 
-// Tags calls fn with the names of the tags that follow last, in order. It costs one request per thousand.
+// Tags calls fn with the names of the tags that follow last, in order. It costs one request per
+// thousand.
 func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
 	var page pager[string]
 	for tag, err := range r.acr.TagNames(ctx, &acr.ListOptions{After: last}) {

@@ -10,8 +10,9 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// translated is an error of package acr that oras-go understands as well: errors.Is finds errdef's values, errors.As finds
-// errcode's types. oras-go mends a half-copied index only if it finds those.
+// translated is an error of package acr that oras-go understands as well: errors.Is finds errdef's
+// values, errors.As finds errcode's types. oras-go mends a half-copied index only if it finds
+// those.
 type translated struct{ err error }
 
 // orasError translates an error of package acr.

@@ -15,10 +15,12 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Blobs returns the repository's blobs as a store of their own, which takes every descriptor for that of a blob.
+// Blobs returns the repository's blobs as a store of their own, which takes every descriptor for
+// that of a blob.
 func (r *Repository) Blobs() registry.BlobStore { return blobStore{r} }
 
-// Manifests returns the repository's manifests as a store of their own, which takes every descriptor for that of a manifest.
+// Manifests returns the repository's manifests as a store of their own, which takes every
+// descriptor for that of a manifest.
 func (r *Repository) Manifests() registry.ManifestStore { return manifestStore{r} }
 
 // blobStore is the blobs of a repository.

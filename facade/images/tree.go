@@ -24,9 +24,10 @@ type TreeNode struct {
 	Missing    bool                 `json:"missing,omitempty"` // an index names it, but it is not there
 }
 
-// Tree reads an image with everything that belongs to it: the images of an index, the referrers of all of them, and what
-// refers to those. A manifest that belongs to several others is shown under each. It costs one request per manifest and, for
-// its referrers, four more. Blobs are not looked at.
+// Tree reads an image with everything that belongs to it: the images of an index, the referrers of
+// all of them, and what refers to those. A manifest that belongs to several others is shown under
+// each. It costs one request per manifest and, for its referrers, four more. Blobs are not looked
+// at.
 //
 // Errors: those of [Copy] about reading the source.
 func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error) {
