@@ -2,6 +2,7 @@ package acrtest
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -12,7 +13,14 @@ type requestBody struct {
 	ctx  context.Context // that of the request it belongs to, and lives as long
 	plan *plan
 	pos  int64
+
+	length  int64 // -1 if the request does not say it
+	eof     bool
+	expects bool // the caller sends nothing until it is told to
 }
+
+// ended reports whether the whole body has been read.
+func (b *requestBody) ended() bool { return b.eof || b.length >= 0 && b.pos >= b.length }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	p = b.within(p)
@@ -21,6 +29,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.pos += int64(n)
+	b.eof = b.eof || errors.Is(err, io.EOF)
 	b.x.in.Add(int64(n))
 	return n, err
 }
@@ -58,5 +67,6 @@ func (b *requestBody) stop() (int, error) {
 	}
 	// The rest is read and lost, or the caller would not find the reply behind it.
 	_, _ = io.Copy(io.Discard, b.body)
+	b.eof = true
 	return 0, io.EOF
 }

@@ -78,7 +78,7 @@ func (f *front) serveLogin(w http.ResponseWriter, r *http.Request, x *visit) {
 	}
 	rt.op, rt.path = op.id, r.URL.EscapedPath()
 	x.setRoute(rt)
-	if !isToken && f.refuseLarge(w, r, x) {
+	if !isToken && f.refuseLarge(w, r) {
 		return
 	}
 	if isToken {
@@ -125,7 +125,7 @@ func (f *front) serveStorage(w http.ResponseWriter, r *http.Request, x *visit) {
 }
 
 // refuseLarge refuses bodies over the limit as a proxy does: in plain text, from the length alone.
-func (f *front) refuseLarge(w http.ResponseWriter, r *http.Request, x *visit) bool {
+func (f *front) refuseLarge(w http.ResponseWriter, r *http.Request) bool {
 	if f.cfg.maxBody <= 0 {
 		return false
 	}
@@ -133,13 +133,6 @@ func (f *front) refuseLarge(w http.ResponseWriter, r *http.Request, x *visit) bo
 		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.maxBody) // for bodies without a length
 		return false
 	}
-	ahead(w)
 	plain(w, http.StatusRequestEntityTooLarge, requestTooLarge)
-	x.linger(w)
 	return true
-}
-
-// ahead lets a reply go out before the request's body is read.
-func ahead(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 can without
 }

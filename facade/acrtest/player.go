@@ -67,9 +67,7 @@ func (p *player) play(plan *plan, w http.ResponseWriter, r *http.Request, x *vis
 
 // scripted answers with a status of the script.
 func (p *player) scripted(plan *plan, w http.ResponseWriter, r *http.Request, x *visit) {
-	if plan.early {
-		ahead(w)
-	} else {
+	if !plan.early {
 		_, _ = io.Copy(io.Discard, r.Body) // a caller that is gone is answered all the same
 	}
 	body, contentType := plan.body, plan.contentType
@@ -88,9 +86,6 @@ func (p *player) scripted(plan *plan, w http.ResponseWriter, r *http.Request, x 
 	setLength(w, len(body))
 	w.WriteHeader(plan.status)
 	_, _ = w.Write(body) // the caller may be gone; nobody is left to tell
-	if plan.early && !plan.endless {
-		x.linger(w)
-	}
 }
 
 // scriptedError is the error that usually goes with a status.

@@ -19,6 +19,7 @@ type reply struct {
 	broken  bool // nothing more goes out
 	stalled bool // the connection stays open without a reply
 	dropped bool // the handler talks to nobody
+	lingers bool // the reply goes out before the request's body has been read
 	cut     bool // the body ends here
 	pos     int64
 	limit   int64 // where the length that the script claims ends the body; -1 is nowhere
@@ -58,6 +59,7 @@ func (w *reply) WriteHeader(status int) {
 		h.Del("X-Ms-Client-Request-Id")
 	}
 	w.x.update(func(e *Request) { e.Status = status })
+	w.lingers = w.x.replyAhead(w.w)
 	w.w.WriteHeader(status)
 	if w.plan != nil && (w.plan.truncateClean || w.plan.endless) {
 		w.Flush() // before net/http sees that the body is short, and gives it a length
@@ -192,6 +194,7 @@ func (w *reply) finish() {
 		if w.broken {
 			panic(http.ErrAbortHandler)
 		}
+		w.linger()
 		return
 	}
 	if w.dropped {
@@ -216,6 +219,13 @@ func (w *reply) finish() {
 	}
 	if p.closeIdle && w.x.conn != nil {
 		w.x.conn.closeIdle.Store(true) // once net/http has sent the last of the reply
+	}
+	w.linger()
+}
+
+func (w *reply) linger() {
+	if w.lingers {
+		w.x.linger(w.w)
 	}
 }
 

@@ -42,7 +42,7 @@ func (f *front) enter(origin Origin, at *region, w http.ResponseWriter, r *http.
 	// A shallow copy, so that net/http's own request keeps its own body.
 	own := new(http.Request)
 	*own = *r
-	x.body = &requestBody{x: x, body: r.Body, ctx: r.Context()}
+	x.body = &requestBody{x: x, body: r.Body, ctx: r.Context(), length: r.ContentLength, expects: r.Header.Get("Expect") != ""}
 	own.Body = x.body
 	f.ledger.add(x.line)
 	return x, own
@@ -116,16 +116,35 @@ func (x *visit) sniffForm(r *http.Request) {
 	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 }
 
-// lingerTime is how long the rest of a body is read after an early reply.
-const lingerTime = 5 * time.Second
+// How long the rest of a request's body is read after the reply: in all, and at most without a byte.
+const (
+	lingerTime    = 30 * time.Second
+	lingerTimeout = 5 * time.Second
+)
 
-// linger reads what is left of the request's body after an early reply, as proxies do, so that the
-// caller finds the reply and not a reset. The bytes do not count as read.
+// replyAhead lets the reply go out although the request's body has not been read, and reports
+// whether its rest is to be read afterwards. A caller that waits for "100 Continue" sends none.
+func (x *visit) replyAhead(w http.ResponseWriter) bool {
+	if x.body.ended() || x.body.expects {
+		return false
+	}
+	return http.NewResponseController(w).EnableFullDuplex() == nil // HTTP/2 needs neither
+}
+
+// linger reads what is left of the request's body after the reply, as the service's front end does,
+// so that a caller who sends all of it first finds the reply and not a reset. The bytes do not count
+// as read.
 func (x *visit) linger(w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
 	_ = rc.Flush()
-	_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.Copy(io.Discard, x.body.body)
+	buffer := make([]byte, 32<<10)
+	for began := time.Now(); time.Since(began) < lingerTime; {
+		_ = rc.SetReadDeadline(time.Now().Add(lingerTimeout))
+		if _, err := x.body.body.Read(buffer); err != nil {
+			break
+		}
+	}
+	_ = rc.SetReadDeadline(time.Time{})
 }
 
 // rawReply writes bytes past net/http, which does not come back.
