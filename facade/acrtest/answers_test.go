@@ -122,3 +122,39 @@ func TestThrottledSaysWhere(t *testing.T) {
 	r.s.On("DeleteTag").Status(http.StatusTooManyRequests)
 	r.refused(r.send("DELETE", "/acr/v1/app/_tags/v1", ""), http.StatusTooManyRequests, "TOOMANYREQUESTS", message, "")
 }
+
+// A repository without manifests stays, if the registry is one where it does, over a restart too, and goes when it is deleted.
+func TestEmptyRepositories(t *testing.T) {
+	t.Parallel()
+	for _, keeps := range []bool{false, true} {
+		opts := []acrtest.Option{acrtest.WithDirectory(t.TempDir())}
+		missing := http.StatusNotFound
+		if keeps {
+			opts, missing = append(opts, acrtest.WithEmptyRepositories()), http.StatusOK
+		}
+		s, err := acrtest.Start(opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := s.SeedImage(t, "app:v1")
+		r := &registry{t, s, s.HTTPClient()}
+		r.want(r.send("DELETE", "/v2/app/manifests/"+d.String(), ""), http.StatusAccepted)
+		s.Close()
+		r = newRegistry(t, opts...)
+		for _, path := range []string{"/acr/v1/app", "/acr/v1/app/_tags", "/acr/v1/app/_manifests", "/v2/app/tags/list"} {
+			r.want(r.send("GET", path, ""), missing)
+		}
+		if got := len(r.s.Repositories()) == 1; got != keeps {
+			t.Errorf("in the catalog: %v, want %v", got, keeps)
+		}
+		if !keeps {
+			continue
+		}
+		props := r.send("GET", "/acr/v1/app", "").body
+		if !strings.Contains(props, `"manifestCount":0,"tagCount":0`) {
+			t.Errorf("%s", props)
+		}
+		r.want(r.send("DELETE", "/acr/v1/app", ""), http.StatusAccepted)
+		r.want(r.send("GET", "/acr/v1/app", ""), http.StatusNotFound)
+	}
+}

@@ -52,6 +52,7 @@ type config struct {
 	trailingEmptyPage bool  // a full last page carries a Link to an empty one
 	maxBody           int64 // bytes in one request body, 0 is without limit; more is a 413
 	replicaLag        time.Duration
+	keepEmpty         bool // repositories stay without manifests
 	times             ManifestTimes
 	replicas          []string      // regions, nil is one registry without replicas
 	blobLinkLife      time.Duration // life of the signed link to the storage origin

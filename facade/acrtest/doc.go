@@ -24,7 +24,7 @@
 //     [WithMaxBody]
 //   - how the service may answer: [WithInlineBlobs], [WithTrailingEmptyPage], [WithReplicaLag],
 //     [WithReplicas], [WithImmutableTags], [WithSoftDelete], [WithoutBlobCheck],
-//     [WithBlobLinkLife], [WithSessionLife], [WithManifestTimes]
+//     [WithBlobLinkLife], [WithSessionLife], [WithManifestTimes], [WithEmptyRepositories]
 //   - the network: [WithMemoryNetwork], [WithLatency], [WithBandwidth], [WithHTTP2],
 //     [WithLoginServer], [WithListen], [WithRemoteAccess]
 //   - storage and records: [WithDirectory], [WithSync], [WithLedgerSize], [WithLogger]

@@ -289,3 +289,13 @@ func ExampleWithManifestTimes() {
 	fmt.Println(before == after)
 	// Output: true
 }
+
+// A registry that keeps repositories without manifests.
+func ExampleWithEmptyRepositories() {
+	s := start(acrtest.WithEmptyRepositories())
+	defer s.Close()
+	s.SeedImage(nil, "samples/app:v1")
+	call(s, "DELETE", "/v2/samples/app/manifests/"+s.Manifests("samples/app")[0].String(), "")
+	fmt.Println(s.Repositories(), s.Manifests("samples/app"))
+	// Output: [samples/app] []
+}

@@ -144,6 +144,11 @@ func (t ManifestTimes) ofStore() store.Times {
 	}
 }
 
+// WithEmptyRepositories keeps a repository whose last manifest has been deleted: it stays in the
+// catalog, with empty lists, until it is deleted itself. Such repositories have been seen on the
+// service. By default a repository disappears with its last manifest.
+func WithEmptyRepositories() Option { return func(c *config) { c.keepEmpty = true } }
+
 // WithReplicas creates a geo-replicated registry with one replica for each of the given regions,
 // such as "eastus" and "westeurope". A replica sees its own writes at once and those of the others
 // after the time of [WithReplicaLag]; it knows only the upload sessions that were started at it,

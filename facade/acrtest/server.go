@@ -81,6 +81,7 @@ func (s *Server) openStore() (err error) {
 		ReplicaLag: s.cfg.replicaLag,
 		Replicas:   len(s.cfg.replicas),
 		Times:      s.cfg.times.ofStore(),
+		KeepEmpty:  s.cfg.keepEmpty,
 		UploadTTL:  s.cfg.sessionLife,
 	})
 	if err != nil {

@@ -104,6 +104,7 @@ func (f flags) addRegistry() {
 	})
 	f.on("inline-blobs", "serve blobs from the login server, without a redirect to the storage account", acrtest.WithInlineBlobs)
 	f.on("trailing-empty-page", "add a Link to a full last page too, so that lists may end with an empty page", acrtest.WithTrailingEmptyPage)
+	f.on("empty-repositories", "keep repositories whose last manifest was deleted", acrtest.WithEmptyRepositories)
 	f.on("immutable-tags", "reject pushes that move an existing tag", acrtest.WithImmutableTags)
 	f.on("no-blob-check", "accept manifests that refer to missing blobs", acrtest.WithoutBlobCheck)
 	f.number("soft-delete", "keep deleted manifests for this many `days`, 1 to 90", func(n int64) acrtest.Option { return acrtest.WithSoftDelete(int(min(n, 1<<30))) })

@@ -11,7 +11,7 @@ import (
 
 // touch sets a repository's own properties.
 func (r *repository) touch(rec *record) {
-	r.created, r.updated, r.attributes = rec.Created, rec.Time, *rec.Attributes
+	r.created, r.updated, r.attributes, r.kept = rec.Created, rec.Time, *rec.Attributes, rec.Keep
 }
 
 func (s *state) link(r *repository, rec *record) {
@@ -30,9 +30,10 @@ func (s *state) unlink(r *repository, d digest.Digest) {
 }
 
 func (r *repository) putManifest(rec *record) {
-	if r.manifests.len() == 0 {
+	if !r.visible() {
 		r.created = rec.Time
 	}
+	r.kept = r.kept || rec.Keep
 	r.updated = rec.Time
 	m := r.manifests.get(rec.Manifest.Digest.String())
 	switch {
@@ -156,7 +157,7 @@ func (s *state) drop(r *repository, rec *record) {
 	for m := range r.manifests.snapshot() {
 		r.deleteManifest(m, rec.Time, rec.Soft)
 	}
-	r.updated = rec.Time
+	r.updated, r.kept = rec.Time, false
 	for d := range r.links {
 		if r.uses[d] == 0 {
 			s.unlink(r, d)
@@ -178,7 +179,7 @@ func (r *repository) setAttributes(rec *record) {
 func (r *repository) restore(rec *record) {
 	m := r.deletedManifests.get(rec.Digest.String())
 	if m != nil {
-		if r.manifests.len() == 0 {
+		if !r.visible() {
 			r.created = rec.Time
 		}
 		r.deletedManifests.remove(m)

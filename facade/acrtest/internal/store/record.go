@@ -22,6 +22,8 @@ type record struct {
 	Digests    []digest.Digest `json:"digests,omitempty"`
 	// Times says which changes move the times of manifests.
 	Times Times `json:"times,omitzero"`
+	// Keep says that the repository stays when its last manifest goes.
+	Keep bool `json:"keep,omitzero"`
 	// Soft says that what is deleted can be restored.
 	Soft bool `json:"soft,omitzero"`
 	// Created is set in a compacted journal, where an object is one record; Updated where Time says
@@ -89,5 +91,5 @@ func (r *repository) records(yield func(*record) bool) bool {
 			return false
 		}
 	}
-	return yield(&record{Op: opRepository, Time: r.updated, Created: r.created, Repository: r.name, Attributes: &r.attributes})
+	return yield(&record{Op: opRepository, Time: r.updated, Created: r.created, Repository: r.name, Attributes: &r.attributes, Keep: r.kept})
 }

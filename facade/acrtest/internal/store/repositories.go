@@ -16,7 +16,7 @@ func (st *Store) Repositories(p Page) (names []string, more bool) {
 	st.read(func(s *state) {
 		var page []*repository
 		page, more = s.repositories.page(p, func(r *repository) bool {
-			return r.manifests.len() > 0 && !r.attributes.ListDisabled
+			return r.visible() && !r.attributes.ListDisabled
 		})
 		for _, r := range page {
 			names = append(names, r.name)

@@ -19,6 +19,7 @@ type repository struct {
 	name             string
 	created, updated time.Time
 	attributes       Attributes
+	kept             bool // it is seen without a manifest as well, until it is deleted
 	links            map[digest.Digest]*link
 	uses             map[digest.Digest]int // manifests, live or deleted, that need the blob
 	tags             index[*tag]
@@ -134,7 +135,7 @@ func (s *state) apply(rec *record) {
 // tidy forgets a repository that holds nothing, and the properties of one that can no longer be
 // seen.
 func (s *state) tidy(r *repository) {
-	if r.manifests.len() > 0 {
+	if r.visible() {
 		return
 	}
 	r.attributes = Attributes{}

@@ -37,6 +37,8 @@ type Options struct {
 	Replicas int
 	// Times says which changes move the time of a manifest's last update.
 	Times Times
+	// KeepEmpty keeps repositories whose last manifest was deleted until they are deleted themselves.
+	KeepEmpty bool
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
 
@@ -214,6 +216,7 @@ func (st *Store) time() time.Time {
 // commit makes a change, of which the caller has made sure under the lock, which it holds.
 func (st *Store) commit(rec *record) error {
 	rec.Times = st.opts.Times
+	rec.Keep = st.opts.KeepEmpty && rec.Op == opManifest
 	if st.journal != nil {
 		if err := st.journal.append(rec); err != nil {
 			return err
@@ -261,11 +264,13 @@ func (st *Store) known(f func(*state) error) error {
 
 // visible returns the repository if it can be seen: if it holds a manifest.
 func (s *state) visible(name string) *repository {
-	if r := s.repositories.get(name); r != nil && r.manifests.len() > 0 {
+	if r := s.repositories.get(name); r != nil && r.visible() {
 		return r
 	}
 	return nil
 }
+
+func (r *repository) visible() bool { return r.kept || r.manifests.len() > 0 }
 
 // size is about the number of records of a compacted journal.
 func (s *state) size() (n int) {
