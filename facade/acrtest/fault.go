@@ -302,7 +302,7 @@ func (f *Fault) Slow(bytesPerSecond int64) *Fault {
 // Informational sends n responses with the given 1xx status code before the final one.
 func (f *Fault) Informational(n, code int) *Fault {
 	return f.act(true, "informational "+strconv.Itoa(code), func(p *plan) {
-		p.informational = slices.Repeat([]int{code}, n)
+		p.informational, p.informationalCode = max(n, 0), code
 	})
 }
 

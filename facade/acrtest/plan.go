@@ -14,7 +14,8 @@ type plan struct {
 
 	delay, delayReply time.Duration
 	stall             bool
-	informational     []int
+	informational     int // how many
+	informationalCode int
 
 	status      int // answered in place of the operation; 0 lets the operation be done
 	body        []byte

@@ -42,8 +42,8 @@ func (p *player) play(plan *plan, w http.ResponseWriter, r *http.Request, x *vis
 	if plan.delay > 0 && !x.wait(plan.delay) {
 		panic(http.ErrAbortHandler)
 	}
-	for _, code := range plan.informational {
-		w.WriteHeader(code)
+	for range plan.informational {
+		w.WriteHeader(plan.informationalCode)
 	}
 	switch {
 	case plan.stall:

@@ -74,7 +74,8 @@ func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) diges
 }
 
 // SeedTags adds n tags named t000000, t000001 and so on to a repository. All of them point at one
-// image, whose digest is returned. A hundred thousand tags take about a second.
+// image, whose digest is returned. A hundred thousand tags take about a second; n must be between 0
+// and ten million.
 func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest {
 	helper(t)
 	d, err := s.seeder.seedTags(repository, n)
@@ -84,7 +85,8 @@ func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest 
 	return d
 }
 
-// SeedManifests stores n untagged artifacts in a repository and returns their digests.
+// SeedManifests stores n untagged artifacts in a repository and returns their digests. n must be
+// between 0 and ten million.
 func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
 	helper(t)
 	digests, err := s.seeder.seedManifests(repository, n)
@@ -170,8 +172,21 @@ func (s *seeder) seedReferrer(name string, subject digest.Digest, artifactType s
 	return referrer.Digest, err
 }
 
+// maxSeeds bounds how many tags or manifests are seeded at once.
+const maxSeeds = 10_000_000
+
+func checkSeeds(n int) error {
+	if n < 0 || n > maxSeeds {
+		return fmt.Errorf("n is %d, but must be between 0 and %d", n, maxSeeds)
+	}
+	return nil
+}
+
 func (s *seeder) seedTags(name string, n int) (digest.Digest, error) {
-	tags := make([]string, max(n, 0))
+	if err := checkSeeds(n); err != nil {
+		return "", err
+	}
+	tags := make([]string, n)
 	for i := range tags {
 		tags[i] = fmt.Sprintf("t%06d", i)
 	}
@@ -180,6 +195,9 @@ func (s *seeder) seedTags(name string, n int) (digest.Digest, error) {
 }
 
 func (s *seeder) seedManifests(name string, n int) ([]digest.Digest, error) {
+	if err := checkSeeds(n); err != nil {
+		return nil, err
+	}
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.acrtest.seed"}
 	if err := s.makeEmpty(name, &m); err != nil {
 		return nil, err

@@ -3,24 +3,29 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
-// control lets a test in another language do to the registry what a Go test does by method calls. It is JSON over plain HTTP, on the
-// loopback interface whatever the registry listens on.
+// control is the API by which tests in other languages do what a Go test does by method calls: JSON
+// over plain HTTP, on the loopback interface whatever the registry listens on.
 type control struct {
 	registry *acrtest.Server
+	token    string // what a request has to carry
 	server   *http.Server
 	listener net.Listener
 
@@ -28,7 +33,7 @@ type control struct {
 	faults []*scripted
 }
 
-// refusal is what a caller has done wrong.
+// refusal is a mistake of the caller, answered with status 400.
 type refusal struct{ reason string }
 
 func (r refusal) Error() string { return r.reason }
@@ -46,7 +51,7 @@ func startControl(registry *acrtest.Server, address string) (*control, error) {
 	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
 		return nil, fmt.Errorf("%w: %s is not a loopback address", errControlAddress, address)
 	}
-	c := &control{registry: registry}
+	c := &control{registry: registry, token: rand.Text()}
 	if c.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
 		return nil, fmt.Errorf("acrtest: -control: %w", err)
 	}
@@ -59,7 +64,7 @@ func startControl(registry *acrtest.Server, address string) (*control, error) {
 	} {
 		mux.Handle(pattern, handler(do))
 	}
-	c.server = &http.Server{Handler: localOnly(mux), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	c.server = &http.Server{Handler: localOnly(c.authorized(mux)), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = c.server.Serve(c.listener) }() // returns when the server is closed
 	return c, nil
 }
@@ -68,16 +73,37 @@ func (c *control) endpoint() string { return "http://" + c.listener.Addr().Strin
 
 func (c *control) close() { _ = c.server.Close() } // nobody waits for a reply any more
 
-// localOnly refuses what a web page had a browser send: its Host is the page's, or an Origin comes along.
+// authorized refuses requests without the token. Other users of the machine can reach the address, but
+// cannot read the line that the program printed.
+func (c *control) authorized(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "the control API needs the control_token of the program's first line: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// localOnly refuses what a web page made a browser send: the Host is that of the page, or the browser
+// says that the request comes from elsewhere.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
-		if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() || r.Header.Get("Origin") != "" {
+		if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() || r.Header.Get("Origin") != "" || !fromHere(r) {
 			http.Error(w, "the control API serves programs on this machine only", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// fromHere reports whether a browser, if one sent the request, was told to by its user.
+func fromHere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "" || site == "none" || site == "same-origin"
 }
 
 const maxControl = 64 << 20 // a seeded blob comes in base64
@@ -113,10 +139,13 @@ func read(body []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return refuse("the body: %v", err)
+		return refuse("invalid request body: %v", err)
 	}
 	return nil
 }
+
+// maxSpan bounds every duration, so that times computed with it can be represented.
+const maxSpan = 100 * 365 * 24 * time.Hour
 
 // duration is a time span such as "90m", or a number of seconds.
 type duration time.Duration
@@ -128,6 +157,9 @@ func (d duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Durat
 func (d *duration) UnmarshalJSON(raw []byte) error {
 	var seconds float64
 	if json.Unmarshal(raw, &seconds) == nil {
+		if math.Abs(seconds) > maxSpan.Seconds() {
+			return fmt.Errorf("%v seconds is more than %v", seconds, maxSpan)
+		}
 		*d = duration(seconds * float64(time.Second))
 		return nil
 	}
@@ -136,6 +168,9 @@ func (d *duration) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	parsed, err := time.ParseDuration(text)
+	if err == nil && parsed.Abs() > maxSpan {
+		err = fmt.Errorf("%s is more than %v", text, maxSpan)
+	}
 	*d = duration(parsed)
 	return err
 }
@@ -193,7 +228,7 @@ func knownOperations(operations []string) error {
 	all := acrtest.Operations()
 	for _, op := range operations {
 		if !slices.Contains(all, op) {
-			return refuse("there is no operation %q, but %q", op, all)
+			return refuse("unknown operation %q; the operations are %q", op, all)
 		}
 	}
 	return nil
@@ -208,6 +243,9 @@ func (c *control) collect(body []byte, _ *http.Request) (any, error) {
 	var how struct{ Grace duration }
 	if err := read(body, &how); err != nil {
 		return nil, err
+	}
+	if how.Grace < 0 {
+		return nil, refuse("grace must not be negative")
 	}
 	freed, err := c.registry.Collect(time.Duration(how.Grace))
 	return map[string]int{"freed": freed}, err

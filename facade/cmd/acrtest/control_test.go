@@ -19,6 +19,7 @@ func tell(t *testing.T, s started, method, path, body string) (status int, reply
 		t.Fatal(err)
 	}
 	req.Close = true
+	req.Header.Set("Authorization", "Bearer "+s.ControlToken)
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
@@ -96,10 +97,39 @@ func TestControl(t *testing.T) {
 		{"/faults", `{"on": ["ListTag"], "status": 503}`}, {"/faults", `{"on": ["ListTags"]}`},
 		{"/faults", `{"code": "DENIED", "delay": "1ms"}`}, {"/faults", `{"nth": 2, "always": true, "stall": true}`}, {"/faults", `{"from": -1, "stall": true}`},
 		{"/seed", `{"tags": {"repository": "r", "n": 1}, "blob": {"repository": "r"}}`}, {"/clock", `{"advance": "soon"}`},
+		{"/clock", `{"advance": 1e300}`}, {"/clock", `{"advance": "2000000h"}`}, {"/collect", `{"grace": -1}`},
+		{"/seed", `{"tags": {"repository": "r", "n": 9000000000000000000}}`}, {"/seed", `{"tags": {"repository": "r", "n": -5}}`},
+		{"/seed", `{"manifests": {"repository": "r", "n": 9000000000000000000}}`}, {"/seed", `{"manifests": {"repository": "r", "n": -5}}`},
+		{"/faults", `{"informational": 9000000000000000000}`}, {"/faults", `{"informational": -1, "stall": true}`}, {"/faults", `{"status": 99}`},
+		{"/faults", `{"status": 100}`}, {"/faults", `{"reply_status": 1000}`}, {"/faults", `{"slow": -1, "stall": true}`}, {"/faults", `{"truncate": -1}`},
+		{"/faults", `{"content_length": -1}`}, {"/faults", `{"delay": -1, "stall": true}`}, {"/faults", `{"status": 503, "retry_after": -1}`},
 	} {
 		if status, reply := tell(t, s, "POST", bad[0], bad[1]); status != http.StatusBadRequest || !json.Valid([]byte(reply)) {
 			t.Errorf("%s %s: %d %s", bad[0], bad[1], status, reply)
 		}
+	}
+}
+
+// Another user of the machine, who has not read the program's line, can do nothing.
+func TestControlAsksForItsToken(t *testing.T) {
+	t.Parallel()
+	s := program(t)
+	for _, path := range []string{"/clock", "/requests", "/faults", "/nothing"} {
+		for _, token := range []string{"", "wrong", s.ControlToken + "x"} {
+			other := s
+			other.ControlToken = token
+			if status, reply := tell(t, other, "GET", path, ""); status != http.StatusUnauthorized || !strings.Contains(reply, "control_token") {
+				t.Errorf("%s with the token %q: %d %s", path, token, status, reply)
+			}
+		}
+	}
+	other := s
+	other.ControlToken = ""
+	if status, _ := tell(t, other, "POST", "/revoke", `{"access_tokens": true}`); status != http.StatusUnauthorized {
+		t.Errorf("revoking without the token: %d", status)
+	}
+	if again := program(t); again.ControlToken == s.ControlToken || len(s.ControlToken) < 20 {
+		t.Errorf("tokens %q and %q", s.ControlToken, again.ControlToken)
 	}
 }
 
@@ -110,6 +140,8 @@ func TestControlKeepsPagesOut(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"from a page":        func(r *http.Request) { r.Header.Set("Origin", "https://page.example") },
 		"by another's name":  func(r *http.Request) { r.Host = "rebound.example:80" },
+		"a GET from a page":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"from another port":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
 		"by a name and none": func(r *http.Request) { r.Host = "rebound.example" },
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Control+"/clock", http.NoBody)
@@ -117,6 +149,7 @@ func TestControlKeepsPagesOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Close = true
+		req.Header.Set("Authorization", "Bearer "+s.ControlToken)
 		change(req)
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {

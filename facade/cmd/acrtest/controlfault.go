@@ -78,7 +78,7 @@ func (c *control) addFault(body []byte, _ *http.Request) (any, error) {
 	s.choose(f)
 	if s.answer(f)+s.disturb(f)+s.change(f) == 0 {
 		f.Remove()
-		return nil, refuse("the line says nothing that is to happen")
+		return nil, refuse("the line has no action")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,10 +88,13 @@ func (c *control) addFault(body []byte, _ *http.Request) (any, error) {
 
 // check refuses words that would be left out.
 func (s *sentence) check() error {
+	if err := s.checkNumbers(); err != nil {
+		return err
+	}
 	chosen := 0
 	for _, n := range []int{s.Nth, s.First, s.From} {
 		if n < 0 {
-			return refuse("requests are counted from 1")
+			return refuse("nth, first and from start at 1")
 		}
 		if n > 0 {
 			chosen++
@@ -101,11 +104,40 @@ func (s *sentence) check() error {
 		chosen++
 	}
 	if chosen > 1 {
-		return refuse("give one of nth, first, from, always")
+		return refuse("use only one of nth, first, from and always")
 	}
 	says := s.Code != "" || s.Message != "" || s.Body != nil || s.ContentType != "" || s.Early || s.RetryAfter != 0
 	if says && (s.Status == 0 || s.Redirect != "") {
-		return refuse("code, message, body, content_type, early and retry_after say how a status without a redirect is answered")
+		return refuse("code, message, body, content_type, early and retry_after need a status and no redirect")
+	}
+	return nil
+}
+
+// maxInformational bounds how many informational replies a line sends.
+const maxInformational = 100_000
+
+// checkNumbers refuses numbers that no request or reply can have.
+func (s *sentence) checkNumbers() error {
+	for name, n := range map[string]*int64{
+		"stall_after": s.StallAfter, "stall_request_after": s.StallRequestAfter, "reset_after": s.ResetAfter, "reset_request_after": s.ResetRequestAfter,
+		"accept": s.Accept, "truncate": s.Truncate, "truncate_clean": s.TruncateClean, "flip_byte": s.FlipByte, "content_length": s.ContentLength, "slow": &s.Slow,
+	} {
+		if n != nil && *n < 0 {
+			return refuse("%s must not be negative", name)
+		}
+	}
+	for name, d := range map[string]duration{"delay": s.Delay, "delay_reply": s.DelayReply, "retry_after": s.RetryAfter} {
+		if d < 0 {
+			return refuse("%s must not be negative", name)
+		}
+	}
+	for name, status := range map[string]int{"status": s.Status, "reply_status": s.ReplyStatus} {
+		if status != 0 && (status < 200 || status > 599) {
+			return refuse("%s must be between 200 and 599", name)
+		}
+	}
+	if s.Informational < 0 || s.Informational > maxInformational {
+		return refuse("informational must be between 0 and %d", maxInformational)
 	}
 	return nil
 }

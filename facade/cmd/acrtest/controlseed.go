@@ -52,7 +52,7 @@ func (c *control) seed(body []byte, _ *http.Request) (any, error) {
 		}
 	}
 	if given != 1 {
-		return nil, refuse("give one of image, index, referrer, blob, tags, manifests, layout")
+		return nil, refuse("use exactly one of image, index, referrer, blob, tags, manifests, layout")
 	}
 	var digests []digest.Digest
 	one := func(d digest.Digest) { digests = append(digests, d) }

@@ -2,66 +2,73 @@
 //
 //	acrtest -listen 127.0.0.1:0 -ca-file ca.pem
 //
-// prints one line of JSON with everything a client in any language needs, then serves. -h lists the options; each is an option of
-// package facade/acrtest, where it is described. With -dir the content outlives the program, also one that is killed; with -sync as
-// well, the loss of power too. An interrupt or SIGTERM ends it, a second one at once.
+// When the registry is ready, the program prints one line of JSON with everything a client in any
+// language needs. Option -h lists the options; each is an option of package facade/acrtest and is
+// described there. With -dir the content survives the end of the program, even if it is killed; with
+// -sync also a power failure. An interrupt or SIGTERM stops the program, a second one at once.
 //
-// The exit status is 0 after an interrupt, 1 when the registry cannot serve, such as with a port in use, and 2 for options that make no
-// sense; what is wrong is on the standard error.
+// The exit status is 0 after an interrupt, 1 if the registry cannot run (such as when a port is in
+// use), and 2 if an option is invalid. Errors are written to the standard error.
 //
 // # What it prints
 //
-//	endpoint, login_server          the registry's URL, and its host and port: what image names begin with
-//	ca_file                         the certificate to trust, in PEM
-//	username, password              the admin user, good for Basic and for docker login
-//	entra_token                     an Entra access token, to be exchanged for a refresh token of the registry
-//	authority, tenant, client_id, client_secret   where a service principal signs in: an Azure credential with these gets such tokens
-//	storage_endpoint                the origin that blobs are redirected to
+//	endpoint, login_server          URL of the registry; its host and port, as used in image names
+//	ca_file                         PEM certificate to trust
+//	username, password              admin user, for Basic authentication and docker login
+//	entra_token                     Entra access token, to be exchanged for an ACR refresh token
+//	authority, tenant, client_id, client_secret   where and how a service principal signs in
+//	storage_endpoint                origin that blob downloads are redirected to
 //	anonymous                       whether pulls need no credential
-//	control_endpoint                see below
+//	control_endpoint, control_token the control API, see below
 //	regional_endpoints              with -replicas: the URL of each replica, by region
-//	pid                             the process
+//	pid                             process ID
 //
-// Azure's client libraries want the certificate where their HTTP stack looks for it (SSL_CERT_FILE for Go, REQUESTS_CA_BUNDLE for
-// Python, NODE_EXTRA_CA_CERTS for JavaScript), and a credential that is told not to look its authority up at Microsoft's
-// (DisableInstanceDiscovery, disable_instance_discovery, disableInstanceDiscovery).
+// Azure SDKs look for the certificate where their HTTP stack does (SSL_CERT_FILE for Go,
+// REQUESTS_CA_BUNDLE for Python, NODE_EXTRA_CA_CERTS for JavaScript). Their credentials must be told
+// not to verify the authority with Microsoft (DisableInstanceDiscovery, disable_instance_discovery,
+// disableInstanceDiscovery).
 //
-// # Control
+// # Control API
 //
-// What a Go test does by methods, others do by JSON over plain HTTP, from the same machine only:
+// The control API does over HTTP what a Go test does with the methods of acrtest.Server. It uses
+// plain HTTP on the loopback interface. Every request needs the header "Authorization: Bearer TOKEN"
+// with the control_token; requests that a browser sends for a web page are rejected.
 //
 //	POST /seed      {"image": {"reference": "samples/app:v1", "layers": ["BASE64"]}}, or one of
 //	                {"index": {"reference": "samples/app:v1", "architectures": ["amd64", "arm64"]}},
 //	                {"referrer": {"repository": "samples/app", "subject": "sha256:...", "artifact_type": "application/vnd.example.sbom"}},
 //	                {"blob": {"repository": "samples/app", "content": "BASE64"}}, {"tags": {"repository": "samples/app", "n": 1000}},
 //	                {"manifests": {"repository": "samples/app", "n": 1000}}, {"layout": {"repository": "samples/app", "directory": "PATH"}}
-//	POST /clock     {"advance": "2160h"} moves the registry's clock; GET says what it shows
-//	POST /faults    {"on": ["UploadChunk"], "nth": 2, "drop_reply": true}: a line of the fault script, see below; GET lists the script
-//	                with how often each line was met, DELETE empties it
-//	GET /requests   the ledger, ?operation=ListTags that of one operation; DELETE forgets it
-//	POST /revoke    {"access_tokens": true, "refresh_tokens": true} makes those that were issued worthless
-//	POST /collect   {"grace": "1h"} frees what nothing refers to
+//	POST /clock     {"advance": "2160h"} moves the registry's clock; GET returns its time
+//	POST /faults    {"on": ["UploadChunk"], "nth": 2, "drop_reply": true} adds a line to the fault script, see below;
+//	                GET lists the lines and how often each was hit, DELETE removes all
+//	GET /requests   the ledger; ?operation=ListTags for one operation; DELETE empties it
+//	POST /revoke    {"access_tokens": true, "refresh_tokens": true} invalidates the tokens issued so far
+//	POST /collect   {"grace": "1h"} deletes what has been unreferenced for that time
 //
-// A line of the script says which requests: on (operation ids, none for all), path (a part of it), and nth, first, from or always.
-// And what happens: status with retry_after, code, message, body, content_type, early; redirect, raw, lag, revoke, stall; delay,
-// delay_reply, informational, drop_reply, slow, close_idle, stall_after, stall_request_after, reset_after, reset_request_after,
-// accept, truncate, truncate_clean; reply_status, reply_body, header, without_header, digest, location, link, content_length,
-// flip_byte, endless, ignore_range. Each is the method of the same name of acrtest.Fault. Times are spans such as "50ms", or seconds.
+// A line of the fault script selects requests with on (operation IDs; all if absent), path (part of
+// the path), and one of nth, first, from and always. Its actions are: status with retry_after, code,
+// message, body, content_type, early; redirect, raw, lag, revoke, stall; delay, delay_reply,
+// informational, drop_reply, slow, close_idle, stall_after, stall_request_after, reset_after,
+// reset_request_after, accept, truncate, truncate_clean; reply_status, reply_body, header,
+// without_header, digest, location, link, content_length, flip_byte, endless, ignore_range. Each is
+// the method of that name of acrtest.Fault. Durations are strings such as "50ms", or seconds.
 //
 // # With curl
 //
 //	acrtest -ca-file ca.pem -admin me:secret >acrtest.json &
 //	until [ -s acrtest.json ]; do sleep 0.1; done
 //	field() { sed -E "s/.*\"$1\":\"?([^\",}]*).*/\1/" acrtest.json; }
-//	registry=$(field endpoint) control=$(field control_endpoint)
+//	registry=$(field endpoint)
+//	control() { curl -sf -H "Authorization: Bearer $(field control_token)" "$(field control_endpoint)$1" "${@:2}"; }
 //	trap 'kill $(field pid)' EXIT
 //
-//	curl -sf "$control/seed" -d '{"image": {"reference": "samples/app:v1"}}'
+//	control /seed -d '{"image": {"reference": "samples/app:v1"}}'
 //	curl -sf --cacert ca.pem -u me:secret "$registry/acr/v1/samples/app/_tags/v1"
-//	curl -sf "$control/clock" -d '{"advance": "2160h"}'
-//	curl -sf "$control/faults" -d '{"on": ["ListTags"], "first": 2, "status": 503, "retry_after": "1s"}'
+//	control /clock -d '{"advance": "2160h"}'
+//	control /faults -d '{"on": ["ListTags"], "first": 2, "status": 503, "retry_after": "1s"}'
 //	curl -sf --cacert ca.pem -u me:secret --retry 3 "$registry/acr/v1/samples/app/_tags"
-//	curl -sf "$control/requests?operation=ListTags"
+//	control "/requests?operation=ListTags"
 //
 // # With Python
 //
@@ -75,7 +82,9 @@
 //
 //	    def control(path, body=None):
 //	        data = None if body is None else json.dumps(body).encode()
-//	        with urllib.request.urlopen(where["control_endpoint"] + path, data) as reply:
+//	        token = {"Authorization": "Bearer " + where["control_token"]}
+//	        request = urllib.request.Request(where["control_endpoint"] + path, data, headers=token)
+//	        with urllib.request.urlopen(request) as reply:
 //	            return json.load(reply)
 //
 //	    def get(path):
@@ -102,8 +111,9 @@
 //	try {
 //	  const lines = createInterface({ input: program.stdout });
 //	  const where = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
+//	  const headers = { authorization: "Bearer " + where.control_token };
 //	  const control = async (path, body) =>
-//	    (await fetch(where.control_endpoint + path, body && { method: "POST", body: JSON.stringify(body) })).json();
+//	    (await fetch(where.control_endpoint + path, { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) })).json();
 //	  const options = { ca: readFileSync(where.ca_file), auth: `${where.username}:${where.password}` };
 //	  const call = (path) => new Promise((resolve, reject) => get(where.endpoint + path, options, (reply) => {
 //	    reply.setEncoding("utf8");

@@ -63,6 +63,7 @@ type started struct {
 	ClientSecret    string `json:"client_secret"`
 	Anonymous       bool   `json:"anonymous"`
 	Control         string `json:"control_endpoint"` // "" with -control ""
+	ControlToken    string `json:"control_token"`
 	PID             int    `json:"pid"`
 
 	Regional map[string]string `json:"regional_endpoints,omitempty"` // by region, with -replicas
@@ -104,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		defer control.close()
-		where.Control = control.endpoint()
+		where.Control, where.ControlToken = control.endpoint(), control.token
 	}
 	if err := json.NewEncoder(stdout).Encode(where); err != nil {
 		return fmt.Errorf("acrtest: write to the standard output: %w", err)

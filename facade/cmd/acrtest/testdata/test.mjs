@@ -7,8 +7,9 @@ const program = spawn("acrtest", ["-ca-file", "ca.pem"], { stdio: ["ignore", "pi
 try {
   const lines = createInterface({ input: program.stdout });
   const where = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
+  const headers = { authorization: "Bearer " + where.control_token };
   const control = async (path, body) =>
-    (await fetch(where.control_endpoint + path, body && { method: "POST", body: JSON.stringify(body) })).json();
+    (await fetch(where.control_endpoint + path, { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) })).json();
   const options = { ca: readFileSync(where.ca_file), auth: `${where.username}:${where.password}` };
   const call = (path) => new Promise((resolve, reject) => get(where.endpoint + path, options, (reply) => {
     reply.setEncoding("utf8");

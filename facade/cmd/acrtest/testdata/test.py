@@ -8,7 +8,9 @@ try:
 
     def control(path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(where["control_endpoint"] + path, data) as reply:
+        token = {"Authorization": "Bearer " + where["control_token"]}
+        request = urllib.request.Request(where["control_endpoint"] + path, data, headers=token)
+        with urllib.request.urlopen(request) as reply:
             return json.load(reply)
 
     def get(path):
