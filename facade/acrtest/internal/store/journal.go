@@ -13,7 +13,9 @@ import (
 )
 
 // journal is the metadata of a directory: one line for each change, "CHECKSUM JSON", appended by a
-// single write before the change is made and acknowledged. A process that is killed leaves at most
+// single write before the change is made and acknowledged. The checksum of a line goes on from that
+// of the line before, so that a line that is missing or out of its place is found; lines missing at
+// the end are not. A process that is killed leaves at most
 // a part of a last line, which was never acknowledged; the next start cuts it off. The loss of
 // power, other than the loss of the process, may cost the last changes and, where the file system
 // writes a later part of a file before an earlier one, the journal; unless the disk is waited for.
@@ -22,6 +24,7 @@ type journal struct {
 	disk   disk
 	size   int64 // up to the end of the last good line
 	lines  int
+	sum    uint32 // checksum of the last good line
 	buf    bytes.Buffer
 	broken error
 }
@@ -62,11 +65,12 @@ func (j *journal) replay(apply func(*record)) error {
 		if err != nil {
 			return j.f.Truncate(j.size) // a part of a line that no one was told of
 		}
-		rec, err := parseLine(line)
+		rec, sum, err := parseLine(line, j.sum)
 		if err != nil {
 			return fmt.Errorf("%w: %s:%d: %w", ErrCorrupt, j.f.Name(), j.lines+1, err)
 		}
 		apply(rec)
+		j.sum = sum
 		j.size += int64(len(line))
 		j.lines++
 	}
@@ -84,29 +88,34 @@ func beginsLine(line []byte) bool {
 	return true
 }
 
-func parseLine(line []byte) (*record, error) {
+// parseLine reads a line that follows one with the checksum before, and returns its own.
+func parseLine(line []byte, before uint32) (*record, uint32, error) {
 	sum, body, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 	if !ok {
-		return nil, errors.New("no checksum")
+		return nil, 0, errors.New("no checksum")
 	}
 	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if err != nil || uint32(want) != crc32.ChecksumIEEE(body) {
-		return nil, errors.New("wrong checksum")
+	if err != nil || uint32(want) != chained(before, body) {
+		return nil, 0, errors.New("wrong checksum: the line is damaged, or the one before it is missing")
 	}
 	rec := new(record)
-	return rec, json.Unmarshal(body, rec)
+	return rec, uint32(want), json.Unmarshal(body, rec)
 }
 
-func writeLine(w *bytes.Buffer, rec *record) error {
+// writeLine writes a line that follows one with the checksum before, and returns its own.
+func writeLine(w *bytes.Buffer, rec *record, before uint32) (uint32, error) {
 	body, err := json.Marshal(rec)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	fmt.Fprintf(w, "%08x ", crc32.ChecksumIEEE(body))
+	sum := chained(before, body)
+	fmt.Fprintf(w, "%08x ", sum)
 	w.Write(body)
 	w.WriteByte('\n')
-	return nil
+	return sum, nil
 }
+
+func chained(before uint32, body []byte) uint32 { return crc32.Update(before, crc32.IEEETable, body) }
 
 // append writes one line whole. After an error the change must not be made.
 func (j *journal) append(rec *record) error {
@@ -114,7 +123,8 @@ func (j *journal) append(rec *record) error {
 		return j.broken
 	}
 	j.buf.Reset()
-	if err := writeLine(&j.buf, rec); err != nil {
+	sum, err := writeLine(&j.buf, rec, j.sum)
+	if err != nil {
 		return err
 	}
 	if _, err := j.f.WriteAt(j.buf.Bytes(), j.size); err != nil {
@@ -131,6 +141,7 @@ func (j *journal) append(rec *record) error {
 	}
 	j.size += int64(j.buf.Len())
 	j.lines++
+	j.sum = sum
 	if j.buf.Cap() > 1<<20 {
 		j.buf = bytes.Buffer{} // a large manifest is rare
 	}
@@ -144,11 +155,14 @@ func compact(path string, d disk, s *state) error {
 	return d.replace(path, func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 1<<20)
 		var line bytes.Buffer
+		var sum uint32
 		for rec := range s.records() {
 			line.Reset()
-			if err := writeLine(&line, rec); err != nil {
+			next, err := writeLine(&line, rec, sum)
+			if err != nil {
 				return err
 			}
+			sum = next
 			if _, err := b.Write(line.Bytes()); err != nil {
 				return err
 			}
