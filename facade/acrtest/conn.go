@@ -100,16 +100,30 @@ type pace struct {
 	free time.Time // when the bytes taken so far are through
 }
 
-// take books n bytes and gives how long they take to be through.
+const (
+	// paceCredit is how much time that was not used can be made up for: a timer that fires late
+	// would otherwise cost bandwidth each time.
+	paceCredit = 10 * time.Millisecond
+	// paceAhead is how far bytes may run ahead of the rate before they wait: timers are not finer.
+	paceAhead = 2 * time.Millisecond
+)
+
+// take books n bytes and gives how long to wait before more of them may follow.
 func (p *pace) take(n int, rate int64) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.free.Before(now) {
+	switch earliest := now.Add(-paceCredit); {
+	case p.free.IsZero():
 		p.free = now
+	case p.free.Before(earliest):
+		p.free = earliest
 	}
 	p.free = p.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
-	return p.free.Sub(now)
+	if wait := p.free.Sub(now); wait > paceAhead {
+		return wait
+	}
+	return 0
 }
 
 func (c *conn) await(d time.Duration) {

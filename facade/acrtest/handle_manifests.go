@@ -18,8 +18,8 @@ import (
 func (o *operations) getManifest(w http.ResponseWriter, r *http.Request, rt route) {
 	m, err := o.store.Pull(rt.name, rt.reference)
 	if err == nil && !accepts(r.Header["Accept"], m.MediaType, rt.reference) {
-		// The service converts Docker images to schema 1 here; that is left out, and they are refused as
-		// OCI's are.
+		// The service converts Docker images to schema 1 here; that is left out, and they are
+		// refused as OCI's are.
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", notAccepted(m.MediaType), nil)
 		return
 	}

@@ -116,7 +116,8 @@ func (x *visit) sniffForm(r *http.Request) {
 	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 }
 
-// How long the rest of a request's body is read after the reply: in all, and at most without a byte.
+// How long the rest of a request's body is read after the reply: in all, and at most without a
+// byte.
 const (
 	lingerTime    = 30 * time.Second
 	lingerTimeout = 5 * time.Second
@@ -132,8 +133,8 @@ func (x *visit) replyAhead(w http.ResponseWriter) bool {
 }
 
 // linger reads what is left of the request's body after the reply, as the service's front end does,
-// so that a caller who sends all of it first finds the reply and not a reset. The bytes do not count
-// as read.
+// so that a caller who sends all of it first finds the reply and not a reset. The bytes do not
+// count as read.
 func (x *visit) linger(w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
 	_ = rc.Flush()

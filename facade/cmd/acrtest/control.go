@@ -73,8 +73,8 @@ func (c *control) endpoint() string { return "http://" + c.listener.Addr().Strin
 
 func (c *control) close() { _ = c.server.Close() } // nobody waits for a reply any more
 
-// authorized refuses requests without the token. Other users of the machine can reach the address, but
-// cannot read the line that the program printed.
+// authorized refuses requests without the token. Other users of the machine can reach the address,
+// but cannot read the line that the program printed.
 func (c *control) authorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -87,8 +87,8 @@ func (c *control) authorized(next http.Handler) http.Handler {
 	})
 }
 
-// localOnly refuses what a web page made a browser send: the Host is that of the page, or the browser
-// says that the request comes from elsewhere.
+// localOnly refuses what a web page made a browser send: the Host is that of the page, or the
+// browser says that the request comes from elsewhere.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)

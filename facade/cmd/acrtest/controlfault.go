@@ -7,8 +7,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
-// sentence is a line of the fault script: which requests, which of them, and what happens. Its words are the methods of
-// acrtest.Fault.
+// sentence is a line of the fault script: which requests, which of them, and what happens. Its
+// words are the methods of acrtest.Fault.
 type sentence struct {
 	On   []string `json:"on"`
 	Path string   `json:"path,omitzero"`

@@ -31,7 +31,8 @@ const (
 	exitUsage
 )
 
-// exitStatus returns the exit status for the error of run, and writes the error to stderr unless it has been written before.
+// exitStatus returns the exit status for the error of run, and writes the error to stderr unless it
+// has been written before.
 func exitStatus(err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -47,8 +48,8 @@ func exitStatus(err error, stderr io.Writer) int {
 	}
 }
 
-// started is the line that is printed when the registry is ready. Programs read it, so fields are added but never renamed or
-// removed.
+// started is the line that is printed when the registry is ready. Programs read it, so fields are
+// added but never renamed or removed.
 type started struct {
 	Endpoint        string `json:"endpoint"`
 	LoginServer     string `json:"login_server"`
@@ -128,8 +129,9 @@ func describe(s *acrtest.Server, caFile string) started {
 	}
 }
 
-// writeCA writes the certificate to the file, or to a new temporary file if name is empty, and returns its name. The file is
-// readable by everyone: a certificate is public, and the client may run as another user.
+// writeCA writes the certificate to the file, or to a new temporary file if name is empty, and
+// returns its name. The file is readable by everyone: a certificate is public, and the client may
+// run as another user.
 func writeCA(name string, pem []byte) (string, error) {
 	if name == "" {
 		f, err := os.CreateTemp("", "acrtest-ca-*.pem")

@@ -37,7 +37,8 @@ type Options struct {
 	Replicas int
 	// Times says which changes move the time of a manifest's last update.
 	Times Times
-	// KeepEmpty keeps repositories whose last manifest was deleted until they are deleted themselves.
+	// KeepEmpty keeps repositories whose last manifest was deleted until they are deleted
+	// themselves.
 	KeepEmpty bool
 	// UploadTTL is how long an upload session lives; 24 hours when 0.
 	UploadTTL time.Duration
