@@ -73,11 +73,11 @@ func swagger(t *testing.T, file string) facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var two openapi2.T
-	if err := json.Unmarshal(data, &two); err != nil {
-		t.Fatal(err)
+	two, err := readSwagger(data)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
-	doc, err := openapi2conv.ToV3(&two)
+	doc, err := openapi2conv.ToV3(two)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +88,41 @@ func swagger(t *testing.T, file string) facts {
 			named[theirs] = ours
 		}
 	}
-	return factsOf(doc, named)
+	f := factsOf(doc, named)
+	f["document base path"] = strings.TrimSuffix(two.BasePath, "/")
+	f["document security"] = securityOf(two)
+	return f
+}
+
+// readSwagger refuses what is no Swagger 2.0 with paths: read as one, it would say that everything is gone.
+func readSwagger(data []byte) (*openapi2.T, error) {
+	var kind struct {
+		Swagger, OpenAPI string
+		Paths            map[string]any
+	}
+	if err := json.Unmarshal(data, &kind); err != nil {
+		return nil, err
+	}
+	if kind.Swagger != "2.0" || len(kind.Paths) == 0 {
+		return nil, fmt.Errorf("not a Swagger 2.0 document: swagger %q, openapi %q, %d paths", kind.Swagger, kind.OpenAPI, len(kind.Paths))
+	}
+	two := new(openapi2.T)
+	return two, json.Unmarshal(data, two)
+}
+
+func securityOf(two *openapi2.T) string {
+	var names []string
+	for _, requirement := range two.Security {
+		names = slices.AppendSeq(names, maps.Keys(requirement))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
 // factsOf goes by our names of schemas; named gives ours for theirs.
 func factsOf(doc *openapi3.T, named map[string]string) facts {
 	b := builder{facts: facts{}, named: named}
+	b.facts["document version"] = doc.Info.Version
 	for template, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			b.operation(method+" "+normalize(template), item, op)
@@ -103,6 +132,9 @@ func factsOf(doc *openapi3.T, named map[string]string) facts {
 		if ref := doc.Components.Schemas[name]; ref != nil {
 			b.facts["schema "+ours] = "schema"
 			b.properties("schema "+ours, ref.Value)
+			for _, name := range ref.Value.Required {
+				b.facts["schema "+ours+" ."+name+" always"] = "yes"
+			}
 		}
 	}
 	return b.facts
@@ -126,6 +158,9 @@ func normalize(template string) string {
 
 func (b builder) operation(key string, item *openapi3.PathItem, op *openapi3.Operation) {
 	b.facts[key] = "operation"
+	if op.Deprecated {
+		b.facts[key+" deprecated"] = "yes"
+	}
 	for _, ref := range slices.Concat(item.Parameters, op.Parameters) {
 		p := ref.Value
 		if p.In == openapi3.ParameterInPath {
@@ -136,6 +171,9 @@ func (b builder) operation(key string, item *openapi3.PathItem, op *openapi3.Ope
 	if op.RequestBody != nil {
 		body := op.RequestBody.Value
 		b.facts[key+" body"] = b.content(key+" body", body.Content) + presence(body.Required)
+		if media := body.Content.Get("application/json"); strings.HasPrefix(key, "PATCH ") && media != nil && media.Schema != nil {
+			b.properties(key+" body", media.Schema.Value)
+		}
 	}
 	for status, ref := range op.Responses.Map() {
 		at := key + " " + class(status)
@@ -145,6 +183,9 @@ func (b builder) operation(key string, item *openapi3.PathItem, op *openapi3.Ope
 		}
 		if len(ref.Value.Content) > 0 {
 			b.facts[at+" body"] = b.content(at+" body", ref.Value.Content)
+			if status[0] == '2' {
+				b.facts[at+" types"] = strings.Join(slices.Sorted(maps.Keys(ref.Value.Content)), ", ")
+			}
 		}
 		if status == "default" {
 			for k, v := range b.facts {
@@ -214,9 +255,9 @@ func (b builder) kind(ref *openapi3.SchemaRef) string {
 	if schema.Format != "" {
 		text += " " + schema.Format
 	}
-	enum := schema.Enum
-	if open, ok := schema.Extensions["x-extensible-enum"].([]any); ok {
-		enum = open
+	enum, open := schema.Enum, ""
+	if values, ok := schema.Extensions["x-extensible-enum"].([]any); ok {
+		enum, open = values, orOther
 	}
 	if len(enum) > 0 {
 		values := make([]string, len(enum))
@@ -224,10 +265,13 @@ func (b builder) kind(ref *openapi3.SchemaRef) string {
 			values[i] = fmt.Sprint(value)
 		}
 		slices.Sort(values)
-		text += " of " + strings.Join(values, "|")
+		text += " of " + strings.Join(values, "|") + open
 	}
 	return text
 }
+
+// orOther ends a set of values that may grow.
+const orOther = " or other"
 
 func presence(required bool) string {
 	if required {

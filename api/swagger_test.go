@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/acrkit/acrkit/api"
 )
 
 // swaggerFile is Microsoft's Swagger 2.0 of the version that the document describes. It lies beside the checkout and is no
@@ -34,7 +38,7 @@ func TestSwagger(t *testing.T) {
 		}
 	}
 	for fact, value := range theirs {
-		if ours[fact] == value {
+		if closed(ours[fact]) == closed(value) {
 			same++
 		}
 	}
@@ -53,12 +57,13 @@ func TestSpecDiff(t *testing.T) {
 	}
 	breaking, compatible := changes(swagger(t, *specDiff), ourDocument(t))
 	t.Logf("breaking changes: %d", len(breaking))
+	operations := ourOperations(t)
 	for _, line := range breaking {
-		t.Errorf("  %s", line)
+		t.Errorf("  %s (%s)", line, placeOf(line, operations))
 	}
 	t.Logf("compatible changes: %d", len(compatible))
 	for _, line := range compatible {
-		t.Logf("  %s", line)
+		t.Logf("  %s (%s)", line, placeOf(line, operations))
 	}
 }
 
@@ -70,6 +75,8 @@ func changes(theirs, ours facts) (breaking, compatible []string) {
 		case d.theirs == "" && added.why(d.fact, d.ours) == "":
 			breaking = append(breaking, "gone:    "+d.fact+" (was "+d.ours+")")
 		case d.theirs == "" || departed.why(d.fact, d.theirs) != "":
+		case d.grown(), strings.HasPrefix(d.fact, "document version"), strings.HasSuffix(d.fact, " deprecated"), strings.HasSuffix(d.fact, " always"):
+			compatible = append(compatible, "changed: "+d.fact+": "+d.ours+" -> "+d.theirs)
 		case d.ours != "":
 			breaking = append(breaking, "changed: "+d.fact+": "+d.ours+" -> "+d.theirs)
 		case strings.HasSuffix(d.theirs, ", required"):
@@ -81,6 +88,39 @@ func changes(theirs, ours facts) (breaking, compatible []string) {
 	return breaking, compatible
 }
 
+// placeOf says what to edit for a line of changes: the operation of the document, or its schema.
+func placeOf(line string, operations map[string]string) string {
+	_, fact, _ := strings.Cut(line, ":")
+	fact = strings.TrimSpace(fact)
+	if name, ok := strings.CutPrefix(fact, "schema "); ok {
+		name, _, _ = strings.Cut(name, " ")
+		return "schema " + strings.TrimSuffix(name, ":") + " in api/openapi.yaml"
+	}
+	fields := strings.Fields(fact)
+	if len(fields) > 1 {
+		if id := operations[fields[0]+" "+strings.TrimSuffix(fields[1], ":")]; id != "" {
+			return "operation " + id + " in api/openapi.yaml"
+		}
+	}
+	return "api/openapi.yaml"
+}
+
+// ourOperations are the ids of our operations by the facts that stand for them.
+func ourOperations(t *testing.T) map[string]string {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{}
+	for template, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			ids[method+" "+normalize(template)] = op.OperationID
+		}
+	}
+	return ids
+}
+
 // TestChanges sees that the comparison finds what it is there for.
 func TestChanges(t *testing.T) {
 	t.Parallel()
@@ -90,13 +130,19 @@ func TestChanges(t *testing.T) {
 		breaking    string
 		compatible  string
 	}{
-		"a header goes":               {"GET /acr/v1/{}/_tags 200 header link", "", "gone:    GET /acr/v1/{}/_tags 200 header link (was string)", ""},
-		"a property changes its type": {"schema TagProperties .signed", "string", "changed: schema TagProperties .signed: boolean -> string", ""},
-		"a parameter is needed":       {"GET /acr/v1/_catalog query filter", "string, required", "needed:  GET /acr/v1/_catalog query filter: string, required", ""},
-		"a parameter is offered":      {"GET /acr/v1/_catalog query filter", "string, optional", "", "new:     GET /acr/v1/_catalog query filter: string, optional"},
-		"an operation comes":          {"GET /acr/v1/_new", "operation", "", "new:     GET /acr/v1/_new: operation"},
-		"a known departure":           {"PUT /v2/{}/blobs/uploads/{} 201 header range", "string", "", ""},
-		"nothing":                     {"GET /v2/", "operation", "", ""},
+		"a header goes":                  {"GET /acr/v1/{}/_tags 200 header link", "", "gone:    GET /acr/v1/{}/_tags 200 header link (was string)", ""},
+		"a property changes its type":    {"schema TagProperties .signed", "string", "changed: schema TagProperties .signed: boolean -> string", ""},
+		"a parameter is needed":          {"GET /acr/v1/_catalog query filter", "string, required", "needed:  GET /acr/v1/_catalog query filter: string, required", ""},
+		"a parameter is offered":         {"GET /acr/v1/_catalog query filter", "string, optional", "", "new:     GET /acr/v1/_catalog query filter: string, optional"},
+		"an operation comes":             {"GET /acr/v1/_new", "operation", "", "new:     GET /acr/v1/_new: operation"},
+		"a known departure":              {"PUT /v2/{}/blobs/uploads/{} 201 header range", "string", "", ""},
+		"a PATCH takes another property": {"PATCH /acr/v1/{} body .newFlag", "boolean, optional", "", "new:     PATCH /acr/v1/{} body .newFlag: boolean, optional"},
+		"a PATCH loses a property":       {"PATCH /acr/v1/{} body .deleteEnabled", "", "gone:    PATCH /acr/v1/{} body .deleteEnabled (was boolean, optional)", ""},
+		"an operation is deprecated":     {"GET /acr/v1/{}/_tags deprecated", "yes", "", "changed: GET /acr/v1/{}/_tags deprecated:  -> yes"},
+		"the version moves":              {"document version", "2030-01-01", "", "changed: document version: 2021-07-01 -> 2030-01-01"},
+		"the base path moves":            {"document base path", "/next", "", "new:     document base path: /next"},
+		"another media type":             {"GET /acr/v1/{}/_tags 200 types", "application/xml", "changed: GET /acr/v1/{}/_tags 200 types: application/json -> application/xml", ""},
+		"nothing":                        {"GET /v2/", "operation", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +163,29 @@ func TestChanges(t *testing.T) {
 }
 
 // difference is a fact that the documents do not agree on; a document that does not have it says "".
-type difference struct{ fact, theirs, ours string }
+type difference struct {
+	fact, theirs, ours string
+	open               bool // our document says that the set of values may grow
+}
+
+// grown reports whether the Swagger has new values of an open set, and all of ours.
+func (d difference) grown() bool {
+	ourKind, ourValues, a := strings.Cut(d.ours, " of ")
+	theirKind, theirValues, b := strings.Cut(d.theirs, " of ")
+	if !d.open || !a || !b || ourKind != theirKind {
+		return false
+	}
+	theirs := strings.Split(strings.TrimSuffix(theirValues, ", optional"), "|")
+	for _, value := range strings.Split(strings.TrimSuffix(ourValues, ", optional"), "|") {
+		if !slices.Contains(theirs, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// closed is a fact's value without the remark that its set is open, which only our document makes.
+func closed(value string) string { return strings.Replace(value, orOther, "", 1) }
 
 // compare returns the differences, sorted. What belongs to something that one of the documents does not have at all (the
 // parameters of an operation, the properties of a schema) goes without saying, unless it is a departure's own matter.
@@ -126,13 +194,13 @@ func compare(theirs, ours facts) []difference {
 	maps.Copy(all, ours)
 	var out []difference
 	for _, fact := range slices.Sorted(maps.Keys(all)) {
-		if theirs[fact] == ours[fact] {
+		if closed(theirs[fact]) == closed(ours[fact]) {
 			continue
 		}
 		if theirs[fact] == "" && within(fact, theirs, ours) || ours[fact] == "" && within(fact, ours, theirs) {
 			continue
 		}
-		out = append(out, difference{fact, theirs[fact], ours[fact]})
+		out = append(out, difference{fact, closed(theirs[fact]), closed(ours[fact]), closed(ours[fact]) != ours[fact]})
 	}
 	return out
 }
@@ -148,4 +216,57 @@ func within(fact string, lacks, other facts) bool {
 		}
 	}
 	return false
+}
+
+func TestWhatIsNoSwaggerIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{}`, `{"openapi":"3.0.3","paths":{"/":{}}}`, `{"swagger":"2.0"}`, `{"swagger":"2.0","paths":{}}`, `[]`, `no JSON`} {
+		if _, err := readSwagger([]byte(text)); err == nil {
+			t.Errorf("%s: no error", text)
+		}
+	}
+	if _, err := readSwagger([]byte(`{"swagger":"2.0","paths":{"/v2/":{}}}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChangesNameWhatToEdit(t *testing.T) {
+	t.Parallel()
+	operations := ourOperations(t)
+	for line, want := range map[string]string{
+		"gone:    GET /acr/v1/{}/_tags 200 header link (was string)": "operation ListTags in api/openapi.yaml",
+		"changed: schema TagProperties .signed: boolean -> string":   "schema TagProperties in api/openapi.yaml",
+		"new:     GET /acr/v1/_new: operation":                       "api/openapi.yaml",
+		"changed: document version: a -> b":                          "api/openapi.yaml",
+	} {
+		if got := placeOf(line, operations); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
+// A new value of a set that may grow breaks no client; one that goes does.
+func TestOpenSetsMayGrow(t *testing.T) {
+	t.Parallel()
+	ours := ourDocument(t)
+	checked := 0
+	for fact, value := range ours {
+		if !strings.Contains(value, orOther) {
+			continue
+		}
+		checked++
+		theirs := maps.Clone(ours)
+		theirs[fact] = strings.Replace(closed(value), " of ", " of a-new-value|", 1)
+		if breaking, compatible := changes(theirs, ours); len(breaking) != 0 || len(compatible) != 1 {
+			t.Errorf("%s: breaking %q, compatible %q", fact, breaking, compatible)
+		}
+		kind, _, _ := strings.Cut(closed(value), " of ")
+		theirs[fact] = kind + " of another"
+		if breaking, _ := changes(theirs, ours); len(breaking) != 1 {
+			t.Errorf("%s loses its values: breaking %q", fact, breaking)
+		}
+	}
+	if checked == 0 {
+		t.Error("the document has no open set")
+	}
 }
