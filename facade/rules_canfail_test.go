@@ -80,7 +80,7 @@ func TestRulesCanFail(t *testing.T) {
 		"errors are a list with conditions":          {"facade/acr/a.go": "package acr\n\n// A fails. Errors: ErrX.\nfunc A() {}\n"},
 		"comments are in plain English":              {"facade/acr/a.go": "package acr\n\n// A is told.\nfunc A() {}\n"},
 		"a skipped test says why":                    {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { t.Skip() }\n"},
-		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n"},
+		"tests do not sleep":                         {"facade/acr/a_test.go": "package acr\nfunc TestA(t *testing.T) { time.Sleep(1) }\n", "facade/acr/b_test.go": "package acr\nfunc TestB(t *testing.T) { synctest.Test(t, f) }\n"},
 		"every TestMain looks for leaked goroutines": {"facade/acr/a_test.go": "package acr\n"},
 		"generated code is never edited: each file in gen has the generator's header": {"gen/a.go": "package gen\n"},
 	}

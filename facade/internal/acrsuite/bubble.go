@@ -6,8 +6,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
 // ErrLeft is why the calls of this file are given up.
@@ -75,5 +78,13 @@ func stragglers(words ...string) []string {
 	return slices.DeleteFunc(all[1:], func(stack string) bool {
 		header, _, _ := strings.Cut(stack, "\n")
 		return !strings.HasSuffix(strings.TrimSuffix(header, "]:"), mine) || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(stack, w) })
+	})
+}
+
+// InBubble runs test in a bubble of its own, with a world whose network is in memory.
+func InBubble(t *testing.T, test func(t *testing.T, w *World), opts ...acrtest.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		test(t, NewWorld(t, append([]acrtest.Option{acrtest.WithMemoryNetwork()}, opts...)...))
 	})
 }

@@ -21,7 +21,7 @@ import (
 func TestFaultsOfLimits(t *testing.T) {
 	t.Parallel()
 	acrsuite.Row(t, "F57 denied", func(t *testing.T) {
-		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for message, want := range map[string]error{
 				"client with IP '203.0.113.7' is not allowed access.": acr.ErrFirewall,
 				"requested access to the resource is denied":          acr.ErrDenied,
@@ -100,7 +100,7 @@ func TestFaultsOfLimits(t *testing.T) {
 				f.Errorf("waited %v, asked %v", took, asked)
 			}
 		}
-		inBubble(t, func(t *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(t *testing.T, w *acrsuite.World) {
 			for status, form := range map[int]func() string{
 				http.StatusTooManyRequests: acrsuite.InTurn("seconds", "date", "ms", "x-ms"), http.StatusServiceUnavailable: acrsuite.InTurn("ms", "x-ms", "seconds", "date"),
 			} {
@@ -114,7 +114,7 @@ func TestFaultsOfLimits(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F59 Retry-After of a day", func(t *testing.T) {
-		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for _, ops := range [][]string{nil, acrsuite.TokenOperations} {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 					f.Note = fmt.Sprint(ops)
@@ -140,7 +140,7 @@ func TestFaultsOfLimits(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F60 a hundred workers and a server that is down", func(t *testing.T) {
-		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			for _, script := range []func(*acrtest.Fault){func(f *acrtest.Fault) { f.Status(http.StatusServiceUnavailable) }, func(f *acrtest.Fault) { f.DropReply() }} {
 				var all []*acrsuite.Fixture // one client for all of them
 				w.Over(slices.DeleteFunc(acrsuite.CallsOf(acrsuite.ReadCall, acrsuite.ListCall, acrsuite.DownloadCall), func(c acrsuite.Call) bool { return c.Prepare != nil || len(c.Also) > 0 }), func(f *acrsuite.Fixture) {
@@ -169,7 +169,7 @@ func TestFaultsOfLimits(t *testing.T) {
 	})
 	acrsuite.Row(t, "F61 servers in the way that speak HTML", func(t *testing.T) {
 		const page = "<html><head><title>502 Bad Gateway</title></head><body>\n<h1>nginx\x1b[31m</h1></body></html>"
-		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			status := acrsuite.InTurn(http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout)
 			w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 				f.Srv.On(f.Call.Op).Status(status()).Body("text/html", page)
@@ -190,7 +190,7 @@ func TestFaultsOfLimits(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "F62 a resolver that does not answer", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(t *testing.T, w *acrsuite.World) {
 			tr := &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 				select { // a dial goes on without its request, in the hope of another one; dialers have a limit of their own
 				case <-ctx.Done():

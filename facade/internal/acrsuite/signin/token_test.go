@@ -21,14 +21,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-// inBubble runs test in a bubble of its own, with a world whose network is in memory.
-func inBubble(t *testing.T, test func(t *testing.T, w *acrsuite.World), opts ...acrtest.Option) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		test(t, acrsuite.NewWorld(t, append([]acrtest.Option{acrtest.WithMemoryNetwork()}, opts...)...))
-	})
-}
-
 // TestFaultsOfSignIn: token endpoints that fail, tokens that end.
 func TestFaultsOfSignIn(t *testing.T) {
 	t.Parallel()
@@ -38,7 +30,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 			func(f *acrtest.Fault) { f.DropReply() }, func(f *acrtest.Fault) { f.ResetAfter(200) },
 		}
 		for i := range 2 { // each call meets each of them, in one of its requests
-			inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+			acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 					faults[2*i](f.Srv.On("ExchangeEntraToken"))
 					faults[2*i+1](f.Srv.On("GetAccessToken"))
@@ -48,7 +40,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 		}
 	})
 	acrsuite.Row(t, "F48 fifty calls at once", func(t *testing.T) {
-		inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 			w.Over([]acrsuite.Call{acrsuite.CallNamed(t, "Repository.HeadManifest"), acrsuite.CallNamed(t, "Repository.Tags"), acrsuite.CallNamed(t, "Client.Repositories")}, func(f *acrsuite.Fixture) {
 				f.Srv.On(acrsuite.TokenOperations...).Always().DelayReply(time.Second)
 				var calls sync.WaitGroup
@@ -63,7 +55,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 	})
 	acrsuite.Row(t, "F49 those who wait for a token leave", func(t *testing.T) {
 		for _, leaver := range []string{"leader", "follower", "all"} {
-			inBubble(t, func(_ *testing.T, w *acrsuite.World) {
+			acrsuite.InBubble(t, func(_ *testing.T, w *acrsuite.World) {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 					f.Note = leaver + " leaves"
 					if f.Call.Kind == acrsuite.DeleteCall || f.Call.Method == "Repository.ResumeUpload" || f.Call.Method == "Repository.RestoreManifest" {
@@ -207,7 +199,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 	})
 	acrsuite.Row(t, "F54 clocks six hours apart", func(t *testing.T) {
 		for _, skew := range []time.Duration{6 * time.Hour, -6 * time.Hour} {
-			inBubble(t, func(t *testing.T, w *acrsuite.World) {
+			acrsuite.InBubble(t, func(t *testing.T, w *acrsuite.World) {
 				w.Srv.Advance(skew)
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 					f.Note = fmt.Sprint(skew)
@@ -226,7 +218,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 		}
 	})
 	acrsuite.Row(t, "F55 tokens that do not say when they end", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *acrsuite.World) {
+		acrsuite.InBubble(t, func(t *testing.T, w *acrsuite.World) {
 			m := &acrsuite.Mask{Base: w.Spy}
 			w.Transport.Transport = m
 			for name, face := range map[string]func(string) string{
@@ -259,7 +251,7 @@ func TestFaultsOfSignIn(t *testing.T) {
 // slowUpload sends a blob for longer than a token lives: each chunk begins with a minute of life at least, and a token that ends all the
 // same is renewed without losing the session.
 func slowUpload(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *acrsuite.World) {
+	acrsuite.InBubble(t, func(t *testing.T, w *acrsuite.World) {
 		f := w.Fixture(acrsuite.CallNamed(t, "BlobWriter.Write"))
 		content := []byte(strings.Repeat("slow upload ", 34_000))
 		var end atomic.Int64 // of the token in use
