@@ -42,14 +42,19 @@ const (
 type secretBook struct {
 	mu     sync.RWMutex
 	pieces map[string]SecretKind
-	origin map[string]string // of a link's signature, by piece
+	wholes map[string]SecretKind // the beginnings of those without a piece that is long enough
+	origin map[string]string     // of a link's signature, by piece
 	found  []string
 	looked atomic.Int64
 	known  atomic.Int64
 }
 
 // Secrets is the book of this test run.
-var Secrets = secretBook{pieces: map[string]SecretKind{}, origin: map[string]string{}}
+var Secrets = newSecretBook()
+
+func newSecretBook() *secretBook {
+	return &secretBook{pieces: map[string]SecretKind{}, wholes: map[string]SecretKind{}, origin: map[string]string{}}
+}
 
 const (
 	leastPiece = 12 // shorter runs of letters and digits are no secret
@@ -88,8 +93,9 @@ func (b *secretBook) Learn(kind SecretKind, value, origin string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	fresh := false
+	fresh, cut := false, false
 	piecesOf(value, func(piece string) {
+		cut = true
 		if _, ok := b.pieces[piece]; !ok {
 			fresh = true
 			b.pieces[piece] = kind
@@ -98,6 +104,11 @@ func (b *secretBook) Learn(kind SecretKind, value, origin string) {
 			b.origin[piece] = origin
 		}
 	})
+	if begin := value[:min(len(value), pieceKey)]; !cut && len(value) >= leastPiece {
+		fresh = b.wholes[begin] == ""
+		b.wholes[begin] = kind
+		b.origin[begin] = origin
+	}
 	if fresh {
 		b.known.Add(1)
 	}
@@ -108,17 +119,25 @@ func (b *secretBook) look(where, text string, allowed ...func(kind SecretKind, o
 	b.looked.Add(1)
 	b.mu.RLock()
 	var bad SecretKind
-	piecesOf(text, func(piece string) {
-		kind, ok := b.pieces[piece]
-		if !ok {
-			return
+	eachForm(text, func(form string) {
+		found := func(piece string, kind SecretKind) {
+			for _, may := range allowed {
+				if may(kind, b.origin[piece]) {
+					return
+				}
+			}
+			bad = kind
 		}
-		for _, may := range allowed {
-			if may(kind, b.origin[piece]) {
-				return
+		piecesOf(form, func(piece string) {
+			if kind, ok := b.pieces[piece]; ok {
+				found(piece, kind)
+			}
+		})
+		for begin, kind := range b.wholes {
+			if strings.Contains(form, begin) {
+				found(begin, kind)
 			}
 		}
-		bad = kind
 	})
 	b.mu.RUnlock()
 	if bad != "" {

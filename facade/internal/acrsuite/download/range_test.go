@@ -150,6 +150,17 @@ func TestSuiteDownloadRanges(t *testing.T) {
 				}
 			})
 		}
+		acrsuite.Deliveries(t, acrsuite.CheckedForms, func(d *acrsuite.Delivery) { // in an answer that is longer, too: nothing of it stays
+			d.Srv.On("GetBlobContent").Nth(1).IgnoreRange().ReplyBody(strings.Repeat("not the blob ", acrsuite.RangeSize/10))
+			switch err := d.Fetch(); {
+			case err == nil:
+				d.Arrived()
+			case d.Form.File && !d.Form.Ranges:
+				d.Errorf("%v", err)
+			default: // a destination that cannot be cut, or ranges of a blob whose size the wrong answer told
+				d.Failed(err, acr.ErrSizeMismatch)
+			}
+		})
 	})
 	acrsuite.Row(t, "F10 another length than the descriptor's", func(t *testing.T) {
 		for _, size := range []int64{1, acrsuite.RangeSize - 1, acrsuite.RangeSize + 1, 5 << 30} {

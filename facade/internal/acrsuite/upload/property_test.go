@@ -211,7 +211,7 @@ func newUploadCase(t *testing.T, srv *acrtest.Server, dir string, seed uint64, n
 		c.faults = append(c.faults, line.set(c, fault))
 		c.note += "; " + line.name + " " + times
 	}
-	c.note += fmt.Sprintf(" [go test ./facade/acr -run '^TestUploadProperty$' -args -upload.seed=%d -upload.case=%d]", seed, n)
+	c.note += fmt.Sprintf(" [go test ./facade/internal/acrsuite/upload -run '^TestUploadProperty$' -args -upload.seed=%d -upload.case=%d]", seed, n)
 	return c
 }
 
