@@ -84,6 +84,7 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 test-retention: ## random rules on random registries beside somebody who changes them, killed at every request (CASES=5000 SEED=n)
 	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$$((4 * $(CASES))) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
 
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)

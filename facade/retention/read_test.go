@@ -179,13 +179,13 @@ func TestUntaggingClock(t *testing.T) {
 	opts := &retention.PlanOptions{Cache: cache}
 	w.clean(r, opts)
 	w.put(w.image(), "latest")
-	for range 7 {
+	for range 6 {
 		w.days(1)
 		if _, result := w.clean(r, opts); result.Repositories[0].Deleted > 0 {
 			t.Fatal("deleted too early")
 		}
 	}
-	w.days(1)
+	w.days(2)
 	if _, result := w.clean(r, &retention.PlanOptions{}); result.Repositories[0].Deleted > 0 {
 		t.Error("deleted though nobody knows since when it is untagged")
 	}
