@@ -62,7 +62,9 @@ const (
 // what those need is left, or put back. What was left is in the Result, with the reason.
 //
 // An index is deleted before its images, and an image before its signatures, so an apply that is interrupted at any point
-// leaves no image without one of its parts. Apply the same plan again, or a new one, to go on.
+// leaves no image without one of its parts. Apply the same plan again, or a new one, to go on. Of a
+// plan that was read from a file, the images of an index that is gone already are deleted only if
+// Approved is set: nothing but the plan says what they belonged to.
 //
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment between the last check of it
 // and its deletion, about one round trip, is lost with the manifest; Undo puts the manifest back.

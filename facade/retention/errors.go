@@ -18,8 +18,6 @@ var (
 	ErrJournal = errors.New("unusable journal")
 	// ErrClock is returned if the registry does not tell its time, or contradicts itself about it.
 	ErrClock = errors.New("the registry's clock is not known")
-	// ErrSnapshot is returned for a snapshot that cannot be read.
-	ErrSnapshot = errors.New("unusable snapshot")
 )
 
 // RulesError lists the faults of rules. errors.Is finds ErrRules in it.

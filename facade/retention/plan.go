@@ -44,8 +44,8 @@ type Counts struct {
 	Delete int `json:"delete"`
 }
 
-// Bytes are the sizes of blobs (configs and layers), each blob counted once. The registry frees the space of deleted content
-// some time later, and not at all if another repository has the same blob; see [Storage].
+// Bytes are the sizes of blobs (configs and layers), each blob counted once. The registry frees the
+// space of deleted content some time later, and not at all if another repository has the same blob.
 type Bytes struct {
 	Total  int64 `json:"total"`  // of all manifests of the repository
 	Freed  int64 `json:"freed"`  // of blobs that only deleted manifests name

@@ -43,14 +43,13 @@ type SkipCode string
 
 // The codes.
 const (
-	SkippedKept        SkipCode = "kept"        // the rules keep it now
-	SkippedTagged      SkipCode = "tagged"      // a tag was put on it
-	SkippedMoved       SkipCode = "moved"       // a tag was taken away from it, or is elsewhere
-	SkippedUpdated     SkipCode = "updated"     // it was pushed again
-	SkippedLocked      SkipCode = "locked"      // it was locked or quarantined
-	SkippedNeeded      SkipCode = "needed"      // something that stays needs it
-	SkippedGone        SkipCode = "gone"        // it does not exist any more
-	SkippedFailed      SkipCode = "failed"      // the request failed
-	SkippedBlobsGone   SkipCode = "blobsGone"   // its content is no longer in the registry
-	SkippedUnreachable SkipCode = "unreachable" // it cannot be read
+	SkippedKept      SkipCode = "kept"      // the rules keep it now
+	SkippedTagged    SkipCode = "tagged"    // a tag was put on it
+	SkippedMoved     SkipCode = "moved"     // a tag was taken away from it, or is elsewhere
+	SkippedUpdated   SkipCode = "updated"   // it was pushed again
+	SkippedLocked    SkipCode = "locked"    // it was locked or quarantined
+	SkippedNeeded    SkipCode = "needed"    // something that stays needs it
+	SkippedGone      SkipCode = "gone"      // it does not exist any more
+	SkippedFailed    SkipCode = "failed"    // the request failed
+	SkippedBlobsGone SkipCode = "blobsGone" // its content is no longer in the registry
 )
