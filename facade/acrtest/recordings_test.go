@@ -157,11 +157,13 @@ func newPlayback(t *testing.T, rec recording) *playback {
 // seed puts in what the recorded registry held: what its successful reads show.
 func (p *playback) seed(t *testing.T, rec recording) {
 	t.Helper()
-	seeded := make(map[string]bool)
-	image := func(name, tag, recorded string) {
-		if key := name + ":" + tag; !seeded[key] {
-			seeded[key] = true
-			d := p.pushDocker(name, tag)
+	seeded := make(map[string]bool) // by name and reference
+	held := make(map[string]bool)   // by name and recorded digest, however it was tagged
+	image := func(name, reference, recorded string) {
+		key, whole := name+":"+reference, name+"@"+recorded
+		if !seeded[key] && (!held[whole] || !strings.Contains(reference, ":")) {
+			seeded[key], held[whole] = true, true
+			d := p.pushDocker(name, reference, recorded)
 			if recorded != "" {
 				p.same[recorded] = d
 			}
@@ -177,7 +179,8 @@ func (p *playback) seed(t *testing.T, rec recording) {
 			ImageName    string
 			Tag          struct{ Name, Digest string }
 			Tags         []struct{ Name, Digest string }
-			Manifest     struct{ Digest string }
+			Manifest     recordedManifest
+			Manifests    []recordedManifest
 			Repositories []string
 		}
 		switch {
@@ -193,16 +196,27 @@ func (p *playback) seed(t *testing.T, rec recording) {
 					image(props.ImageName, tag.Name, tag.Digest)
 				}
 			}
-		case status == http.StatusOK && strings.HasSuffix(u.Path, "/manifests/latest"):
-			image(strings.Split(u.Path, "/")[2], "latest", recordedHeader(e.Response.Headers).Get("Docker-Content-Digest"))
+			for _, m := range append(props.Manifests, props.Manifest) {
+				for _, tag := range m.Tags {
+					image(props.ImageName, tag, m.Digest)
+				}
+				if m.Digest != "" && len(m.Tags) == 0 {
+					image(props.ImageName, m.Digest, m.Digest)
+				}
+			}
+		case status == http.StatusOK && strings.Contains(u.Path, "/manifests/"):
+			name, reference := ofPath(u.Path)
+			image(name, reference, recordedHeader(e.Response.Headers).Get("Docker-Content-Digest"))
 		case status == http.StatusOK && strings.Contains(u.Path, "/blobs/"):
 			raw, err := base64.StdEncoding.DecodeString(body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.s.SeedBlob(t, strings.Split(u.Path, "/")[2], raw)
+			name, _ := ofPath(u.Path)
+			p.s.SeedBlob(t, name, raw)
 		case status == http.StatusAccepted && e.Request.Method == http.MethodDelete && strings.Contains(u.Path, "/manifests/"):
-			image(strings.Split(u.Path, "/")[2], "latest", "")
+			name, reference := ofPath(u.Path)
+			image(name, reference, reference)
 		}
 	}
 	if len(seeded) > 0 && recordedPage(rec) {
@@ -217,24 +231,45 @@ func (p *playback) seed(t *testing.T, rec recording) {
 	p.s.Ledger().Reset()
 }
 
+type recordedManifest struct {
+	Digest string
+	Tags   []string
+}
+
+// ofPath gives the repository, whose name may have slashes, and the reference of a path of /v2.
+func ofPath(path string) (name, reference string) {
+	path = strings.TrimPrefix(path, "/v2/")
+	for _, kind := range []string{"/manifests/", "/blobs/", "/referrers/", "/tags/"} {
+		if i := strings.LastIndex(path, kind); i >= 0 {
+			return path[:i], path[i+len(kind):]
+		}
+	}
+	return path, ""
+}
+
 func recordedPage(rec recording) bool {
 	return slices.ContainsFunc(rec.Exchanges, func(e recordedExchange) bool { return recordedHeader(e.Response.Headers).Get("Link") != "" })
 }
 
 const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 
-// pushDocker pushes an image like the recorded ones and gives its digest.
-func (p *playback) pushDocker(name, tag string) string {
+// pushDocker pushes an image like the recorded ones, by a tag, or for a reference that is a digest without one, and gives its digest.
+// Images that were recorded under other digests are other images.
+func (p *playback) pushDocker(name, reference, recorded string) string {
 	p.t.Helper()
 	config := p.s.SeedBlob(p.t, name, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
 	layer := p.s.SeedBlob(p.t, name, []byte("layer"))
 	m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":77,"digest":%q},`+
-		`"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":5,"digest":%q}]}`, dockerManifest, config, layer)
+		`"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":5,"digest":%q}],"annotations":{"recorded":%q}}`, dockerManifest, config, layer, recorded)
+	tag := reference
+	if strings.Contains(reference, ":") {
+		tag = digest.FromString(m).String()
+	}
 	req := p.request(http.MethodPut, "/v2/"+name+"/manifests/"+tag, "", strings.NewReader(m))
 	req.Header.Set("Content-Type", dockerManifest)
 	req.SetBasicAuth(p.s.Admin())
 	if a := p.do(req); a.StatusCode != http.StatusCreated {
-		p.t.Fatalf("seeding %s:%s: %d %s", name, tag, a.StatusCode, a.body)
+		p.t.Fatalf("seeding %s:%s: %d %s", name, reference, a.StatusCode, a.body)
 	}
 	return digest.FromString(m).String()
 }
@@ -262,6 +297,9 @@ func (p *playback) play(e recordedExchange) []string {
 	}
 	if a.StatusCode != e.Response.Status {
 		diffs = append(diffs, fmt.Sprintf("status: got %d, recorded %d: %s", a.StatusCode, e.Response.Status, a.body))
+	}
+	if e.Request.Method == http.MethodHead {
+		return diffs // whatever a recorder made of a body that there is not
 	}
 	return append(diffs, p.compareBody(recordedBody(e.Response.Body), a)...)
 }
@@ -342,5 +380,35 @@ func (p *playback) learn(want http.Header, a answer) {
 	}
 	if old, now := want.Get("Docker-Content-Digest"), a.Header.Get("Docker-Content-Digest"); old != "" && now != "" && old != now {
 		p.same[old] = now
+	}
+}
+
+// What is recorded of any registry can be played: names with slashes, manifests without tags, replies to HEAD.
+func TestRecordingsOfAnyKind(t *testing.T) {
+	t.Parallel()
+	const host = "https://myregistry.azurecr.io"
+	first, second := "sha256:"+strings.Repeat("1", 64), "sha256:"+strings.Repeat("2", 64)
+	var rec recording
+	add := func(method, path string, status int, body string, header map[string]any) {
+		var e recordedExchange
+		e.Request.Method, e.Request.URL = method, host+path
+		e.Response.Status, e.Response.Body, e.Response.Headers = status, body, header
+		rec.Exchanges = append(rec.Exchanges, e)
+	}
+	list := `{"registry":"myregistry.azurecr.io","imageName":"team/a/app","manifests":[{"digest":"` + first + `"},{"digest":"` + second + `","tags":["v1","v2"]}]}`
+	add(http.MethodGet, "/acr/v1/team%2Fa%2Fapp/_manifests", http.StatusOK, list, nil)
+	add(http.MethodHead, "/v2/team/a/app/manifests/"+first, http.StatusUnauthorized, "", nil)
+	add(http.MethodDelete, "/v2/team/a/app/manifests/"+first, http.StatusAccepted, "", nil)
+	p := newPlayback(t, rec)
+	if got := p.s.Tags("team/a/app"); !slices.Equal(got, []string{"v1", "v2"}) {
+		t.Errorf("tags %q", got)
+	}
+	if got := p.s.Manifests("team/a/app"); len(got) != 2 || p.same[first] == p.same[second] || p.same[first] == "" {
+		t.Errorf("manifests %q for %v", got, p.same)
+	}
+	for _, d := range p.play(rec.Exchanges[1]) {
+		if strings.HasPrefix(d, "status") || strings.HasPrefix(d, "body") {
+			t.Error(d)
+		}
 	}
 }
