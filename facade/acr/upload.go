@@ -149,8 +149,8 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 		return res, err
 	}
 	defer func() {
-		cp, _ := w.Checkpoint()
-		told := o.Checkpoint != nil && cp.Offset > 0
+		_, open := w.Checkpoint()
+		told := o.Checkpoint != nil && open
 		w.Abort(ctx, err != nil && told && transfer.Resumable(err))
 	}()
 	if err = w.ReadStream(r); err != nil {

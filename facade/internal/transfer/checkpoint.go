@@ -14,9 +14,15 @@ type Checkpoint struct {
 	HashState []byte
 }
 
-// post gives the caller a checkpoint, from the goroutine of the Reporter.
-func (u *uploader) post(cp Checkpoint) {
+// announce gives the caller a checkpoint of the present session, from the goroutine of the Reporter.
+// It is called when a session begins, too: from then on the checkpoint of the session before is of no
+// use.
+func (u *uploader) announce(cp Checkpoint) {
 	acked := u.opts.Acked
+	if acked == nil {
+		return
+	}
+	u.checkpointed = true
 	u.opts.Reporter.Post(func() { acked(cp) })
 }
 
@@ -50,9 +56,9 @@ func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 // changed. A registry may refuse the older location, so without this an upload that fails twice in
 // a row could not be resumed.
 func (u *uploader) announceLocation(cp Checkpoint) {
-	if u.opts.Acked == nil || u.location == cp.Location {
+	if u.location == cp.Location {
 		return
 	}
 	cp.Location = u.location
-	u.post(cp)
+	u.announce(cp)
 }

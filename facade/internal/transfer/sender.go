@@ -69,9 +69,7 @@ func (w *Writer) beginAgain(ctx context.Context, err error, low int64) error {
 	if err := w.u.begin(ctx); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	w.cp = Checkpoint{Location: w.u.location, Algorithm: w.h.algorithm}
-	w.mu.Unlock()
+	w.setCheckpoint(Checkpoint{Location: w.u.location, Algorithm: w.h.algorithm})
 	return nil
 }
 
@@ -93,20 +91,21 @@ func (w *Writer) moved() {
 	old := w.cp
 	w.cp.Location = w.u.location
 	w.mu.Unlock()
-	if old.Offset > 0 { // before the first chunk there is nothing to resume
-		w.u.announceLocation(old)
-	}
+	w.u.announceLocation(old)
 }
 
 // acknowledged moves the checkpoint to the end of the block.
 func (w *Writer) acknowledged(b block) {
 	cp := Checkpoint{Location: w.u.location, Offset: b.off + int64(len(b.data)), Algorithm: w.h.algorithm, HashState: b.state}
+	w.setCheckpoint(cp)
+}
+
+// setCheckpoint makes cp the checkpoint of the writer and gives it to the caller.
+func (w *Writer) setCheckpoint(cp Checkpoint) {
 	w.mu.Lock()
 	w.cp = cp
 	w.mu.Unlock()
-	if w.u.opts.Acked != nil {
-		w.u.post(cp)
-	}
+	w.u.announce(cp)
 }
 
 // finish sends the last block and commits.

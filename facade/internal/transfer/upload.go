@@ -145,7 +145,11 @@ func (f *fileUpload) enter(ctx context.Context, first bool) error {
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
 	}
-	return f.u.begin(ctx)
+	if err := f.u.begin(ctx); err != nil {
+		return err
+	}
+	f.u.announce(Checkpoint{Location: f.u.location})
+	return nil
 }
 
 // session uploads everything in one session.
@@ -196,16 +200,13 @@ func (f *fileUpload) identify(got digest.Digest) error {
 func (f *fileUpload) checkpoint() {
 	u := f.u
 	if u.opts.Acked == nil {
-		return
+		return // hashes are not saved
 	}
 	cp := Checkpoint{Location: u.location, Offset: u.acked}
 	if f.hashed {
-		m, ok := f.ahead.mark(u.acked)
-		if !ok {
-			return
-		}
+		// Without a saved hash the next process hashes from the start, but sends only what is missing.
+		m, _ := f.ahead.mark(u.acked)
 		cp.Offset, cp.HashState, cp.Algorithm = m.off, m.state, f.ahead.h.algorithm
 	}
-	u.checkpointed = true
-	u.post(cp)
+	u.announce(cp)
 }

@@ -117,7 +117,7 @@ func (w *Writer) Open() error {
 	if err := w.u.begin(w.ctx); err != nil {
 		return w.fail(err)
 	}
-	w.cp = Checkpoint{Location: w.u.location, Algorithm: w.h.algorithm}
+	w.setCheckpoint(Checkpoint{Location: w.u.location, Algorithm: w.h.algorithm})
 	w.run()
 	return nil
 }

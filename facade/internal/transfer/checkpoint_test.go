@@ -1,0 +1,102 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/transfer"
+)
+
+// An upload that is killed at random moments, to a registry that drops sessions, comes to its end: the
+// newest checkpoint always names the session at hand, from its opening on.
+func TestCheckpointOfNewSession(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"file", "trusted", "spooled"} {
+		for i := range 40 {
+			synctest.Test(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(*seed, uint64(i)))
+				r := newRegistry()
+				r.delay = 10 * time.Millisecond
+				for n := range 400 {
+					f := none
+					if n%25 == 24 {
+						f = forget
+					}
+					r.script["chunk"] = append(r.script["chunk"], f)
+				}
+				content := randomBytes(rng, 1000)
+				var last *transfer.Checkpoint
+				for round := 0; ; round++ {
+					if round == 40 {
+						t.Fatalf("%s %d: not done after %d rounds; checkpoint %+v, %d sessions", how, i, round, last, len(r.sessions))
+					}
+					ctx, cancel := context.WithCancelCause(t.Context())
+					o := r.options()
+					o.ChunkSize = 20
+					if how != "spooled" {
+						o.Resume = last
+					}
+					o.Acked = func(cp transfer.Checkpoint) { last = &cp }
+					o.Reporter = transfer.NewReporter(o.Meter, nil, cancel)
+					time.AfterFunc(time.Duration(rng.IntN(400))*time.Millisecond, func() { cancel(errBroken) })
+					_, err := killed(ctx, how, r, o, content)
+					o.Reporter.Stop()
+					cancel(nil)
+					if err == nil {
+						break
+					}
+					if id := newest(r); id != "" && last != nil && !strings.HasPrefix(last.Location, id+"?") {
+						t.Fatalf("%s %d: the checkpoint names %s, the session is %s (%v)", how, i, last.Location, id, err)
+					}
+					if how == "spooled" {
+						break // a stream has no second life here
+					}
+				}
+			})
+		}
+	}
+}
+
+// killed uploads content, and leaves the session open when ctx ends.
+func killed(ctx context.Context, how string, r *registry, o *transfer.UploadOptions, content []byte) (transfer.Result, error) {
+	s := uncanceled{r}
+	if how != "spooled" {
+		if how == "trusted" {
+			o.Digest, o.Trust = digest.FromBytes(content), true
+		}
+		return transfer.Upload(ctx, s, bytes.NewReader(content), int64(len(content)), o)
+	}
+	w, err := transfer.NewWriter(ctx, s, o, &spool{})
+	if err != nil {
+		return transfer.Result{}, err
+	}
+	defer w.Abort(ctx, true)
+	if err := w.ReadStream(bytes.NewBuffer(content)); err != nil {
+		return transfer.Result{}, err
+	}
+	return w.Commit()
+}
+
+// uncanceled never cancels an upload, as a killed process does not.
+type uncanceled struct{ *registry }
+
+func (uncanceled) Cancel(context.Context, string) error { return nil }
+
+// newest returns the newest session of the registry; "" if that was dropped.
+func newest(r *registry) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := fmt.Sprintf("u%d", r.next)
+	if r.sessions[id] == nil {
+		return ""
+	}
+	return id
+}
