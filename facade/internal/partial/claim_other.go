@@ -24,3 +24,8 @@ func rename(f *os.File, path string) error {
 	}
 	return os.Rename(f.Name(), path)
 }
+
+// foreign, private and sparse are for systems where claim finds files.
+func foreign(os.FileInfo) bool       { return false }
+func private(os.FileInfo) bool       { return false }
+func sparse(os.FileInfo, int64) bool { return true }

@@ -76,3 +76,16 @@ func rename(f *os.File, path string) error {
 	}
 	return f.Close()
 }
+
+// foreign tells whether the file is another user's.
+func foreign(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) != os.Geteuid()
+}
+
+// sparse tells whether the file has holes in its first n bytes: nobody has written those, whatever the record says.
+// (On a file system that compresses, a file of ours may look so: it is downloaded again.)
+func sparse(info os.FileInfo, n int64) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && n >= 1<<20 && int64(s.Blocks)*512 < n // small files may lie elsewhere than in blocks
+}

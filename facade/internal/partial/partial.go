@@ -68,8 +68,8 @@ func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	if dir == "" {
 		dir = "."
 	}
-	if info, err := os.Lstat(path); err == nil && info.IsDir() { // now rather than when all is there
-		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	if err := replaceable(path, dir); err != nil { // now rather than when all is there
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
 	p := &File{path: path, sync: o.Sync, state: state{Digest: dgst, Size: transfer.Unknown}}
@@ -93,6 +93,25 @@ func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	return p, nil
 }
 
+// replaceable returns an error if the file at path, if there is one, must not be replaced: a directory,
+// a pipe or a device, or somebody else's file in a directory where everybody leaves the files of
+// others alone.
+func replaceable(path, dir string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // there is none, or making the new one will say what is wrong
+	case info.IsDir():
+		return syscall.EISDIR
+	case !info.Mode().IsRegular() && info.Mode().Type() != os.ModeSymlink:
+		return errors.New("not a regular file")
+	}
+	if parent, err := os.Stat(dir); err == nil && parent.Mode()&os.ModeSticky != 0 && foreign(info) {
+		return os.ErrPermission
+	}
+	return nil
+}
+
 // Prefix returns the part that an earlier call has written.
 func (p *File) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
 
@@ -100,7 +119,7 @@ func (p *File) Prefix() (io.ReaderAt, int64) { return p, p.state.Offset }
 // write everything twice.
 func (p *File) Sized(size int64) error {
 	p.state.Size = size
-	return p.Truncate(size)
+	return nil
 }
 
 // Written records up to where the file is complete.
@@ -141,6 +160,7 @@ func (p *File) Leave(err error) {
 		p.forget()
 		return
 	}
+	_ = p.Truncate(p.state.Offset) // what lies behind has gaps
 	p.save()
 	_ = p.Close() // there is an error to tell of already
 }
@@ -162,7 +182,7 @@ func (p *File) load() {
 		return
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	if info, err := f.Stat(); err != nil || !private(info) {
 		return
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
@@ -174,7 +194,7 @@ func (p *File) load() {
 		return
 	}
 	info, err := p.Stat()
-	if err != nil || info.Size() < s.Offset {
+	if err != nil || info.Size() < s.Offset || sparse(info, s.Offset) {
 		return
 	}
 	s.Size = transfer.Unknown
