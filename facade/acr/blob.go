@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -159,25 +161,51 @@ func (r *Repository) checkBlob(dgst digest.Digest) error {
 	return checkDigest(dgst)
 }
 
-// headBlob returns the size of a blob.
+// headBlob returns the size of a blob. An answer counts only if it names the digest: any server in
+// between answers a HEAD request with 200 and some length.
 func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...string) (int64, error) {
 	resp, err := r.do(ctx, opHeadBlob, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.HeadBlob(ctx, r.name, dgst)
 	}, extra...)
 	if err != nil {
-		return 0, err
+		return transfer.Unknown, err
+	}
+	if err := namesBlob(resp, dgst); err != nil {
+		wire.Drain(resp)
+		return transfer.Unknown, opHeadBlob.fail(err)
 	}
 	if wire.IsRedirect(resp.StatusCode) {
 		if resp, err = r.headStorage(ctx, resp); err != nil {
-			return 0, opHeadBlob.fail(err)
+			return transfer.Unknown, opHeadBlob.fail(&storageError{err})
 		}
 	}
 	wire.Drain(resp)
 	if resp.ContentLength < 0 {
-		return 0, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
+		return transfer.Unknown, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
 	}
 	return resp.ContentLength, nil
 }
+
+// namesBlob returns an error unless the answer is one about the blob.
+func namesBlob(resp *http.Response, dgst digest.Digest) error {
+	switch named := resp.Header.Values(headerDigest); {
+	case len(named) == 0:
+		return contradicts(ErrMalformedReply, "the answer (%d, content type %q) does not name the digest of the blob: it may come from a proxy or portal",
+			resp.StatusCode, redact.OneLine(resp.Header.Get("Content-Type")))
+	case len(named) > 1 || named[0] != string(dgst):
+		return contradicts(ErrMalformedReply, "asked for blob %s, the answer names %s", dgst, redact.OneLine(strings.Join(named, ", ")))
+	}
+	return nil
+}
+
+// storageError is what the question for a blob failed with at the storage: the registry has said that
+// the blob is there.
+type storageError struct{ err error }
+
+func (e *storageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *storageError) Unwrap() error { return e.err }
 
 // headStorage follows the redirect of a HEAD request to storage.
 func (r *Repository) headStorage(ctx context.Context, resp *http.Response) (*http.Response, error) {

@@ -233,6 +233,9 @@ func (s *uploadSession) Whole(ctx context.Context, dgst digest.Digest, c transfe
 // Stat implements transfer.Session.
 func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, error) {
 	size, err := s.head(ctx, dgst)
+	if _, unreachable := errors.AsType[*storageError](err); unreachable {
+		return transfer.Unknown, nil // the registry has it
+	}
 	if err != nil {
 		return 0, uploadFault(err, true)
 	}

@@ -113,8 +113,13 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 		return transfer.Unknown, nil
 	}
 	there, err := s.head(ctx, o.Digest)
+	_, unreachable := errors.AsType[*storageError](err)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case ctx.Err() != nil:
+	case unreachable && size != transfer.Unknown:
+		there, err = size, nil // the registry has it, and the size is known
+		m.SetSkipped(there)
+	case unreachable, errors.Is(err, ErrMalformedReply), errors.Is(err, ErrNotFound):
 		return transfer.Unknown, nil
 	case err == nil && size != transfer.Unknown && there != size:
 		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)
@@ -149,9 +154,7 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 		return res, err
 	}
 	defer func() {
-		_, open := w.Checkpoint()
-		told := o.Checkpoint != nil && open
-		w.Abort(ctx, err != nil && told && transfer.Resumable(err))
+		w.Abort(ctx, err != nil && transfer.Resumable(err))
 	}()
 	if err = w.ReadStream(r); err != nil {
 		return res, err
