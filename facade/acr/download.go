@@ -3,6 +3,7 @@ package acr
 import (
 	"context"
 	"io"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -20,11 +21,12 @@ type DownloadOptions struct {
 
 	// Concurrency is the maximum number of ranges that are requested at the same time, each on a
 	// connection of its own. The download starts with one connection and adds more only if it is
-	// slower than about 250 MB/s. With 1 the blob is read as one stream. Default: 10.
+	// slower than about 250 MB/s. With 1 the blob is read as one stream. At most 100.
+	// Default: 10.
 	Concurrency int
 
 	// PartSize is the size of a range in bytes. At most Concurrency+2 ranges are held in memory.
-	// Default: 4 MiB.
+	// From 64 KiB to 1 GiB. Default: 4 MiB.
 	PartSize int64
 
 	// Progress, if not nil, is called about ten times a second during the download and once at the
@@ -41,6 +43,14 @@ type DownloadOptions struct {
 	NoResume bool
 }
 
+// The client opens no more connections than that. A smaller part costs less than its request does, and
+// nobody has the memory for some larger ones.
+const (
+	maxConcurrency = 100
+	minPart        = 64 << 10
+	maxPart        = 1 << 30
+)
+
 // transfer returns the options of the loop.
 func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.DownloadOptions, error) {
 	size, err := expectedSize(o.Size)
@@ -52,6 +62,12 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 	}
 	if err := notNegative("PartSize", o.PartSize); err != nil {
 		return nil, err
+	}
+	if o.Concurrency > maxConcurrency {
+		return nil, badArgument("Concurrency", strconv.Itoa(o.Concurrency), "it must be at most 100")
+	}
+	if o.PartSize > 0 && (o.PartSize < minPart || o.PartSize > maxPart) {
+		return nil, badArgument("PartSize", strconv.FormatInt(o.PartSize, 10), "it must be 0 or from 64 KiB to 1 GiB")
 	}
 	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
 }

@@ -189,6 +189,18 @@ func ExampleRepository_DownloadBlobFile() {
 	// Output: 7 a layer <nil>
 }
 
+// Draw a progress bar: the fraction needs no care for blobs of unknown size or without content.
+func ExampleProgress_Fraction() {
+	_, client, done := exampleRegistry()
+	defer done()
+	bar := ""
+	_, err := client.Repository("samples/app").UploadBlob(context.Background(), strings.NewReader("a layer"), &acr.UploadOptions{
+		Progress: func(p acr.Progress) { bar = strings.Repeat("#", int(20*p.Fraction())) },
+	})
+	fmt.Println(bar, err)
+	// Output: #################### <nil>
+}
+
 // Download a blob to where it has a place in a larger file, four ranges at a time.
 func ExampleRepository_DownloadBlob() {
 	srv, client, done := exampleRegistry()

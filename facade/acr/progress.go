@@ -20,6 +20,18 @@ type Progress struct {
 	Done     bool  // set in the last event of a successful transfer
 }
 
+// Fraction returns which part of the blob is done, from 0 to 1, for a progress bar: 0 while the size is
+// unknown, and 1 only once the transfer has succeeded.
+func (p Progress) Fraction() float64 {
+	switch {
+	case p.Done:
+		return 1
+	case p.Total <= 0 || p.Offset <= 0:
+		return 0
+	}
+	return min(float64(p.Offset)/float64(p.Total), 1-1e-9)
+}
+
 // meter counts the bytes of a transfer and reports them to the callbacks.
 type meter struct {
 	transfer.Meter
@@ -30,6 +42,7 @@ type meter struct {
 // must be called at the end, in the caller's goroutine: it panics again with the callback's value.
 func newMeter(ctx context.Context, progress func(Progress), more bool) (m *meter, inner context.Context, stop func()) {
 	m = &meter{}
+	m.SetTotal(transfer.Unknown)
 	inner, cancel := context.WithCancelCause(ctx)
 	if progress == nil && !more {
 		return m, inner, func() { cancel(nil) }
@@ -41,6 +54,6 @@ func newMeter(ctx context.Context, progress func(Progress), more bool) (m *meter
 	m.reporter = transfer.NewReporter(&m.Meter, tell, cancel)
 	return m, inner, func() {
 		defer cancel(nil)
-		m.reporter.Stop()
+		m.reporter.Stop(ctx)
 	}
 }

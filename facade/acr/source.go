@@ -91,7 +91,9 @@ func (s *source) leave(size int64) error {
 		return nil
 	}
 	if a, ok := s.at.(*seekAt); ok {
-		a.mu.Lock()
+		if !a.mu.TryLock() {
+			return nil // still blocked in a read that the upload has given up
+		}
 		defer a.mu.Unlock()
 	}
 	if _, err := s.seek.Seek(s.start+size, io.SeekStart); err != nil {

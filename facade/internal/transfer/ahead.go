@@ -1,9 +1,13 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 // ahead is an io.ReaderAt that reads a source a little ahead of the requests that send it, hashes
@@ -24,7 +28,9 @@ type ahead struct {
 	need  int64 // how far the sending has to come before the reading can continue
 	err   error
 	stop  bool
-	done  bool
+	done  bool  // run has ended
+	ended error // why the context has ended: nothing waits for run any more
+	watch func() bool
 
 	marks    []mark // for checkpoints, oldest first
 	piece    int64
@@ -40,13 +46,22 @@ type mark struct {
 
 // newAhead starts to read src from the given offset on. If h is not nil, it has hashed the bytes
 // before that offset. close must be called.
-func newAhead(src io.ReaderAt, from, size int64, h *hasher, t Tuning, marking bool) *ahead {
-	n := min(t.Ahead, max((size-from)/t.Piece+1, 1)*t.Piece)
+func newAhead(ctx context.Context, src io.ReaderAt, from, size int64, h *hasher, t Tuning, marking bool) *ahead {
+	n := t.Ahead
+	if pieces := max((size-from)/t.Piece+1, 1); pieces < n/t.Piece { // a product could overflow
+		n = pieces * t.Piece
+	}
 	a := &ahead{src: src, size: size, h: h, ring: make([]byte, n), low: from, next: from, want: from, piece: t.Piece}
 	if marking && h != nil {
 		a.markDist = t.Mark
 	}
 	a.moved.L = &a.mu
+	a.watch = context.AfterFunc(ctx, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.ended = wait.Cause(ctx)
+		a.moved.Broadcast()
+	})
 	go a.run()
 	return a
 }
@@ -93,7 +108,7 @@ func (a *ahead) run() {
 func (a *ahead) room(end int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for !a.stop {
+	for !a.stop && a.ended == nil {
 		low := end - int64(len(a.ring))
 		if low <= a.low {
 			return true
@@ -131,6 +146,10 @@ func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 		if at < a.low || at >= a.size || a.done && at >= a.next {
 			break
 		}
+		if a.ended != nil {
+			a.mu.Unlock()
+			return n, a.ended
+		}
 		if at >= a.next {
 			a.moved.Wait()
 			continue
@@ -157,8 +176,11 @@ func (a *ahead) wait() error {
 	defer a.mu.Unlock()
 	a.want = a.size
 	a.moved.Broadcast()
-	for !a.done {
+	for !a.done && a.ended == nil {
 		a.moved.Wait()
+	}
+	if a.err == nil {
+		return a.ended
 	}
 	return a.err
 }
@@ -179,13 +201,32 @@ func (a *ahead) mark(off int64) (mark, bool) {
 	return a.marks[0], true
 }
 
-// close stops the reading and waits for its end.
+// close stops the reading and waits for its end. If the context has ended, it does not wait longer than
+// a moment for a source that is blocked in ReadAt: what that returns is thrown away.
 func (a *ahead) close() {
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.watch()
 	a.stop = true
 	a.moved.Broadcast()
-	for !a.done {
+	for !a.done && a.ended == nil {
 		a.moved.Wait()
 	}
-	a.mu.Unlock()
+	if a.done {
+		return
+	}
+	late := false
+	t := time.AfterFunc(sourceGrace, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		late = true
+		a.moved.Broadcast()
+	})
+	defer t.Stop()
+	for !a.done && !late {
+		a.moved.Wait()
+	}
 }
+
+// sourceGrace is how long a source may be blocked in ReadAt after the end of the context.
+const sourceGrace = 60 * time.Millisecond

@@ -136,6 +136,9 @@ func (b *body) read(p []byte) (int, error) {
 func (b *body) connect() error {
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	b.abort.Store(&cancel)
+	if b.open == Unknown && b.off > 0 {
+		b.open = b.size // some registries cannot answer ranges without an end
+	}
 	part, err := b.blob.Open(ctx, b.off, b.open, b.fresh)
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errReplaced) {
@@ -179,6 +182,8 @@ func (b *body) check(p *Part) error {
 	switch {
 	case p.Size != Unknown && b.size != Unknown && p.Size != b.size:
 		return &Fault{Kind: Final, Err: fmt.Errorf("%w: want %d bytes, the registry has %d", ErrSizeMismatch, b.size, p.Size)}
+	case p.Size > maxBlob && b.size == Unknown:
+		return &Fault{Kind: Final, Err: fmt.Errorf("%w: the registry states %d bytes, more than a blob has", ErrSizeMismatch, p.Size)}
 	case p.Offset == 0 && b.off > 0 && !b.skip:
 		return &Fault{Kind: Final, Err: errNoRanges}
 	case p.Offset != b.off && p.Offset != 0:
@@ -223,6 +228,9 @@ func (b *body) failed(err error) error {
 	case Doubt, Busy:
 		return b.tries.wait(b.ctx, f)
 	case NoRange:
+		if b.size != Unknown && b.off < b.size {
+			return fmt.Errorf("%w: the registry states %d bytes, but does not send byte %d: %w", ErrMalformedReply, b.size, b.off, f.Err)
+		}
 		return fmt.Errorf("%w: the registry has no byte %d of the blob: %w", ErrSizeMismatch, b.off, f.Err)
 	}
 	return f.Err

@@ -22,7 +22,7 @@ func (u *uploader) announce(cp Checkpoint) {
 	if acked == nil {
 		return
 	}
-	u.checkpointed = true
+	u.checkpointed = u.checkpointed || u.acked > 0
 	u.opts.Reporter.Post(func() { acked(cp) })
 }
 

@@ -48,7 +48,7 @@ func TestCheckpointOfNewSession(t *testing.T) {
 					o.Reporter = transfer.NewReporter(o.Meter, nil, cancel)
 					time.AfterFunc(time.Duration(rng.IntN(400))*time.Millisecond, func() { cancel(errBroken) })
 					_, err := killed(ctx, how, r, o, content)
-					o.Reporter.Stop()
+					o.Reporter.Stop(t.Context())
 					cancel(nil)
 					if err == nil {
 						break

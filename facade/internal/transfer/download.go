@@ -64,6 +64,7 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 		opts.Part = DefaultPart
 	}
 	opts.Part = min(opts.Part, maxPart)
+	opts.Meter.SetTotal(opts.Size)
 	prefix, left := dst.Prefix()
 	for try := 0; ; try++ {
 		d := &download{ctx: ctx, blob: blob, dst: dst, opts: opts, prefix: prefix, left: left, size: opts.Size, fresh: try > 0}
@@ -77,11 +78,13 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 		}
 		// A blob that ends before the byte at which an earlier download stopped is not the blob
 		// that it began.
-		wrong := errors.Is(err, ErrDigestMismatch) || errors.Is(err, ErrSizeMismatch) && left > 0
+		wrong := errors.Is(err, ErrDigestMismatch) ||
+			left > 0 && (errors.Is(err, ErrSizeMismatch) || errors.Is(err, ErrMalformedReply))
 		if try > 0 || !wrong {
 			return 0, orCause(ctx, err)
 		}
 		prefix, left = nil, 0
+		opts.Meter.offset.Store(0)
 		dst.Written(0) // what was written is worth nothing, whatever the second attempt brings
 		opts.Meter.restarts.Add(1)
 	}
@@ -226,10 +229,10 @@ func (d *download) hashPrefix() error {
 		}
 		_, _ = d.h.Write(buf[:n])
 		off += int64(n)
+		d.opts.Meter.offset.Store(d.h.n)
 		if err := wait.Cause(d.ctx); err != nil {
 			return err
 		}
 	}
-	d.opts.Meter.offset.Store(d.h.n)
 	return nil
 }

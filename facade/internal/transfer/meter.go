@@ -1,6 +1,9 @@
 package transfer
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Event is the state of a transfer at one moment.
 type Event struct {
@@ -19,7 +22,8 @@ type Event struct {
 type Meter struct {
 	total, offset, sent, resent, hashed, restarts atomic.Int64
 
-	high atomic.Int64 // end of the bytes that were transferred at least once
+	mu   sync.Mutex
+	seen spans // bytes that were transferred at least once; guarded by mu
 	flag atomic.Uint32
 }
 
@@ -42,10 +46,16 @@ func (m *Meter) Event() Event {
 func (m *Meter) SetTotal(n int64) { m.total.Store(n) }
 
 // SetSkipped records that the registry had the blob already.
-func (m *Meter) SetSkipped(n int64) { m.total.Store(n); m.flag.Or(flagSkipped) }
+func (m *Meter) SetSkipped(n int64) { m.setAll(n); m.flag.Or(flagSkipped) }
 
 // SetMounted records that the blob was mounted.
-func (m *Meter) SetMounted(n int64) { m.total.Store(n); m.flag.Or(flagMounted) }
+func (m *Meter) SetMounted(n int64) { m.setAll(n); m.flag.Or(flagMounted) }
+
+// setAll records that the registry has all n bytes of the blob.
+func (m *Meter) setAll(n int64) {
+	m.total.Store(n)
+	m.offset.Store(max(n, 0))
+}
 
 // SetDone records that the transfer is complete.
 func (m *Meter) SetDone() { m.flag.Or(flagDone) }
@@ -53,17 +63,8 @@ func (m *Meter) SetDone() { m.flag.Or(flagDone) }
 // moved counts n bytes at off as sent or received, and as resent if they were before.
 func (m *Meter) moved(off, n int64) {
 	m.sent.Add(n)
-	for end := off + n; ; {
-		high := m.high.Load()
-		if end <= high {
-			m.resent.Add(n)
-			return
-		}
-		if m.high.CompareAndSwap(high, end) {
-			if again := high - off; again > 0 {
-				m.resent.Add(again)
-			}
-			return
-		}
-	}
+	m.mu.Lock()
+	again := m.seen.add(off, off+n)
+	m.mu.Unlock()
+	m.resent.Add(again)
 }

@@ -1,12 +1,16 @@
 package transfer
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
 // reportEvery is the interval between two calls of a progress callback.
 const reportEvery = 100 * time.Millisecond
+
+// callbackGrace is how long a callback may be blocked after the end of the context.
+const callbackGrace = 60 * time.Millisecond
 
 // Reporter calls the callbacks of a transfer from one goroutine, so that a slow callback does not
 // delay the transfer and a panicking one ends it in order. A nil Reporter does nothing.
@@ -97,14 +101,24 @@ func (r *Reporter) Post(f func()) {
 
 // Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the
 // first call of Stop panics with the same value, in the goroutine of the caller whose callback it
-// was.
-func (r *Reporter) Stop() {
+// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked.
+func (r *Reporter) Stop(ctx context.Context) {
 	if r == nil {
 		return
 	}
 	first := false
 	r.once.Do(func() { first = true; close(r.stop) })
-	<-r.ended
+	select {
+	case <-r.ended:
+	case <-ctx.Done():
+		t := time.NewTimer(callbackGrace)
+		defer t.Stop()
+		select {
+		case <-r.ended:
+		case <-t.C:
+			return
+		}
+	}
 	if first {
 		r.panicked.raise()
 	}

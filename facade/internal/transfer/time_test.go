@@ -155,7 +155,7 @@ func TestCheckpoint(t *testing.T) {
 			stop := time.AfterFunc(time.Duration(rng.IntN(300))*time.Millisecond, func() { cancel(errBroken) })
 			defer stop.Stop()
 			_, err := transfer.Upload(ctx, r, bytes.NewReader(content), 1000, o)
-			o.Reporter.Stop()
+			o.Reporter.Stop(t.Context())
 			if err == nil || last == nil {
 				return
 			}
@@ -246,7 +246,7 @@ func TestPanics(t *testing.T) {
 			r := transfer.NewReporter(m, func(transfer.Event) { panic("progress") }, cancel)
 			m.SetTotal(1)
 			<-ctx.Done()
-			r.Stop()
+			r.Stop(t.Context())
 		},
 		"disk": func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 1))

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
 // Result is the digest and size of an uploaded blob.
@@ -78,12 +80,9 @@ func (f *fileUpload) small(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	b := make(memory, f.size)
-	if n, err := f.src.ReadAt(b, 0); int64(n) < f.size {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return Result{}, sourceError(err)
+	b, err := f.read(ctx)
+	if err != nil {
+		return Result{}, err
 	}
 	_, _ = h.Write(b) // a hash never fails
 	if err := f.identify(h.digest()); err != nil {
@@ -95,6 +94,32 @@ func (f *fileUpload) small(ctx context.Context) (Result, error) {
 		}
 	}
 	return f.u.inMemory(ctx, f.digest, b)
+}
+
+// read reads the whole source. It returns when ctx ends even if the source is blocked in ReadAt: what
+// that returns is thrown away.
+func (f *fileUpload) read(ctx context.Context) (memory, error) {
+	b := make(memory, f.size)
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var n int
+		if n, err = f.src.ReadAt(b, 0); int64(n) == f.size {
+			err = nil
+		} else if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return nil, wait.Cause(ctx)
+	}
+	if err != nil {
+		return nil, sourceError(err)
+	}
+	return b, nil
 }
 
 // large sends chunk after chunk, while the source is read and hashed ahead of the sending.
@@ -114,7 +139,7 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	} else if o.Resume != nil {
 		from = o.Resume.Offset
 	}
-	f.ahead = newAhead(f.src, from, f.size, h, f.u.tune, o.Acked != nil)
+	f.ahead = newAhead(ctx, f.src, from, f.size, h, f.u.tune, o.Acked != nil)
 	defer f.ahead.close()
 	f.u.onAck = f.checkpoint
 	for first := true; ; first = false {

@@ -46,7 +46,7 @@ type uploader struct {
 	highest      int64 // the highest acked of this session
 	sent         int64 // end of what was sent in this session
 	minChunk     int64 // least size of a chunk that is not the last one
-	checkpointed bool  // the caller has a checkpoint of this session: it is not canceled after an error
+	checkpointed bool  // the caller has a checkpoint worth resuming: the session is not canceled after an error
 
 	chunk int64  // size of the next chunk, before Limits and minChunk
 	grow  bool   // chunk may grow

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
@@ -42,6 +43,7 @@ type Writer struct {
 
 	err    error // why nothing more is accepted
 	closed bool
+	busy   atomic.Bool // a method runs
 
 	mu sync.Mutex // guards cp
 	cp Checkpoint
@@ -149,8 +151,24 @@ func (w *Writer) Checkpoint() (Checkpoint, bool) {
 	return w.cp, w.cp.Location != ""
 }
 
+// enter refuses a call while another one runs: two at once would mix up the content, or wait for each
+// other for ever.
+func (w *Writer) enter() error {
+	if !w.busy.CompareAndSwap(false, true) {
+		return ErrConcurrentUse
+	}
+	return nil
+}
+
+// leave ends what enter began.
+func (w *Writer) leave() { w.busy.Store(false) }
+
 // Write implements io.Writer. The error may be that of an earlier chunk.
 func (w *Writer) Write(p []byte) (int, error) {
+	if err := w.enter(); err != nil {
+		return 0, err
+	}
+	defer w.leave()
 	taken := 0
 	for len(p) > 0 {
 		room, err := w.room()
@@ -167,6 +185,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // ReadFrom implements io.ReaderFrom: it reads r to its end, straight into the chunks.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
+	if err := w.enter(); err != nil {
+		return 0, err
+	}
+	defer w.leave()
 	taken := int64(0)
 	for empty := 0; ; {
 		room, err := w.room()
@@ -224,6 +246,10 @@ func (w *Writer) ReadStream(r io.Reader) error {
 // Commit sends what is left and completes the upload. After an error the session is still open,
 // unless it was lost.
 func (w *Writer) Commit() (Result, error) {
+	if err := w.enter(); err != nil {
+		return Result{}, err
+	}
+	defer w.leave()
 	if w.err == nil && w.closed {
 		w.err = ErrClosed
 	}
@@ -248,14 +274,14 @@ func (w *Writer) Commit() (Result, error) {
 }
 
 // Abort ends the writer and, if it is not committed, cancels its session. With keep the session is
-// left open for a later ResumeWriter. It may be called more than once, also while a Read that
+// left open for a later ResumeWriter if the caller was given a checkpoint of what it holds. It may be called more than once, also while a Read that
 // ReadStream has given up on is still blocked.
 func (w *Writer) Abort(ctx context.Context, keep bool) {
 	w.cancel(ErrClosed)
 	if w.running {
 		<-w.done
 	}
-	if !keep {
+	if !keep || !w.u.checkpointed {
 		w.u.cancel(ctx)
 	}
 }
@@ -264,6 +290,10 @@ func (w *Writer) Abort(ctx context.Context, keep bool) {
 // later ResumeWriter. It does not interrupt a chunk: some registries end the session when one
 // breaks off.
 func (w *Writer) Close() error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.leave()
 	if w.closed {
 		return nil
 	}
