@@ -98,6 +98,8 @@ func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter
 		Limits:    &s.r.client.limits,
 		Reporter:  m.reporter,
 		Tune:      transfer.TuningOf(ctx),
+
+		CommitTime: s.r.client.options.ResponseTimeouts.Write,
 	}
 	if o.Size > 0 || o.Digest != "" && o.Digest == o.Digest.Algorithm().FromBytes(nil) {
 		t.Size = o.Size

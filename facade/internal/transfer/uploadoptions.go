@@ -23,7 +23,7 @@ type UploadOptions struct {
 	Resume *Checkpoint // continue this upload
 
 	// CommitTime is how long the registry may take to complete the upload: a commit without an answer is
-	// not sent again, nor is anything else, before that time is over. 0: DefaultCommitTime.
+	// not sent again, nor is anything else, before that time is over. 0 or less: DefaultCommitTime.
 	CommitTime time.Duration
 
 	// Check, if not nil, is called before the commit. It returns an error if the source is no

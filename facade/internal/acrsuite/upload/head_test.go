@@ -21,10 +21,12 @@ func TestUploadBelievesNoPortal(t *testing.T) {
 	t.Parallel()
 	other := digest.FromString("another blob")
 	for name, answer := range map[string]func(h http.Header){
-		"a page":                 func(h http.Header) { h.Set("Content-Type", "text/html") },
-		"another digest":         func(h http.Header) { h.Set("Docker-Content-Digest", other.String()) },
-		"no digest":              func(h http.Header) { h.Set("Docker-Content-Digest", "x") },
-		"two digests":            func(h http.Header) { h["Docker-Content-Digest"] = []string{other.String(), digest.FromString("x").String()} },
+		"a page":         func(h http.Header) { h.Set("Content-Type", "text/html") },
+		"another digest": func(h http.Header) { h.Set("Docker-Content-Digest", other.String()) },
+		"no digest":      func(h http.Header) { h.Set("Docker-Content-Digest", "x") },
+		"two digests": func(h http.Header) {
+			h["Docker-Content-Digest"] = []string{other.String(), digest.FromString("x").String()}
+		},
 		"a page without content": func(h http.Header) { h.Set("Content-Type", "text/html"); h.Set("Content-Length", "0") },
 	} {
 		for way, source := range map[string]func(b []byte) io.Reader{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,8 +52,11 @@ var uploadWays = map[string]func(ctx context.Context, r *acr.Repository, b []byt
 
 const slowChunk = 300 << 10
 
-// slowly runs an upload in each way against a registry with a fault of its own.
-func slowly(t *testing.T, fault func(srv *acrtest.Server), check func(t *testing.T, srv *acrtest.Server, took time.Duration)) {
+// slowly runs an upload in each way against a registry with a fault of its own, over a transport if
+// there is one.
+func slowly(
+	t *testing.T, fault func(srv *acrtest.Server), over func(http.RoundTripper) http.RoundTripper, check func(t *testing.T, took time.Duration),
+) {
 	t.Helper()
 	for way, upload := range uploadWays {
 		t.Run(way, func(t *testing.T) {
@@ -60,7 +64,11 @@ func slowly(t *testing.T, fault func(srv *acrtest.Server), check func(t *testing
 			synctest.Test(t, func(t *testing.T) {
 				srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
 				fault(srv)
-				r := acrsuite.NewClient(t, srv).Repository("samples/app")
+				client := acrsuite.Checked(t, srv)
+				if over != nil {
+					client.Transport = over(client.Transport)
+				}
+				r := acrsuite.NewClientVia(t, srv, client).Repository("samples/app")
 				b := acrsuite.Content(2*slowChunk + 1000)
 				began := time.Now()
 				desc, err := upload(t.Context(), r, b)
@@ -81,7 +89,7 @@ func slowly(t *testing.T, fault func(srv *acrtest.Server), check func(t *testing
 				if sent != desc.Size {
 					t.Errorf("%d bytes were sent for a blob of %d", sent, desc.Size)
 				}
-				check(t, srv, took)
+				check(t, took)
 			})
 		})
 	}
@@ -101,13 +109,69 @@ func TestUploadSlowCommit(t *testing.T) {
 				slowly(t, func(srv *acrtest.Server) {
 					delay(srv.On("CompleteUpload").Always())
 					delay(srv.On("StartUpload").When(hasBody).Always())
-				}, func(t *testing.T, _ *acrtest.Server, took time.Duration) {
-					if took > d+time.Minute {
-						t.Errorf("took %s", took)
-					}
-				})
+				}, nil, within(d+time.Minute))
+			})
+			t.Run(fmt.Sprintf("%s, %s, and a gateway gives up before", d, kind), func(t *testing.T) {
+				t.Parallel()
+				slowly(t, func(srv *acrtest.Server) {
+					delay(srv.On("CompleteUpload").Nth(1))
+					delay(srv.On("StartUpload").When(hasBody).Nth(1))
+				}, func(inner http.RoundTripper) http.RoundTripper { return &gateway{inner} }, within(d+time.Minute))
 			})
 		}
+	}
+}
+
+// within demands that an upload was over in time.
+func within(most time.Duration) func(*testing.T, time.Duration) {
+	return func(t *testing.T, took time.Duration) {
+		t.Helper()
+		if took > most {
+			t.Errorf("took %s, want at most %s", took, most)
+		}
+	}
+}
+
+// gateway answers 504 for a registry that does not answer within a minute. The registry does not notice.
+type gateway struct{ inner http.RoundTripper }
+
+func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		resp, err := g.inner.RoundTrip(r.Clone(context.WithoutCancel(r.Context())))
+		answers <- answer{resp, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.resp, a.err
+	case <-time.After(time.Minute):
+		go func() {
+			if a := <-answers; a.err == nil {
+				_ = a.resp.Body.Close()
+			}
+		}()
+		return &http.Response{
+			Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"Content-Type": {"text/html"}}, Body: io.NopCloser(strings.NewReader("<html>timeout</html>")), Request: r,
+		}, nil
+	}
+}
+
+// A chunk whose answer is late is waited for.
+func TestUploadSlowChunks(t *testing.T) {
+	t.Parallel()
+	for kind, delay := range map[string]func(f *acrtest.Fault){
+		"the answer is late": func(f *acrtest.Fault) { f.DelayReply(75 * time.Second) },
+		"the chunk is late":  func(f *acrtest.Fault) { f.Delay(75 * time.Second) },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			slowly(t, func(srv *acrtest.Server) { delay(srv.On("UploadChunk").Always()) }, nil, within(5*time.Minute))
+		})
 	}
 }
 
