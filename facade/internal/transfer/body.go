@@ -229,7 +229,7 @@ func (b *body) failed(err error) error {
 		return b.tries.wait(b.ctx, f)
 	case NoRange:
 		if b.size != Unknown && b.off < b.size {
-			return fmt.Errorf("%w: the registry states %d bytes, but does not send byte %d: %w", ErrMalformedReply, b.size, b.off, f.Err)
+			return fmt.Errorf("%w: the registry states %d bytes, but says that it has no byte %d: %w", ErrSizeMismatch, b.size, b.off, f.Err)
 		}
 		return fmt.Errorf("%w: the registry has no byte %d of the blob: %w", ErrSizeMismatch, b.off, f.Err)
 	}

@@ -78,8 +78,7 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 		}
 		// A blob that ends before the byte at which an earlier download stopped is not the blob
 		// that it began.
-		wrong := errors.Is(err, ErrDigestMismatch) ||
-			left > 0 && (errors.Is(err, ErrSizeMismatch) || errors.Is(err, ErrMalformedReply))
+		wrong := errors.Is(err, ErrDigestMismatch) || left > 0 && errors.Is(err, ErrSizeMismatch)
 		if try > 0 || !wrong {
 			return 0, orCause(ctx, err)
 		}

@@ -152,7 +152,7 @@ func TestSuiteDownloadBreaks(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // not even a header
 			d.Srv.On("GetBlobContent").Nth(1).Stall()
 			d.Arrives()
-			d.Within(30*time.Second, 2*time.Minute)
+			d.Within(30*time.Second, 4*time.Minute) // a response may take three minutes to begin
 		})
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) { // for ever
 			d.Srv.On("GetBlobContent").Always().StallAfter(1000)
