@@ -17,6 +17,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -179,7 +180,7 @@ func (a *Authenticator) dropRegistryWide(ctx context.Context, why string) {
 // user name and password of a [Password] credential. expires is when the refresh token ends by the local clock; it is
 // zero if that is unknown.
 //
-// Errors: *Error, ErrAnonymous.
+// Errors: *Error, ErrAnonymous, ErrExpired.
 func (a *Authenticator) Login(ctx context.Context) (username, password string, expires time.Time, err error) {
 	switch a.credential.kind {
 	case kindAnonymous:
@@ -189,7 +190,10 @@ func (a *Authenticator) Login(ctx context.Context) (username, password string, e
 	}
 	t, err := a.refresh.get(ctx)
 	if err != nil {
-		return "", "", expires, err
+		return "", "", expires, wait.WithCause(ctx, err)
+	}
+	if t.expired(time.Now()) { // nobody would answer it with a 401 here
+		return "", "", expires, &Error{Cause: ErrExpired, Message: "the refresh token that was given", Advice: adviseRefresh}
 	}
 	if !t.claims.exp.IsZero() {
 		expires = t.end.Round(0)

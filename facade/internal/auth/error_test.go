@@ -271,6 +271,22 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A refresh token that is over is not handed out, and a login that its caller leaves says why.
+func TestLoginFails(t *testing.T) {
+	t.Parallel()
+	g := newRegistry()
+	over := auth.RefreshToken(jwt(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}))
+	if _, password, _, err := newClient(t, g, over).Login(t.Context()); !errors.Is(err, auth.ErrExpired) || password != "" {
+		t.Errorf("%v", err)
+	}
+	why := errors.New("shutting down")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	if _, _, _, err := newClient(t, g, auth.Entra(&entra{})).Login(ctx); !errors.Is(err, why) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	login, _ := url.Parse("https://" + host)

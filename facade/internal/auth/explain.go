@@ -19,24 +19,26 @@ import (
 
 // What to do, by cause.
 const (
-	adviseFirewall = "add it to the registry's firewall rules (az acr network-rule add), or come from an allowed network or by private link"
-	adviseARM      = "use a credential that gives tokens for " + DefaultAudience + " (the default audience), or let the registry take ARM tokens again (az acr config authentication-as-arm update --status enabled)"
-	adviseAudience = "check that the credential is of the registry's tenant and cloud, and that the audience is " + DefaultAudience
-	adviseRole     = "give the identity a role on the registry (AcrPull, AcrPush; with ABAC Container Registry Repository Reader, Writer, Contributor); it takes minutes to show"
-	adviseABAC     = "the registry grants by repository: give the identity Container Registry Repository Reader, Writer or Contributor, with a condition that covers the repository"
-	adviseCatalog  = "give the identity Container Registry Catalog Lister (ABAC) or AcrPull; a repository token cannot list the catalog"
-	adviseAnon     = "sign in, or allow anonymous pull where that is meant (Standard and Premium); it allows reading only"
-	adviseName     = "check the registry's name, its cloud (azurecr.io, azurecr.cn, azurecr.us), and with private link the DNS zone"
-	advisePassword = "check both, that the admin user or token is enabled, and that the token's password has not expired"
-	adviseClock    = "set the local clock"
-	adviseRevoked  = "sign in again (az login), and check that the identity is enabled and of the registry's tenant and cloud"
-	adviseRefresh  = "get a new refresh token (Login, or az acr login --expose-token)"
-	adviseBearer   = "check that the endpoint is an Azure Container Registry"
-	adviseStranger = "what answers is not a registry: check the endpoint, and look for a proxy or portal in between"
-	adviseSilence  = "look for a firewall or proxy on the way that drops packets"
-	adviseThrottle = "wait, and let all calls share one client: its tokens serve them all"
-	adviseLater    = "try again later; if it persists, give the correlation id to Azure support"
-	advisePerson   = "look at what the credential waits for; one that asks a person is best signed in beforehand (its method Authenticate)"
+	adviseFirewall   = "add it to the registry's firewall rules (az acr network-rule add), or come from an allowed network or by private link"
+	adviseARM        = "use a credential that gives tokens for " + DefaultAudience + " (the default audience), or let the registry take ARM tokens again (az acr config authentication-as-arm update --status enabled)"
+	adviseAudience   = "check that the credential is of the registry's tenant and cloud, and that the audience is " + DefaultAudience
+	adviseRole       = "give the identity a role on the registry (AcrPull, AcrPush; with ABAC Container Registry Repository Reader, Writer, Contributor); it takes minutes to show"
+	adviseABAC       = "the registry grants by repository: give the identity Container Registry Repository Reader, Writer or Contributor, with a condition that covers the repository"
+	adviseCatalog    = "give the identity Container Registry Catalog Lister (ABAC) or AcrPull; a repository token cannot list the catalog"
+	adviseAnon       = "sign in, or allow anonymous pull where that is meant (Standard and Premium); it allows reading only"
+	adviseName       = "check the registry's name, its cloud (azurecr.io, azurecr.cn, azurecr.us), and with private link the DNS zone"
+	advisePassword   = "check both, that the admin user or token is enabled, and that the token's password has not expired"
+	adviseClock      = "set the local clock"
+	adviseRevoked    = "sign in again (az login), and check that the identity is enabled and of the registry's tenant and cloud"
+	adviseRefresh    = "get a new refresh token (Login, or az acr login --expose-token)"
+	adviseBearer     = "check that the endpoint is an Azure Container Registry"
+	adviseTooLarge   = "use an identity that is a member of fewer groups, whose token is smaller, or raise the limit of the proxy in between"
+	adviseNoEndpoint = "the server has no endpoint /oauth2/token, which this client needs: check that the endpoint is an Azure Container Registry, and look for a proxy or portal in between"
+	adviseStranger   = "what answers is not a registry: check the endpoint, and look for a proxy or portal in between"
+	adviseSilence    = "look for a firewall or proxy on the way that drops packets"
+	adviseThrottle   = "wait, and let all calls share one client: its tokens serve them all"
+	adviseLater      = "try again later; if it persists, give the correlation id to Azure support"
+	advisePerson     = "look at what the credential waits for; one that asks a person is best signed in beforehand (its method Authenticate)"
 
 	adviseAssertion   = "the federated, workload or pipeline token that the credential signs in with is outside its time: have a new one issued, and check the local clock"
 	adviseInteractive = "sign in with a person at hand (az login --scope " + DefaultAudience + "/.default), or use an identity that needs none"
@@ -70,6 +72,10 @@ func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now
 	status, exchange := resp.StatusCode, op == opExchange
 	refused := status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusBadRequest
 	switch lower := strings.ToLower(message); {
+	case tooLarge(status, body, strange):
+		e.Message, e.Advice = "the token is larger than the server, or a proxy before it, accepts", adviseTooLarge
+	case !exchange && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
+		e.Cause, e.Advice = ErrNoBearer, adviseNoEndpoint
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, refused && strange:
 		e.Cause, e.Advice = ErrNoBearer, adviseStranger
 	case strings.Contains(lower, "arm aad token disallowed"):
@@ -97,6 +103,17 @@ func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now
 		e.Advice = adviseClock
 	}
 	return e
+}
+
+// tooLarge reports whether a token request was refused for its size: by status code, or by a page that says so.
+func tooLarge(status int, body []byte, page bool) bool {
+	switch status {
+	case http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	case http.StatusBadRequest:
+		return page && bytes.Contains(bytes.ToLower(body), []byte("too large"))
+	}
+	return false
 }
 
 // adviseAgain says how an identity of this kind signs in anew.

@@ -3,11 +3,14 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // fetchAccess gets an access token for the set.
@@ -39,7 +42,7 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, early bo
 		a.claims.Store(&r.claims)
 	}
 	if a.credential.kind == kindRefreshToken {
-		if !refresh.claims.exp.IsZero() && !time.Now().Before(refresh.end) {
+		if refresh.expired(time.Now()) {
 			r.err.Cause = ErrExpired
 		}
 		r.err.Advice = adviseRefresh
@@ -107,6 +110,19 @@ func (a *Authenticator) given(now time.Time) (*token, error) {
 	return t, nil
 }
 
+// badToken says why what the credential returned cannot be a token; nil if it can.
+func badToken(s string) error {
+	switch {
+	case s == "":
+		return errors.New("the credential returned no token")
+	case len(s) > maxToken:
+		return fmt.Errorf("the credential returned a token of %d bytes, more than the %d that are accepted", len(s), maxToken)
+	case !wire.IsVisible(s):
+		return errors.New("the credential returned a token with a blank, a line break or another character that no token has")
+	}
+	return nil
+}
+
 // entraToken asks the credential, for the audience of the registry first. The ARM audience is an option for credentials that know no other.
 func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, error) {
 	audiences := []string{a.audience}
@@ -124,8 +140,8 @@ func (a *Authenticator) entraToken(ctx context.Context, claims string) (string, 
 			Claims:    claims,
 			EnableCAE: true,
 		})
-		if err == nil && !validToken(t.Token) {
-			err = errors.New("the credential returned no token")
+		if err == nil {
+			err = badToken(t.Token)
 		}
 		if err == nil {
 			a.vault.remember(t.Token)

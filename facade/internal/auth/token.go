@@ -8,7 +8,7 @@ type token struct {
 	bearer secret // "Bearer " and the value: what every request would build anew
 	claims claims
 	issued time.Time
-	// The three times of a token's life, on the monotonic clock. Until renewAt it is used as it is; then one caller renews it while the others go on with it; from mustAt
+	// The three times of a token's life, compared by before. Until renewAt it is used as it is; then one caller renews it while the others go on with it; from mustAt
 	// on all wait for the new one; at end it is over.
 	renewAt, mustAt, end time.Time
 }
@@ -32,5 +32,12 @@ func newToken(value string, date, now time.Time) *token {
 	}
 }
 
-func (t *token) fresh(now time.Time) bool  { return t != nil && now.Before(t.renewAt) }
-func (t *token) usable(now time.Time) bool { return t != nil && now.Before(t.mustAt) }
+func (t *token) fresh(now time.Time) bool  { return t != nil && before(now, t.renewAt) }
+func (t *token) usable(now time.Time) bool { return t != nil && before(now, t.mustAt) }
+
+// expired reports whether the token is known to be over.
+func (t *token) expired(now time.Time) bool { return !t.claims.exp.IsZero() && !before(now, t.end) }
+
+// before reports whether now is before t by both clocks. The monotonic one stands still while a machine is suspended, and
+// the wall clock may be set back.
+func before(now, t time.Time) bool { return now.Before(t) && now.Round(0).Before(t.Round(0)) }

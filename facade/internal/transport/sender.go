@@ -90,6 +90,10 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 		_ = resp.Body.Close()
 		return nil, wire.Refuse(wire.ErrTooLarge, "response header")
 	}
+	if err := wire.CheckHeaders(resp.StatusCode, resp.Header); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
 	return resp, nil
 }
 

@@ -34,6 +34,8 @@ const (
 	BadLink Matter = "bad Link header"
 	// BadVersion is a status line with a version of HTTP that was not spoken.
 	BadVersion Matter = "impossible HTTP version"
+	// Contradiction is a header that may be given once, and was given with two values.
+	Contradiction Matter = "contradictory headers"
 	// BadRange is a Content-Range that cannot be read.
 	BadRange Matter = "bad Content-Range header"
 )

@@ -120,3 +120,28 @@ func IsVisible(s string) bool {
 	}
 	return true
 }
+
+// singular are the headers of a response that are acted upon and have one value. Location is looked at where it is read.
+var singular = []string{
+	"Content-Type", "Content-Encoding", "Content-Range", "Docker-Content-Digest", "Docker-Upload-Uuid", "Etag", "Oci-Subject",
+	"Range",
+}
+
+// CheckHeaders refuses a successful response or redirect that gives two values to a header that has one: another reader
+// in between may have taken the other. A value that is repeated is fine.
+//
+// Errors: ErrUntrusted.
+func CheckHeaders(status int, h http.Header) error {
+	if status >= http.StatusBadRequest {
+		return nil
+	}
+	for _, key := range singular {
+		values := h[key]
+		for i := 1; i < len(values); i++ {
+			if values[i] != values[0] {
+				return Untrusted(Contradiction, "two values of "+key)
+			}
+		}
+	}
+	return nil
+}

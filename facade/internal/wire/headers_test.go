@@ -147,3 +147,28 @@ func TestReadAll(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// A header that has one value, and two of them: whoever takes the first and whoever takes the last read two responses.
+func TestCheckHeaders(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		status int
+		key    string
+		values []string
+		bad    bool
+	}{
+		{200, "Content-Type", []string{"application/json", "text/html"}, true},
+		{200, "Docker-Content-Digest", []string{"sha256:aa", "sha256:bb"}, true},
+		{206, "Content-Range", []string{"bytes 0-1/4", "bytes 2-3/4"}, true},
+		{202, "Range", []string{"0-1", "0-1", "0-2"}, true},
+		{200, "Content-Type", []string{"application/json", "application/json"}, false},
+		{200, "Docker-Content-Digest", []string{"sha256:aa"}, false},
+		{200, "Link", []string{"</a>; rel=next", "</b>; rel=prev"}, false},
+		{404, "Content-Type", []string{"application/json", "text/html"}, false},
+	} {
+		err := wire.CheckHeaders(row.status, http.Header{row.key: row.values})
+		if row.bad != wire.IsUntrusted(err, wire.Contradiction) || !row.bad && err != nil {
+			t.Errorf("%d %s %q: %v", row.status, row.key, row.values, err)
+		}
+	}
+}

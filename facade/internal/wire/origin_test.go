@@ -195,6 +195,7 @@ func TestOriginOf(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"https://A.b/x":       "https://a.b",
+		"https://AMZ.BZ/x":    "https://amz.bz",
 		"https://a.b:443":     "https://a.b",
 		"https://a.b:0443":    "https://a.b",
 		"https://a.b:8443":    "https://a.b:8443",
