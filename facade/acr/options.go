@@ -36,8 +36,9 @@ type ClientOptions struct {
 	azcore.ClientOptions
 
 	// AllowedHosts are registries outside the ACR domains, such as "localhost:5000" or
-	// "registry.example.com", to which this client may send its credential. Default: ACR domains
-	// only.
+	// "registry.example.com", to which this client may send its credential. They have to
+	// offer the token endpoints of ACR, /oauth2/token and (for Entra credentials) /oauth2/exchange.
+	// Default: ACR domains only.
 	AllowedHosts []string
 
 	// Logger receives one debug record for each request, without headers, query and bodies.

@@ -66,7 +66,7 @@ func (h helper) obey(ctx context.Context, args []string, stdin io.Reader) (strin
 	}
 	switch action := args[0]; action {
 	case "get":
-		server, err := io.ReadAll(io.LimitReader(stdin, maxInput))
+		server, err := readAll(ctx, stdin)
 		if err != nil {
 			return "", fmt.Errorf("%s: read the URL of the registry: %w", name, err)
 		}
@@ -82,6 +82,26 @@ func (h helper) obey(ctx context.Context, args []string, stdin io.Reader) (strin
 		return help, nil
 	default:
 		return "", fmt.Errorf("%s: unknown action; %s", name, usage)
+	}
+}
+
+// readAll reads the input within ctx. A caller that neither writes nor closes its end leaves a goroutine
+// behind, until the program exits.
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(io.LimitReader(r, maxInput))
+		done <- result{data, err}
+	}()
+	select {
+	case got := <-done:
+		return got.data, got.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

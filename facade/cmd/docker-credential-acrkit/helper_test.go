@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -186,3 +187,16 @@ func TestHelpNamesTheEnvironment(t *testing.T) {
 type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// The time limit includes the input: a caller that neither writes nor closes its end is not waited for.
+func TestSilentInput(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("no input in time"))
+	defer cancel()
+	in, stop := io.Pipe()
+	defer func() { _ = stop.Close() }()
+	var out strings.Builder
+	if code := (helper{}).run(ctx, []string{"get"}, in, &out); code != 1 || !strings.Contains(out.String(), "no input in time") {
+		t.Errorf("%d %q", code, out.String())
+	}
+}

@@ -38,7 +38,7 @@ import (
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
 )
 
-// timeout limits how long a sign-in may take.
+// timeout limits how long the program may take, reading its input included.
 const timeout = 2 * time.Minute
 
 func main() {
