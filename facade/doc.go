@@ -1,4 +1,4 @@
-// Package facade holds no code: it is the house in which the library lives. Its rooms, and what each may import:
+// Package facade contains no code. These are its packages:
 //
 //	acr                           the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
 //	acrtest                       an Azure Container Registry in the test process
@@ -27,7 +27,7 @@
 //	cmd/retention                 deletes by rules: plan, apply, undo
 //	cmd/internal/azure            the credential of these programs
 //
-// The rules, each of which is a test in this folder:
+// These are the rules of who may import whom. Each is enforced by a test in this folder:
 //
 //   - Only acr and internal/auth import the generated package gen, and none of its types is in an exported signature.
 //   - acr imports neither oras-go nor kin-openapi nor azidentity.

@@ -11,8 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
-// advise says what to do about an answer, where its cause is known. Causes of a refused sign-in are
-// auth's to explain.
+// advise returns what to do about a response, if the cause is known. auth explains the causes of a
+// refused sign-in.
 func advise(op *operation, e *Error) string {
 	switch {
 	case e.has(codeDisallowed):
@@ -37,15 +37,14 @@ func advise(op *operation, e *Error) string {
 	return ""
 }
 
-// namesRegistry tells whether the repository of a request begins with the registry's host, as image
-// names do.
+// namesRegistry reports whether the repository of a request begins with the registry's host, as
+// image names do.
 func namesRegistry(request string) bool {
 	u, err := url.Parse(request)
 	return err == nil && u.Host != "" && (strings.HasPrefix(u.Path, "/v2/"+u.Host+"/") || strings.HasPrefix(u.Path, "/acr/v1/"+u.Host+"/"))
 }
 
-// explain adds to a refusal what the sign-in knows of its cause: the missing right, the firewall, a
-// disabled audience.
+// explain adds what auth knows about the cause: a missing right, the firewall, a disabled audience.
 func (e *Error) explain(cause *auth.Error) {
 	if cause == nil {
 		return

@@ -62,7 +62,7 @@ var (
 	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`)
 )
 
-// checkName refuses what is not a repository name.
+// checkName fails if name is not the name of a repository.
 func checkName(name string) error {
 	reason := ""
 	switch {
@@ -80,7 +80,7 @@ func checkName(name string) error {
 	return badArgument("repository", name, reason)
 }
 
-// checkTag refuses what is not a tag.
+// checkTag fails if tag is not a tag.
 func checkTag(argument, tag string) error {
 	reason := ""
 	switch {
@@ -96,8 +96,7 @@ func checkTag(argument, tag string) error {
 	return badArgument(argument, tag, reason)
 }
 
-// checkDigest refuses what is not a canonical digest of an algorithm that this package can verify.
-// An algorithm it cannot verify is refused rather than let through unverified.
+// checkDigest fails if d is not a canonical digest of an algorithm that this package can verify.
 func checkDigest(d digest.Digest) error {
 	algorithm, hex, ok := strings.Cut(string(d), ":")
 	reason, want := "", 0
@@ -124,7 +123,7 @@ func checkDigest(d digest.Digest) error {
 	return badArgument("digest", string(d), reason)
 }
 
-// parseReference tells a digest from a tag: a colon is in every digest and in no tag.
+// parseReference distinguishes digests and tags: every digest contains a colon, and no tag does.
 func parseReference(reference string) (tag string, d digest.Digest, err error) {
 	if strings.Contains(reference, ":") {
 		d = digest.Digest(reference)

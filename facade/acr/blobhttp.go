@@ -17,14 +17,14 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// blobSource is transfer's blob over HTTP. The registry is asked once for the link to the content,
-// which all requests share until storage says that it has expired.
+// blobSource implements transfer.Blob with HTTP. The registry is asked once for the link to the
+// content, which all requests share until storage reports that it has expired.
 type blobSource struct {
 	r    *Repository
 	dgst digest.Digest
 
 	mu     sync.Mutex
-	size   int64 // that the registry stated, 0 until it was asked
+	size   int64 // as stated by the registry; 0 if not yet asked
 	link   *transport.Link
 	inline bool // the registry sends the blob itself
 	asking chan struct{}
@@ -52,15 +52,15 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
 			return b.part(ctx, resp)
 		}
-		wire.Drain(resp) // the link has expired: storage gives them twenty minutes
+		wire.Drain(resp) // the link has expired; links are valid for about twenty minutes
 		b.expired(link)
 		fresh = false
 	}
 }
 
-// current returns the link to use, asking the registry for one where there is none: once for all
-// who wait. A registry that answers with the content itself is asked by each of them; then there is
-// no link but a reply.
+// current returns the link to use. If there is none, the registry is asked once for all that wait.
+// If the registry sends the content itself, each caller asks for it and gets a response instead of
+// a link.
 func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*transport.Link, *http.Response, error) {
 	for {
 		b.mu.Lock()
@@ -95,8 +95,8 @@ func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*tran
 	}
 }
 
-// ask asks the registry for the content: it answers with a link to it or, behind some private
-// endpoints, with the content itself.
+// ask requests the content from the registry. The response has a link to it or, behind some private
+// endpoints, the content itself.
 func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *http.Response, error) {
 	params := &gen.GetBlobParams{}
 	if rng != "" {
@@ -118,7 +118,7 @@ func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *htt
 	return link, nil, nil
 }
 
-// expired forgets a link.
+// expired discards a link.
 func (b *blobSource) expired(link *transport.Link) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,7 +136,7 @@ func (b *blobSource) fetch(ctx context.Context, link *transport.Link, rng string
 	return b.r.client.transport.Fetch(ctx, link, header)
 }
 
-// part reads what an answer holds.
+// part reads from a response which part of the blob it has.
 func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.Part, error) {
 	p := &transfer.Part{Body: resp.Body, End: transfer.Unknown, Size: transfer.Unknown}
 	var err error
@@ -154,12 +154,12 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 			err = contradicts(ErrUntrusted, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
 		}
 		if err == nil && p.Size == transfer.Unknown {
-			p.Size = b.stated(ctx) // where this range ends need not be where the blob does
+			p.Size = b.stated(ctx) // the end of this range need not be the end of the blob
 		}
 	default:
 		return nil, storageFault(resp)
 	}
-	kind := transfer.Doubt // of an answer to another question: it may be right the next time
+	kind := transfer.Doubt // a wrong range: the next response may be right
 	if err == nil {
 		err, kind = unencoded(resp), transfer.Final
 	}
@@ -170,8 +170,8 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 	return p, nil
 }
 
-// stated is the size that the registry states when it is asked: an answer that does not say how
-// long it is may have no end.
+// stated returns the size of the blob that the registry states. A response without a length may
+// never end.
 func (b *blobSource) stated(ctx context.Context) int64 {
 	b.mu.Lock()
 	size := b.size
@@ -189,18 +189,19 @@ func (b *blobSource) stated(ctx context.Context) int64 {
 	return size
 }
 
-// unencoded refuses an answer whose bytes are not those of the blob.
+// unencoded fails if the body of a response is encoded, so that its bytes are not those of the
+// blob.
 func unencoded(resp *http.Response) error {
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") || resp.Uncompressed {
-		return contradicts(ErrMalformedReply, "the blob came with Content-Encoding %q, which was not asked for", redact.OneLine(e))
+		return contradicts(ErrMalformedReply, "the blob has Content-Encoding %q, which was not requested", redact.OneLine(e))
 	}
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && t == "multipart/byteranges" {
-		return contradicts(ErrMalformedReply, "one range was asked for, several came")
+		return contradicts(ErrMalformedReply, "the response has several ranges, one was requested")
 	}
 	return nil
 }
 
-// requestRange is the Range header for the bytes from off up to end; "" for all of the blob.
+// requestRange returns the Range header for the bytes from off to end; "" for the whole blob.
 func requestRange(off, end int64) string {
 	switch {
 	case end != transfer.Unknown:
@@ -211,8 +212,8 @@ func requestRange(off, end int64) string {
 	return ""
 }
 
-// identity asks for the bytes as they are: net/http would otherwise ask for gzip and take it off
-// again.
+// identity requests the bytes without compression: net/http would otherwise request gzip and
+// decompress it.
 func identity(_ context.Context, r *http.Request) error {
 	r.Header.Set("Accept-Encoding", "identity")
 	return nil

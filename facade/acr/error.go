@@ -39,10 +39,10 @@ type Error struct {
 	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say
 
-	advice  string    // what to do about it, where the cause is known
-	missing ErrorCode // the code that a bodyless 404 stands for
-	causes  []error   // sentinels of known causes
-	body    []byte    // of the answer, until its cause is explained
+	advice  string    // what to do, if the cause is known
+	missing ErrorCode // the meaning of a 404 without a body
+	causes  []error   // errors of known causes
+	body    []byte    // of the response, until its cause has been explained
 	err     error     // *azcore.ResponseError
 }
 
@@ -115,12 +115,12 @@ func (e *Error) has(code ErrorCode) bool {
 const (
 	maxErrorBody  = 64 << 10 // what is read of an error body
 	maxErrorItems = 100      // how many of its entries are kept
-	maxPlainText  = 256      // how much is shown of a body that is no error document
+	maxPlainText  = 256      // how much is kept of a body that is not an error document
 )
 
-// refused makes the *Error of an answer that is no success.
+// refused returns the *Error of a response that is not a success.
 func (op *operation) refused(resp *http.Response) *Error {
-	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // what could be read is as much as there is to show
+	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // an incomplete body is used as far as it goes
 	_ = resp.Body.Close()
 	body = scrub(resp, body)
 	e := &Error{
@@ -141,7 +141,7 @@ func (op *operation) refused(resp *http.Response) *Error {
 	return e
 }
 
-// scrub takes the client's secrets out of an error body, should the registry repeat one.
+// scrub removes the client's own secrets from an error body, in case the registry repeats one.
 func scrub(resp *http.Response, body []byte) []byte {
 	if resp.Request != nil {
 		if scrub := call.Of(resp.Request.Context()).Scrub; scrub != nil {
@@ -151,7 +151,7 @@ func scrub(resp *http.Response, body []byte) []byte {
 	return body
 }
 
-// readBody takes the entries of an error document, or the first words of anything else.
+// readBody reads the entries of an error document, or the beginning of any other body.
 func (e *Error) readBody(body []byte) {
 	var doc gen.ErrorBody
 	if json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0 {
@@ -162,14 +162,14 @@ func (e *Error) readBody(body []byte) {
 		return
 	}
 	text := strings.TrimSpace(strings.TrimPrefix(string(body[:min(len(body), maxPlainText)]), "\ufeff"))
-	if strings.HasPrefix(text, "<") { // a page of a proxy, or storage's XML: nothing to read in one line
+	if strings.HasPrefix(text, "<") { // a page of a proxy, or XML of storage: not readable in one line
 		text = ""
 	}
 	e.Message = redact.OneLine(text)
 }
 
-// responseError keeps the answer for callers who look for azcore's error: its body to read again,
-// as far as it may be shown (azcore logs it), and its request without what signed it.
+// responseError returns azcore's error for a response. Its body can be read again, without secrets
+// (azcore logs it), and its request has no credential.
 func responseError(resp *http.Response, code ErrorCode, body []byte) error {
 	kept := *resp
 	kept.Header = resp.Header.Clone()
@@ -194,8 +194,8 @@ var tokenCalls = map[string][2]string{
 	"GetAccessTokenWithBasic": {http.MethodGet, "/oauth2/token"},
 }
 
-// signInRefused is the *Error of a token request that the registry refused. Its words are ours: the
-// registry's might repeat the token.
+// signInRefused returns the *Error of a token request that the registry refused. Its text is
+// written here, because the registry's text might contain the token.
 func signInRefused(cause *auth.Error) *Error {
 	call := tokenCalls[cause.Operation]
 	e := &Error{

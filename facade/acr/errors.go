@@ -139,8 +139,7 @@ const (
 	codeDisallowed    ErrorCode = "REGISTRY_DISALLOWED_OPERATION" // locked, quarantined, or the registry is full: ErrLocked
 )
 
-// opError says which operation an error ended: one that got no response, or a response that cannot
-// be used.
+// opError adds the operation to an error: there was no response, or a response that cannot be used.
 type opError struct {
 	operation string
 	err       error
@@ -152,8 +151,8 @@ func (e *opError) Error() string { return redact.OneLine("acr: " + e.operation +
 // Unwrap returns the cause.
 func (e *opError) Unwrap() error { return e.err }
 
-// failed adds to an error which operation it ended. What says so already is returned as it is, and
-// so are nil and refused arguments. A refused sign-in becomes an *Error.
+// failed adds the operation to an error. It returns nil, argument errors and errors that already
+// name an operation unchanged. A refused sign-in becomes an *Error.
 func failed(operation string, err error) error {
 	switch err.(type) { //nolint:errorlint // only the outermost one says which operation it ended
 	case nil:
@@ -172,13 +171,13 @@ func failed(operation string, err error) error {
 // fail is failed for an operation of the table.
 func (op *operation) fail(err error) error { return failed(op.id, err) }
 
-// plain returns the text of an error for use within another one of this package: the package's name
-// is at the head of a line alone.
+// plain returns the text of an error for use within another one: the prefix "acr: " is only at the
+// beginning of a line.
 func plain(err error) string {
 	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "acr: "), ": acr: ", ": ")
 }
 
-// malformed is the error of a reply that is not the document it has to be.
+// malformed returns the error of a response that is not the document it should be.
 func (op *operation) malformed(err error) error {
 	if !errors.Is(err, ErrMalformedReply) {
 		err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
@@ -186,7 +185,7 @@ func (op *operation) malformed(err error) error {
 	return op.fail(err)
 }
 
-// contradicts is the error of a reply that cannot be what it says it is.
+// contradicts returns an error of the kind, with details.
 func contradicts(kind error, format string, args ...any) error {
 	return fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// unsent is an error of a request that wire refused, or that there is no token for. Sign-in has
-// been repeated already.
+// unsent is an error of a request that wire refused, or for which there is no token. The sign-in
+// was already repeated.
 type unsent interface {
 	error
 	NonRetriable()
 }
 
-// uploadFault classifies what a request of an upload session failed with. settled tells that the
-// retry policy has repeated the request already as far as that makes sense.
+// uploadFault classifies the error of a request of an upload session. settled means that the retry
+// policy has already repeated the request as often as useful.
 func uploadFault(err error, settled bool) error {
 	if err == nil {
 		return nil
@@ -46,8 +46,8 @@ func uploadFault(err error, settled bool) error {
 	return f
 }
 
-// startFault classifies the error of a request that opens an upload: there is no session yet that could be gone. A 404
-// without a code comes from something in between, not from the registry, and may go away.
+// startFault classifies the error of a request that opens an upload: no session can be gone yet. A
+// 404 without a code comes from a proxy, not from the registry, and may be temporary.
 func startFault(err error, settled bool) error {
 	err = uploadFault(err, settled)
 	f, ok := errors.AsType[*transfer.Fault](err)
@@ -61,7 +61,7 @@ func startFault(err error, settled bool) error {
 	return f
 }
 
-// statusKind is what an HTTP status without further meaning says of a repetition.
+// statusKind returns what an HTTP status alone says about repeating the request.
 func statusKind(status int) transfer.Kind {
 	switch {
 	case status == http.StatusTooManyRequests, status >= 500, status == http.StatusRequestTimeout:
@@ -70,7 +70,7 @@ func statusKind(status int) transfer.Kind {
 	return transfer.Final
 }
 
-// storageFault is the answer of storage that is none of the successes.
+// storageFault returns the error for a response of storage that is not a success.
 func storageFault(resp *http.Response) error {
 	e := opGetBlobContent.refused(resp)
 	if e.Code == "" {

@@ -87,7 +87,7 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 type candidate struct {
 	ocispec.Descriptor
 
-	untyped bool // it may be of the type asked for: its descriptor does not say
+	untyped bool // its descriptor has no type, so it may be of the requested one
 }
 
 // decide yields a candidate that is of the type asked for. ACR leaves the type out of descriptors

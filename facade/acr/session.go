@@ -22,8 +22,8 @@ import (
 // octetStream is the media type of chunks.
 const octetStream = "application/octet-stream"
 
-// uploadSession is transfer's session over HTTP. It has no state of its own: the location says it
-// all.
+// uploadSession implements transfer.Session with HTTP. It has no state: the location contains all
+// of it.
 type uploadSession struct {
 	r *Repository
 }
@@ -46,7 +46,7 @@ func (s *uploadSession) Start(ctx context.Context) (transfer.State, error) {
 	return s.opened(resp)
 }
 
-// opened is the state of an upload that the registry has just opened.
+// opened returns the state of an upload that the registry has just opened.
 func (s *uploadSession) opened(resp *http.Response) (transfer.State, error) {
 	defer wire.Drain(resp)
 	state, err := s.state(opStartUpload, resp)
@@ -59,7 +59,8 @@ func (s *uploadSession) opened(resp *http.Response) (transfer.State, error) {
 	return state, nil
 }
 
-// state reads what a reply says of the upload. A missing Location is none: the one before holds on.
+// state reads the state of the upload from a response. If Location is missing, the previous
+// location remains valid.
 func (s *uploadSession) state(op *operation, resp *http.Response) (transfer.State, error) {
 	state := transfer.State{Offset: transfer.Unknown}
 	if len(resp.Header.Values("Location")) > 0 {
@@ -78,7 +79,7 @@ func (s *uploadSession) state(op *operation, resp *http.Response) (transfer.Stat
 	return state, nil
 }
 
-// at checks a location once more before anything is sent there, and returns the editor that sends a
+// at checks a location again before anything is sent to it, and returns the editor that sends a
 // request to it.
 func (s *uploadSession) at(op *operation, location string) (gen.RequestEditorFn, error) {
 	u, err := wire.CheckUploadURL(location, s.r.client.login, s.r.name)
@@ -109,7 +110,7 @@ func (s *uploadSession) Chunk(ctx context.Context, location string, c transfer.C
 	return state, nil
 }
 
-// withBody sends a request with a chunk, and returns when the transport has let go of the chunk.
+// withBody sends a request with a chunk. It returns when the transport no longer reads the chunk.
 func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.Chunk, send func(context.Context, io.Reader) (*http.Response, error)) (*http.Response, error) {
 	body := transport.NewBody(c.Data, c.Offset, c.Size)
 	resp, err := s.do(ctx, op, func(ctx context.Context) (*http.Response, error) { return send(ctx, body) })
@@ -128,8 +129,8 @@ func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.
 	return resp, err
 }
 
-// uploading tells the loop when the request that carries a chunk goes out, once there is a token
-// for it.
+// uploading tells the loop when the request that carries a chunk is sent, after its token was
+// obtained.
 type uploading struct{}
 
 // Do implements policy.Policy.
@@ -138,7 +139,7 @@ func (uploading) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// hurryTime is how long a call goes on after its context has ended.
+// hurryTime limits how long a call continues after its context has ended.
 const hurryTime = 60 * time.Millisecond
 
 var errBodyHeld = errors.New("request body in use")
@@ -153,7 +154,7 @@ func (s *uploadSession) Status(ctx context.Context, location string) (transfer.S
 		return s.r.client.gen.GetUploadStatus(ctx, s.r.name, anyUpload, at)
 	})
 	if err != nil {
-		return transfer.State{}, uploadFault(err, false) // all depends on it: what the retry policy did not bring about, patience may
+		return transfer.State{}, uploadFault(err, false) // without the status the upload is lost, so the loop tries again although the retry policy has stopped
 	}
 	defer wire.Drain(resp)
 	state, err := s.state(opGetUploadStatus, resp)
@@ -188,10 +189,10 @@ func (s *uploadSession) Commit(ctx context.Context, location string, dgst digest
 	return s.stored(opCompleteUpload, resp, dgst)
 }
 
-// stored compares the digest that the registry names, if it does, with that of the content.
+// stored compares the digest in a response, if there is one, with that of the content.
 func (s *uploadSession) stored(op *operation, resp *http.Response, dgst digest.Digest) error {
 	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != string(dgst) && digest.Digest(got).Algorithm() == dgst.Algorithm() {
-		err := contradicts(ErrDigestMismatch, "asked for %s, the registry stored %s", dgst, redact.OneLine(got))
+		err := contradicts(ErrDigestMismatch, "the registry stored %[2]s instead of %[1]s", dgst, redact.OneLine(got))
 		return &transfer.Fault{Kind: transfer.Final, Err: op.fail(err)}
 	}
 	return nil
@@ -242,21 +243,21 @@ func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, er
 	return size, nil
 }
 
-// head asks for the size of a blob with the token that the upload has or is going to need, so that
-// the question costs no token of its own.
+// head returns the size of a blob. It uses the token of the upload, so that it costs no token of
+// its own.
 func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, error) {
 	return s.r.headBlob(ctx, dgst, scopePullPush(s.r.name)...)
 }
 
-// anyUpload stands in the place of an upload's id where the location replaces the whole URL.
+// anyUpload is the id of an upload where the location replaces the whole URL.
 const anyUpload = "-"
 
-// contentRange is the chunk in ACR's form: no unit, no size.
+// contentRange returns the range of the chunk in ACR's form: no unit, no size.
 func contentRange(c transfer.Chunk) *gen.ChunkRange {
 	return new(fmt.Sprintf("%d-%d", c.Offset, c.Offset+c.Size-1))
 }
 
-// noContentType takes the header off a request without a body.
+// noContentType removes the header from a request without a body.
 func noContentType(_ context.Context, r *http.Request) error {
 	r.Header.Del("Content-Type")
 	return nil

@@ -10,18 +10,18 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// source is what UploadBlob makes of its reader.
+// source is the reader of an UploadBlob, and what it can do.
 type source struct {
 	r     io.Reader
-	at    io.ReaderAt // from the reader's offset on; nil where it can be read only once
-	size  int64       // from there on
+	at    io.ReaderAt // from the reader's offset; nil if it can be read only once
+	size  int64       // from that offset
 	seek  io.Seeker
 	start int64
 	file  *os.File
 	stat  fs.FileInfo
 }
 
-// inspect looks at what the reader can do.
+// inspect finds out what the reader can do.
 func inspect(r io.Reader) (*source, error) {
 	once := &source{r: r, size: transfer.Unknown}
 	seeker, ok := r.(io.Seeker)
@@ -36,25 +36,25 @@ func inspect(r io.Reader) (*source, error) {
 			return nil, fmt.Errorf("looking at the source: %w", err)
 		}
 		if !info.Mode().IsRegular() {
-			return once, nil // a pipe or terminal has the methods, but not the ability
+			return once, nil // pipes and terminals have the methods, but cannot seek
 		}
 		s.file, s.stat = file, info
 	}
 	var err error
 	if s.start, err = seeker.Seek(0, io.SeekCurrent); err != nil {
-		return once, nil //nolint:nilerr // it says so itself: it cannot
+		return once, nil //nolint:nilerr // it cannot seek
 	}
 	end := int64(0)
 	if isFile {
 		if end = s.stat.Size(); end == 0 {
-			return once, nil // empty, or one of those that tell no size, as in /proc
+			return once, nil // empty, or a file without a size, as in /proc
 		}
 	} else {
 		if end, err = seeker.Seek(0, io.SeekEnd); err != nil {
 			return once, nil //nolint:nilerr // as above
 		}
 		if _, err = seeker.Seek(s.start, io.SeekStart); err != nil {
-			return nil, fmt.Errorf("the source cannot go back to where it was: %w", err)
+			return nil, fmt.Errorf("the source cannot seek back to its offset: %w", err)
 		}
 	}
 	s.size = max(end-s.start, 0)
@@ -66,8 +66,8 @@ func inspect(r io.Reader) (*source, error) {
 	return s, nil
 }
 
-// unchanged tells whether the source is still as it was: a file that was written to meanwhile is
-// not the blob that was hashed.
+// unchanged fails if the source has changed since the upload began: the blob would not be the one
+// that was hashed.
 func (s *source) unchanged() error {
 	if s.file != nil {
 		now, err := s.file.Stat()
@@ -85,7 +85,7 @@ func (s *source) unchanged() error {
 	return nil
 }
 
-// leave puts the reader where reading size bytes would have left it.
+// leave sets the offset of the reader to that after reading size bytes.
 func (s *source) leave(size int64) error {
 	if s.at == nil {
 		return nil
@@ -102,7 +102,7 @@ func (s *source) leave(size int64) error {
 	return nil
 }
 
-// seekAt makes an io.ReaderAt of a reader that can only seek.
+// seekAt implements io.ReaderAt with a reader that can only seek.
 type seekAt struct {
 	mu    sync.Mutex
 	r     io.Reader
@@ -127,17 +127,17 @@ func (a *seekAt) ReadAt(p []byte, off int64) (int, error) {
 // spoolFile is a temporary file.
 type spoolFile struct{ *os.File }
 
-// newSpool makes one, readable to its owner alone.
+// newSpool creates a temporary file that only its owner can read.
 func newSpool(dir string) (*spoolFile, error) {
 	f, err := os.CreateTemp(dir, ".acr-spool-*")
 	if err != nil {
 		return nil, fmt.Errorf("spooling: %w", err)
 	}
-	_ = os.Remove(f.Name()) // where the system allows it, nothing is left even if the process is killed
+	_ = os.Remove(f.Name()) // if the system allows it, nothing is left even if the process is killed
 	return &spoolFile{f}, nil
 }
 
-// remove closes the file and removes it.
+// remove closes and deletes the file.
 func (f *spoolFile) remove() {
 	_ = f.Close()
 	_ = os.Remove(f.Name())
