@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/gen"
 )
@@ -32,6 +33,30 @@ func (r *Repository) Artifact(reference string) *Artifact {
 
 // Reference returns the tag or digest that the handle was created with.
 func (a *Artifact) Reference() string { return a.tag + string(a.digest) }
+
+// Get returns the manifest. Requests and errors are those of [Repository.GetManifest].
+func (a *Artifact) Get(ctx context.Context) (*Manifest, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return a.repository.GetManifest(ctx, a.Reference())
+}
+
+// Head returns the media type, digest and size of the manifest. Requests and errors are those of [Repository.HeadManifest].
+func (a *Artifact) Head(ctx context.Context) (ocispec.Descriptor, error) {
+	if a.err != nil {
+		return ocispec.Descriptor{}, a.err
+	}
+	return a.repository.HeadManifest(ctx, a.Reference())
+}
+
+// Tag puts another tag on the manifest. Requests and errors are those of [Repository.Tag].
+func (a *Artifact) Tag(ctx context.Context, tag string, opts *TagOptions) (ocispec.Descriptor, error) {
+	if a.err != nil {
+		return ocispec.Descriptor{}, a.err
+	}
+	return a.repository.Tag(ctx, a.Reference(), tag, opts)
+}
 
 // Digest returns the digest of the manifest. It costs one request for a tag, and none for a digest.
 //

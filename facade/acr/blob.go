@@ -16,13 +16,13 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// StatBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request, and a
+// HeadBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request, and a
 // second one to storage if the registry redirects it.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name or digest is invalid
-func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
+func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -28,10 +28,10 @@ func TestBlobLife(t *testing.T) {
 	if err != nil || desc.Digest != digest.FromBytes(want) || desc.Size != int64(len(want)) {
 		t.Fatalf("%+v %v", desc, err)
 	}
-	if got, err := r.StatBlob(ctx, desc.Digest); err != nil || got.Size != desc.Size || got.Digest != desc.Digest {
+	if got, err := r.HeadBlob(ctx, desc.Digest); err != nil || got.Size != desc.Size || got.Digest != desc.Digest {
 		t.Errorf("%+v %v", got, err)
 	}
-	if _, err := other.StatBlob(ctx, desc.Digest); !errors.Is(err, acr.ErrBlobUnknown) || !errors.Is(err, acr.ErrNotFound) {
+	if _, err := other.HeadBlob(ctx, desc.Digest); !errors.Is(err, acr.ErrBlobUnknown) || !errors.Is(err, acr.ErrNotFound) {
 		t.Errorf("in a repository without it: %v", err)
 	}
 	if got, err := other.MountBlob(ctx, desc.Digest, "team/one"); err != nil || got.Size != desc.Size {

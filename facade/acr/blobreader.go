@@ -118,9 +118,6 @@ func (b *BlobReader) Close() error {
 // String returns the digest of the blob in the form "acr.BlobReader(DIGEST)".
 func (b *BlobReader) String() string { return "acr.BlobReader(" + string(b.dgst) + ")" }
 
-// GoString returns the same as String.
-func (b *BlobReader) GoString() string { return b.String() }
-
 // Format prints String for every verb.
 func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }
 
@@ -199,7 +196,7 @@ type block struct {
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
-	desc, err := r.StatBlob(ctx, dgst)
+	desc, err := r.HeadBlob(ctx, dgst)
 	if err != nil {
 		return nil, err
 	}
@@ -281,9 +278,6 @@ func (b *BlobReaderAt) keep(k block) {
 
 // String returns the digest of the blob in the form "acr.BlobReaderAt(DIGEST)".
 func (b *BlobReaderAt) String() string { return "acr.BlobReaderAt(" + string(b.source.dgst) + ")" }
-
-// GoString returns the same as String.
-func (b *BlobReaderAt) GoString() string { return b.String() }
 
 // Format prints String for every verb.
 func (b *BlobReaderAt) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }

@@ -28,13 +28,13 @@ type BlobWriter struct {
 
 // StartUpload opens an upload for content that is written piece by piece. For a reader use
 // [Repository.UploadBlob]. ctx applies until the writer is ended. It costs one request, then one
-// for each chunk and one for Commit. The options Resume, MountFrom and TrustDigest are ignored.
+// for each chunk and one for Commit.
 //
 // Errors:
 //   - [ErrInvalidArgument] if the name or an option is invalid
 //   - [*Error] if the registry refuses the upload
-func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
-	b, err := r.newBlobWriter(ctx, opts)
+func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) (*BlobWriter, error) {
+	b, err := r.newBlobWriter(ctx, opts.upload())
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +58,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 
 // ResumeUpload continues an upload that another writer has started, possibly in another process. It
 // costs one request, which asks the registry for its offset. Write the content from
-// BlobWriter.Offset; what the registry already has is not sent again. The options Resume,
-// MountFrom, TrustDigest and Spool are ignored, because earlier content cannot be read again.
+// BlobWriter.Offset; what the registry already has is not sent again.
 //
 // Errors:
 //   - [ErrUploadLost] if the registry no longer knows the upload, if it has less of it than the
@@ -67,7 +66,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *UploadOptions) (*Blo
 //   - [ErrUntrusted] if the checkpoint's Location is not an upload of this repository
 //   - [ErrInvalidArgument] if the name, the checkpoint or an option is invalid
 //   - [*Error] if the registry refuses the request
-func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *UploadOptions) (*BlobWriter, error) {
+func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *ResumeUploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -77,7 +76,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil {
 		return nil, failed("ResumeUpload", err)
 	}
-	b, err := r.newBlobWriter(ctx, opts)
+	b, err := r.newBlobWriter(ctx, opts.upload())
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +88,11 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Uplo
 }
 
 // newBlobWriter creates a writer with the options that both kinds of uploads have.
-func (r *Repository) newBlobWriter(ctx context.Context, opts *UploadOptions) (*BlobWriter, error) {
+func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobWriter, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	b := &BlobWriter{session: &uploadSession{r: r}}
-	if opts != nil {
-		b.options = *opts
-	}
-	b.options.Resume, b.options.MountFrom, b.options.TrustDigest = nil, nil, false
+	b := &BlobWriter{session: &uploadSession{r: r}, options: o}
 	if err := b.options.check(); err != nil {
 		return nil, err
 	}
@@ -186,9 +181,6 @@ func (b *BlobWriter) Close() error {
 
 // String returns the repository's name in the form "acr.BlobWriter(NAME)".
 func (b *BlobWriter) String() string { return "acr.BlobWriter(" + b.session.r.name + ")" }
-
-// GoString returns the same as String.
-func (b *BlobWriter) GoString() string { return b.String() }
 
 // Format prints String for every verb.
 func (b *BlobWriter) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }

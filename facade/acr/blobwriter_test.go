@@ -26,7 +26,7 @@ func TestBlobWriterResume(t *testing.T) {
 		default:
 		}
 	}}
-	w, err := acrsuite.NewClient(t, srv).Repository("big/one").StartUpload(ctx, opts)
+	w, err := acrsuite.NewClient(t, srv).Repository("big/one").StartUpload(ctx, acrsuite.StartOptions(opts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestBlobWriterResume(t *testing.T) {
 	}
 	r := acrsuite.NewClient(t, srv).Repository("big/one")
 	srv.Ledger().Reset()
-	again, err := r.ResumeUpload(ctx, loaded, opts)
+	again, err := r.ResumeUpload(ctx, loaded, acrsuite.ResumeOptions(opts))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -195,9 +195,6 @@ func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 // credential.
 func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
 
-// GoString returns the same as String.
-func (c *Client) GoString() string { return c.String() }
-
 // Format prints String for every verb.
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 

@@ -56,7 +56,7 @@ func TestDownloadLeavesNothingBehindTheBlob(t *testing.T) {
 			}
 
 			wrong()
-			if _, err := r.DownloadBlobFile(t.Context(), dgst, path, &o); err != nil {
+			if _, err := r.DownloadBlobFile(t.Context(), dgst, path, &acr.DownloadFileOptions{Size: o.Size, Concurrency: o.Concurrency, PartSize: o.PartSize}); err != nil {
 				t.Errorf("%s, by name: %v", name, err)
 			}
 			if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {

@@ -12,8 +12,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// DownloadOptions are the options of [Repository.DownloadBlob] and [Repository.DownloadBlobFile].
-// NoSync and NoResume have no effect on DownloadBlob.
+// DownloadOptions are the options of [Repository.DownloadBlob].
 type DownloadOptions struct {
 	// Size is the expected size of the blob in bytes. A response of another size fails with
 	// [ErrSizeMismatch] before anything is written. Default: any size.
@@ -33,6 +32,14 @@ type DownloadOptions struct {
 	// end. All calls are made from one goroutine. If Progress panics, the download panics with the
 	// same value.
 	Progress func(Progress)
+}
+
+// DownloadFileOptions are the options of [Repository.DownloadBlobFile].
+type DownloadFileOptions struct {
+	Size        int64          // see [DownloadOptions]
+	Concurrency int            // see [DownloadOptions]
+	PartSize    int64          // see [DownloadOptions]
+	Progress    func(Progress) // see [DownloadOptions]
 
 	// NoSync does not flush the file to stable storage before it is renamed. Default: the file is
 	// flushed.
@@ -50,6 +57,11 @@ const (
 	minPart        = 64 << 10
 	maxPart        = 1 << 30
 )
+
+// download returns the options that both kinds of downloads have.
+func (o *DownloadFileOptions) download() *DownloadOptions {
+	return &DownloadOptions{Size: o.Size, Concurrency: o.Concurrency, PartSize: o.PartSize, Progress: o.Progress}
+}
 
 // transfer returns the options of the loop.
 func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.DownloadOptions, error) {
@@ -124,8 +136,8 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 // Errors:
 //   - the errors of [Repository.DownloadBlob], if the download fails
 //   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed
-func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
-	var o DownloadOptions
+func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
+	var o DownloadFileOptions
 	if opts != nil {
 		o = *opts
 	}
@@ -134,7 +146,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	}
 	m, ctx, stop := newMeter(ctx, o.Progress, false)
 	defer stop()
-	t, err := o.transfer(dgst, m)
+	t, err := o.download().transfer(dgst, m)
 	if err != nil {
 		return desc, err
 	}

@@ -38,7 +38,7 @@ func TestDownloads(t *testing.T) {
 					t.Errorf("DownloadBlob: %+v %v", desc, err)
 				}
 				path := filepath.Join(t.TempDir(), "blob")
-				if _, err := r.DownloadBlobFile(t.Context(), dgst, path, &acr.DownloadOptions{PartSize: 256 << 10}); err != nil {
+				if _, err := r.DownloadBlobFile(t.Context(), dgst, path, &acr.DownloadFileOptions{PartSize: 256 << 10}); err != nil {
 					t.Error(err)
 				}
 				if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
@@ -116,7 +116,7 @@ func TestDownloadContinues(t *testing.T) {
 		dgst := srv.SeedBlob(t, "a/b", want)
 		dir := t.TempDir()
 		path := filepath.Join(dir, "layer.tar")
-		opts := &acr.DownloadOptions{Concurrency: 1}
+		opts := &acr.DownloadFileOptions{Concurrency: 1}
 		fault := srv.On("GetBlobContent").First(100).ResetAfter(300_000)
 		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, opts); err != nil {
 			t.Fatalf("300 kB at a time: %v", err)

@@ -225,6 +225,29 @@ func ExampleManifest_Index() {
 	// Output: true <nil>
 }
 
+// Look at what a tag is on, read it, and put another tag on it.
+func ExampleArtifact_Tag() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	image := client.Repository("samples/app").Artifact("v1")
+
+	head, err := image.Head(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	manifest, err := image.Get(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tagged, err := image.Tag(ctx, "stable", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(head.Digest == manifest.Descriptor.Digest, tagged.Digest == head.Digest)
+	// Output: true true
+}
+
 // Put a tag on an image that is there, unless the tag is taken.
 func ExampleRepository_Tag() {
 	_, client, done := exampleRegistry()
@@ -232,9 +255,9 @@ func ExampleRepository_Tag() {
 	ctx := context.Background()
 	repository := client.Repository("samples/app")
 
-	_, err := repository.Tag(ctx, "v1", "stable", &acr.PutManifestOptions{IfAbsent: true})
+	_, err := repository.Tag(ctx, "v1", "stable", &acr.TagOptions{IfAbsent: true})
 	fmt.Println(err)
-	_, err = repository.Tag(ctx, "v2", "stable", &acr.PutManifestOptions{IfAbsent: true})
+	_, err = repository.Tag(ctx, "v2", "stable", &acr.TagOptions{IfAbsent: true})
 	fmt.Println(errors.Is(err, acr.ErrTagExists))
 	// Output:
 	// <nil>

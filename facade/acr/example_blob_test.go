@@ -97,7 +97,7 @@ func ExampleRepository_StartUpload() {
 	_, client, done := exampleRegistry()
 	defer done()
 
-	w, err := client.Repository("samples/app").StartUpload(context.Background(), &acr.UploadOptions{MediaType: "application/gzip"})
+	w, err := client.Repository("samples/app").StartUpload(context.Background(), &acr.StartUploadOptions{MediaType: "application/gzip"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -123,10 +123,9 @@ func ExampleRepository_ResumeUpload() {
 	ctx := context.Background()
 	repository := client.Repository("samples/app")
 	content := strings.NewReader(strings.Repeat("sixteen bytes...", 64<<10))
-	options := &acr.UploadOptions{ChunkSize: 256 << 10}
 
 	// The first process gets as far as 600,000 bytes.
-	w, err := repository.StartUpload(ctx, options)
+	w, err := repository.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: 256 << 10})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -149,7 +148,7 @@ func ExampleRepository_ResumeUpload() {
 	if err := json.Unmarshal(saved, &checkpoint); err != nil {
 		log.Fatal(err)
 	}
-	w, err = repository.ResumeUpload(ctx, checkpoint, options)
+	w, err = repository.ResumeUpload(ctx, checkpoint, &acr.ResumeUploadOptions{ChunkSize: 256 << 10})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -294,7 +293,7 @@ func ExampleRepository_DeleteBlob() {
 	layer := srv.SeedBlob(nil, "samples/app", []byte("a layer"))
 
 	fmt.Println(repository.DeleteBlob(ctx, layer))
-	_, err := repository.StatBlob(ctx, layer)
+	_, err := repository.HeadBlob(ctx, layer)
 	fmt.Println(errors.Is(err, acr.ErrBlobUnknown))
 	// Output:
 	// <nil>

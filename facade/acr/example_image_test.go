@@ -143,7 +143,7 @@ func Example_deleteBlobs() {
 		if err := repository.DeleteBlob(ctx, blob.Digest); err != nil {
 			log.Fatal(err)
 		}
-		_, err := repository.StatBlob(ctx, blob.Digest)
+		_, err := repository.HeadBlob(ctx, blob.Digest)
 		fmt.Println("gone:", errors.Is(err, acr.ErrBlobUnknown))
 	}
 	// Output:

@@ -32,17 +32,8 @@ func (l Login) String() string {
 	return s
 }
 
-// GoString returns the same as String, in the form of a Go literal.
-func (l Login) GoString() string { return "acr.Login{" + l.String() + "}" }
-
-// Format prints String for every verb except %#v, for which it prints GoString.
-func (l Login) Format(f fmt.State, verb rune) {
-	if verb == 'v' && f.Flag('#') {
-		_, _ = io.WriteString(f, l.GoString())
-		return
-	}
-	_, _ = io.WriteString(f, l.String())
-}
+// Format prints String, whatever the verb, so that no verb shows the password.
+func (l Login) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
 
 // MarshalJSON encodes String, so that loggers do not encode the password.
 func (l Login) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }

@@ -16,7 +16,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// PutManifestOptions are the options of [Repository.PutManifest] and [Repository.Tag].
+// PutManifestOptions are the options of [Repository.PutManifest].
 type PutManifestOptions struct {
 	// MediaType is the media type of the manifest. Default: the member mediaType of the manifest,
 	// which is then required.

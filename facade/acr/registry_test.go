@@ -235,7 +235,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if e, ok := errors.AsType[*acr.Error](err); !ok || e.Code != acr.ErrManifestUnknown || e.CorrelationID == "" || len(e.Details) != 1 || !bytes.Contains(e.Details[0].Detail, []byte("nothing")) {
 		t.Errorf("%v", err)
 	}
-	if _, err := r.Tag(ctx, "again", "v2", &acr.PutManifestOptions{IfAbsent: true}); err != nil {
+	if _, err := r.Tag(ctx, "again", "v2", &acr.TagOptions{IfAbsent: true}); err != nil {
 		t.Error(err)
 	}
 	if _, err := r.PutManifest(ctx, "v2", []byte(acrsuite.ImageManifest), &acr.PutManifestOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {

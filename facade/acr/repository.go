@@ -34,9 +34,6 @@ func (r *Repository) Client() *Client { return r.client }
 // String returns the repository's name in the form "acr.Repository(NAME)".
 func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
 
-// GoString returns the same as String.
-func (r *Repository) GoString() string { return r.String() }
-
 // Format prints String for every verb.
 func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 

@@ -76,12 +76,22 @@ func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[
 	}.all(ctx)
 }
 
+// TagOptions are the options of [Repository.Tag] and [Artifact.Tag].
+type TagOptions struct {
+	// IfAbsent makes the call fail with [ErrTagExists] if the tag is on another manifest; see
+	// [PutManifestOptions].
+	IfAbsent bool
+	// BlobWait is how long to retry while the registry does not find a blob of the manifest; see
+	// [PutManifestOptions]. Default: no retry.
+	BlobWait time.Duration
+}
+
 // Tag adds a tag to an existing manifest: it gets the manifest and puts it under the tag, without
 // transferring blobs. It costs two requests. If the tag exists, it moves, unless
-// PutManifestOptions.IfAbsent is set. PutManifestOptions.MediaType is ignored.
+// TagOptions.IfAbsent is set.
 //
 // Errors are those of [Repository.GetManifest] and [Repository.PutManifest].
-func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *TagOptions) (ocispec.Descriptor, error) {
 	if r.err != nil {
 		return ocispec.Descriptor{}, r.err
 	}
@@ -92,12 +102,11 @@ func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *PutMa
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	put := PutManifestOptions{}
+	put := &PutManifestOptions{MediaType: m.Descriptor.MediaType}
 	if opts != nil {
-		put = *opts
+		put.IfAbsent, put.BlobWait = opts.IfAbsent, opts.BlobWait
 	}
-	put.MediaType = m.Descriptor.MediaType
-	return r.PutManifest(ctx, tag, m.Content, &put)
+	return r.PutManifest(ctx, tag, m.Content, put)
 }
 
 // WaitForTagOptions are the options of [Repository.WaitForTag].

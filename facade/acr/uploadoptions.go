@@ -2,12 +2,13 @@ package acr
 
 import (
 	"context"
+
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// UploadOptions are the options of an upload. The zero value (or nil) is right for most uploads.
+// UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for most uploads.
 type UploadOptions struct {
 	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob,
 	// nothing is uploaded. If the content has another digest, the upload fails with
@@ -23,8 +24,8 @@ type UploadOptions struct {
 	// [ErrSizeMismatch] before it is completed. Default: any size.
 	Size int64
 
-	// MountFrom lists repositories of the same registry that may have the blob. If Digest is set,
-	// they are tried in order before anything is sent, with one request each. The identity must be
+	// MountFrom lists repositories of the same registry that may have the blob. They are tried in
+	// order before anything is sent, with one request each. It requires Digest. The identity must be
 	// allowed to pull from them; others are skipped. Default: none.
 	MountFrom []string
 
@@ -66,6 +67,51 @@ type UploadOptions struct {
 	Progress func(Progress)
 }
 
+// StartUploadOptions are the options of [Repository.StartUpload]. Its fields have the meaning of
+// those of [UploadOptions].
+type StartUploadOptions struct {
+	Digest     digest.Digest    // of the content, if it is known; empty: computed, sha256
+	Size       int64            // of the content, if it is known; 0: what is written
+	MediaType  string           // of the descriptor that Commit returns; empty: application/octet-stream
+	ChunkSize  int64            // bytes of one request; 0: 8 MiB
+	Spool      bool             // copies the content to a temporary file in SpoolDir, so that it survives the loss of the session
+	SpoolDir   string           // empty: the system's directory for temporary files
+	Checkpoint func(Checkpoint) // is called with what ResumeUpload needs; nil: not called
+	Progress   func(Progress)   // nil: not called
+}
+
+// upload returns the same options for UploadBlob.
+func (o *StartUploadOptions) upload() UploadOptions {
+	if o == nil {
+		return UploadOptions{}
+	}
+	return UploadOptions{
+		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Spool: o.Spool, SpoolDir: o.SpoolDir,
+		Checkpoint: o.Checkpoint, Progress: o.Progress,
+	}
+}
+
+// ResumeUploadOptions are the options of [Repository.ResumeUpload]. Its fields have the meaning of
+// those of [UploadOptions]; Digest and Size are those of the whole content.
+type ResumeUploadOptions struct {
+	Digest     digest.Digest    // of the content, if it is known; empty: computed, sha256
+	Size       int64            // of the content, if it is known; 0: what is written
+	MediaType  string           // of the descriptor that Commit returns; empty: application/octet-stream
+	ChunkSize  int64            // bytes of one request; 0: 8 MiB
+	Checkpoint func(Checkpoint) // is called with what ResumeUpload needs; nil: not called
+	Progress   func(Progress)   // nil: not called
+}
+
+// upload returns the same options for UploadBlob.
+func (o *ResumeUploadOptions) upload() UploadOptions {
+	if o == nil {
+		return UploadOptions{}
+	}
+	return UploadOptions{
+		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Checkpoint: o.Checkpoint, Progress: o.Progress,
+	}
+}
+
 // check checks the options.
 func (o *UploadOptions) check() error {
 	if o.Digest != "" {
@@ -78,6 +124,9 @@ func (o *UploadOptions) check() error {
 	}
 	if err := notNegative("ChunkSize", o.ChunkSize); err != nil {
 		return err
+	}
+	if len(o.MountFrom) > 0 && o.Digest == "" {
+		return badArgument("MountFrom", o.MountFrom[0], "it needs the Digest of the blob")
 	}
 	for _, from := range o.MountFrom {
 		if err := checkName(from); err != nil {

@@ -180,7 +180,7 @@ func (j *job) download(ctx context.Context, b *blobNode, count *blobMeter) error
 	if err := j.layout.dir.directory(path.Dir(name)); err != nil {
 		return j.fault(AtTarget, b.role, b.descriptor, err)
 	}
-	o := &acr.DownloadOptions{Size: b.descriptor.Size, Concurrency: rangesAtOnce, PartSize: rangeSize, NoSync: j.layout.noSync}
+	o := &acr.DownloadFileOptions{Size: b.descriptor.Size, Concurrency: rangesAtOnce, PartSize: rangeSize, NoSync: j.layout.noSync}
 	if b.descriptor.Size > progressAbove {
 		o.Progress = func(p acr.Progress) { count.offset(p.Offset, p.Resent) }
 	}

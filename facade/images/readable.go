@@ -137,7 +137,7 @@ const maxReadable = 100_000
 // read asks for a manifest or blob, and returns what is below a manifest.
 func (w *reader) read(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	if d.MediaType != "" && !isManifest(d.MediaType) {
-		_, err := w.r.acr.StatBlob(ctx, d.Digest)
+		_, err := w.r.acr.HeadBlob(ctx, d.Digest)
 		return nil, err
 	}
 	m, err := w.r.acr.GetManifest(ctx, string(d.Digest))

@@ -49,7 +49,7 @@ func (t *translatingReader) Read(p []byte) (int, error) {
 
 // Exists implements content.ReadOnlyStorage.
 func (s blobStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
-	_, err := s.r.acr.StatBlob(ctx, target.Digest)
+	_, err := s.r.acr.HeadBlob(ctx, target.Digest)
 	return exists(err)
 }
 
@@ -77,7 +77,7 @@ func (s blobStore) Resolve(ctx context.Context, reference string) (ocispec.Descr
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	desc, err := s.r.acr.StatBlob(ctx, d)
+	desc, err := s.r.acr.HeadBlob(ctx, d)
 	return desc, orasError(err)
 }
 

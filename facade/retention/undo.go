@@ -220,7 +220,7 @@ func (r *undoing) tag(ctx context.Context, name string, e *entry, a *attributes)
 	if len(e.Manifest) > 0 {
 		_, err = r.repo.PutManifest(ctx, name, e.Manifest, &acr.PutManifestOptions{MediaType: e.MediaType, IfAbsent: true})
 	} else {
-		_, err = r.repo.Tag(ctx, string(e.Digest), name, &acr.PutManifestOptions{IfAbsent: true})
+		_, err = r.repo.Tag(ctx, string(e.Digest), name, &acr.TagOptions{IfAbsent: true})
 	}
 	if errors.Is(err, acr.ErrTagExists) {
 		r.skip(name, SkippedMoved, "it was put elsewhere in this moment")

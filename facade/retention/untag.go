@@ -91,7 +91,7 @@ func (r *run) deleteTag(ctx context.Context, a *acr.Artifact, t Tag, now acr.Tag
 
 // retag puts a tag back that somebody moved in the moment before it was deleted: it was on another manifest than planned.
 func (r *run) retag(ctx context.Context, t Tag, was digest.Digest) error {
-	_, err := r.repo.Tag(context.WithoutCancel(ctx), string(was), t.Name, &acr.PutManifestOptions{IfAbsent: true})
+	_, err := r.repo.Tag(context.WithoutCancel(ctx), string(was), t.Name, &acr.TagOptions{IfAbsent: true})
 	detail := "it was moved to " + short(was) + " in the moment of its deletion, and was put back"
 	if err != nil && !errors.Is(err, acr.ErrTagExists) {
 		detail = fmt.Sprintf("it was moved to %s in the moment of its deletion, and could not be put back: %v", was, err)

@@ -171,7 +171,7 @@ func downloadOver(ctx context.Context, e *env) error {
 	}
 	l := &line{method: http.MethodGet, path: "/sha256", nth: 1, cutReply: 100_000}
 	file := filepath.Join(e.dir, "blob")
-	_, err = e.over(l).DownloadBlobFile(ctx, d.Digest, file, &acr.DownloadOptions{Concurrency: 4, PartSize: 1 << 20})
+	_, err = e.over(l).DownloadBlobFile(ctx, d.Digest, file, &acr.DownloadFileOptions{Concurrency: 4, PartSize: 1 << 20})
 	if err := errors.Join(err, l.broke()); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func resumeByOption(ctx context.Context, e *env) error {
 
 func readFrom(ctx context.Context, e *env) error {
 	content := noise(2<<20 + 7)
-	w, err := e.repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 1 << 20})
+	w, err := e.repository.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: 1 << 20})
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func secondTag(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.repository.Tag(ctx, other.Digest.String(), "v2", &acr.PutManifestOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
+	if _, err := e.repository.Tag(ctx, other.Digest.String(), "v2", &acr.TagOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
 		return fmt.Errorf("a tag that is taken: got %w", err)
 	}
 	return e.served(ctx, "v2", d, raw)

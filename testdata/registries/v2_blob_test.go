@@ -17,7 +17,7 @@ func unknownBlob(ctx context.Context, e *env) error {
 	if _, err := e.repository.UploadBlob(ctx, strings.NewReader("something"), nil); err != nil {
 		return err
 	}
-	if _, err := e.repository.StatBlob(ctx, digest.FromString("nothing")); !errors.Is(err, acr.ErrNotFound) {
+	if _, err := e.repository.HeadBlob(ctx, digest.FromString("nothing")); !errors.Is(err, acr.ErrNotFound) {
 		return fmt.Errorf("stat: got %w", err)
 	}
 	_, err := e.repository.GetBlob(ctx, digest.FromString("nothing"), nil)

@@ -125,7 +125,7 @@ func (e *env) holds(ctx context.Context, r *acr.Repository, d digest.Digest, con
 	if want := digest.FromBytes(content); d != want {
 		return fmt.Errorf("digest %s, want %s", d, want)
 	}
-	if stat, err := r.StatBlob(ctx, d); err != nil || stat.Size != int64(len(content)) {
+	if stat, err := r.HeadBlob(ctx, d); err != nil || stat.Size != int64(len(content)) {
 		return fmt.Errorf("stat: %d bytes, want %d: %w", stat.Size, len(content), err)
 	}
 	blob, err := r.GetBlob(ctx, d, nil)
@@ -137,7 +137,7 @@ func (e *env) holds(ctx context.Context, r *acr.Repository, d digest.Digest, con
 		return fmt.Errorf("read %d bytes of %d: %w", len(got), len(content), err)
 	}
 	file := filepath.Join(e.dir, "blob")
-	if _, err := r.DownloadBlobFile(ctx, d, file, &acr.DownloadOptions{Concurrency: 3, PartSize: 1 << 20}); err != nil {
+	if _, err := r.DownloadBlobFile(ctx, d, file, &acr.DownloadFileOptions{Concurrency: 3, PartSize: 1 << 20}); err != nil {
 		return err
 	}
 	if got, err = os.ReadFile(file); err != nil || !bytes.Equal(got, content) {

@@ -41,7 +41,7 @@ func uploadTwice(ctx context.Context, e *env) error {
 func resumeUpload(ctx context.Context, e *env) error {
 	content := noise(3 << 20)
 	acknowledged := make(chan acr.Checkpoint, 3)
-	w, err := e.repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { acknowledged <- cp }})
+	w, err := e.repository.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { acknowledged <- cp }})
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func resumeUpload(ctx context.Context, e *env) error {
 }
 
 func cancelUpload(ctx context.Context, e *env) error {
-	w, err := e.repository.StartUpload(ctx, &acr.UploadOptions{ChunkSize: 1 << 20})
+	w, err := e.repository.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: 1 << 20})
 	if err != nil {
 		return err
 	}

@@ -269,7 +269,7 @@ func (t *tour) pullLayer(ctx context.Context, l ocispec.Descriptor, dir string) 
 		return err
 	}
 	line := newProgress(t.w, title, t.column, l.Size)
-	_, err := t.repo.DownloadBlobFile(ctx, l.Digest, target, &acr.DownloadOptions{
+	_, err := t.repo.DownloadBlobFile(ctx, l.Digest, target, &acr.DownloadFileOptions{
 		Size:     l.Size,
 		Progress: func(p acr.Progress) { line.show(p.Offset) },
 	})

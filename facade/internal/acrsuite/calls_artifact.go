@@ -25,6 +25,18 @@ var artifactCalls = []Call{
 		_, err := f.Artifact().UpdateManifestAttributes(ctx, lock)
 		return err
 	}},
+	{Method: "Artifact.Get", Kind: ReadCall, Op: "GetManifest", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().Get(ctx)
+		return err
+	}},
+	{Method: "Artifact.Head", Kind: ReadCall, Op: "HeadManifest", Also: []string{"GetManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().Head(ctx)
+		return err
+	}},
+	{Method: "Artifact.Tag", Kind: WriteCall, Op: "PutManifest", Also: []string{"GetManifest", "HeadManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Artifact().Tag(ctx, "again", nil)
+		return err
+	}},
 	{Method: "Artifact.Delete", Kind: DeleteCall, Op: "DeleteManifest", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().Delete(ctx) }},
 	{Method: "Artifact.DeleteTag", Kind: DeleteCall, Op: "DeleteTag", takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().DeleteTag(ctx) }},
 	{Method: "Artifact.Untag", Kind: DeleteCall, Op: "DeleteTag", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {

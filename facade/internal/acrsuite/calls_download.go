@@ -59,7 +59,7 @@ var downloadCalls = []Call{
 	}},
 	{Method: "Repository.DownloadBlobFile", Kind: DownloadCall, Op: "GetBlob", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
 		path := filepath.Join(f.T.TempDir(), "blob")
-		if _, err := f.Repository().DownloadBlobFile(ctx, f.Blob, path, &acr.DownloadOptions{NoSync: true}); err != nil {
+		if _, err := f.Repository().DownloadBlobFile(ctx, f.Blob, path, &acr.DownloadFileOptions{NoSync: true}); err != nil {
 			return err
 		}
 		got, err := os.ReadFile(path)

@@ -34,8 +34,8 @@ var repositoryCalls = []Call{
 		_, err := f.Repository().GetManifest(ctx, f.Tag)
 		return err
 	}},
-	{Method: "Repository.StatBlob", Kind: ReadCall, Op: "HeadBlob", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
-		_, err := f.Repository().StatBlob(ctx, f.Blob)
+	{Method: "Repository.HeadBlob", Kind: ReadCall, Op: "HeadBlob", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().HeadBlob(ctx, f.Blob)
 		return err
 	}},
 	{Method: "Repository.UpdateAttributes", Kind: WriteCall, Op: "UpdateRepositoryAttributes", takes: "name", run: func(ctx context.Context, f *Fixture) error {

@@ -13,11 +13,11 @@ import (
 
 // silent lists the exported methods that send nothing.
 var silent = []string{
-	"Client.CloseIdleConnections", "Client.Endpoint", "Client.GoString", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress",
+	"Client.CloseIdleConnections", "Client.Endpoint", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress",
 	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
-	"BlobWriter.String", "BlobWriter.GoString", "BlobReader.String", "BlobReader.GoString", "BlobReaderAt.String", "BlobReaderAt.GoString",
-	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String", "Repository.GoString",
+	"BlobWriter.String", "BlobReader.String", "BlobReaderAt.String",
+	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String",
 }
 
 // within lists the methods whose requests a call of another name makes.

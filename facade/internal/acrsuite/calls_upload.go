@@ -24,22 +24,22 @@ var uploadCalls = []Call{
 		return err
 	}},
 	{Method: "Repository.StartUpload", Kind: UploadCall, Op: "StartUpload", Also: uploadOps, takes: "name", run: func(ctx context.Context, f *Fixture) error {
-		w, err := f.Repository().StartUpload(ctx, chunked)
+		w, err := f.Repository().StartUpload(ctx, StartOptions(chunked))
 		if err != nil {
 			return err
 		}
 		return w.Cancel()
 	}},
 	{Method: "Repository.ResumeUpload", Kind: UploadCall, Op: "GetUploadStatus", Also: uploadOps, takes: "name", Prepare: begin, run: func(ctx context.Context, f *Fixture) error {
-		w, err := f.Repository().ResumeUpload(ctx, f.Checkpoint, chunked)
+		w, err := f.Repository().ResumeUpload(ctx, f.Checkpoint, ResumeOptions(chunked))
 		return writer(f, w, err, f.begun, byWrite)
 	}},
 	{Method: "BlobWriter.Write", Kind: UploadCall, Op: "UploadChunk", Also: append([]string{"StartUpload"}, uploadOps...), takes: "name", run: func(ctx context.Context, f *Fixture) error {
-		w, err := f.Repository().StartUpload(ctx, chunked)
+		w, err := f.Repository().StartUpload(ctx, StartOptions(chunked))
 		return writer(f, w, err, f.begun, byWrite)
 	}},
 	{Method: "BlobWriter.ReadFrom", Kind: UploadCall, Op: "UploadChunk", Also: append([]string{"StartUpload"}, uploadOps...), takes: "name", run: func(ctx context.Context, f *Fixture) error {
-		w, err := f.Repository().StartUpload(ctx, chunked)
+		w, err := f.Repository().StartUpload(ctx, StartOptions(chunked))
 		return writer(f, w, err, f.begun, byReadFrom)
 	}},
 	{Method: "BlobWriter.Commit", Kind: UploadCall, Op: "CompleteUpload", Also: append([]string{"StartUpload"}, uploadOps...), takes: "name", run: func(ctx context.Context, f *Fixture) error {
@@ -47,7 +47,7 @@ var uploadCalls = []Call{
 		return writer(f, w, err, f.begun, byWrite)
 	}},
 	{Method: "BlobWriter.Cancel", Kind: UploadCall, Op: "CancelUpload", Also: append([]string{"StartUpload"}, uploadOps...), takes: "name", run: func(ctx context.Context, f *Fixture) error {
-		w, err := f.Repository().StartUpload(ctx, chunked)
+		w, err := f.Repository().StartUpload(ctx, StartOptions(chunked))
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ type Stream struct{ io.Reader }
 
 // begin leaves an upload behind of which the first part is sent.
 func begin(f *Fixture) error {
-	w, err := f.Repository().StartUpload(f.Ctx, &acr.UploadOptions{ChunkSize: 1024})
+	w, err := f.Repository().StartUpload(f.Ctx, &acr.StartUploadOptions{ChunkSize: 1024})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type Delivery struct {
 	Form    Form
 	Want    []byte
 	Digest  digest.Digest
-	Opts    acr.DownloadOptions // for readers its Size and Progress
+	Opts    acr.DownloadFileOptions // for readers its Size and Progress
 
 	Dir, Path string
 	Sink      *Sink // of the forms that write
@@ -93,7 +93,7 @@ func newDelivery(t *testing.T, s Setting, f Form, opts ...acrtest.Option) *Deliv
 	}
 	d := &Delivery{TT: t, Form: f, Dir: t.TempDir(), setting: s}
 	d.Fixture = NewWorld(t, append(network, opts...)...).Fixture(Call{Method: f.Name, Kind: DownloadCall, Op: "GetBlob"})
-	d.Opts = acr.DownloadOptions{Concurrency: 1, NoSync: true}
+	d.Opts = acr.DownloadFileOptions{Concurrency: 1, NoSync: true}
 	if f.Ranges {
 		d.Opts.Concurrency, d.Opts.PartSize = RangeWorkers, part
 	}
@@ -138,7 +138,7 @@ func (d *Delivery) FetchWith(ctx context.Context) error {
 	return err
 }
 
-func (d *Delivery) deliver(ctx context.Context, o *acr.DownloadOptions) (err error) {
+func (d *Delivery) deliver(ctx context.Context, o *acr.DownloadFileOptions) (err error) {
 	r := d.Repository()
 	switch {
 	case d.Form.File:
@@ -147,7 +147,7 @@ func (d *Delivery) deliver(ctx context.Context, o *acr.DownloadOptions) (err err
 		}
 		return err
 	case !d.Form.Reader:
-		d.desc, err = r.DownloadBlob(ctx, d.Digest, d.Sink, o)
+		d.desc, err = r.DownloadBlob(ctx, d.Digest, d.Sink, &acr.DownloadOptions{Size: o.Size, Concurrency: o.Concurrency, PartSize: o.PartSize, Progress: o.Progress})
 		return err
 	}
 	b, err := r.GetBlob(ctx, d.Digest, &acr.GetBlobOptions{Size: o.Size, Progress: o.Progress})

@@ -191,7 +191,7 @@ func (u *Upload) SendWith(ctx context.Context) error {
 
 // write is sendWith for a BlobWriter, in pieces that know nothing of chunks.
 func (u *Upload) write(ctx context.Context, o *acr.UploadOptions) error {
-	w, err := u.Repository().StartUpload(ctx, o)
+	w, err := u.Repository().StartUpload(ctx, StartOptions(o))
 	if err != nil {
 		return err
 	}
@@ -371,5 +371,20 @@ func Forget(n int64) func(http.ResponseWriter, *http.Request, http.Handler) {
 	return func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.CopyN(io.Discard, r.Body, n) // it may be shorter
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// StartOptions returns the options of an upload as StartUpload takes them.
+func StartOptions(o *acr.UploadOptions) *acr.StartUploadOptions {
+	return &acr.StartUploadOptions{
+		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Spool: o.Spool, SpoolDir: o.SpoolDir,
+		Checkpoint: o.Checkpoint, Progress: o.Progress,
+	}
+}
+
+// ResumeOptions returns the options of an upload as ResumeUpload takes them.
+func ResumeOptions(o *acr.UploadOptions) *acr.ResumeUploadOptions {
+	return &acr.ResumeUploadOptions{
+		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Checkpoint: o.Checkpoint, Progress: o.Progress,
 	}
 }

@@ -18,7 +18,7 @@ import (
 // blobCalls are those that a redirect may lead to storage.
 func blobCalls(t *testing.T) []acrsuite.Call {
 	t.Helper()
-	return append(acrsuite.CallsOf(acrsuite.DownloadCall), acrsuite.CallNamed(t, "Repository.StatBlob"))
+	return append(acrsuite.CallsOf(acrsuite.DownloadCall), acrsuite.CallNamed(t, "Repository.HeadBlob"))
 }
 
 // TestAttacksByRedirect: where requests with a credential, or with content, may be sent on to.

@@ -116,7 +116,7 @@ func BenchmarkDownloadFile(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := r.DownloadBlobFile(b.Context(), dgst, path, &acr.DownloadOptions{NoSync: true}); err != nil {
+				if _, err := r.DownloadBlobFile(b.Context(), dgst, path, &acr.DownloadFileOptions{NoSync: true}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -135,7 +135,7 @@ func BenchmarkDownloadRanges(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "layer")
 			b.SetBytes(size)
 			for b.Loop() {
-				if _, err := r.DownloadBlobFile(b.Context(), dgst, path, &acr.DownloadOptions{NoSync: true, Concurrency: n, PartSize: 1 << 20}); err != nil {
+				if _, err := r.DownloadBlobFile(b.Context(), dgst, path, &acr.DownloadFileOptions{NoSync: true, Concurrency: n, PartSize: 1 << 20}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -31,7 +31,7 @@ func childDownload(c *childTask) (r childReport) {
 		}
 	}
 	if err == nil {
-		o := &acr.DownloadOptions{Size: c.Options.Size, PartSize: c.Options.PartSize, Concurrency: c.Options.Concurrency, NoSync: true, Progress: func(p acr.Progress) { r.Progress = p }}
+		o := &acr.DownloadFileOptions{Size: c.Options.Size, PartSize: c.Options.PartSize, Concurrency: c.Options.Concurrency, NoSync: true, Progress: func(p acr.Progress) { r.Progress = p }}
 		_, err = client.Repository(c.Name).DownloadBlobFile(context.Background(), c.Digest, c.Path, o)
 	}
 	if err != nil {

@@ -39,7 +39,7 @@ func TestDownloadSignIn(t *testing.T) {
 		acrsuite.Deliveries(t, acrsuite.EveryForm, func(d *acrsuite.Delivery) {
 			d.Srv.On(op).Always().Stall()
 			began := time.Now()
-			_, stat := d.Repository().StatBlob(d.Ctx, d.Digest)
+			_, stat := d.Repository().HeadBlob(d.Ctx, d.Digest)
 			usual := time.Since(began)
 			if stat == nil {
 				d.Errorf("signed in")

@@ -91,9 +91,9 @@ func (o *childOrder) upload(ctx context.Context) (desc ocispec.Descriptor, err e
 	}
 	var w *acr.BlobWriter
 	if last == nil {
-		w, err = r.StartUpload(ctx, opts)
+		w, err = r.StartUpload(ctx, acrsuite.StartOptions(opts))
 	} else {
-		w, err = r.ResumeUpload(ctx, *last, opts)
+		w, err = r.ResumeUpload(ctx, *last, acrsuite.ResumeOptions(opts))
 	}
 	if err != nil {
 		return desc, err

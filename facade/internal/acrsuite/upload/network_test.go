@@ -48,7 +48,7 @@ func TestSuiteUploadNetwork(t *testing.T) {
 // ask sends a request before the upload, over the same connection.
 func ask(u *acrsuite.Upload) {
 	u.T.Helper()
-	if _, err := u.Repository().StatBlob(u.Ctx, u.Digest); !errors.Is(err, acr.ErrNotFound) {
+	if _, err := u.Repository().HeadBlob(u.Ctx, u.Digest); !errors.Is(err, acr.ErrNotFound) {
 		u.Errorf("%v", err)
 	}
 }

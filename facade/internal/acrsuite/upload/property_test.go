@@ -184,7 +184,7 @@ func newUploadCase(t *testing.T, srv *acrtest.Server, dir string, seed uint64, n
 	if rng.IntN(3) == 0 {
 		c.opts.Size = size
 	}
-	if rng.IntN(6) == 0 {
+	if rng.IntN(6) == 0 && c.opts.Digest != "" {
 		c.opts.MountFrom = []string{"elsewhere/one", "elsewhere/two"}
 	}
 	if rng.IntN(6) == 0 {
@@ -364,7 +364,7 @@ func (c *propertyCase) upload(r *acr.Repository) (ocispec.Descriptor, error) {
 func (c *propertyCase) write(ctx context.Context, r *acr.Repository, o *acr.UploadOptions) (ocispec.Descriptor, error) {
 	c.t.Helper()
 	o.Spool = c.source == "writer with spool"
-	w, err := r.StartUpload(ctx, o)
+	w, err := r.StartUpload(ctx, acrsuite.StartOptions(o))
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -203,9 +203,9 @@ func breakOff(u *acrsuite.Upload, cp *acr.Checkpoint) error {
 	var w *acr.BlobWriter
 	var err error
 	if cp == nil {
-		w, err = u.Repository().StartUpload(u.Ctx, &u.Opts)
+		w, err = u.Repository().StartUpload(u.Ctx, acrsuite.StartOptions(&u.Opts))
 	} else {
-		w, err = u.Repository().ResumeUpload(u.Ctx, *cp, &u.Opts)
+		w, err = u.Repository().ResumeUpload(u.Ctx, *cp, acrsuite.ResumeOptions(&u.Opts))
 	}
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func TestBlobWriterEnds(t *testing.T) {
 		}, 0},
 	} {
 		srv := acrsuite.NewServer(t)
-		w, err := acrsuite.NewClient(t, srv).Repository("a/b").StartUpload(t.Context(), &acr.UploadOptions{ChunkSize: 1000})
+		w, err := acrsuite.NewClient(t, srv).Repository("a/b").StartUpload(t.Context(), &acr.StartUploadOptions{ChunkSize: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ var uploadWays = map[string]func(ctx context.Context, r *acr.Repository, b []byt
 		return r.UploadBlob(ctx, bytes.NewBuffer(b), &acr.UploadOptions{ChunkSize: slowChunk, Spool: true})
 	},
 	"writer": func(ctx context.Context, r *acr.Repository, b []byte) (ocispec.Descriptor, error) {
-		w, err := r.StartUpload(ctx, &acr.UploadOptions{ChunkSize: slowChunk})
+		w, err := r.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: slowChunk})
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
