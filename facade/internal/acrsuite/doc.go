@@ -18,5 +18,37 @@
 //   - Delivery (delivery.go): one download, by each Form (form.go, Deliveries), in virtual time.
 //   - Attacker (attacker.go), Mask (mask.go), Scripted (scripted.go): who answers in the registry's place.
 //   - Secrets (secrets.go): every token, password and signature of the run, looked for wherever it has no business.
-//   - Row (book.go): a row of the list, and the totals of a run.
+//   - Row (book.go): a row of the list. Totals (totals.go): what a run has shown; Main (main.go) prints it.
+//
+// # Settings
+//
+// Uploads and Deliveries run in memory, in virtual time (testing/synctest), at small sizes: who runs when is known, so
+// requests, bytes and waits can be counted. UploadsIn and DeliveriesIn run the same test on loopback too, at the sizes
+// of production (setting.go).
+//
+// # How to add a row
+//
+//  1. Choose the next free id: A for an attack, F for a fault.
+//  2. Add it to Rows (rows.go): id, outcome, test, one sentence. The test is package and function, as in
+//     "upload.TestSuiteUploadChunk". A row that nothing shows yet has the outcome Open, and the reason in place of the
+//     test.
+//  3. Call Row from that function. It runs as a parallel sub-test; the first word of its name is the id.
+//  4. Run make reliability-rows, which writes the table of facade/RELIABILITY.md.
+//
+// A row of the upload suite:
+//
+//	acrsuite.Row(t, "F22 reset in the middle of a chunk", func(t *testing.T) {
+//		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
+//			u.Srv.On("UploadChunk").Nth(2).ResetRequestAfter(10_000)
+//			u.Arrives()
+//			u.ResentAtMost(u.Opts.ChunkSize)
+//		})
+//	})
+//
+// TestRows fails if a row is missing, doubled, run by two functions or not in the list. A package outside of this one has
+// rows too if its TestMain is acrsuite.Main; the list then names it by its path below facade ("images.TestLayout").
+//
+// One row runs alone with
+//
+//	go test ./facade/internal/acrsuite/upload -run '/F22'
 package acrsuite
