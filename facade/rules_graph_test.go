@@ -138,18 +138,6 @@ func (g graph) importsOnly(room string, allowed ...string) (broken []string) {
 	return broken
 }
 
-// importsNone: the packages of the room import none of these directly.
-func (g graph) importsNone(room string, banned ...string) (broken []string) {
-	for _, p := range g.room(room) {
-		for _, imp := range p.Imports {
-			if underAny(imp, banned) {
-				broken = append(broken, fmt.Sprintf("%s imports %s", p.ImportPath, imp))
-			}
-		}
-	}
-	return broken
-}
-
 // reachesNone: the packages of the room are built from none of these, however far away.
 func (g graph) reachesNone(room string, banned ...string) (broken []string) {
 	for _, p := range g.room(room) {
