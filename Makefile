@@ -64,7 +64,7 @@ test: ## every test under the race detector, and the official Azure client again
 	@[ -n '$(RACE)' ] || echo 'no C compiler: the tests run WITHOUT the race detector'
 	@echo 'random tests begin at SEED=$(SEED)'
 	@totals="$$(mktemp -d)" && trap 'rm -rf "$$totals"' EXIT && \
-	ACRKIT_TOTALS="$$totals" $(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET) && \
+	ACRKIT_TOTALS="$$totals" $(GO) test $(RACE) -count=1 -v $(TIMEOUT) ./... | $(QUIET) && \
 	$(GO) run ./facade/internal/acrsuite/rowbook -totals "$$totals"
 	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
 
