@@ -99,8 +99,8 @@ type ResponseTimeouts struct {
 	// Write is the limit of all other requests: those that commit an upload, upload a small blob,
 	// put a manifest, delete, restore or update. A registry may take many minutes to complete a
 	// large blob or to delete a large repository. If the connection breaks while the registry
-	// completes an upload, the registry is asked for the blob for as long, before anything is sent
-	// again. Default: 30 minutes.
+	// completes an upload, the client asks whether the blob is there for as long, before it sends
+	// anything again. Default: 30 minutes.
 	Write time.Duration
 
 	// Token is the limit of one try of a token request, including its response body. A token

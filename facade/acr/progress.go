@@ -20,8 +20,8 @@ type Progress struct {
 	Done     bool  // set in the last event of a successful transfer
 }
 
-// Fraction returns which part of the blob is done, from 0 to 1, for a progress bar: 0 while the size is
-// unknown, and 1 only once the transfer has succeeded.
+// Fraction returns which part of the blob is done, from 0 to 1, for a progress bar: 0 while the
+// size is unknown, and 1 only once the transfer has succeeded.
 func (p Progress) Fraction() float64 {
 	switch {
 	case p.Done:

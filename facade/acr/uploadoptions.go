@@ -47,12 +47,12 @@ type UploadOptions struct {
 
 	// Checkpoint, if not nil, is called with the state another process needs to resume the upload:
 	// when an upload session begins, after each acknowledged chunk and after a resume (the location
-	// changes, so always keep the latest one). The upload continues while Checkpoint runs; if several checkpoints occur in that
-	// time, only the latest is delivered. All calls are made from one goroutine. If Checkpoint
-	// panics, the upload panics with the same value.
+	// changes, so always keep the latest one). The upload continues while Checkpoint runs; if
+	// several checkpoints occur in that time, only the latest is delivered. All calls are made from
+	// one goroutine. If Checkpoint panics, the upload panics with the same value.
 	//
-	// If Checkpoint is set, an upload that fails after the registry acknowledged a chunk stays open at
-	// the registry, unless it is lost or its content is wrong.
+	// If Checkpoint is set, an upload that fails after the registry acknowledged a chunk stays open
+	// at the registry, unless it is lost or its content is wrong.
 	Checkpoint func(Checkpoint)
 
 	// Resume continues an interrupted UploadBlob of the same source, which is read from its current
