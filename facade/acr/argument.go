@@ -2,6 +2,7 @@ package acr
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -123,7 +124,34 @@ func checkDigest(d digest.Digest) error {
 	return badArgument("digest", string(d), reason)
 }
 
-// parseReference distinguishes digests and tags: every digest contains a colon, and no tag does.
+// statedDigest returns the digest that a response header states; "" if it states none. It fails with ErrDigestMismatch if that is not a
+// digest that can be checked, or if several headers state different ones. No other code may make a digest of a header: methods of a
+// digest that was not checked panic.
+func statedDigest(h http.Header, key string) (digest.Digest, error) {
+	var stated digest.Digest
+	for _, text := range h.Values(key) {
+		d := digest.Digest(text)
+		if err := checkDigest(d); err != nil {
+			return "", contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %s", plain(err))
+		}
+		if stated != "" && d != stated {
+			return "", contradicts(ErrDigestMismatch, "the registry states two digests, %s and %s", stated, d)
+		}
+		stated = d
+	}
+	return stated, nil
+}
+
+// sameContent compares the digest that the registry states for content with the one that the content has. A registry may name content of
+// any algorithm by sha256, which then cannot be compared.
+func sameContent(stated, has digest.Digest) error {
+	if stated == "" || stated == has || stated.Algorithm() == digest.SHA256 && has.Algorithm() != digest.SHA256 {
+		return nil
+	}
+	return contradicts(ErrDigestMismatch, "asked for %s, the registry has %s", has, stated)
+}
+
+// parseReference tells a digest from a tag: a colon is in every digest and in no tag.
 func parseReference(reference string) (tag string, d digest.Digest, err error) {
 	if strings.Contains(reference, ":") {
 		d = digest.Digest(reference)

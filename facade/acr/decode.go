@@ -1,9 +1,13 @@
 package acr
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // decoder appends the entries of a page to into, whose memory is reused for each page.
@@ -63,17 +67,32 @@ func decodeManifests(page reply, into []ManifestProperties) ([]ManifestPropertie
 }
 
 // named fails for an entry without a name: it is useless, and three bytes of a page would become
-// hundreds in memory.
+// hundreds in memory. It also fails for a name that cannot be one: callers print names, and make
+// paths of them.
 func named(s *jsonscan.Scanner, name string) {
-	if name == "" {
+	switch {
+	case name == "":
 		s.Fail("an entry has no name or digest")
+	case !nameable(name):
+		s.Fail("%s is not a name", quote(name))
 	}
 }
+
+// nameable reports whether a text can be a name, tag or digest that is safe to print and to make a path of.
+func nameable(name string) bool {
+	return len(name) <= maxNameLength && wire.IsVisible(name) && !slices.ContainsFunc(strings.Split(name, "/"), dots)
+}
+
+// dots reports whether an element of a path leads elsewhere.
+func dots(element string) bool { return element == "" || element == "." || element == ".." }
 
 // decodeNames reads the names of repositories or tags.
 func decodeNames(key string) decoder[string] {
 	return func(page reply, into []string) ([]string, error) {
-		return decodeList(page.body, into, key, func(s *jsonscan.Scanner, v, _ *string) { *v = string(s.Text()) }, nil)
+		return decodeList(page.body, into, key, func(s *jsonscan.Scanner, v, _ *string) {
+			*v = string(s.Text())
+			named(s, *v)
+		}, nil)
 	}
 }
 
@@ -294,23 +313,23 @@ func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, er
 	return p, about(p.Name, r.name, err)
 }
 
-func decodeDeletion(document []byte) (DeletedRepository, error) {
-	var d DeletedRepository
+// decodeDeletion reads what the deletion of a repository took with it, and whether the document lists it.
+func decodeDeletion(document []byte) (d DeletedRepository, listed bool, err error) {
 	if len(document) == 0 {
-		return d, nil
+		return d, false, nil
 	}
 	s := jsonscan.New(document)
-	err := s.Document(func(k []byte) {
+	err = s.Document(func(k []byte) {
 		switch string(k) {
 		case "manifestsDeleted":
-			d.Manifests = nil
+			d.Manifests, listed = nil, true
 			s.Array(func() { d.Manifests = append(d.Manifests, digest.Digest(s.Text())) })
 		case "tagsDeleted":
-			d.Tags = nil
+			d.Tags, listed = nil, true
 			s.Array(func() { d.Tags = append(d.Tags, string(s.Text())) })
 		default:
 			s.Skip()
 		}
 	})
-	return d, err
+	return d, listed, err
 }

@@ -61,22 +61,25 @@ func TestDecodeNumbers(t *testing.T) {
 	}
 }
 
-// TestDecodeTimes: fractions of none to nine digits and more, offsets, and what is no time.
+// TestDecodeTimes: fractions of none to nine digits and more, offsets, no zone, and what is not a time.
 func TestDecodeTimes(t *testing.T) {
 	t.Parallel()
 	for text, ok := range map[string]bool{
 		"2023-01-02T03:04:05Z": true, "2023-01-02T03:04:05.7Z": true, "2023-01-02T03:04:05.599916Z": true, "2023-01-02T03:04:05.7370995Z": true,
 		"2023-01-02T03:04:05.123456789Z": true, "2023-01-02T03:04:05.1234567891Z": true, "2023-01-02T03:04:05.5+01:30": true, "2023-01-02T03:04:05-11:00": true,
-		"0001-01-01T00:00:00Z": true, "": true, "2023-01-02": false, "2023-01-02T03:04:05": false, "2023-02-30T00:00:00Z": false, "1672628645": false,
+		"2023-01-02T03:04:05": true, "2023-01-02t03:04:05z": true, "0001-01-01T00:00:00Z": false, "": false, "2023-01-02": false, "2023-02-30T00:00:00Z": false, "1672628645": false,
 	} {
 		tags, err := decodeTags(reply{body: fmt.Appendf(nil, `{"tags":[{"name":"a","createdTime":%q}]}`, text)}, nil)
-		if (err == nil) != ok {
+		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		want, _ := time.Parse(time.RFC3339Nano, text)
-		if ok && !tags[0].CreatedTime.Equal(want) {
-			t.Errorf("%q: %s", text, tags[0].CreatedTime)
+		want, parseErr := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
+		if parseErr != nil {
+			want, _ = time.Parse(time.RFC3339Nano, strings.ToUpper(text)+"Z")
+		}
+		if got := tags[0].CreatedTime; !got.Equal(want) || got.IsZero() == ok {
+			t.Errorf("%q: %s", text, got)
 		}
 	}
 }
@@ -113,7 +116,7 @@ func readAsMap(data []byte) (all []ManifestProperties, err error) {
 			r := m.of(v)
 			p.References = append(p.References, ManifestReference{Digest: digest.Digest(r.text("digest")), Architecture: r.text("architecture"), OS: r.text("os")})
 		}
-		if p.Digest == "" {
+		if p.Digest == "" || !nameable(string(p.Digest)) {
 			err = errors.New("a manifest without a digest")
 		}
 		all = append(all, p)
@@ -148,8 +151,11 @@ func (o object) int(key string) (n int64) {
 
 func (o object) time(key string) (t time.Time) {
 	if text := o.text(key); text != "" {
-		if err := t.UnmarshalText([]byte(text)); err != nil {
-			*o.no = err
+		for _, zone := range []string{"", "Z"} { // what is not a time stamp is none
+			if t.UnmarshalText([]byte(strings.ToUpper(text)+zone)) == nil {
+				return t
+			}
+			t = time.Time{}
 		}
 	}
 	return t

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -257,6 +258,21 @@ func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scop
 func (s *DoctorStep) correlate(resp *http.Response) error {
 	s.CorrelationID = correlationOf(resp)
 	return nil
+}
+
+// list keeps the correlation id of a response, which must be a list of names.
+func (s *DoctorStep) list(key string) func(*http.Response) error {
+	return func(resp *http.Response) error {
+		s.CorrelationID = correlationOf(resp)
+		body, err := readBody(resp, nil, maxPageSize)
+		if err == nil {
+			_, err = decodeNames(key)(reply{body: body}, nil)
+		}
+		if err != nil && !errors.Is(err, ErrMalformedReply) {
+			err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
+		}
+		return err
+	}
 }
 
 // correlationOf returns the correlation id of a response.

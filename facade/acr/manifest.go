@@ -109,11 +109,9 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	if isSchema1(mediaType) {
 		return nil, malformedManifest("the registry sent Docker schema 1 (%s), whose digest is not that of its bytes", mediaType)
 	}
-	stated := digest.Digest(got.header.Get(headerDigest))
-	if stated != "" {
-		if err := checkDigest(stated); err != nil {
-			return nil, contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %s", plain(err))
-		}
+	stated, err := statedDigest(got.header, headerDigest)
+	if err != nil {
+		return nil, err
 	}
 	for _, d := range []digest.Digest{want, stated} {
 		if computed := computedAs(d, got.body); d != "" && computed != d {
@@ -127,7 +125,7 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	if d == "" {
 		d = digest.FromBytes(got.body)
 	}
-	mediaType, err := checkManifest(got.body, mediaType)
+	mediaType, err = checkManifest(got.body, mediaType)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +151,12 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 		return ocispec.Descriptor{}, err
 	}
 	_ = resp.Body.Close()
-	d := ocispec.Descriptor{MediaType: mediaTypeOf(resp.Header), Digest: digest.Digest(resp.Header.Get(headerDigest)), Size: resp.ContentLength}
+	stated, _ := statedDigest(resp.Header, headerDigest) // GetManifest says what is wrong with it
+	d := ocispec.Descriptor{MediaType: mediaTypeOf(resp.Header), Digest: stated, Size: resp.ContentLength}
 	switch {
 	case want != "" && d.Digest != "" && d.Digest != want && sameAlgorithm(d.Digest, want):
 		return ocispec.Descriptor{}, opHeadManifest.fail(contradicts(ErrDigestMismatch, "the registry states %s instead of %s", d.Digest, want))
-	case checkDigest(d.Digest) != nil || want != "" && d.Digest != want || d.Size <= 0 || d.MediaType == "":
+	case d.Digest == "" || want != "" && d.Digest != want || d.Size <= 0 || d.MediaType == "":
 		m, err := r.GetManifest(ctx, reference)
 		if err != nil {
 			return ocispec.Descriptor{}, err

@@ -213,12 +213,14 @@ func (p *manifestPut) once(ctx context.Context) (http.Header, error) {
 
 // settle compares what the registry says it stored, and sees to the referrers of the subject.
 func (p *manifestPut) settle(ctx context.Context, header http.Header) error {
-	if stored := digest.Digest(header.Get(headerDigest)); stored != "" {
-		if !p.is(stored) {
-			return opPutManifest.fail(contradicts(ErrDigestMismatch, "the registry stored %s instead of %s", quote(string(stored)), p.descriptor.Digest))
-		}
+	stored, err := statedDigest(header, headerDigest)
+	if err == nil && stored != "" && !p.is(stored) {
+		err = contradicts(ErrDigestMismatch, "the registry stored %s instead of %s", stored, p.descriptor.Digest)
 	}
-	if p.subject == nil || digest.Digest(header.Get("OCI-Subject")) == p.subject.Digest {
+	if err != nil {
+		return opPutManifest.fail(err)
+	}
+	if p.subject == nil || header.Get("OCI-Subject") == string(p.subject.Digest) {
 		return nil
 	}
 	if err := p.repository.noteReferrer(ctx, p.subject.Digest, p.descriptor, p.content); err != nil {

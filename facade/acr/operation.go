@@ -1,10 +1,13 @@
 package acr
 
 import (
+	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
 // operation is a row of the table below: what this package knows of an operation of the document
@@ -106,8 +109,35 @@ func (op *operation) check(resp *http.Response, err error) (*http.Response, erro
 		}
 		return nil, op.fail(err)
 	}
-	if op.ok(resp.StatusCode) {
-		return resp, nil
+	if !op.ok(resp.StatusCode) {
+		return nil, op.refused(resp)
 	}
-	return nil, op.refused(resp)
+	if err := op.impostor(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, op.fail(err)
+	}
+	return resp, nil
+}
+
+// impostor refuses a success that is not a registry's: the page of a portal or proxy, which answer every request with 200. Of blobs the
+// digest is the proof. Where nothing else is read of a response, a 200 has to be empty or JSON, and 202 is what the registry answers.
+func (op *operation) impostor(resp *http.Response) error {
+	if op == opGetBlob {
+		return nil
+	}
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	unread := slices.Contains([]*operation{opCheckSupport, opDeleteManifest, opDeleteTag, opDeleteBlob, opDeleteRepository, opRestoreManifest}, op)
+	switch {
+	case mediaType == "text/html":
+	case unread && resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && mediaType != "application/json" &&
+		!strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/"):
+	default:
+		return nil
+	}
+	where := ""
+	if resp.Request != nil {
+		where = resp.Request.Method + " " + redact.URL(resp.Request.URL) + " "
+	}
+	return contradicts(ErrMalformedReply, "%sanswered %d with content of type %q, as a portal or proxy does and a registry does not",
+		where, resp.StatusCode, redact.OneLine(mediaType))
 }

@@ -16,6 +16,7 @@ import (
 type reply struct {
 	body   []byte
 	header http.Header
+	status int
 	length int64 // Content-Length, -1 when not stated
 }
 
@@ -42,7 +43,7 @@ func (c *Client) read(ctx context.Context, op *operation, name string, limit int
 		_ = resp.Body.Close()
 		switch {
 		case err == nil:
-			return reply{body: body, header: resp.Header, length: resp.ContentLength}, nil
+			return reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength}, nil
 		case ctx.Err() != nil:
 			return reply{}, op.fail(endOf(ctx))
 		case again || !errors.Is(err, errCutShort):

@@ -139,7 +139,10 @@ func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	if err != nil {
 		return DeletedRepository{}, err
 	}
-	deleted, err := decodeDeletion(done.body)
+	deleted, listed, err := decodeDeletion(done.body)
+	if err == nil && !listed && done.status == http.StatusOK { // 202 is the registry's answer, 200 is anybody's
+		err = contradicts(ErrMalformedReply, "it does not say what was deleted")
+	}
 	if err != nil {
 		return deleted, opDeleteRepository.malformed(err)
 	}

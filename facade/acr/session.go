@@ -12,7 +12,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -191,8 +190,11 @@ func (s *uploadSession) Commit(ctx context.Context, location string, dgst digest
 
 // stored compares the digest in a response, if there is one, with that of the content.
 func (s *uploadSession) stored(op *operation, resp *http.Response, dgst digest.Digest) error {
-	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != string(dgst) && digest.Digest(got).Algorithm() == dgst.Algorithm() {
-		err := contradicts(ErrDigestMismatch, "the registry stored %[2]s instead of %[1]s", dgst, redact.OneLine(got))
+	stated, err := statedDigest(resp.Header, headerDigest)
+	if err == nil {
+		err = sameContent(stated, dgst)
+	}
+	if err != nil {
 		return &transfer.Fault{Kind: transfer.Final, Err: op.fail(err)}
 	}
 	return nil

@@ -30,9 +30,7 @@ func (a *Artifact) Untag(ctx context.Context) (digest.Digest, error) {
 			return err
 		}
 		wire.Drain(resp)
-		if d := digest.Digest(resp.Header.Get("X-Ms-Int-Docker-Content-Digest")); checkDigest(d) == nil {
-			was = d
-		}
+		was, _ = statedDigest(resp.Header, "X-Ms-Int-Docker-Content-Digest") // the tag is gone, whatever it says
 		return nil
 	})
 	return was, err

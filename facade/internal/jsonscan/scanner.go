@@ -230,16 +230,20 @@ func (s *Scanner) Keep(last string) string {
 	return last
 }
 
-// Time reads an RFC 3339 time stamp. It returns the zero time for null and "".
+// Time reads an RFC 3339 time stamp. One without a zone is in UTC, and T and Z may be lower case. It returns the zero time for null, "",
+// and text that is not a time stamp: a list is worth more than one of its times.
 func (s *Scanner) Time() (t time.Time) {
 	b := s.Text()
-	if len(b) == 0 {
+	if len(b) == 0 || t.UnmarshalText(b) == nil {
 		return t
 	}
-	if err := t.UnmarshalText(b); err != nil {
-		s.Fail("%q is not a time stamp", b[:min(len(b), 40)])
+	text := strings.ToUpper(string(b[:min(len(b), 64)]))
+	for _, zone := range []string{"", "Z"} {
+		if t, err := time.Parse(time.RFC3339Nano, text+zone); err == nil {
+			return t
+		}
 	}
-	return t
+	return time.Time{}
 }
 
 // Bool reads a boolean. It returns absent for null.
