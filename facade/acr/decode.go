@@ -19,6 +19,10 @@ var allEnabled = Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled
 // heading is what surrounds the entries of a list: the names of the registry and the repository.
 type heading struct{ registry, repository string }
 
+// maxEntries is how many entries with properties a page may have. Registries send at most a thousand;
+// a page of tiny ones would become fifty times as large in memory.
+const maxEntries = 100_000
+
 // decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the
 // entries; complete adds it to them.
 func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.Scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
@@ -35,6 +39,10 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 		case key:
 			into, last = into[:start], none // if a member occurs twice, the last one counts, as in encoding/json
 			s.Array(func() {
+				if complete != nil && len(into)-start >= maxEntries {
+					s.Fail("more than %d entries", maxEntries)
+					return
+				}
 				into = append(into, none)
 				v := &into[len(into)-1]
 				entry(s, v, &last)
@@ -154,7 +162,12 @@ func scanManifestMember(s *jsonscan.Scanner, key string, m, last *ManifestProper
 		s.Array(func() { m.Tags = append(m.Tags, string(s.Text())) })
 	case "references":
 		m.References = nil
-		s.Array(func() { m.References = append(m.References, scanReference(s)) })
+		s.Array(func() {
+			r := scanReference(s)
+			if named(s, string(r.Digest)); r.Digest != "" {
+				m.References = append(m.References, r)
+			}
+		})
 	case "changeableAttributes":
 		scanAttributes(s, &m.Attributes, m)
 	default:

@@ -114,6 +114,9 @@ func readAsMap(data []byte) (all []ManifestProperties, err error) {
 		}
 		for _, v := range m.list("references") {
 			r := m.of(v)
+			if d := r.text("digest"); d == "" || !nameable(d) {
+				err = errors.New("a reference without a digest")
+			}
 			p.References = append(p.References, ManifestReference{Digest: digest.Digest(r.text("digest")), Architecture: r.text("architecture"), OS: r.text("os")})
 		}
 		if p.Digest == "" || !nameable(string(p.Digest)) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -273,6 +274,88 @@ func TestOddEntries(t *testing.T) {
 		}
 		if names, err := acr.Collect(c.Repository("a").TagNames(t.Context(), nil)); !errors.Is(err, acr.ErrMalformedReply) {
 			t.Errorf("tag %s: %q, %v", name, names, err)
+		}
+	}
+}
+
+// Two readers understand a manifest alike: a specified member in another case is refused, at every level, and members that nobody
+// specifies may have any case.
+func TestCaseOfMembers(t *testing.T) {
+	t.Parallel()
+	const good = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]`
+	layer := func(member string) string {
+		return strings.Replace(good, `"layers":[]`, `"layers":[{`+member+`,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}]`, 1) + "}"
+	}
+	for manifest, fine := range map[string]bool{
+		good + `}`:                                                      true,
+		good + `,"x-tool":{"A":1,"a":2}}`:                               true,
+		good + `,"x-tool":1,"X-Tool":2}`:                                true,
+		good + `,"annotations":{"A":"1","a":"2"}}`:                      true,
+		good + `,"x-tool":{"a":1,"a":2}}`:                               false,
+		good + `,"Subject":{"digest":"x"}}`:                             false,
+		good + `,"\u017fubject":{}}`:                                    false, // a long s
+		good + `,"mediatype":"x"}`:                                      false,
+		layer(`"mediaType":"a"`):                                        true,
+		layer(`"MediaType":"a"`):                                        false,
+		layer(`"Digest":"sha256:00"`):                                   false,
+		layer(`"mediaType":"a","mediaType":"b"`):                        false,
+		layer(`"platform":{"OS":"linux"}`):                              false,
+		layer(`"annotations":{"Digest":"x"}`):                           true,
+		strings.Replace(good, `"size":2`, `"ſize":3,"size":2`, 1) + `}`: false,
+	} {
+		c := (&acrsuite.Scripted{Answer: func(*http.Request) *http.Response {
+			return acrsuite.Answer(200, manifest, "Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		}}).Client(t)
+		if _, err := c.Repository("a").GetManifest(t.Context(), "v1"); (err == nil) != fine || !fine && !errors.Is(err, acr.ErrManifestMalformed) {
+			t.Errorf("%s: %v", manifest, err)
+		}
+	}
+	for _, list := range []string{
+		`{"manifests":[],"Manifests":[{"digest":"x"}]}`, `{"manifests":[],"manifests":[]}`,
+		`{"manifests":[{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","Digest":"sha256:00","size":1}]}`,
+	} {
+		c := (&acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Answer(200, list) }}).Client(t)
+		if _, err := acr.Collect(c.Repository("a").Referrers(t.Context(), acrsuite.GoodDigest, nil)); !errors.Is(err, acr.ErrMalformedReply) {
+			t.Errorf("%s: %v", list, err)
+		}
+	}
+}
+
+// A reply of many tiny entries does not cost a multiple of its size in memory.
+func TestTinyEntriesAreCheap(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
+	many := func(head, entry string, tail string) string {
+		return head + strings.Repeat(entry+",", (4<<20-200)/(len(entry)+1)) + entry + tail
+	}
+	for name, row := range map[string]struct {
+		body, mediaType string
+		run             func(context.Context, *acr.Repository) error
+	}{
+		"references": {many(`{"manifests":[{"digest":"a","references":[`, `{}`, `]}]}`), "application/json", func(ctx context.Context, r *acr.Repository) error {
+			_, err := acr.Collect(r.Manifests(ctx, nil))
+			return err
+		}},
+		"deleted manifests": {many(`{"manifests":[`, `{"digest":"a"}`, `]}`), "application/json", func(ctx context.Context, r *acr.Repository) error {
+			_, err := acr.Collect(r.DeletedManifests(ctx, nil))
+			return err
+		}},
+		"layers": {many(`{"schemaVersion":2,"layers":[`, `{}`, `]}`), "application/vnd.oci.image.manifest.v1+json", func(ctx context.Context, r *acr.Repository) error {
+			m, err := r.GetManifest(ctx, "v1")
+			if err != nil {
+				return err
+			}
+			_, err = m.Image()
+			return err
+		}},
+	} {
+		c := (&acrsuite.Scripted{Answer: func(*http.Request) *http.Response {
+			return acrsuite.Answer(200, row.body, "Content-Type", row.mediaType)
+		}}).Client(t)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := row.run(t.Context(), c.Repository("a"))
+		runtime.ReadMemStats(&after)
+		if spent := (after.TotalAlloc - before.TotalAlloc) / uint64(len(row.body)); err == nil || spent > 60 {
+			t.Errorf("%s: %v, and %d times its size", name, err, spent)
 		}
 	}
 }

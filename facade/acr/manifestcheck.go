@@ -79,37 +79,53 @@ type manifestOutline struct {
 	members   map[string]bool
 }
 
-// knownMembers are the members that decide how a manifest is decoded.
-var knownMembers = func() map[string]string {
-	known := make(map[string]string)
-	for _, name := range []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations", "fsLayers"} {
-		known[foldKey(name)] = name
-	}
-	return known
-}()
+// known maps the folded names of members to the names that the specifications give them.
+type known map[string]string
 
-// outline reads the outermost members of a document. It fails if a member occurs twice, even in
-// another case, or if a known member has another case, because readers differ in which one they
-// use. Keys of annotations are case-sensitive.
+func knownAs(names ...string) known {
+	k := make(known)
+	for _, name := range names {
+		k[foldKey(name)] = name
+	}
+	return k
+}
+
+// The members that decide how a manifest is decoded. Nobody specifies others, so they may have any
+// name, and differ from each other by case alone.
+var (
+	manifestMembers = knownAs("schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests",
+		"subject", "annotations", "fsLayers")
+	descriptorMembers = knownAs("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
+	platformMembers   = knownAs("architecture", "os", "os.version", "os.features", "variant")
+)
+
+// maxDescriptors is how many layers or manifests a manifest may list: more than fit into 4 MiB if
+// each has a digest. An empty object would become a hundred times as large in memory.
+const maxDescriptors = 1 << 16
+
+// outline reads the outermost members of a document and the descriptors in it. It fails if a member
+// occurs twice, or if a specified member has another case, because readers differ in which one they
+// use.
 func outline(content []byte) (manifestOutline, error) {
 	top := manifestOutline{members: make(map[string]bool)}
 	s := jsonscan.New(content)
-	seen := make(uniqueKeys)
+	seen := make(map[string]struct{})
 	err := s.Document(func(key []byte) {
 		name := string(key)
-		if !seen.add(s, name, true) {
-			return
-		}
-		if known := knownMembers[foldKey(name)]; known != "" && known != name {
-			s.Fail("the member %s is %q in another case", quote(name), known)
+		if !once(s, seen, name, manifestMembers) {
 			return
 		}
 		top.members[name] = true
-		if name == "mediaType" {
+		switch name {
+		case "mediaType":
 			top.mediaType = string(s.Text())
-			return
+		case "config", "subject":
+			descriptor(s)
+		case "layers", "blobs", "manifests":
+			descriptors(s)
+		default:
+			unique(s)
 		}
-		unique(s, name != "annotations")
 	})
 	if err != nil {
 		return top, malformedManifest("%v", err)
@@ -117,20 +133,73 @@ func outline(content []byte) (manifestOutline, error) {
 	return top, nil
 }
 
-// uniqueKeys are the keys of one object.
-type uniqueKeys map[string]struct{}
-
-// add adds a key. It fails the scan if the key is already there.
-func (u uniqueKeys) add(s *jsonscan.Scanner, key string, fold bool) bool {
-	if fold {
-		key = foldKey(key)
-	}
-	if _, twice := u[key]; twice {
-		s.Fail("the member %s is there twice", quote(key))
+// once notes the name of a member. It fails the scan if the name is already there, or is a
+// specified one in another case.
+func once(s *jsonscan.Scanner, seen map[string]struct{}, name string, specified known) bool {
+	if _, twice := seen[name]; twice {
+		s.Fail("the member %s is there twice", quote(name))
 		return false
 	}
-	u[key] = struct{}{}
+	if as := specified[foldKey(name)]; as != "" && as != name {
+		s.Fail("the member %s is %q in another case", quote(name), as)
+		return false
+	}
+	seen[name] = struct{}{}
 	return true
+}
+
+// members reads an object and calls member for each member, which must read the value. Anything but
+// an object is read like any value.
+func members(s *jsonscan.Scanner, specified known, member func(name string)) {
+	if s.Next() != '{' {
+		unique(s)
+		return
+	}
+	seen := make(map[string]struct{})
+	s.Object(func(key []byte) {
+		if name := string(key); once(s, seen, name, specified) {
+			member(name)
+		}
+	})
+}
+
+// descriptor reads a descriptor.
+func descriptor(s *jsonscan.Scanner) {
+	members(s, descriptorMembers, func(name string) {
+		if name == "platform" {
+			members(s, platformMembers, func(string) { unique(s) })
+			return
+		}
+		unique(s)
+	})
+}
+
+// descriptors reads a list of them.
+func descriptors(s *jsonscan.Scanner) {
+	if s.Next() != '[' {
+		unique(s)
+		return
+	}
+	n := 0
+	s.Array(func() {
+		if n++; n > maxDescriptors {
+			s.Fail("more than %d entries", maxDescriptors)
+			return
+		}
+		descriptor(s)
+	})
+}
+
+// unique reads any value. It fails if a member of an object occurs twice.
+func unique(s *jsonscan.Scanner) {
+	switch s.Next() {
+	case '{':
+		members(s, nil, func(string) { unique(s) })
+	case '[':
+		s.Array(func() { unique(s) })
+	default:
+		s.Skip()
+	}
 }
 
 // foldKey maps keys that encoding/json treats as the same to one key: letters of any case, and
@@ -143,24 +212,6 @@ func foldKey(key string) string {
 		}
 		return least
 	}, key)
-}
-
-// unique reads any value, and fails the scan if an object has a key twice.
-func unique(s *jsonscan.Scanner, fold bool) {
-	switch s.Next() {
-	case '{':
-		seen := make(uniqueKeys)
-		s.Object(func(key []byte) {
-			name := string(key)
-			if seen.add(s, name, fold) {
-				unique(s, name != "annotations")
-			}
-		})
-	case '[':
-		s.Array(func() { unique(s, true) })
-	default:
-		s.Skip()
-	}
 }
 
 // quote returns a server's text quoted and shortened.

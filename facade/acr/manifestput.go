@@ -127,17 +127,30 @@ func (r *Repository) preparePut(reference string, content []byte, opts *PutManif
 
 // subjectOf returns the subject of a manifest, or nil.
 func subjectOf(content []byte) (*ocispec.Descriptor, error) {
-	var m struct {
-		Subject *ocispec.Descriptor `json:"subject"`
-	}
 	// A manifest of a kind of its own need not be JSON: then it has none.
-	if json.Unmarshal(content, &m) != nil || m.Subject == nil {
-		return nil, nil //nolint:nilnil,nilerr // none is not an error
+	raw, ok := member(content, "subject")
+	if !ok || string(raw) == "null" {
+		return nil, nil //nolint:nilnil // none is not an error
 	}
-	if err := checkDigest(m.Subject.Digest); err != nil {
+	d := new(ocispec.Descriptor)
+	if err := json.Unmarshal(raw, d); err != nil {
+		return nil, malformedManifest("subject: %v", err)
+	}
+	if err := checkDigest(d.Digest); err != nil {
 		return nil, malformedManifest("subject: %s", plain(err))
 	}
-	return m.Subject, nil
+	return d, nil
+}
+
+// member returns a member of a JSON object by its exact name: encoding/json would also take one of
+// another case.
+func member(document []byte, name string) (json.RawMessage, bool) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(document, &all) != nil {
+		return nil, false
+	}
+	raw, ok := all[name]
+	return raw, ok
 }
 
 // holds reports whether the tag already points to the manifest. It fails if the tag points to

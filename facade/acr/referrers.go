@@ -141,22 +141,27 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 	var index ocispec.Index
 	s := jsonscan.New(body)
 	found := false
+	seen := make(map[string]struct{})
 	err := s.Document(func(key []byte) {
-		if string(key) != "manifests" {
+		name := string(key)
+		if !once(s, seen, name, manifestMembers) {
+			return
+		}
+		if name != "manifests" {
 			s.Skip()
 			return
 		}
 		found = true
 		s.Array(func() {
-			var dgst []byte
-			s.Object(func(key []byte) {
-				if string(key) != "digest" {
-					s.Skip()
+			var dgst string
+			members(s, descriptorMembers, func(name string) {
+				if name == "digest" {
+					dgst = string(s.Text())
 					return
 				}
-				dgst = s.Text()
+				s.Skip()
 			})
-			named(s, string(dgst))
+			named(s, dgst)
 		})
 	})
 	switch {
@@ -284,16 +289,17 @@ func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, re
 // describeReferrer returns the descriptor as a referrers API would list it: with annotations and
 // with the artifact type, or the media type of the config if there is none.
 func describeReferrer(d ocispec.Descriptor, content []byte) ocispec.Descriptor {
-	var m struct {
-		ArtifactType string             `json:"artifactType"`
-		Config       ocispec.Descriptor `json:"config"`
-		Annotations  map[string]string  `json:"annotations"`
-	}
-	if json.Unmarshal(content, &m) == nil {
-		d.ArtifactType, d.Annotations = m.ArtifactType, m.Annotations
-		if d.ArtifactType == "" && m.Config.MediaType != ocispec.MediaTypeEmptyJSON {
-			d.ArtifactType = m.Config.MediaType
+	var artifactType string
+	var annotations map[string]string
+	var config ocispec.Descriptor
+	for name, into := range map[string]any{"artifactType": &artifactType, "annotations": &annotations, "config": &config} {
+		if raw, ok := member(content, name); ok && json.Unmarshal(raw, into) != nil {
+			return d
 		}
+	}
+	d.ArtifactType, d.Annotations = artifactType, annotations
+	if artifactType == "" && config.MediaType != ocispec.MediaTypeEmptyJSON {
+		d.ArtifactType = config.MediaType
 	}
 	return d
 }
