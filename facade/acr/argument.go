@@ -43,6 +43,11 @@ func badArgument(argument, value, reason string) error {
 	return &ArgumentError{Argument: argument, Value: value, Reason: reason}
 }
 
+// unmade returns the error of a nil pointer or zero value of a type that functions of this package make.
+func unmade(name string) error {
+	return badArgument(name, "", "it is nil or a zero value: make it with the functions of this package")
+}
+
 // notNegative refuses a number below zero.
 func notNegative(argument string, n int64) error {
 	if n < 0 {

@@ -20,40 +20,54 @@ type Artifact struct {
 	err        error         // what is wrong with the reference
 }
 
+// bad returns what is wrong with the handle: its repository, its reference, or that it was not made by
+// Repository.Artifact.
+func (a *Artifact) bad() error {
+	if a == nil || a.repository == nil {
+		return unmade("Artifact")
+	}
+	return a.err
+}
+
 // Artifact returns a handle for a tag or digest of the repository. No request is sent. If the
 // reference is invalid, the first method that is called fails with [ErrInvalidArgument].
 func (r *Repository) Artifact(reference string) *Artifact {
 	a := &Artifact{repository: r}
 	a.tag, a.digest, a.err = parseReference(reference)
-	if r.err != nil {
-		a.err = r.err
+	if r.bad() != nil {
+		a.err = r.bad()
 	}
 	return a
 }
 
 // Reference returns the tag or digest that the handle was created with.
-func (a *Artifact) Reference() string { return a.tag + string(a.digest) }
+func (a *Artifact) Reference() string {
+	if a == nil {
+		return ""
+	}
+	return a.tag + string(a.digest)
+}
 
 // Get returns the manifest. Requests and errors are those of [Repository.GetManifest].
 func (a *Artifact) Get(ctx context.Context) (*Manifest, error) {
-	if a.err != nil {
-		return nil, a.err
+	if a.bad() != nil {
+		return nil, a.bad()
 	}
 	return a.repository.GetManifest(ctx, a.Reference())
 }
 
 // Head returns the media type, digest and size of the manifest. Requests and errors are those of [Repository.HeadManifest].
 func (a *Artifact) Head(ctx context.Context) (ocispec.Descriptor, error) {
-	if a.err != nil {
-		return ocispec.Descriptor{}, a.err
+	if a.bad() != nil {
+		return ocispec.Descriptor{}, a.bad()
 	}
 	return a.repository.HeadManifest(ctx, a.Reference())
 }
 
 // Tag puts another tag on the manifest. Requests and errors are those of [Repository.Tag].
 func (a *Artifact) Tag(ctx context.Context, tag string, opts *TagOptions) (ocispec.Descriptor, error) {
-	if a.err != nil {
-		return ocispec.Descriptor{}, a.err
+	if a.bad() != nil {
+		return ocispec.Descriptor{}, a.bad()
 	}
 	return a.repository.Tag(ctx, a.Reference(), tag, opts)
 }
@@ -64,8 +78,11 @@ func (a *Artifact) Tag(ctx context.Context, tag string, opts *TagOptions) (ocisp
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name or reference is invalid
 func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
-	if a.err != nil || a.tag == "" {
-		return a.digest, a.err
+	if err := a.bad(); err != nil {
+		return "", err
+	}
+	if a.tag == "" {
+		return a.digest, nil
 	}
 	t, err := a.TagProperties(ctx)
 	if err != nil {
@@ -104,8 +121,8 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if no attribute is set, or if the name or reference is invalid
 func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
-	if a.err != nil {
-		return ManifestProperties{}, a.err
+	if a.bad() != nil {
+		return ManifestProperties{}, a.bad()
 	}
 	body, err := attributes.patch()
 	if err != nil {
@@ -138,10 +155,10 @@ func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 
 // onTag fails if the reference is not a tag.
 func (a *Artifact) onTag() error {
-	if a.err == nil && a.tag == "" {
+	if a.bad() == nil && a.tag == "" {
 		return badArgument("reference", string(a.digest), "this call takes a tag, not a digest")
 	}
-	return a.err
+	return a.bad()
 }
 
 // TagProperties returns the properties of the tag. It costs one request.

@@ -155,8 +155,8 @@ func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from stri
 
 // checkBlob checks the handle and the digest.
 func (r *Repository) checkBlob(dgst digest.Digest) error {
-	if r.err != nil {
-		return r.err
+	if r.bad() != nil {
+		return r.bad()
 	}
 	return checkDigest(dgst)
 }

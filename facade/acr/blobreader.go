@@ -82,6 +82,9 @@ func expectedSize(size int64) (int64, error) {
 // Descriptor returns the descriptor of the blob. Its Size is -1 until the end if the registry did
 // not state it.
 func (b *BlobReader) Descriptor() ocispec.Descriptor {
+	if b.bad() != nil {
+		return ocispec.Descriptor{}
+	}
 	return blobDescriptor("", b.dgst, b.r.Size())
 }
 
@@ -93,6 +96,9 @@ func (b *BlobReader) Descriptor() ocispec.Descriptor {
 //   - [ErrStalled] if no data arrives for a long time, several times in a row
 //   - [ErrClosed] if the reader has been closed
 func (b *BlobReader) Read(p []byte) (int, error) {
+	if err := b.bad(); err != nil {
+		return 0, err
+	}
 	n, err := b.r.Read(p)
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
 		return n, err
@@ -104,19 +110,38 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 // written to. A nil error means that size and digest are right. Errors are those of
 // [BlobReader.Read] and of w.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
+	if err := b.bad(); err != nil {
+		return 0, err
+	}
 	n, err := b.r.WriteTo(w)
 	return n, failed("GetBlob", err)
 }
 
 // Close ends the reading. It may be called before the end of the blob.
 func (b *BlobReader) Close() error {
+	if err := b.bad(); err != nil {
+		return err
+	}
 	err := b.r.Close()
 	b.stop()
 	return err
 }
 
 // String returns the digest of the blob in the form "acr.BlobReader(DIGEST)".
-func (b *BlobReader) String() string { return "acr.BlobReader(" + string(b.dgst) + ")" }
+func (b *BlobReader) String() string {
+	if b.bad() != nil {
+		return "acr.BlobReader()"
+	}
+	return "acr.BlobReader(" + string(b.dgst) + ")"
+}
+
+// bad returns an error for a reader that was not made by GetBlob.
+func (b *BlobReader) bad() error {
+	if b == nil || b.r == nil {
+		return unmade("BlobReader")
+	}
+	return nil
+}
 
 // Format prints String for every verb.
 func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }
@@ -204,7 +229,12 @@ func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*Blo
 }
 
 // Size returns the size of the blob in bytes.
-func (b *BlobReaderAt) Size() int64 { return b.size }
+func (b *BlobReaderAt) Size() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.size
+}
 
 // ReadAt reads len(p) bytes from offset off. If it reads fewer, it returns an error; at the end of
 // the blob that is io.EOF.
@@ -214,6 +244,9 @@ func (b *BlobReaderAt) Size() int64 { return b.size }
 //   - [ErrBlobUnknown] if the blob has been deleted
 //   - [ErrStalled] if no data arrives for a long time, several times in a row
 func (b *BlobReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := b.bad(); err != nil {
+		return 0, err
+	}
 	if err := notNegative("offset", off); err != nil {
 		return 0, err
 	}
@@ -277,7 +310,20 @@ func (b *BlobReaderAt) keep(k block) {
 }
 
 // String returns the digest of the blob in the form "acr.BlobReaderAt(DIGEST)".
-func (b *BlobReaderAt) String() string { return "acr.BlobReaderAt(" + string(b.source.dgst) + ")" }
+func (b *BlobReaderAt) String() string {
+	if b.bad() != nil {
+		return "acr.BlobReaderAt()"
+	}
+	return "acr.BlobReaderAt(" + string(b.source.dgst) + ")"
+}
+
+// bad returns an error for a view that was not made by Repository.BlobReaderAt.
+func (b *BlobReaderAt) bad() error {
+	if b == nil || b.source == nil {
+		return unmade("BlobReaderAt")
+	}
+	return nil
+}
 
 // Format prints String for every verb.
 func (b *BlobReaderAt) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }

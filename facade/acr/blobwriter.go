@@ -67,8 +67,8 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 //   - [ErrInvalidArgument] if the name, the checkpoint or an option is invalid
 //   - [*Error] if the registry refuses the request
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *ResumeUploadOptions) (*BlobWriter, error) {
-	if r.err != nil {
-		return nil, r.err
+	if r.bad() != nil {
+		return nil, r.bad()
 	}
 	if err := cp.check(r); err != nil {
 		return nil, err
@@ -89,8 +89,8 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Resu
 
 // newBlobWriter creates a writer with the options that both kinds of uploads have.
 func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobWriter, error) {
-	if r.err != nil {
-		return nil, r.err
+	if r.bad() != nil {
+		return nil, r.bad()
 	}
 	b := &BlobWriter{session: &uploadSession{r: r}, options: o}
 	if err := b.options.check(); err != nil {
@@ -110,17 +110,36 @@ func (b *BlobWriter) finish() {
 }
 
 // Offset returns the number of bytes written so far, including those before the upload was resumed.
-func (b *BlobWriter) Offset() int64 { return b.w.Offset() }
+func (b *BlobWriter) Offset() int64 {
+	if b.bad() != nil {
+		return 0
+	}
+	return b.w.Offset()
+}
+
+// bad returns an error for a writer that was not made by StartUpload or ResumeUpload.
+func (b *BlobWriter) bad() error {
+	if b == nil || b.w == nil {
+		return unmade("BlobWriter")
+	}
+	return nil
+}
 
 // Write appends p to the blob. A full chunk is sent while the next one is written, so an error may
 // belong to an earlier Write.
 func (b *BlobWriter) Write(p []byte) (int, error) {
+	if err := b.bad(); err != nil {
+		return 0, err
+	}
 	n, err := b.w.Write(p)
 	return n, failed("UploadChunk", err)
 }
 
 // ReadFrom appends everything that src returns; io.Copy uses it. It reads directly into the chunks.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
+	if err := b.bad(); err != nil {
+		return 0, err
+	}
 	n, err := b.w.ReadFrom(src)
 	return n, failed("UploadChunk", err)
 }
@@ -128,6 +147,9 @@ func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 // Checkpoint returns the state of the upload after the last chunk that the registry acknowledged.
 // It may be called at any time, also after an error. It fails if no upload has been opened.
 func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
+	if err := b.bad(); err != nil {
+		return Checkpoint{}, err
+	}
 	cp, ok := b.w.Checkpoint()
 	if !ok {
 		return Checkpoint{}, failed("Checkpoint", errors.New("there is no upload yet"))
@@ -147,6 +169,9 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 //   - [ErrClosed] if the writer has been ended
 //   - [*Error] if the registry refuses the upload
 func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
+	if err := b.bad(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	res, err := b.w.Commit()
 	if err != nil {
 		return ocispec.Descriptor{}, failed("CompleteUpload", err)
@@ -159,6 +184,9 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 // Cancel ends the writer and the upload at the registry, with one request. After Commit or Close it
 // does nothing, so it can be deferred.
 func (b *BlobWriter) Cancel() error {
+	if err := b.bad(); err != nil {
+		return err
+	}
 	if b.ended {
 		return nil
 	}
@@ -171,6 +199,9 @@ func (b *BlobWriter) Cancel() error {
 // [Repository.ResumeUpload] can continue from the last Checkpoint. It returns the error of the
 // first chunk that failed, if any. After Commit or Cancel it does nothing.
 func (b *BlobWriter) Close() error {
+	if err := b.bad(); err != nil {
+		return err
+	}
 	if b.ended {
 		return nil
 	}
@@ -180,7 +211,12 @@ func (b *BlobWriter) Close() error {
 }
 
 // String returns the repository's name in the form "acr.BlobWriter(NAME)".
-func (b *BlobWriter) String() string { return "acr.BlobWriter(" + b.session.r.name + ")" }
+func (b *BlobWriter) String() string {
+	if b.bad() != nil {
+		return "acr.BlobWriter()"
+	}
+	return "acr.BlobWriter(" + b.session.r.name + ")"
+}
 
 // Format prints String for every verb.
 func (b *BlobWriter) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }

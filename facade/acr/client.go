@@ -96,6 +96,14 @@ func badEndpoint(endpoint string, err error) error {
 	return badArgument("endpoint", endpoint, reason)
 }
 
+// bad returns an error for a client that was not made by one of the functions of this package.
+func (c *Client) bad() error {
+	if c == nil || c.gen == nil {
+		return unmade("Client")
+	}
+	return nil
+}
+
 // newClient builds the pipeline of a request: gen builds the URL, the pipeline retries, auth adds a
 // token to each try, and wire decides which URLs of a server are followed.
 func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
@@ -145,6 +153,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 // returns the response if op.check accepts it; the caller closes the body. send calls the method of
 // c.gen. extra are scopes beyond those of the operation.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
+	if err := c.bad(); err != nil {
+		return nil, err
+	}
 	scopes := append(op.scopes(name), extra...)
 	ctx = call.With(ctx, func(k *call.Call) {
 		k.Kind, k.Sign, k.Scopes, k.Scrub = op.call, true, scopes, c.auth.Scrub
@@ -165,7 +176,12 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 func apiVersion() *gen.APIVersion { return new(gen.APIVersion(version.API)) }
 
 // Endpoint returns the registry's URL, such as https://myregistry.azurecr.io.
-func (c *Client) Endpoint() string { return c.login.String() }
+func (c *Client) Endpoint() string {
+	if c.bad() != nil {
+		return ""
+	}
+	return c.login.String()
+}
 
 // Ping checks that the registry answers, implements the OCI distribution API and accepts the
 // client's credential. It costs one request, and those of the sign-in.
@@ -186,14 +202,18 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // CloseIdleConnections closes the connections that are not in use. The client remains usable.
 // Connections of a ClientOptions.Transport are not closed; the caller owns them.
-func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() {
+	if c.bad() == nil {
+		c.transport.CloseIdleConnections()
+	}
+}
 
 // Clients, handles, readers and writers may be printed while they are in use, and they hold
 // credentials or signed URLs. So every verb prints only names, which never change.
 
 // String returns the registry's URL in the form "acr.Client(URL)". No format verb prints a
 // credential.
-func (c *Client) String() string { return "acr.Client(" + c.login.String() + ")" }
+func (c *Client) String() string { return "acr.Client(" + c.Endpoint() + ")" }
 
 // Format prints String for every verb.
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }

@@ -52,6 +52,9 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 //   - [ErrAnonymous] if the client is anonymous
 //   - [*Error] if the registry refuses the exchange; it matches the cause, such as [ErrNoRole]
 func (c *Client) Login(ctx context.Context) (Login, error) {
+	if err := c.bad(); err != nil {
+		return Login{}, err
+	}
 	username, password, expires, err := c.auth.Login(ctx)
 	if err != nil {
 		return Login{}, c.located(opLogin.fail(err))

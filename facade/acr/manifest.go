@@ -176,8 +176,8 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 //   - [ErrLocked] if the manifest or one of its tags is locked
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
-	if r.err != nil {
-		return r.err
+	if r.bad() != nil {
+		return r.bad()
 	}
 	if err := checkDigest(dgst); err != nil {
 		return err
@@ -189,8 +189,8 @@ func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) err
 
 // wanted checks the reference and, if it is a digest, returns it.
 func (r *Repository) wanted(reference string) (digest.Digest, error) {
-	if r.err != nil {
-		return "", r.err
+	if r.bad() != nil {
+		return "", r.bad()
 	}
 	_, d, err := parseReference(reference)
 	return d, err
@@ -242,11 +242,11 @@ func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) 
 	if opts == nil {
 		opts = &ListManifestsOptions{}
 	}
-	l := list[ManifestProperties]{client: r.client, op: opListManifests, name: r.name, decode: decodeManifests, keep: opts.Order.keep(map[string][]string{})}
+	l := list[ManifestProperties]{client: r.Client(), op: opListManifests, name: r.Name(), decode: decodeManifests, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListManifestsParams{APIVersion: apiVersion()}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
-	if r.err != nil {
-		l.refuse = r.err
+	if r.bad() != nil {
+		l.refuse = r.bad()
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListManifests(ctx, r.name, params, editors...)

@@ -89,8 +89,8 @@ type manifestPut struct {
 
 // preparePut makes all checks that need no request.
 func (r *Repository) preparePut(reference string, content []byte, opts *PutManifestOptions) (*manifestPut, error) {
-	if r.err != nil {
-		return nil, r.err
+	if r.bad() != nil {
+		return nil, r.bad()
 	}
 	p := &manifestPut{repository: r, reference: reference, content: content}
 	d := digest.FromBytes(content)

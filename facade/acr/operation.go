@@ -122,7 +122,7 @@ func (op *operation) check(resp *http.Response, err error) (*http.Response, erro
 // impostor refuses a success that is not a registry's: the page of a portal or proxy, which answer every request with 200. Of blobs the
 // digest is the proof. Where nothing else is read of a response, a 200 has to be empty or JSON, and 202 is what the registry answers.
 func (op *operation) impostor(resp *http.Response) error {
-	if op == opGetBlob {
+	if op == opGetBlob || resp.StatusCode >= http.StatusMultipleChoices { // redirects may have a page, for browsers
 		return nil
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))

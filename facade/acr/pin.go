@@ -16,7 +16,7 @@ import "context"
 // PinAddress sends no request. Pinned requests have their own connections. Call release after all
 // calls with the context have returned; it closes the idle ones.
 func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, release func()) {
-	if c.transport.Pinned(ctx) {
+	if c.bad() != nil || c.transport.Pinned(ctx) {
 		return ctx, func() {}
 	}
 	pin := c.transport.NewPin()

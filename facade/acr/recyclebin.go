@@ -48,11 +48,11 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 	if opts == nil {
 		opts = &ListManifestsOptions{}
 	}
-	l := list[DeletedManifest]{client: r.client, op: opListDeletedManifests, name: r.name, decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
+	l := list[DeletedManifest]{client: r.Client(), op: opListDeletedManifests, name: r.Name(), decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListDeletedManifestsParams{}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
-	if r.err != nil {
-		l.refuse = r.err
+	if r.bad() != nil {
+		l.refuse = r.bad()
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListDeletedManifests(ctx, r.name, params, editors...)
@@ -66,12 +66,12 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 // Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Seq2[DeletedTag, error] {
 	n, last, err := opts.query()
-	if r.err != nil {
-		err = r.err
+	if r.bad() != nil {
+		err = r.bad()
 	}
 	params := &gen.ListDeletedTagsParams{N: n, Last: last}
 	return list[DeletedTag]{
-		client: r.client, op: opListDeletedTags, name: r.name, refuse: err, decode: decodeDeletedTags,
+		client: r.Client(), op: opListDeletedTags, name: r.Name(), refuse: err, decode: decodeDeletedTags,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListDeletedTags(ctx, r.name, params, editors...)
 		},
@@ -98,8 +98,8 @@ func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, op
 	if opts == nil {
 		opts = &RestoreManifestOptions{}
 	}
-	if r.err != nil {
-		return r.err
+	if r.bad() != nil {
+		return r.bad()
 	}
 	if err := checkDigest(dgst); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 	if opts == nil {
 		opts = &ReferrersOptions{}
 	}
-	l := list[candidate]{client: r.client, op: opListReferrers, name: r.name, decode: decodeReferrers(opts.ArtifactType)}
+	l := list[candidate]{client: r.Client(), op: opListReferrers, name: r.Name(), decode: decodeReferrers(opts.ArtifactType)}
 	params := &gen.ListReferrersParams{}
 	if opts.PageSize != 0 {
 		params.N, l.refuse = pageSize(opts.PageSize)
@@ -62,8 +62,8 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 	if err := checkDigest(dgst); err != nil {
 		l.refuse = err
 	}
-	if r.err != nil {
-		l.refuse = r.err
+	if r.bad() != nil {
+		l.refuse = r.bad()
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListReferrers(ctx, r.name, dgst, params, editors...)

@@ -18,6 +18,17 @@ type Repository struct {
 	err    error // what is wrong with the name
 }
 
+// bad returns what is wrong with the handle: its name, or that it was not made by Client.Repository.
+func (r *Repository) bad() error {
+	if r == nil || r.client == nil {
+		return unmade("Repository")
+	}
+	if err := r.client.bad(); err != nil {
+		return err
+	}
+	return r.err
+}
+
 // Repository returns a handle for the repository. No request is sent. If the name is invalid, the
 // first method that is called fails with [ErrInvalidArgument].
 func (c *Client) Repository(name string) *Repository {
@@ -25,22 +36,32 @@ func (c *Client) Repository(name string) *Repository {
 }
 
 // Name returns the repository's name.
-func (r *Repository) Name() string { return r.name }
+func (r *Repository) Name() string {
+	if r == nil {
+		return ""
+	}
+	return r.name
+}
 
 // Client returns the client that the handle was created with. Repositories of the same client are
 // in the same registry.
-func (r *Repository) Client() *Client { return r.client }
+func (r *Repository) Client() *Client {
+	if r == nil {
+		return nil
+	}
+	return r.client
+}
 
 // String returns the repository's name in the form "acr.Repository(NAME)".
-func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.name) + ")" }
+func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine(r.Name()) + ")" }
 
 // Format prints String for every verb.
 func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
 // do is Client.do for this repository. It fails if the name is invalid.
 func (r *Repository) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
-	if r.err != nil {
-		return nil, r.err
+	if r.bad() != nil {
+		return nil, r.bad()
 	}
 	return r.client.do(ctx, op, r.name, send, extra...)
 }
@@ -86,8 +107,8 @@ func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Se
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name is invalid
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {
-	if r.err != nil {
-		return RepositoryProperties{}, r.err
+	if r.bad() != nil {
+		return RepositoryProperties{}, r.bad()
 	}
 	params := &gen.GetRepositoryPropertiesParams{APIVersion: apiVersion()}
 	return readDocument(ctx, r.client, opGetRepositoryProperties, r.name, func(ctx context.Context) (*http.Response, error) {
@@ -103,8 +124,8 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if no attribute is set, or if the name is invalid
 func (r *Repository) UpdateAttributes(ctx context.Context, attributes ChangeableAttributes) (RepositoryProperties, error) {
-	if r.err != nil {
-		return RepositoryProperties{}, r.err
+	if r.bad() != nil {
+		return RepositoryProperties{}, r.bad()
 	}
 	body, err := attributes.patch()
 	if err != nil {
@@ -125,8 +146,8 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 //   - [ErrLocked] if the repository or something in it is locked
 //   - [ErrInvalidArgument] if the name is invalid
 func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
-	if r.err != nil {
-		return DeletedRepository{}, r.err
+	if r.bad() != nil {
+		return DeletedRepository{}, r.bad()
 	}
 	params := &gen.DeleteRepositoryParams{APIVersion: apiVersion()}
 	var done reply

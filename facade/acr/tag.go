@@ -40,7 +40,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 	if opts == nil {
 		opts = &ListTagsOptions{}
 	}
-	l := list[TagProperties]{client: r.client, op: opListTags, name: r.name, decode: decodeTags, keep: opts.Order.keep(map[string][]string{})}
+	l := list[TagProperties]{client: r.Client(), op: opListTags, name: r.Name(), decode: decodeTags, keep: opts.Order.keep(map[string][]string{})}
 	params := &gen.ListTagsParams{APIVersion: apiVersion()}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if opts.Digest != "" {
@@ -50,8 +50,8 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 		params.Digest = new(opts.Digest)
 		l.keep["digest"] = []string{string(opts.Digest)}
 	}
-	if r.err != nil {
-		l.refuse = r.err
+	if r.bad() != nil {
+		l.refuse = r.bad()
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListTags(ctx, r.name, params, editors...)
@@ -64,12 +64,12 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 // errors are those of Tags.
 func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	n, last, err := opts.query()
-	if r.err != nil {
-		err = r.err
+	if r.bad() != nil {
+		err = r.bad()
 	}
 	params := &gen.ListTagNamesParams{N: n, Last: last}
 	return list[string]{
-		client: r.client, op: opListTagNames, name: r.name, refuse: err, decode: decodeNames("tags"),
+		client: r.Client(), op: opListTagNames, name: r.Name(), refuse: err, decode: decodeNames("tags"),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListTagNames(ctx, r.name, params, editors...)
 		},
@@ -92,8 +92,8 @@ type TagOptions struct {
 //
 // Errors are those of [Repository.GetManifest] and [Repository.PutManifest].
 func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *TagOptions) (ocispec.Descriptor, error) {
-	if r.err != nil {
-		return ocispec.Descriptor{}, r.err
+	if r.bad() != nil {
+		return ocispec.Descriptor{}, r.bad()
 	}
 	if err := checkTag("tag", tag); err != nil {
 		return ocispec.Descriptor{}, err
@@ -162,8 +162,8 @@ func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Dig
 
 // checkWait checks the arguments of WaitForTag and returns how long to wait.
 func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagOptions) (time.Duration, error) {
-	if r.err != nil {
-		return 0, r.err
+	if r.bad() != nil {
+		return 0, r.bad()
 	}
 	if err := checkTag("tag", tag); err != nil {
 		return 0, err

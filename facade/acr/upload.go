@@ -39,8 +39,8 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if opts != nil {
 		o = *opts
 	}
-	if r.err != nil {
-		return desc, r.err
+	if r.bad() != nil {
+		return desc, r.bad()
 	}
 	if src == nil {
 		return desc, badArgument("src", "", "it is nil")
