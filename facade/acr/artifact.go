@@ -56,7 +56,8 @@ func (a *Artifact) Get(ctx context.Context) (*Manifest, error) {
 	return a.repository.GetManifest(ctx, a.Reference())
 }
 
-// Head returns the media type, digest and size of the manifest. Requests and errors are those of [Repository.HeadManifest].
+// Head returns the media type, digest and size of the manifest. Requests and errors are those of
+// [Repository.HeadManifest].
 func (a *Artifact) Head(ctx context.Context) (ocispec.Descriptor, error) {
 	if a.bad() != nil {
 		return ocispec.Descriptor{}, a.bad()

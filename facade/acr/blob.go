@@ -161,7 +161,7 @@ func (r *Repository) checkBlob(dgst digest.Digest) error {
 	return checkDigest(dgst)
 }
 
-// headBlob returns the size of a blob. An answer counts only if it names the digest: any server in
+// headBlob returns the size of a blob. A 200 counts only if it names the digest: any server in
 // between answers a HEAD request with 200 and some length.
 func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...string) (int64, error) {
 	resp, err := r.do(ctx, opHeadBlob, func(ctx context.Context) (*http.Response, error) {
@@ -189,6 +189,8 @@ func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...
 // namesBlob returns an error unless the answer is one about the blob.
 func namesBlob(resp *http.Response, dgst digest.Digest) error {
 	switch named := resp.Header.Values(headerDigest); {
+	case len(named) == 0 && wire.IsRedirect(resp.StatusCode):
+		return nil // the storage is asked, whose address was checked
 	case len(named) == 0:
 		return contradicts(ErrMalformedReply, "the answer (%d, content type %q) does not name the digest of the blob: it may come from a proxy or portal",
 			resp.StatusCode, redact.OneLine(resp.Header.Get("Content-Type")))

@@ -36,10 +36,14 @@ type DownloadOptions struct {
 
 // DownloadFileOptions are the options of [Repository.DownloadBlobFile].
 type DownloadFileOptions struct {
-	Size        int64          // see [DownloadOptions]
-	Concurrency int            // see [DownloadOptions]
-	PartSize    int64          // see [DownloadOptions]
-	Progress    func(Progress) // see [DownloadOptions]
+	// Size is that of [DownloadOptions].
+	Size int64
+	// Concurrency is that of [DownloadOptions].
+	Concurrency int
+	// PartSize is that of [DownloadOptions].
+	PartSize int64
+	// Progress is that of [DownloadOptions].
+	Progress func(Progress)
 
 	// NoSync does not flush the file to stable storage before it is renamed. Default: the file is
 	// flushed.

@@ -8,7 +8,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for most uploads.
+// UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for
+// most uploads.
 type UploadOptions struct {
 	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob,
 	// nothing is uploaded. If the content has another digest, the upload fails with
@@ -25,8 +26,8 @@ type UploadOptions struct {
 	Size int64
 
 	// MountFrom lists repositories of the same registry that may have the blob. They are tried in
-	// order before anything is sent, with one request each. It requires Digest. The identity must be
-	// allowed to pull from them; others are skipped. Default: none.
+	// order before anything is sent, with one request each. It requires Digest. The identity must
+	// be allowed to pull from them; others are skipped. Default: none.
 	MountFrom []string
 
 	// MediaType is the media type in the returned descriptor. Default: application/octet-stream.
@@ -70,14 +71,24 @@ type UploadOptions struct {
 // StartUploadOptions are the options of [Repository.StartUpload]. Its fields have the meaning of
 // those of [UploadOptions].
 type StartUploadOptions struct {
-	Digest     digest.Digest    // of the content, if it is known; empty: computed, sha256
-	Size       int64            // of the content, if it is known; 0: what is written
-	MediaType  string           // of the descriptor that Commit returns; empty: application/octet-stream
-	ChunkSize  int64            // bytes of one request; 0: 8 MiB
-	Spool      bool             // copies the content to a temporary file in SpoolDir, so that it survives the loss of the session
-	SpoolDir   string           // empty: the system's directory for temporary files
-	Checkpoint func(Checkpoint) // is called with what ResumeUpload needs; nil: not called
-	Progress   func(Progress)   // nil: not called
+	// Digest is the expected digest of the content. Default: the sha256 is computed.
+	Digest digest.Digest
+	// Size is the expected size of the content in bytes. Default: any size.
+	Size int64
+	// MediaType is the media type in the descriptor that Commit returns. Default:
+	// application/octet-stream.
+	MediaType string
+	// ChunkSize is the size of each request body in bytes. Default: 8 MiB.
+	ChunkSize int64
+	// Spool copies the content to a temporary file in SpoolDir, so that it can be sent again if the
+	// upload session is lost. Default: it is not copied.
+	Spool bool
+	// SpoolDir is the directory of the temporary file. Default: that of the system.
+	SpoolDir string
+	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
+	Checkpoint func(Checkpoint)
+	// Progress, if not nil, is called while the content is sent, and once at the end.
+	Progress func(Progress)
 }
 
 // upload returns the same options for UploadBlob.
@@ -94,12 +105,19 @@ func (o *StartUploadOptions) upload() UploadOptions {
 // ResumeUploadOptions are the options of [Repository.ResumeUpload]. Its fields have the meaning of
 // those of [UploadOptions]; Digest and Size are those of the whole content.
 type ResumeUploadOptions struct {
-	Digest     digest.Digest    // of the content, if it is known; empty: computed, sha256
-	Size       int64            // of the content, if it is known; 0: what is written
-	MediaType  string           // of the descriptor that Commit returns; empty: application/octet-stream
-	ChunkSize  int64            // bytes of one request; 0: 8 MiB
-	Checkpoint func(Checkpoint) // is called with what ResumeUpload needs; nil: not called
-	Progress   func(Progress)   // nil: not called
+	// Digest is the expected digest of the content. Default: the sha256 is computed.
+	Digest digest.Digest
+	// Size is the expected size of the content in bytes. Default: any size.
+	Size int64
+	// MediaType is the media type in the descriptor that Commit returns. Default:
+	// application/octet-stream.
+	MediaType string
+	// ChunkSize is the size of each request body in bytes. Default: 8 MiB.
+	ChunkSize int64
+	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
+	Checkpoint func(Checkpoint)
+	// Progress, if not nil, is called while the content is sent, and once at the end.
+	Progress func(Progress)
 }
 
 // upload returns the same options for UploadBlob.
