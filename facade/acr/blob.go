@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -161,43 +159,40 @@ func (r *Repository) checkBlob(dgst digest.Digest) error {
 	return checkDigest(dgst)
 }
 
-// headBlob returns the size of a blob. A 200 counts only if it names the digest: any server in
-// between answers a HEAD request with 200 and some length.
+// headBlob returns the size of a blob.
 func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...string) (int64, error) {
+	size, _, err := r.lookAtBlob(ctx, dgst, extra...)
+	return size, err
+}
+
+// lookAtBlob returns the size of a blob, and whether the registry names the blob in its response. A
+// response that names another blob is an error. Registries need not name it, and those that
+// redirect to storage do not.
+func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra ...string) (size int64, named bool, err error) {
 	resp, err := r.do(ctx, opHeadBlob, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.HeadBlob(ctx, r.name, dgst)
 	}, extra...)
 	if err != nil {
-		return transfer.Unknown, err
+		return transfer.Unknown, false, err
 	}
-	if err := namesBlob(resp, dgst); err != nil {
+	stated, err := statedDigest(resp.Header, headerDigest)
+	if err == nil {
+		err = sameContent(stated, dgst)
+	}
+	if err != nil {
 		wire.Drain(resp)
-		return transfer.Unknown, opHeadBlob.fail(err)
+		return transfer.Unknown, false, opHeadBlob.fail(err)
 	}
 	if wire.IsRedirect(resp.StatusCode) {
 		if resp, err = r.headStorage(ctx, resp); err != nil {
-			return transfer.Unknown, opHeadBlob.fail(&storageError{err})
+			return transfer.Unknown, false, opHeadBlob.fail(&storageError{err})
 		}
 	}
 	wire.Drain(resp)
 	if resp.ContentLength < 0 {
-		return transfer.Unknown, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
+		return transfer.Unknown, false, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
 	}
-	return resp.ContentLength, nil
-}
-
-// namesBlob returns an error unless the answer is one about the blob.
-func namesBlob(resp *http.Response, dgst digest.Digest) error {
-	switch named := resp.Header.Values(headerDigest); {
-	case len(named) == 0 && wire.IsRedirect(resp.StatusCode):
-		return nil // the storage is asked, whose address was checked
-	case len(named) == 0:
-		return contradicts(ErrMalformedReply, "the answer (%d, content type %q) does not name the digest of the blob: it may come from a proxy or portal",
-			resp.StatusCode, redact.OneLine(resp.Header.Get("Content-Type")))
-	case len(named) > 1 || named[0] != string(dgst):
-		return contradicts(ErrMalformedReply, "asked for blob %s, the answer names %s", dgst, redact.OneLine(strings.Join(named, ", ")))
-	}
-	return nil
+	return resp.ContentLength, stated == dgst, nil
 }
 
 // storageError is what the question for a blob failed with at the storage: the registry has said that

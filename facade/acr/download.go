@@ -25,7 +25,7 @@ type DownloadOptions struct {
 	Concurrency int
 
 	// PartSize is the size of a range in bytes. At most Concurrency+2 ranges are held in memory.
-	// From 64 KiB to 1 GiB. Default: 4 MiB.
+	// From 1 KiB to 1 GiB. Default: 4 MiB.
 	PartSize int64
 
 	// Progress, if not nil, is called about ten times a second during the download and once at the
@@ -58,7 +58,7 @@ type DownloadFileOptions struct {
 // nobody has the memory for some larger ones.
 const (
 	maxConcurrency = 100
-	minPart        = 64 << 10
+	minPart        = 1 << 10
 	maxPart        = 1 << 30
 )
 
@@ -83,7 +83,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 		return nil, badArgument("Concurrency", strconv.Itoa(o.Concurrency), "it must be at most 100")
 	}
 	if o.PartSize > 0 && (o.PartSize < minPart || o.PartSize > maxPart) {
-		return nil, badArgument("PartSize", strconv.FormatInt(o.PartSize, 10), "it must be 0 or from 64 KiB to 1 GiB")
+		return nil, badArgument("PartSize", strconv.FormatInt(o.PartSize, 10), "it must be 0 or from 1 KiB to 1 GiB")
 	}
 	return &transfer.DownloadOptions{Digest: dgst, Size: size, Workers: o.Concurrency, Part: o.PartSize, Meter: &m.Meter}, nil
 }

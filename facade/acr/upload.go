@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -112,18 +113,19 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	if size != transfer.Unknown && size <= cheapUpload {
 		return transfer.Unknown, nil
 	}
-	there, err := s.head(ctx, o.Digest)
+	there, named, err := s.look(ctx, o.Digest)
 	_, unreachable := errors.AsType[*storageError](err)
 	switch {
 	case ctx.Err() != nil:
 	case unreachable && size != transfer.Unknown:
 		there, err = size, nil // the registry has it, and the size is known
 		m.SetSkipped(there)
-	case unreachable, errors.Is(err, ErrMalformedReply), errors.Is(err, ErrNotFound):
-		return transfer.Unknown, nil
-	case err == nil && size != transfer.Unknown && there != size:
+	case refuses(err):
+	case err != nil || !named && there != size:
+		return transfer.Unknown, nil // uploading is right in any case, and says what is wrong if something is
+	case size != transfer.Unknown && there != size:
 		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)
-	case err == nil:
+	default:
 		m.SetSkipped(there)
 	}
 	if open != nil {
@@ -160,4 +162,11 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 		return res, err
 	}
 	return w.Commit()
+}
+
+// refuses reports whether the registry itself refuses to say whether it has a blob, other than by
+// 404: it would refuse the upload as well.
+func refuses(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Operation != opGetBlobContent.id && e.StatusCode != http.StatusNotFound
 }
