@@ -176,7 +176,7 @@ func (d difference) grown() bool {
 		return false
 	}
 	theirs := strings.Split(strings.TrimSuffix(theirValues, ", optional"), "|")
-	for _, value := range strings.Split(strings.TrimSuffix(ourValues, ", optional"), "|") {
+	for value := range strings.SplitSeq(strings.TrimSuffix(ourValues, ", optional"), "|") {
 		if !slices.Contains(theirs, value) {
 			return false
 		}

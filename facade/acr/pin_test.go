@@ -83,7 +83,7 @@ func TestPinAddress(t *testing.T) {
 				continue
 			}
 			var release, nothing func()
-			ctx, release = c.PinAddress(ctx)
+			ctx, release = c.PinAddress(ctx) //nolint:fatcontext // one pin a client
 			defer release()
 			var same context.Context
 			if same, nothing = c.PinAddress(ctx); same != ctx {

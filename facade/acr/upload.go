@@ -122,7 +122,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 		m.SetSkipped(there)
 	case refuses(err):
 	case err != nil || !named && there != size:
-		return transfer.Unknown, nil // uploading is right in any case, and says what is wrong if something is
+		return transfer.Unknown, nil //nolint:nilerr // uploading is right in any case, and says what is wrong if something is
 	case size != transfer.Unknown && there != size:
 		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)
 	default:

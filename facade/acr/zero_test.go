@@ -47,7 +47,7 @@ func call(t *testing.T, value reflect.Value, m reflect.Method) {
 		}
 	}
 	for _, out := range f.Call(args) {
-		err, ok := out.Interface().(error)
+		err, ok := reflect.TypeAssert[error](out)
 		switch {
 		case ok && !errors.Is(err, acr.ErrInvalidArgument):
 			t.Errorf("%s: %v", name, err)
@@ -55,7 +55,7 @@ func call(t *testing.T, value reflect.Value, m reflect.Method) {
 			t.Errorf("%s of a zero value succeeds", name)
 		case out.Kind() == reflect.Func && out.Type().NumIn() == 1 && !out.IsNil():
 			for k, v := range out.Seq2() {
-				if err, ok := v.Interface().(error); !ok || !errors.Is(err, acr.ErrInvalidArgument) {
+				if err, ok := reflect.TypeAssert[error](v); !ok || !errors.Is(err, acr.ErrInvalidArgument) {
 					t.Errorf("%s yields %v and %v", name, k, v)
 				}
 			}

@@ -57,7 +57,7 @@ func (p *player) play(plan *plan, w http.ResponseWriter, r *http.Request, x *vis
 		code, message := lagError(x.op())
 		fail(w, http.StatusNotFound, code, message, nil)
 	case plan.status != 0:
-		p.scripted(plan, w, r, x)
+		p.scripted(plan, w, r)
 	case plan.do != nil:
 		plan.do(w, r, handle)
 	default:
@@ -66,7 +66,7 @@ func (p *player) play(plan *plan, w http.ResponseWriter, r *http.Request, x *vis
 }
 
 // scripted answers with a status of the script.
-func (p *player) scripted(plan *plan, w http.ResponseWriter, r *http.Request, x *visit) {
+func (p *player) scripted(plan *plan, w http.ResponseWriter, r *http.Request) {
 	if !plan.early {
 		_, _ = io.Copy(io.Discard, r.Body) // a caller that is gone is answered all the same
 	}

@@ -36,4 +36,4 @@ type complaint struct {
 
 func (c *complaint) Helper() {}
 
-func (c *complaint) Fatal(args ...any) { c.text = args[0].(string) } //nolint:forcetypeassert // it is the seeder's text
+func (c *complaint) Fatal(args ...any) { c.text = args[0].(string) }

@@ -197,8 +197,7 @@ func (a *applier) repository(ctx context.Context, p *RepositoryPlan, result *Rep
 	if err == nil {
 		err = r.untagAll(ctx)
 	}
-	var stop *stopError
-	if errors.As(err, &stop) {
+	if stop, ok := errors.AsType[*stopError](err); ok {
 		result.State, result.Detail = stop.state, stop.text
 		return nil
 	}

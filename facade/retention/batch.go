@@ -229,9 +229,8 @@ func (r *run) skip(i *item, why Skipped) {
 
 // failed decides what an error means: for the item, for the repository, or for the whole run.
 func (r *run) failed(ctx context.Context, i *item, err error) error {
-	var response *acr.Error
 	status := 0
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*acr.Error](err); ok {
 		status = response.StatusCode
 	}
 	switch {

@@ -146,7 +146,7 @@ func (o *oracle) roots() map[string]bool {
 	}
 	for d, m := range o.manifests {
 		made := o.made[d]
-		if m.locked || m.quarante || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
+		if m.locked || m.held || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
 			roots[string(d)] = true
 		}
 		if m.locked {

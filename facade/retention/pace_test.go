@@ -27,7 +27,7 @@ func TestPace(t *testing.T) { //nolint:paralleltest // it measures the memory of
 		sku            acrtest.SKU
 		reads, deletes float64 // permitted in a minute
 	}{{acrtest.Basic, 5000, 500}, {acrtest.Premium, 10_000, 2000}} {
-		t.Run(string(row.sku), func(t *testing.T) { //nolint:paralleltest // the same
+		t.Run(string(row.sku), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := acrtest.New(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(row.sku), acrtest.WithLimits(), acrtest.WithLedgerSize(1000))
 				srv.SeedManifests(t, repository, *planned)
@@ -92,7 +92,7 @@ func planAtPace(t *testing.T, c *acr.Client) (rate float64, live int64) {
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // far from its limit
+		return int64(m.HeapAlloc)
 	}
 	before := heap()
 	start := time.Now()

@@ -51,13 +51,11 @@ func (r *reader) read(ctx context.Context, name string, bodies map[digest.Digest
 		if s, err = r.attempt(ctx, name, bodies); err == nil {
 			return s, nil
 		}
-		var again *changedError
-		if !errors.As(err, &again) {
+		if _, again := errors.AsType[*changedError](err); !again {
 			return nil, refusalOf(ctx, err)
 		}
 	}
-	var again *changedError
-	if errors.As(err, &again) {
+	if again, ok := errors.AsType[*changedError](err); ok {
 		return nil, refuse(again.code, "%s", again.text)
 	}
 	return nil, err

@@ -103,8 +103,8 @@ func memberNames(t reflect.Type, names map[string]bool) {
 // fields ranges over the exported and embedded fields of a struct.
 func fields(t reflect.Type) iter.Seq[reflect.StructField] {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); (f.IsExported() || f.Anonymous) && !yield(f) {
+		for f := range t.Fields() {
+			if (f.IsExported() || f.Anonymous) && !yield(f) {
 				return
 			}
 		}

@@ -184,9 +184,9 @@ type shot struct {
 }
 
 type shotManifest struct {
-	updated          time.Time
-	locked, quarante bool
-	attributes       shotAttributes
+	updated      time.Time
+	locked, held bool
+	attributes   shotAttributes
 }
 
 type shotTag struct {

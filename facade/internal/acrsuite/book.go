@@ -1,6 +1,7 @@
 package acrsuite
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -68,9 +69,7 @@ func (b *rowBook) results(whole bool) map[string]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[string]bool{}
-	for id, ok := range b.ended {
-		out[id] = ok
-	}
+	maps.Copy(out, b.ended)
 	for _, e := range Rows {
 		suite, _, _ := strings.Cut(e.Test, ".")
 		if _, ran := out[e.ID]; whole && e.Want != Open && suite == b.suite && !ran {

@@ -54,7 +54,7 @@ func (f *Fixture) NothingRuns(before []string) {
 	if left := stragglers("facade/internal/transfer.", "facade/internal/auth.", "facade/acr."); len(left) > 0 {
 		f.Errorf("%d goroutines are left, such as\n%s", len(left), left[0])
 	}
-	time.Sleep(DialTime)
+	time.Sleep(DialTime) //nolint:forbidigo // the time of a bubble
 	if left := f.Running(); len(left) > len(before) {
 		f.Errorf("%d goroutines are left, before there were %d; the last is\n%s", len(left), len(before), left[len(left)-1])
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// good arguments, for the rest of a call.
+// GoodDigest is a good argument, for the rest of a call.
 var GoodDigest = digest.FromString("x")
 
 // ImageManifest is a manifest of an image whose blobs the registry need not have.

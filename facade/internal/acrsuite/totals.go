@@ -150,7 +150,7 @@ func (t *Totals) leave(dir, suite string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, strings.ReplaceAll(suite, "/", "_")+".json"), text, 0o600)
+	return os.WriteFile(filepath.Join(dir, strings.ReplaceAll(suite, "/", "_")+".json"), text, 0o600) //nolint:gosec // in the directory that the caller names
 }
 
 // Sum adds up what the packages of a whole test run left in a directory.

@@ -315,7 +315,7 @@ func (u *Upload) Survives() {
 		u.Arrives()
 		return
 	}
-	u.Fails(acr.ErrUploadLost)
+	_ = u.Fails(acr.ErrUploadLost)
 }
 
 // resent is how many bytes the registry got more than the blob has.

@@ -15,6 +15,7 @@ import (
 // way is by which transport the clients of a world send.
 type way string
 
+// The ways.
 const (
 	OwnTransport way = "own transport" // the library's, as with no Transport in the options
 	httpClient   way = "http.Client"   // a caller's, with a cookie jar and net/http's rule for redirects

@@ -46,7 +46,7 @@ type limit struct {
 // <=; none means =. It fails with [ErrPattern] if there is no comparison, or one cannot be read.
 func ParseRange(text string) (*Range, error) {
 	r := &Range{}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		version := strings.TrimLeft(word, "<>=")
 		operator := cmp.Or(word[:len(word)-len(version)], "=")
 		v, ok := ParseVersion(version)

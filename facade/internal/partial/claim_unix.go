@@ -87,5 +87,5 @@ func foreign(info os.FileInfo) bool {
 // (On a file system that compresses, a file of ours may look so: it is downloaded again.)
 func sparse(info os.FileInfo, n int64) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && n >= 1<<20 && int64(s.Blocks)*512 < n // small files may lie elsewhere than in blocks
+	return ok && n >= 1<<20 && s.Blocks*512 < n // small files may lie elsewhere than in blocks
 }

@@ -63,7 +63,7 @@ type uploader struct {
 }
 
 func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
-	u := &uploader{session: s, opts: *o, first: o.Begin, chunk: o.ChunkSize, tune: o.Tune.defaults()}
+	u := &uploader{session: s, opts: *o, trust: believed, first: o.Begin, chunk: o.ChunkSize, tune: o.Tune.defaults()}
 	if u.first != nil {
 		u.location, u.open = u.first.Location, true // canceled even if it is never used
 	}

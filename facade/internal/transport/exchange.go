@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -151,8 +152,8 @@ func (b *sentBody) Close() (err error) {
 
 // reason is why the exchange came to its end: one of our limits, or err.
 func reason(ctx context.Context, err error) error {
-	switch cause := context.Cause(ctx); cause { //nolint:errorlint // the very values that exchanges are cancelled with
-	case ErrHeaderTimeout, wait.ErrStalled, errClientTimeout, errManyConnections, errManyInterim:
+	ours := []error{ErrHeaderTimeout, wait.ErrStalled, errClientTimeout, errManyConnections, errManyInterim}
+	if cause := context.Cause(ctx); slices.Contains(ours, cause) {
 		return cause
 	}
 	return err

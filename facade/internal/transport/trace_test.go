@@ -52,7 +52,7 @@ func speak(t *testing.T, protocols []string, serve func(net.Conn)) (string, *htt
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
 		_ = l.Close()
-		conns.Range(func(conn, _ any) bool { _ = conn.(net.Conn).Close(); return true }) //nolint:forcetypeassert // as stored
+		conns.Range(func(conn, _ any) bool { _ = conn.(net.Conn).Close(); return true })
 		wg.Wait()
 	})
 	return "https://" + l.Addr().String(), client, &made
@@ -222,7 +222,7 @@ func TestGoAwayOnEveryConnection(t *testing.T) {
 		_, _ = conn.Write([]byte("\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")) // GOAWAY
 		_, _ = io.Copy(io.Discard, conn)
 	})
-	h2 := client.Transport.(*http.Transport).Clone() //nolint:forcetypeassert // httptest's
+	h2 := client.Transport.(*http.Transport).Clone()
 	h2.ForceAttemptHTTP2 = true
 	h2.TLSClientConfig.NextProtos = nil
 	h2.Protocols = nil

@@ -178,7 +178,7 @@ func testMovingName(t *testing.T) {
 			uploading.Store(1)
 			release := func() {}
 			if pinned {
-				u.Ctx, release = u.Client.PinAddress(u.Ctx)
+				u.Ctx, release = u.Client.PinAddress(u.Ctx) //nolint:fatcontext // an upload of its own
 			}
 			err = u.Send()
 			release()
