@@ -99,7 +99,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		r.MaxRetries = 0
 	}
 	ctx := req.Raw().Context()
-	for try, lost := int32(1), 0; ; try++ {
+	for try, lost, silent := int32(1), 0, 0; ; try++ {
 		if err := req.RewindBody(); err != nil {
 			return nil, err
 		}
@@ -112,7 +112,10 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 			lost, try = lost+1, try-1
 			continue // at once, and for nothing: it says nothing of the server
 		}
-		if !wants || try > r.MaxRetries || timedOut(req.Raw(), try, err) {
+		if errors.Is(err, transport.ErrHeaderTimeout) {
+			silent++
+		}
+		if !wants || try > r.MaxRetries || timedOut(req.Raw(), silent, err) {
 			return resp, err
 		}
 		pause, asked := time.Duration(0), false
@@ -138,12 +141,12 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 
 // timedOut reports whether a request whose response did not begin in time is not sent again: one that may change
 // something never, for the registry may still be at it, and others not after the second time.
-func timedOut(r *http.Request, try int32, err error) bool {
+func timedOut(r *http.Request, silent int, err error) bool {
 	if !errors.Is(err, transport.ErrHeaderTimeout) {
 		return false
 	}
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || call.Of(r.Context()).Kind == call.Token
-	return !reads || try > 1
+	return !reads || silent > 1
 }
 
 // endsBefore says whether the context ends within the pause, as far as it knows.
