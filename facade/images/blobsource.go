@@ -138,8 +138,9 @@ func (s *seekableSource) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close closes what was opened.
+// Close closes what was opened. An upload whose context ended may still be in ReadAt.
 func (s *seekableSource) Close() error {
+	s.once.Do(func() { s.note(fs.ErrClosed) }) // and waits for a load that has begun
 	if s.closer == nil {
 		return nil
 	}
