@@ -152,6 +152,8 @@ func TestFirstComeFirstServed(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if !slices.IsSorted(order) || len(order) != 10 {
 			t.Errorf("order %v", order)
 		}
