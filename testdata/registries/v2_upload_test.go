@@ -49,6 +49,9 @@ func resumeUpload(ctx context.Context, e *env) error {
 		return err
 	}
 	cp := <-acknowledged
+	if cp.Offset == 0 { // that of the session's opening, unless the chunk was faster
+		cp = <-acknowledged
+	}
 	if cp.Offset != 1<<20 {
 		return fmt.Errorf("a checkpoint at %d, want %d", cp.Offset, 1<<20)
 	}
