@@ -97,7 +97,9 @@ func TestDockerManifestWithSubject(t *testing.T) {
 	r := newRegistry(t)
 	subject := r.s.SeedImage(t, "app:v1")
 	blob := r.pushBlob("app", "{}")
-	for mediaType, refers := range map[string]bool{dockerManifest: false, ociManifest: true} {
+	// The image of OCI comes last: what it refers to stays referred to when its tag is gone.
+	for _, mediaType := range []string{dockerManifest, ociManifest} {
+		refers := mediaType == ociManifest
 		m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},"layers":[],`+
 			`"subject":{"mediaType":%q,"digest":%q,"size":1}}`, mediaType, blob, ociManifest, subject)
 		want := ""
