@@ -86,6 +86,10 @@ test-retention: ## random rules on random registries beside somebody who changes
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
 
+.PHONY: mutate-retention
+mutate-retention: ## breaks every guard of the clean-up in turn, each of which must turn its test red (GUARD=regexp for some of them)
+	$(GO) test -v -timeout=60m -run '^TestMutations$$/$(GUARD)' ./facade/retention -args -retention.mutate | $(QUIET)
+
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)
 	$(GO) test -v $(TIMEOUT) -run '^TestUploadProperty$$' ./facade/internal/acrsuite/upload -args -upload.cases=$(CASES) | $(QUIET)

@@ -119,8 +119,14 @@ func TestQuarantine(t *testing.T) {
 	w.put(w.image(), "z")
 	w.days(90)
 	w.patch(repository, string(d), `{"quarantineState":"Quarantined"}`)
-	w.clean(rulesOf(t, `"delete":[`+untagged+`]`), nil)
+	p, result := w.clean(rulesOf(t, `"delete":[`+untagged+`]`), nil)
 	w.demand(outcome{stays: []digest.Digest{d}, tags: []string{"z"}})
+	if r := p.Repositories[0]; r.Refused != nil || len(r.Delete) > 0 || len(r.Keep) != 1 || r.Keep[0].Digest != d || r.Keep[0].Reason.Code != retention.KeptLocked {
+		t.Errorf("%s", mustJSON(t, r))
+	}
+	if got := skips(result); len(got) > 0 {
+		t.Errorf("the plan has to keep it, and not the last check: %v", got)
+	}
 }
 
 // Signatures are no images: they take no place among the newest.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,8 +45,11 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"counts before and after", "read.go", "case before.ManifestCount != after.ManifestCount || ", "case false && before.ManifestCount != after.ManifestCount || ", "TestReadAgain"},
 	{"404 on a body is not an empty body", "read.go", "return nil, changed(RefusedUnreadable, ", "return dockerImage, nil\n\t\treturn nil, changed(RefusedUnreadable, ", "TestRefusals"},
 	{"a locked repository", "read.go", "if !before.Attributes.WriteEnabled {", "if false {", "TestRefusals"},
-	{"order of deletions", "batch.go", "if b.status != deleted {\n\t\t\treturn false", "if false {\n\t\t\treturn false", "TestApply"},
-	{"fresh judgement", "run.go", "case other == nil:", "case false:", "TestApply"},
+	{"order of deletions", "batch.go", "if b.status != deleted {\n\t\t\treturn false", "if b == nil {\n\t\t\treturn false", "TestApply"},
+	{"order of deletions: reversed", "order.go", "return sorted, odd\n", "slices.Reverse(sorted)\n\treturn sorted, odd\n", "TestApply"},
+	{"order of deletions: a subject before its referrers", "order.go", "if n.subject != nil && n.subject != n && s.left[n.subject] {", "if false {", "TestProperty"},
+	{"order of deletions: an index before its images", "order.go", "for _, p := range v.parents {", "for _, p := range v.parents[:0] {", "TestProperty"},
+	{"fresh judgement", "run.go", "changed = append(changed, Skipped{string(m.Digest), SkippedKept, \"the rules keep it now\"})", "r.items[m.Digest] = &item{Manifest: m, node: n}", "TestApplyJudgesAgain"},
 	{"what stays after all keeps what it needs", "run.go", "r.protect(m.Needs, m.Digest)", "_ = m", "TestProtect"},
 	{"a skipped manifest keeps what it needs", "run.go", "for _, need := range i.needs {\n\t\tr.leave", "for _, need := range i.needs[:0] {\n\t\tr.leave", "TestApplyChecksTheCascade|TestProtect"},
 	{"check of the tags", "recheck.go", "case slices.ContainsFunc(m.Tags, func", "case false && slices.ContainsFunc(m.Tags, func", "TestEachCheckCounts"},
@@ -68,6 +72,8 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"only what a rule names is unlocked", "judge.go", "return len(n.tags) > 0\n", "return true\n", "TestUnlockIsOnlyForWhatARuleNames"},
 	{"a moved tag is put back", "untag.go", "if was != \"\" && was != t.Digest {", "if false {", "TestUntagPutsAMovedTagBack"},
 	{"a source that names nothing", "inuse.go", "if named == 0 {", "if false {", "TestInUseUnknown"},
+	{"a source that fails", "inuse.go", "if err != nil {\n\t\t\t\treturn nil, fmt.Errorf(\"retention: %w: source %d: %w\", ErrInUse, i+1, err)\n\t\t\t}\n\t\t\tours", "if err != nil {\n\t\t\t\tnamed++\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tours", "TestInUseUnknown"},
+	{"an empty page does not end a list", "../acr/list.go", "if err != nil || w.next == nil {", "if err != nil || w.next == nil || len(items) == 0 {", "TestEmptyPages"},
 	{"the journal comes first", "batch.go", "if err := r.note(ctx, batch); err != nil {", "if err := error(nil); err != nil {", "TestApply"},
 	{"the age of a plan", "apply.go", "case age > a.opts.MaxAge:", "case false:", "TestApplyRefusesPlans"},
 	{"the approved plan", "apply.go", "case a.opts.Approved != \"\" && a.opts.Approved != a.result.Plan:", "case false:", "TestApplyRefusesPlans"},
@@ -122,5 +128,5 @@ func TestMutations(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("killed %d of %d", killed, len(guards))
+	fmt.Printf("retention: %d of %d broken guards turn their test red\n", killed, len(guards))
 }

@@ -3,6 +3,7 @@ package retention_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -84,25 +85,39 @@ func TestEmptyPages(t *testing.T) {
 	w := newWorld(t, acrtest.WithTrailingEmptyPage())
 	a := w.put(w.image())
 	w.put(w.index(a), "z")
+	goes := w.put(w.image())
 	w.days(90)
+	for _, list := range []string{"manifests", "tags"} {
+		w.srv.On("List"+strings.ToUpper(list[:1])+list[1:]).Nth(1).Do(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+			rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+			rw.Header().Set("Link", "<"+r.URL.Path+"?last=0&n=1000&orderby=>; rel=\"next\"")
+			_, _ = io.WriteString(rw, `{"registry":"r","imageName":"apps/web","`+list+`":[]}`)
+		})
+	}
 	_, result := w.clean(rulesOf(t, `"delete":[`+untagged+`]`), nil)
-	if result.Repositories[0].Deleted != 0 {
+	w.demand(outcome{[]digest.Digest{a}, []string{"z"}, []digest.Digest{goes}})
+	if r := result.Repositories[0]; r.State != retention.Done || r.Deleted != 1 {
 		t.Errorf("%s", mustJSON(t, result))
 	}
 }
 
-// A repository that changes while it is read is read again.
+// A repository that changes while it is read is read again, also if its lists happen to agree with the last count.
 func TestReadAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.oldAndLast()
-	c := w.between(isRequest("GET", "/_tags"), func() { w.put(w.image(), "new") })
-	p, err := retention.Make(t.Context(), c, rulesOf(t, `"delete":[`+oldTags+`]`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := p.Repositories[0]; r.Refused != nil || r.Manifests.Total != 3 || len(r.Delete) != 2 {
-		t.Errorf("%s", mustJSON(t, r)) // with the new tag, the last one is old too
+	for _, during := range []string{"/_manifests", "/_tags"} {
+		w := newWorld(t)
+		w.oldAndLast()
+		c := w.between(isRequest("GET", during), func() { w.put(w.image(), "new") })
+		p, err := retention.Make(t.Context(), c, rulesOf(t, `"delete":[`+oldTags+`]`), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := p.Repositories[0]; r.Refused != nil || r.Manifests.Total != 3 || len(r.Delete) != 2 {
+			t.Errorf("%s", mustJSON(t, r)) // with the new tag, the last one is old too
+		}
+		if n := w.srv.Ledger().Count("GetRepositoryProperties"); n < 3 {
+			t.Errorf("changed before %s: the counts were read %d times: it was not read again", during, n)
+		}
 	}
 }
 
