@@ -137,7 +137,7 @@ func (a *actor) act() {
 	if a.isDoomed(d) || a.isDoomed(second) {
 		return
 	}
-	what := a.IntN(8)
+	what := a.IntN(10)
 	a.note("    actor does %d with %s", what, d)
 	switch what {
 	case 0, 1:
@@ -158,6 +158,13 @@ func (a *actor) act() {
 		}
 	case 6:
 		a.deleteTag(now)
+	case 7:
+		if !a.inWindow(d) {
+			a.patch(repository, string(d), `{"quarantineState":"Quarantined"}`)
+			a.locked[string(d)] = true
+		}
+	case 8:
+		a.patch(repository, string(d), `{"listEnabled":false}`) // after the last list it hides from every further one
 	default:
 		if !a.inWindow(d) {
 			a.patch(repository, string(d), locked)

@@ -126,27 +126,6 @@ func TestApplyChecksTheTimesOfTags(t *testing.T) {
 	w.demand(outcome{stays: []digest.Digest{old}, tags: []string{"a", "z"}})
 }
 
-// C3: what was pushed while a batch was deleted, and needs something of it, gets it back.
-func TestApplyHeals(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a, b := w.put(w.image()), w.put(w.image())
-	old := w.put(w.index(a, b), "a")
-	sig := w.put(w.referrer("sig", a))
-	w.put(w.image(), "z")
-	w.days(90)
-	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
-	var pushed digest.Digest
-	c := w.between(func(r *http.Request) bool { return r.Method == "DELETE" && strings.HasSuffix(r.URL.Path, string(a)) }, func() {
-		pushed = w.put(w.index(a), "new")
-	})
-	result := w.apply(c, p, nil)
-	w.demand(outcome{[]digest.Digest{a, sig, pushed}, []string{"new", "z"}, []digest.Digest{old, b}})
-	if r := result.Repositories[0]; len(r.Repaired) != 2 {
-		t.Errorf("%s", mustJSON(t, r))
-	}
-}
-
 // C8: the plan is right only while the newer images exist that it counted.
 func TestApplyJudgesAgain(t *testing.T) {
 	t.Parallel()

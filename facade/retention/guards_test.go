@@ -1,7 +1,6 @@
 package retention_test
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrkit/acrkit/facade/internal/graph"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -108,20 +106,27 @@ func TestApplyChecksTheCascade(t *testing.T) {
 	}
 }
 
-// A quarantined manifest stays, also if nobody has to read it.
+// A manifest that is quarantined, or that nobody may read, stays, also if nobody has to read it; and so do its tags.
 func TestQuarantine(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	m := w.image()
-	m.mediaType = graph.MediaTypeDockerManifest
-	m.content = bytes.Replace(m.content, []byte("application/vnd.oci.image.manifest.v1+json"), []byte(graph.MediaTypeDockerManifest), 1)
-	d := w.put(m)
-	w.put(w.image(), "z")
-	w.days(90)
-	w.patch(repository, string(d), `{"quarantineState":"Quarantined"}`)
-	p, result := w.clean(rulesOf(t, `"delete":[`+untagged+`]`), nil)
-	w.demand(outcome{stays: []digest.Digest{d}, tags: []string{"z"}})
-	if r := p.Repositories[0]; r.Refused != nil || len(r.Delete) > 0 || len(r.Keep) != 1 || r.Keep[0].Digest != d || r.Keep[0].Reason.Code != retention.KeptLocked {
+	for _, attributes := range []string{`{"quarantineState":"Quarantined"}`, `{"readEnabled":false}`} {
+		w := newWorld(t)
+		tagged := w.put(w.docker(w.image()), "a", "keep")
+		d := w.put(w.docker(w.image()))
+		w.put(w.image(), "z")
+		w.days(90)
+		w.patch(repository, string(d), attributes)
+		w.patch(repository, string(tagged), attributes)
+		stays(t, w, []digest.Digest{d, tagged}, "a", "keep", "z")
+	}
+}
+
+// stays plans and applies, and demands that the plan keeps these, and that nothing is left to the last check.
+func stays(t *testing.T, w *world, manifests []digest.Digest, tags ...string) {
+	t.Helper()
+	p, result := w.clean(rulesOf(t, `"keep":[{"name":"k","tags":{"glob":["keep"]}}],"delete":[`+untagged+`,`+oldTags+`]`), nil)
+	w.demand(outcome{stays: manifests, tags: tags})
+	if r := p.Repositories[0]; r.Refused != nil || len(r.Delete)+len(r.Untag) > 0 {
 		t.Errorf("%s", mustJSON(t, r))
 	}
 	if got := skips(result); len(got) > 0 {

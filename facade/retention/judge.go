@@ -168,16 +168,16 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 		j.keepNode(n, Reason{Code: KeptInUse, Text: "it is in use"}) // K3
 	}
 	if n.locked && !j.mayUnlock(n) { // K2
-		j.keepNode(n, Reason{Code: KeptLocked, Text: "the manifest is locked"})
-		for _, t := range n.tags {
-			j.keepTag(t, Reason{Code: KeptLocked, Text: "its manifest is locked"})
-		}
+		j.lockedNode(n, "is locked")
 	}
 	if j.now.Sub(n.updated) < grace {
 		j.keepNode(n, Reason{Code: KeptYoung, Text: "pushed " + inDays(j.now.Sub(n.updated)) + " ago"}) // K4
 	}
-	if n.quarantined {
-		j.keepNode(n, Reason{Code: KeptLocked, Text: "the manifest is quarantined"}) // K6
+	if n.quarantined { // K6
+		j.lockedNode(n, "is quarantined")
+	}
+	if !n.attributes.ReadEnabled { // K7
+		j.lockedNode(n, "must not be read")
 	}
 	if n.body.kind == graph.KindUnknown {
 		j.keepNode(n, Reason{Code: KeptUnknown, Text: "its media type is unknown: " + n.mediaType}) // K6
@@ -193,6 +193,14 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 	}
 	for _, d := range n.missing {
 		j.find(FoundBrokenIndex, string(n.digest), "it contains "+string(d)+", which does not exist")
+	}
+}
+
+// lockedNode keeps a manifest and its tags, none of which could be put back as they are.
+func (j *judge) lockedNode(n *node, state string) {
+	j.keepNode(n, Reason{Code: KeptLocked, Text: "the manifest " + state})
+	for _, t := range n.tags {
+		j.keepTag(t, Reason{Code: KeptLocked, Text: "its manifest " + state})
 	}
 }
 

@@ -89,8 +89,9 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 	if err == nil {
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
 	}
-	for _, need := range i.needs { // its referrers belong to it
+	for _, need := range i.needs { // its referrers belong to it, and what is still to be deleted of its needs must stay
 		r.restore(ctx, need, i.Digest)
+		r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + " was put back, and needs it"})
 	}
 }
 

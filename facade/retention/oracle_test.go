@@ -20,16 +20,21 @@ type oracleRules struct {
 	grace  time.Duration
 	leave  int
 	used   map[string]bool // tags and digests
+
+	countTags bool
+	refused   bool // the repository is locked
 }
 
 type oracleKeep struct {
 	letters string // the first letters of the tags that it selects
 	newest  int
 	within  time.Duration
+	created bool // newest goes by the time when the tag was first pushed
+	grouped bool // newest counts for each first letter
 }
 
 type oracleDelete struct {
-	what    string // tags, untagged, orphans or types
+	what    string // tags, untag, untagged, orphans or types
 	letters string
 	types   string
 	older   time.Duration
@@ -75,14 +80,45 @@ func (o *oracle) hasParent(d digest.Digest) bool {
 	return false
 }
 
-// tagMatches reports whether a Delete rule selects a tag.
-func (o *oracle) tagMatches(name string) bool {
+// isRefused reports whether the repository cannot be read completely.
+func (o *oracle) isRefused() bool {
+	for d, m := range o.manifests {
+		if (m.held || !m.attributes.Read) && o.made[d].mediaType != dockerManifest || !m.attributes.List {
+			return true
+		}
+	}
+	for _, t := range o.tags {
+		if !t.attributes.List {
+			return true
+		}
+	}
+	return o.rules.refused
+}
+
+// contains reports whether an index leads to a manifest, by what it contains and what those refer to.
+func (o *oracle) contains(index, d digest.Digest) bool {
+	seen := map[digest.Digest]bool{}
+	for todo := slices.Clone(o.made[index].needs()); len(todo) > 0; todo = todo[1:] {
+		v := todo[0]
+		if v == d {
+			return true
+		}
+		if made := o.made[v]; made != nil && !seen[v] {
+			seen[v] = true
+			todo = append(append(todo, made.needs()...), made.subject)
+		}
+	}
+	return false
+}
+
+// tagMatches reports whether a Delete rule of one kind selects a tag: with its manifest, or the tag only.
+func (o *oracle) tagMatches(name, what string) bool {
 	age := o.now.Sub(o.tags[name].updated)
 	return slices.ContainsFunc(o.rules.delete, func(d oracleDelete) bool {
 		if isCosign(name) {
-			return d.what == "orphans" && age > d.older
+			return what == "tags" && d.what == "orphans" && age > d.older
 		}
-		return d.what == "tags" && strings.Contains(d.letters, name[:1]) && age > d.older
+		return d.what == what && strings.Contains(d.letters, name[:1]) && age > d.older
 	})
 }
 
@@ -90,35 +126,53 @@ func (o *oracle) tagMatches(name string) bool {
 func (o *oracle) keptTags() map[string]bool {
 	kept := map[string]bool{}
 	for _, k := range o.rules.keep {
-		newestOf := map[digest.Digest]time.Time{}
-		for name, t := range o.tags {
-			if isCosign(name) || !strings.Contains(k.letters, name[:1]) {
-				continue
-			}
-			if t.updated.After(newestOf[t.digest]) {
-				newestOf[t.digest] = t.updated
-			}
-			if k.within > 0 && o.now.Sub(t.updated) < k.within {
-				kept[name] = true
-			}
+		groups := []string{k.letters}
+		if k.grouped {
+			groups = strings.Split(k.letters, "")
 		}
-		for d, at := range newestOf {
-			newer := 0
-			for _, other := range newestOf {
-				if other.After(at) {
-					newer++
-				}
-			}
-			if newer < k.newest {
-				for _, name := range o.tagsOf(d) {
-					if !isCosign(name) && strings.Contains(k.letters, name[:1]) {
-						kept[name] = true
-					}
-				}
-			}
+		for _, letters := range groups {
+			o.keepGroup(k, letters, kept)
 		}
 	}
 	return kept
+}
+
+func (o *oracle) keepGroup(k oracleKeep, letters string, kept map[string]bool) {
+	newestOf := map[string]time.Time{} // of each image, or tag
+	unit := func(name string) string {
+		if o.rules.countTags {
+			return name
+		}
+		return string(o.tags[name].digest)
+	}
+	var selected []string
+	for name, t := range o.tags {
+		if isCosign(name) || !strings.Contains(letters, name[:1]) {
+			continue
+		}
+		selected = append(selected, name)
+		at := t.updated
+		if k.created {
+			at = t.created
+		}
+		if at.After(newestOf[unit(name)]) {
+			newestOf[unit(name)] = at
+		}
+		if k.within > 0 && o.now.Sub(t.updated) < k.within {
+			kept[name] = true
+		}
+	}
+	for _, name := range selected {
+		newer := 0
+		for _, other := range newestOf {
+			if other.After(newestOf[unit(name)]) {
+				newer++
+			}
+		}
+		if newer < k.newest {
+			kept[name] = true
+		}
+	}
 }
 
 // lastTags returns the newest tags that always stay.
@@ -136,9 +190,12 @@ func (o *oracle) roots() map[string]bool {
 	kept := o.keptTags()
 	for name, t := range o.tags {
 		young := o.now.Sub(t.updated) < o.rules.grace
-		bySelf := o.belongs(name) == "" && !o.tagMatches(name)
+		bySelf := o.belongs(name) == "" && !o.tagMatches(name, "tags") && !o.tagMatches(name, "untag")
 		if t.locked || young || bySelf || kept[name] || o.rules.used[name] {
 			roots[name] = true
+		}
+		if o.belongs(name) == "" && !o.tagMatches(name, "tags") && o.tagMatches(name, "untag") {
+			roots[string(t.digest)] = true
 		}
 	}
 	for _, name := range o.lastTags() {
@@ -146,10 +203,10 @@ func (o *oracle) roots() map[string]bool {
 	}
 	for d, m := range o.manifests {
 		made := o.made[d]
-		if m.locked || m.held || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
+		if m.locked || m.held || !m.attributes.Read || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
 			roots[string(d)] = true
 		}
-		if m.locked {
+		if m.locked || m.held || !m.attributes.Read {
 			for _, name := range o.tagsOf(d) {
 				roots[name] = true
 			}
@@ -221,6 +278,9 @@ func (o *oracle) stays() map[string]bool {
 
 // verdict returns the manifests that are deleted, and the tags that are deleted while their manifest stays.
 func (o *oracle) verdict() (gone []digest.Digest, untag []string) {
+	if o.isRefused() {
+		return nil, nil
+	}
 	stays := o.stays()
 	for d := range o.manifests {
 		if !stays[string(d)] {

@@ -86,10 +86,20 @@ func refusalOf(ctx context.Context, err error) error {
 	case errors.Is(err, acr.ErrNotFound):
 		return errGone
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
-		return refuse(RefusedDenied, "%v", err)
+		return refuse(RefusedDenied, "%s", steady(err))
 	default:
-		return refuse(RefusedFailed, "%v", err)
+		return refuse(RefusedFailed, "%s", steady(err))
 	}
+}
+
+// steady returns the text of an error without what differs each time: the same registry gives the same plan.
+func steady(err error) string {
+	if response, ok := errors.AsType[*acr.Error](err); ok {
+		same := *response
+		same.CorrelationID, same.RetryAfter = "", 0
+		return same.Error()
+	}
+	return err.Error()
 }
 
 func (r *reader) attempt(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
@@ -192,50 +202,56 @@ func (s *state) agree(before, after acr.RepositoryProperties, tagNames int) erro
 // dockerImage stands for the content of every image of Docker's manifest format, which names no other manifest.
 var dockerImage = &body{kind: graph.KindImage}
 
-// bodies reads what each manifest names, as far as it is not known yet.
+// bodies reads what each manifest names, as far as it is not known yet. Of several that cannot be read it reports the first by
+// digest, so that the same registry gives the same plan.
 func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, known map[digest.Digest]*body) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
+	var failed error
+	var failedAt *node
 	work := make(chan *node)
+	stop := make(chan struct{})
 	done := 0
+	take := func(n *node, b *body, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			known[n.digest] = b
+			done++
+			r.tell("read", s.name, done, len(s.nodes))
+			return
+		}
+		if failed == nil {
+			close(stop)
+		}
+		if failed == nil || n.digest < failedAt.digest {
+			failed, failedAt = err, n
+		}
+	}
 	for range min(bodyReaders, len(s.nodes)) {
 		wait.Go(func() {
 			for n := range work {
 				b, err := r.body(ctx, repo, n)
-				if err != nil {
-					cancel(err)
-					continue
-				}
-				mu.Lock()
-				known[n.digest] = b
-				done++
-				r.tell("read", s.name, done, len(s.nodes))
-				mu.Unlock()
+				take(n, b, err)
 			}
 		})
 	}
-	for _, n := range s.nodes {
-		mu.Lock()
-		b := known[n.digest]
-		mu.Unlock()
-		if b != nil {
-			continue
-		}
-		if !graph.NamesManifests(n.mediaType) && !r.sizes {
-			n.body = dockerImage
-			continue
-		}
+	for _, n := range s.unread(known, r.sizes) {
 		select {
 		case work <- n:
+			continue
+		case <-stop:
 		case <-ctx.Done():
 		}
+		break
 	}
 	close(work)
 	wait.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if failed != nil {
+		return failed
 	}
 	for _, n := range s.nodes {
 		if n.body == nil {
@@ -243,6 +259,21 @@ func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, kno
 		}
 	}
 	return nil
+}
+
+// unread returns the manifests that have to be read. All others get their body.
+func (s *state) unread(known map[digest.Digest]*body, sizes bool) (unread []*node) {
+	for _, n := range s.nodes {
+		switch b := known[n.digest]; {
+		case b != nil:
+			n.body = b
+		case !sizes && !graph.NamesManifests(n.mediaType):
+			n.body = dockerImage
+		default:
+			unread = append(unread, n)
+		}
+	}
+	return unread
 }
 
 // body reads what one manifest names, from the cache if that has it.
@@ -253,9 +284,9 @@ func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body
 	m, err := repo.GetManifest(ctx, string(n.digest))
 	switch {
 	case errors.Is(err, acr.ErrNotFound):
-		return nil, changed(RefusedUnreadable, "the manifest %s is in the list, and cannot be read: %v", n.digest, err)
+		return nil, changed(RefusedUnreadable, "the manifest %s is in the list, and cannot be read: %s", n.digest, steady(err))
 	case err != nil && ctx.Err() == nil && !isDenied(err):
-		return nil, refuse(RefusedUnreadable, "what the manifest %s needs is not known: %v", n.digest, err)
+		return nil, refuse(RefusedUnreadable, "what the manifest %s needs is not known: %s", n.digest, steady(err))
 	case err != nil:
 		return nil, err
 	}

@@ -88,13 +88,14 @@ func TestEmptyPages(t *testing.T) {
 	goes := w.put(w.image())
 	w.days(90)
 	for _, list := range []string{"manifests", "tags"} {
-		w.srv.On("List"+strings.ToUpper(list[:1])+list[1:]).Nth(1).Do(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+		w.srv.On("List" + strings.ToUpper(list[:1]) + list[1:]).Always().When(func(r *http.Request) bool { return !r.URL.Query().Has("last") }).Do(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
 			rw.Header().Set("Content-Type", "application/json; charset=utf-8")
 			rw.Header().Set("Link", "<"+r.URL.Path+"?last=0&n=1000&orderby=>; rel=\"next\"")
 			_, _ = io.WriteString(rw, `{"registry":"r","imageName":"apps/web","`+list+`":[]}`)
 		})
 	}
 	_, result := w.clean(rulesOf(t, `"delete":[`+untagged+`]`), nil)
+	w.srv.ClearFaults()
 	w.demand(outcome{[]digest.Digest{a}, []string{"z"}, []digest.Digest{goes}})
 	if r := result.Repositories[0]; r.State != retention.Done || r.Deleted != 1 {
 		t.Errorf("%s", mustJSON(t, result))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ type world struct {
 	made   map[digest.Digest]*manifest
 	number int
 
-	strange bool // something was pushed that the document does not know
+	hidden  []string // tags and digests that lists do not show
+	strange bool     // something was pushed that the document does not know
 }
 
 // manifest is what a test pushed.
@@ -148,6 +150,22 @@ func (w *world) referrer(artifactType string, subject digest.Digest) *manifest {
 	return &manifest{mediaType: m.MediaType, content: w.encode(m), subject: subject, artifact: artifactType}
 }
 
+// dockerManifest is the media type of Docker's images.
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+
+// docker makes an image or index one of Docker's formats.
+func (w *world) docker(m *manifest) *manifest {
+	w.t.Helper()
+	for _, t := range [][2]string{
+		{ocispec.MediaTypeImageManifest, dockerManifest}, {ocispec.MediaTypeImageIndex, "application/vnd.docker.distribution.manifest.list.v2+json"},
+		{ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"},
+	} {
+		m.content = bytes.ReplaceAll(m.content, []byte(t[0]), []byte(t[1]))
+		m.mediaType = strings.ReplaceAll(m.mediaType, t[0], t[1])
+	}
+	return m
+}
+
 // unknown makes a manifest of a kind that nobody knows, which names others.
 func (w *world) unknown(named ...digest.Digest) *manifest {
 	w.strange = true
@@ -166,13 +184,20 @@ func (w *world) days(n int) { w.srv.Advance(time.Duration(n) * 24 * time.Hour) }
 // patch changes attributes of a manifest or tag.
 func (w *world) patch(repository, reference, attributes string) {
 	w.t.Helper()
-	list := "/_tags/"
-	if strings.Contains(reference, ":") {
-		list = "/_manifests/"
+	if strings.Contains(attributes, "listEnabled") && !slices.Contains(w.hidden, reference) {
+		w.hidden = append(w.hidden, reference)
 	}
-	if status, answer := w.send("PATCH", "/acr/v1/"+repository+list+reference, "application/json", []byte(attributes)); status != http.StatusOK {
+	if status, answer := w.send("PATCH", "/acr/v1/"+repository+attributesOf(reference), "application/json", []byte(attributes)); status != http.StatusOK {
 		w.t.Fatalf("patch %s: %d %s", reference, status, answer)
 	}
+}
+
+// attributesOf is the path of the attributes of a manifest or tag.
+func attributesOf(reference string) string {
+	if strings.Contains(reference, ":") {
+		return "/_manifests/" + reference
+	}
+	return "/_tags/" + reference
 }
 
 const locked = `{"deleteEnabled":false}`
@@ -191,6 +216,7 @@ type shotManifest struct {
 
 type shotTag struct {
 	digest     digest.Digest
+	created    time.Time
 	updated    time.Time
 	locked     bool
 	attributes shotAttributes
@@ -204,22 +230,28 @@ type shotAttributes struct {
 	Quarantine string `json:"quarantineState"`
 }
 
+// shownManifest and shownTag are what the registry says of a manifest and of a tag.
+type shownManifest struct {
+	Digest     digest.Digest  `json:"digest"`
+	Updated    time.Time      `json:"lastUpdateTime"`
+	Attributes shotAttributes `json:"changeableAttributes"`
+}
+
+type shownTag struct {
+	Name       string         `json:"name"`
+	Digest     digest.Digest  `json:"digest"`
+	Created    time.Time      `json:"createdTime"`
+	Updated    time.Time      `json:"lastUpdateTime"`
+	Attributes shotAttributes `json:"changeableAttributes"`
+}
+
 // shoot reads the state of a repository of at most a thousand manifests and tags.
 func (w *world) shoot(repository string) shot {
 	w.t.Helper()
 	s := shot{map[digest.Digest]shotManifest{}, map[string]shotTag{}}
 	var list struct {
-		Manifests []struct {
-			Digest     digest.Digest  `json:"digest"`
-			Updated    time.Time      `json:"lastUpdateTime"`
-			Attributes shotAttributes `json:"changeableAttributes"`
-		} `json:"manifests"`
-		Tags []struct {
-			Name       string         `json:"name"`
-			Digest     digest.Digest  `json:"digest"`
-			Updated    time.Time      `json:"lastUpdateTime"`
-			Attributes shotAttributes `json:"changeableAttributes"`
-		} `json:"tags"`
+		Manifests []shownManifest `json:"manifests"`
+		Tags      []shownTag      `json:"tags"`
 	}
 	for _, path := range []string{"_manifests", "_tags"} {
 		status, answer := w.send("GET", "/acr/v1/"+repository+"/"+path+"?n=1000", "", nil)
@@ -230,13 +262,29 @@ func (w *world) shoot(repository string) shot {
 			w.t.Fatalf("%d %s %v", status, answer, err)
 		}
 	}
+	for _, reference := range w.hidden { // which the lists do not show
+		var one struct {
+			Manifest *shownManifest `json:"manifest"`
+			Tag      *shownTag      `json:"tag"`
+		}
+		status, answer := w.send("GET", "/acr/v1/"+repository+attributesOf(reference), "", nil)
+		if err := json.Unmarshal(answer, &one); err != nil || status != http.StatusOK && status != http.StatusNotFound {
+			w.t.Fatalf("%d %s %v", status, answer, err)
+		}
+		if one.Manifest != nil {
+			list.Manifests = append(list.Manifests, *one.Manifest)
+		}
+		if one.Tag != nil {
+			list.Tags = append(list.Tags, *one.Tag)
+		}
+	}
 	for _, m := range list.Manifests {
 		a := m.Attributes
 		s.manifests[m.Digest] = shotManifest{m.Updated, !a.Delete || !a.Write, a.Quarantine == "Quarantined", a}
 	}
 	for _, t := range list.Tags {
 		a := t.Attributes
-		s.tags[t.Name] = shotTag{t.Digest, t.Updated, !a.Delete || !a.Write, a}
+		s.tags[t.Name] = shotTag{t.Digest, t.Created, t.Updated, !a.Delete || !a.Write, a}
 	}
 	return s
 }

@@ -1,0 +1,51 @@
+package retention_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+// C3: what was pushed while a batch was deleted, and needs something of it, gets it back.
+func TestApplyHeals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.put(w.image()), w.put(w.image())
+	old := w.put(w.index(a, b), "a")
+	sig := w.put(w.referrer("sig", a))
+	w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	var pushed digest.Digest
+	c := w.between(func(r *http.Request) bool { return r.Method == "DELETE" && strings.HasSuffix(r.URL.Path, string(a)) }, func() {
+		pushed = w.put(w.index(a), "new")
+	})
+	result := w.apply(c, p, nil)
+	w.demand(outcome{[]digest.Digest{a, sig, pushed}, []string{"new", "z"}, []digest.Digest{old, b}})
+	if r := result.Repositories[0]; len(r.Repaired) != 2 {
+		t.Errorf("%s", mustJSON(t, r))
+	}
+}
+
+// An index that is put back keeps the images that were still to be deleted.
+func TestHealLeavesWhatIsStillToGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.put(w.image()), w.put(w.image())
+	old := w.put(w.index(a, b), "a")
+	sig := w.put(w.referrer("sig", b))
+	w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	var outer digest.Digest
+	c := w.between(isRequest("DELETE", string(old)), func() { outer = w.put(w.index(old), "new") })
+	result := w.apply(c, p, &retention.ApplyOptions{Batch: 1})
+	w.demand(outcome{stays: []digest.Digest{a, b, sig, old, outer}, tags: []string{"new", "z"}})
+	if r := result.Repositories[0]; r.State != retention.Done || len(r.Repaired) != 1 || len(r.Skipped) != 3 {
+		t.Errorf("%s", mustJSON(t, r))
+	}
+}
