@@ -112,6 +112,11 @@ demo: ## the tour: an artifact to a registry and back (DIR=path to pack, REGISTR
 bench: ## every benchmark (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
 
+.PHONY: bench-peers
+bench-peers: ## this library beside the clients of others; about 25 minutes for a full run of 5 (ROUNDS=3 ONLY=w1,w6-man-lat)
+	cd testdata/bench && $(GO) build -o bench . && rm -f results.jsonl && \
+	./bench all -rounds '$(or $(ROUNDS),3)' -only '$(ONLY)' -dir "$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" && ./bench summary results.jsonl
+
 .PHONY: emulator
 emulator: ## run the emulator as a program until interrupted (ARGS=flags)
 	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)
