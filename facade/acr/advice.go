@@ -3,7 +3,6 @@ package acr
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -12,41 +11,87 @@ import (
 )
 
 // advise returns what to do about a response, if the cause is known. auth explains the causes of a
-// refused sign-in.
+// refused sign-in. Advice fits the operation and the message, or is left out.
 func advise(op *operation, e *Error) string {
 	switch {
+	case e.ofUpstream():
+		return "the refusal is from the source registry of a cache rule: check the credentials of the rule and the limits of that registry"
 	case e.has(codeDisallowed):
-		return "it is locked (set WriteEnabled and DeleteEnabled to true to unlock it), quarantined, or the registry's storage is full"
-	case e.has(ErrBlobUploadInvalid), e.has(ErrBlobUploadUnknown):
+		return lockOf(op)
+	case slices.Contains(uploadOperations, op) && op != opStartUpload && (e.has(ErrBlobUploadInvalid) || e.has(ErrBlobUploadUnknown)):
 		return "the upload session is lost: upload the blob again"
-	case e.has(ErrManifestBlobUnknown):
+	case op == opPutManifest && e.has(ErrManifestBlobUnknown):
 		return "upload the blobs and manifests it names first; right after an upload another replica of the registry may not have them yet, so wait and try again (PutManifestOptions.BlobWait)"
-	case e.StatusCode == http.StatusNotFound && namesRegistry(e.URL):
-		return "the repository name must not include the registry host"
 	case e.StatusCode == http.StatusRequestEntityTooLarge:
-		return "the registry does not accept a body of this size: use smaller chunks (UploadOptions.ChunkSize)"
+		return adviseTooLarge(op)
+	case e.StatusCode == http.StatusRequestHeaderFieldsTooLarge, e.StatusCode == http.StatusBadRequest && pageSaysTooLarge(e.body):
+		return "the access token is too large for the server or a proxy before it: use an identity that is a member of fewer groups, or raise the proxy's limit of headers"
 	case e.StatusCode == http.StatusTooManyRequests:
 		return "the registry's request limit is reached: send fewer requests, or set ClientOptions.Governor"
 	case e.StatusCode == http.StatusNotFound && e.Code == "" && strings.Contains(e.Message, "404 page not found"):
 		return "the server does not know this path: it may not be an Azure Container Registry, or may not offer this operation"
-	case (e.has(ErrManifestUnknown) || e.has(ErrBlobUnknown)) && strings.Contains(e.URL, "/sha256:") && op != opDeleteManifest && op != opDeleteBlob:
+	case (e.has(ErrManifestUnknown) || e.has(ErrBlobUnknown)) && strings.Contains(e.URL, "/sha256:") && op != opRestoreManifest && !deletes(op):
 		return "if it was pushed a moment ago, another replica of the registry may not have it yet: try again shortly"
-	case e.has(ErrUnsupported) && op == opDeleteManifest:
-		return "pass the manifest's digest; Artifact.Digest resolves a tag"
+	case e.has(ErrUnsupported) && deletes(op):
+		return "the registry does not allow deletes: it may be a connected registry in read-only mode, or a registry that is not an Azure Container Registry"
 	}
 	return ""
 }
 
-// namesRegistry reports whether the repository of a request begins with the registry's host, as
-// image names do.
-func namesRegistry(request string) bool {
-	u, err := url.Parse(request)
-	return err == nil && u.Host != "" && (strings.HasPrefix(u.Path, "/v2/"+u.Host+"/") || strings.HasPrefix(u.Path, "/acr/v1/"+u.Host+"/"))
+var uploadOperations = []*operation{opStartUpload, opGetUploadStatus, opUploadChunk, opCompleteUpload, opCancelUpload}
+
+func deletes(op *operation) bool {
+	return slices.Contains([]*operation{opDeleteManifest, opDeleteBlob, opDeleteTag, opDeleteRepository}, op)
+}
+
+// adviseTooLarge returns what to do about a request whose body was refused for its size; requests without a body have none.
+func adviseTooLarge(op *operation) string {
+	switch op {
+	case opStartUpload, opUploadChunk, opCompleteUpload:
+		return "the registry does not accept a body of this size: use smaller chunks (UploadOptions.ChunkSize)"
+	case opPutManifest:
+		return "the registry does not accept a manifest of this size: look for large annotations or a proxy in between"
+	}
+	return ""
+}
+
+// lockOf returns whose lock may have refused an operation, and how to open it.
+func lockOf(op *operation) string {
+	const unlock = " is locked (set WriteEnabled and DeleteEnabled to true to unlock it)"
+	switch op {
+	case opDeleteTag:
+		return "the tag or the repository" + unlock
+	case opDeleteManifest:
+		return "the manifest, one of its tags or the repository" + unlock
+	case opDeleteRepository:
+		return "the repository, or a manifest or tag in it," + unlock
+	case opPutManifest:
+		return "the tag, the manifest it points to or the repository" + unlock + ", or the registry's storage is full"
+	case opDeleteBlob, opRestoreManifest:
+		return "the repository" + unlock
+	case opStartUpload, opGetUploadStatus, opUploadChunk, opCompleteUpload, opCancelUpload:
+		return "the repository" + unlock + ", or the registry's storage is full"
+	}
+	return "the tag, manifest or repository has ReadEnabled false, or the manifest is quarantined"
+}
+
+// ofUpstream reports whether the registry passes on what the source registry of a cache rule says.
+func (e *Error) ofUpstream() bool {
+	message := strings.ToLower(e.Message)
+	return slices.ContainsFunc([]string{"cache rule", "upstream", "source registry", "pull through", "pull-through"}, func(words string) bool {
+		return strings.Contains(message, words)
+	})
+}
+
+// pageSaysTooLarge reports whether a page says that the header of the request is too large, as nginx does with status 400.
+func pageSaysTooLarge(body []byte) bool {
+	text := strings.ToLower(string(body))
+	return strings.HasPrefix(strings.TrimSpace(text), "<") && strings.Contains(text, "too large")
 }
 
 // explain adds what auth knows about the cause: a missing right, the firewall, a disabled audience.
 func (e *Error) explain(cause *auth.Error) {
-	if cause == nil {
+	if cause == nil || e.ofUpstream() {
 		return
 	}
 	e.causes = append(e.causes, cause)

@@ -86,6 +86,18 @@ func checkName(name string) error {
 	return badArgument("repository", name, reason)
 }
 
+// checkName fails if name is not the name of a repository of this registry. The registry's host is part of the names of
+// images; a push with it would make a repository of that name.
+func (c *Client) checkName(name string) error {
+	if c.bad() == nil {
+		plain := strings.TrimPrefix(strings.ToLower(name), "https://")
+		if host := c.login.Host; plain == host || strings.HasPrefix(plain, host+"/") {
+			return badArgument("repository", name, strings.TrimSuffix("write it without the registry: "+strings.TrimPrefix(plain[len(host):], "/"), ": "))
+		}
+	}
+	return checkName(name)
+}
+
 // checkTag fails if tag is not a tag.
 func checkTag(argument, tag string) error {
 	reason := ""

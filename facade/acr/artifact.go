@@ -90,7 +90,7 @@ func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 		return "", err
 	}
 	if checkDigest(t.Digest) != nil {
-		return "", opGetTagProperties.malformed(contradicts(ErrMalformedReply, "the tag has no digest"))
+		return "", opGetTagProperties.malformed(nil, contradicts(ErrMalformedReply, "the tag has no digest"))
 	}
 	return t.Digest, nil
 }

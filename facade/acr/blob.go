@@ -57,7 +57,7 @@ func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from str
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if err := checkName(from); err != nil {
+	if err := r.client.checkName(from); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	s := &uploadSession{r: r}
@@ -101,7 +101,7 @@ func declined(err error) bool {
 func (s *uploadSession) mountFrom(ctx context.Context, dgst digest.Digest, from []string) (*transfer.State, bool, error) {
 	var open *transfer.State
 	for _, name := range from {
-		if name == s.r.name || checkName(name) != nil {
+		if name == s.r.name || s.r.client.checkName(name) != nil {
 			continue
 		}
 		state, mounted, err := s.mount(ctx, dgst, name)

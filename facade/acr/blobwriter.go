@@ -93,7 +93,7 @@ func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobW
 		return nil, r.bad()
 	}
 	b := &BlobWriter{session: &uploadSession{r: r}, options: o}
-	if err := b.options.check(); err != nil {
+	if err := b.options.check(r.client); err != nil {
 		return nil, err
 	}
 	b.meter, b.ctx, b.stop = newMeter(ctx, b.options.Progress, b.options.Checkpoint != nil)

@@ -57,6 +57,9 @@ func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions
 // NewClientWithPassword returns a client that signs in with a user name and password: of the admin
 // user, of a repository-scoped token, or of a service principal. No request is sent.
 //
+// With the user name "00000000-0000-0000-0000-000000000000" or "<token>", which docker and other
+// clients store with a refresh token, the password is used as in [NewClientWithRefreshToken].
+//
 // Errors:
 //   - [ErrInvalidArgument] if the user name or password is empty, or if [NewClient] would fail
 func NewClientWithPassword(endpoint, username, password string, opts *ClientOptions) (*Client, error) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -70,7 +69,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	if d.options.StepTimeout <= 0 {
 		d.options.StepTimeout = 30 * time.Second
 	}
-	if err := d.options.check(); err != nil {
+	if err := d.options.check(c); err != nil {
 		return nil, err
 	}
 	var err error
@@ -87,20 +86,20 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	d.signIn(ctx)
 	d.rights(ctx)
 	if ctx.Err() != nil {
-		return d.report, opDoctor.fail(ctx.Err())
+		return d.report, opDoctor.fail(endOf(ctx))
 	}
 	return d.report, nil
 }
 
 // check checks the options.
-func (o *DoctorOptions) check() error {
+func (o *DoctorOptions) check(c *Client) error {
 	if o.Repository == "" {
 		if o.Reference != "" || o.TryPush {
 			return badArgument("Repository", "", "Reference and TryPush need one")
 		}
 		return nil
 	}
-	if err := checkName(o.Repository); err != nil {
+	if err := c.checkName(o.Repository); err != nil {
 		return err
 	}
 	if o.Reference == "" {
@@ -264,17 +263,17 @@ func (s *DoctorStep) correlate(resp *http.Response) error {
 }
 
 // list keeps the correlation id of a response, which must be a list of names.
-func (s *DoctorStep) list(key string) func(*http.Response) error {
+func (s *DoctorStep) list(op *operation, key string) func(*http.Response) error {
 	return func(resp *http.Response) error {
 		s.CorrelationID = correlationOf(resp)
 		body, err := readBody(resp, nil, maxPageSize)
 		if err == nil {
 			_, err = decodeNames(key)(reply{body: body}, nil)
 		}
-		if err != nil && !errors.Is(err, ErrMalformedReply) {
-			err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
+		if err != nil {
+			return op.malformed(&reply{body: body, header: resp.Header, status: resp.StatusCode, sent: resp.Request}, err)
 		}
-		return err
+		return nil
 	}
 }
 

@@ -159,7 +159,7 @@ func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 	}
 	err = d.ask(ctx, opListRepositories, &grant, scopes, func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.ListRepositories(ctx, &gen.ListRepositoriesParams{N: new(gen.PageSize(1)), APIVersion: apiVersion()}, edit)
-	}, s.list("repositories"))
+	}, s.list(opListRepositories, "repositories"))
 	if err != nil {
 		s.fail(opListRepositories, err)
 		if errors.Is(err, ErrCatalogRole) || errors.Is(err, ErrAnonymous) {
@@ -186,7 +186,7 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 	}
 	err = d.ask(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.ListTagNames(ctx, name, &gen.ListTagNamesParams{N: new(gen.PageSize(1))}, edit)
-	}, s.list("tags"))
+	}, s.list(opListTagNames, "tags"))
 	actions, known := grant.Actions("repository", name)
 	switch {
 	case known && err == nil && !allows(actions, "pull"): // tags may be listed with less

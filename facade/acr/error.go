@@ -39,6 +39,7 @@ type Error struct {
 	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say
 
+	during  string    // the caller's operation, if a token request for it was refused
 	advice  string    // what to do, if the cause is known
 	missing ErrorCode // the meaning of a 404 without a body
 	causes  []error   // errors of known causes
@@ -53,13 +54,20 @@ type ErrorDetail struct {
 	Detail  json.RawMessage // any JSON value, nil when absent
 }
 
-// Error returns one line of at most 4 KiB: operation, request, status, code, message, advice if the
-// cause is known, and correlation id. It contains no token, no signed URL and no control character.
+// Error returns one line of at most 4 KiB: operation, request, status, code, message, details if
+// they are short, advice if the cause is known, and correlation id. It contains no token, no signed URL and no control character.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "acr: %s: %s %s: %d %s", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode, shown(cmp.Or(string(e.Code), http.StatusText(e.StatusCode)), 128))
+	b.WriteString("acr: ")
+	if e.during != "" {
+		b.WriteString(e.during + ": ")
+	}
+	fmt.Fprintf(&b, "%s: %s %s: %d %s", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode, shown(cmp.Or(string(e.Code), http.StatusText(e.StatusCode)), 128))
 	if e.Message != "" {
 		fmt.Fprintf(&b, ": %s", strings.TrimSuffix(shown(e.Message, 1536), "."))
+	}
+	if d := e.details(); d != "" {
+		fmt.Fprintf(&b, " (%s)", d)
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, "; retry after %s", e.RetryAfter)
@@ -136,7 +144,8 @@ func (op *operation) refused(resp *http.Response) *Error {
 		e.RetryAfter = d
 	}
 	e.readBody(body)
-	e.advice, e.body = advise(op, e), body
+	e.body = body
+	e.advice = advise(op, e)
 	e.err = responseError(resp, e.Code, body)
 	return e
 }
@@ -194,11 +203,12 @@ var tokenCalls = map[string][2]string{
 	"GetAccessTokenWithBasic": {http.MethodGet, "/oauth2/token"},
 }
 
-// signInRefused returns the *Error of a token request that the registry refused. Its text is
+// signInRefused returns the *Error of a token request that the registry refused during a call. Its text is
 // written here, because the registry's text might contain the token.
-func signInRefused(cause *auth.Error) *Error {
+func signInRefused(during string, cause *auth.Error) *Error {
 	call := tokenCalls[cause.Operation]
 	e := &Error{
+		during:        during,
 		Operation:     cause.Operation,
 		Method:        call[0],
 		URL:           call[1],

@@ -162,7 +162,7 @@ func failed(operation string, err error) error {
 	}
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.StatusCode != 0 {
 		if _, known := errors.AsType[*Error](err); !known {
-			return signInRefused(e)
+			return signInRefused(operation, e)
 		}
 	}
 	return &opError{operation, err}
@@ -177,13 +177,29 @@ func plain(err error) string {
 	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "acr: "), ": acr: ", ": ")
 }
 
-// malformed returns the error of a response that is not the document it should be.
-func (op *operation) malformed(err error) error {
-	if !errors.Is(err, ErrMalformedReply) {
-		err = fmt.Errorf("%w: %w", ErrMalformedReply, err)
+// malformed returns the error of a response that is not the document it should be. got may be nil.
+func (op *operation) malformed(got *reply, err error) error {
+	kind := ErrMalformedReply
+	if got != nil {
+		kind = contradicts(ErrMalformedReply, "%s", got.describe())
+		err = &reason{err}
+	}
+	if got != nil || !errors.Is(err, ErrMalformedReply) {
+		err = fmt.Errorf("%w: %w", kind, err)
 	}
 	return op.fail(err)
 }
+
+// reason is an error of the kind ErrMalformedReply within another one of that kind, whose text names the kind already.
+type reason struct{ error }
+
+// Error returns the text without the kind.
+func (r *reason) Error() string {
+	return strings.TrimPrefix(r.error.Error(), ErrMalformedReply.Error()+": ")
+}
+
+// Unwrap returns the error.
+func (r *reason) Unwrap() error { return r.error }
 
 // contradicts returns an error of the kind, with details.
 func contradicts(kind error, format string, args ...any) error {

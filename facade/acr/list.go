@@ -170,7 +170,7 @@ func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
 			w.pages++
 			return items, w.follow(next)
 		case again || !errors.Is(err, errCutShort):
-			return nil, w.op.malformed(err)
+			return nil, w.op.malformed(&got, err)
 		}
 	}
 }

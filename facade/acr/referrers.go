@@ -224,7 +224,7 @@ func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artif
 			}
 		}
 		if err != nil {
-			yield(ocispec.Descriptor{}, opListReferrers.malformed(err))
+			yield(ocispec.Descriptor{}, opListReferrers.malformed(nil, err))
 		}
 	}
 }

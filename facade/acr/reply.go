@@ -1,7 +1,9 @@
 package acr
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -18,6 +21,25 @@ type reply struct {
 	header http.Header
 	status int
 	length int64 // Content-Length, -1 when not stated
+	sent   *http.Request
+}
+
+// describe says who sent the reply, with which status and type, and what it looks like if not like a JSON object.
+func (r *reply) describe() string {
+	var where string
+	if r.sent != nil {
+		where = r.sent.Method + " " + redact.URL(r.sent.URL) + " "
+	}
+	text := fmt.Sprintf("%sanswered %d with content of type %s", where, r.status, quote(r.header.Get("Content-Type")))
+	switch start := bytes.TrimSpace(r.body); {
+	case len(start) == 0:
+		text += ", which is empty"
+	case start[0] == '<':
+		text += ", which looks like HTML or XML, as of a portal or proxy"
+	case start[0] != '{' && !json.Valid(start):
+		text += ", which looks like plain text, as of a portal or proxy"
+	}
+	return text
 }
 
 // errCutShort is returned for a body or document that ends before it is complete. Asking again may
@@ -43,7 +65,7 @@ func (c *Client) read(ctx context.Context, op *operation, name string, limit int
 		_ = resp.Body.Close()
 		switch {
 		case err == nil:
-			return reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength}, nil
+			return reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request}, nil
 		case ctx.Err() != nil:
 			return reply{}, op.fail(endOf(ctx))
 		case again || !errors.Is(err, errCutShort):
@@ -109,7 +131,7 @@ func readDocument[T any](ctx context.Context, c *Client, op *operation, name str
 			return v, nil
 		case again || !errors.Is(err, errCutShort):
 			var none T
-			return none, op.malformed(err)
+			return none, op.malformed(&r, err)
 		}
 	}
 }

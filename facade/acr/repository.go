@@ -30,9 +30,10 @@ func (r *Repository) bad() error {
 }
 
 // Repository returns a handle for the repository. No request is sent. If the name is invalid, the
-// first method that is called fails with [ErrInvalidArgument].
+// first method that is called fails with [ErrInvalidArgument]. That includes a name that begins with
+// the registry's host, such as "myregistry.azurecr.io/app": names of repositories do not include it.
 func (c *Client) Repository(name string) *Repository {
-	return &Repository{client: c, name: name, err: checkName(name)}
+	return &Repository{client: c, name: name, err: c.checkName(name)}
 }
 
 // Name returns the repository's name.
@@ -165,7 +166,7 @@ func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 		err = contradicts(ErrMalformedReply, "it does not say what was deleted")
 	}
 	if err != nil {
-		return deleted, opDeleteRepository.malformed(err)
+		return deleted, opDeleteRepository.malformed(&done, err)
 	}
 	return deleted, nil
 }

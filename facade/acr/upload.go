@@ -46,7 +46,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if src == nil {
 		return desc, badArgument("src", "", "it is nil")
 	}
-	if err := o.check(); err != nil {
+	if err := o.check(r.client); err != nil {
 		return desc, err
 	}
 	if o.Resume != nil {

@@ -131,7 +131,7 @@ func (o *ResumeUploadOptions) upload() UploadOptions {
 }
 
 // check checks the options.
-func (o *UploadOptions) check() error {
+func (o *UploadOptions) check(c *Client) error {
 	if o.Digest != "" {
 		if err := checkDigest(o.Digest); err != nil {
 			return err
@@ -147,7 +147,7 @@ func (o *UploadOptions) check() error {
 		return badArgument("MountFrom", o.MountFrom[0], "it needs the Digest of the blob")
 	}
 	for _, from := range o.MountFrom {
-		if err := checkName(from); err != nil {
+		if err := c.checkName(from); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,9 @@ import (
 // TokenUser is the user name that goes with a refresh token where a password is asked for: docker login and its like.
 const TokenUser = "00000000-0000-0000-0000-000000000000"
 
+// identityUser is the user name that docker and its like store with an identity token, which is a refresh token.
+const identityUser = "<token>"
+
 // Credential says who signs in: Entra, Password, RefreshToken or Anonymous. The zero value is anonymous. It prints its kind and nothing else.
 type Credential struct {
 	kind     kind
@@ -36,10 +39,10 @@ func (k kind) String() string {
 // Entra signs in with an Entra token of cred, exchanged for a refresh token.
 func Entra(cred azcore.TokenCredential) Credential { return Credential{kind: kindEntra, entra: cred} }
 
-// Password signs in as the admin user, a repository token or a service principal, by Basic at the token endpoint alone. With the user name TokenUser the
-// password is a refresh token.
+// Password signs in as the admin user, a repository token or a service principal, by Basic at the token endpoint alone. With the user name TokenUser or identityUser
+// the password is a refresh token.
 func Password(username, password string) Credential {
-	if username == TokenUser {
+	if username == TokenUser || username == identityUser {
 		return RefreshToken(password)
 	}
 	return Credential{kind: kindPassword, username: username, secret: newSecret(password)}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -53,10 +54,16 @@ func CheckEndpoint(endpoint string, allowedHosts []string) (*url.URL, error) {
 		return bad(o.Host + " is not a host name")
 	}
 	if !(o.Port == "443" && isACRHost(o.Host)) && !named(o, allowedHosts) {
+		if o.Port == "443" && registryName.MatchString(o.Host) && o.Host != "localhost" {
+			return bad("it is the name of a registry without its domain: write " + o.Host + "." + acrSuffixes[0] + " (in China ." + acrSuffixes[1] + ", in US Government ." + acrSuffixes[2] + ")")
+		}
 		return bad(net.JoinHostPort(o.Host, o.Port) + " is not a host of Azure Container Registry; name it in AllowedHosts if the credential may be sent there")
 	}
 	return &url.URL{Scheme: "https", Host: strings.TrimPrefix(o.String(), "https://")}, nil
 }
+
+// registryName is the form of a registry's name: 5 to 50 letters and digits, which a domain name label scope extends by a dash and a hash.
+var registryName = regexp.MustCompile(`^[a-z0-9]{5,50}(-[a-z0-9]{1,12})?$`)
 
 // isACRHost says whether host is NAME.azurecr.io or NAME.REGION.geo.azurecr.io, in any of the clouds.
 func isACRHost(host string) bool {

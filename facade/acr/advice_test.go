@@ -1,0 +1,264 @@
+package acr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+)
+
+// passwordClient is a client of a scripted registry that signs in.
+func passwordClient(t *testing.T, answer func(*http.Request) *http.Response) (*acr.Client, *acrsuite.Scripted) {
+	t.Helper()
+	s := &acrsuite.Scripted{Answer: answer}
+	o := &acr.ClientOptions{}
+	o.Transport = s
+	o.Retry.MaxRetries = -1
+	c, err := acr.NewClientWithPassword("registry.azurecr.io", "someone", "correct horse battery staple", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, s
+}
+
+// The text of an error names what the registry says in detail, and its advice fits the operation and the message.
+func TestErrorTextFits(t *testing.T) {
+	t.Parallel()
+	calls := map[string]func(context.Context, *acr.Repository) error{
+		"GetManifest":    func(ctx context.Context, r *acr.Repository) error { _, err := r.GetManifest(ctx, "v1"); return err },
+		"DeleteManifest": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, acrsuite.GoodDigest) },
+		"DeleteTag":      func(ctx context.Context, r *acr.Repository) error { return r.Artifact("v1").DeleteTag(ctx) },
+		"Delete":         func(ctx context.Context, r *acr.Repository) error { _, err := r.Delete(ctx); return err },
+		"PutManifest": func(ctx context.Context, r *acr.Repository) error {
+			_, err := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), nil)
+			return err
+		},
+		"UploadBlob": func(ctx context.Context, r *acr.Repository) error {
+			_, err := r.UploadBlob(ctx, strings.NewReader("x"), nil)
+			return err
+		},
+		"Properties": func(ctx context.Context, r *acr.Repository) error { _, err := r.Properties(ctx); return err },
+	}
+	missing := "sha256:" + strings.Repeat("ab", 32)
+	detail := func(status int, code, message, detail string) func() *http.Response {
+		return func() *http.Response {
+			return acrsuite.Answer(status, fmt.Sprintf(`{"errors":[{"code":%q,"message":%q,"detail":%s}]}`, code, message, detail))
+		}
+	}
+	const disallowed = "The operation is disallowed on this registry, repository or image."
+	const upstream = "failed to pull through the cache rule: the source registry docker.io refused the request"
+	html := func(status int, text string) func() *http.Response {
+		return func() *http.Response {
+			return acrsuite.Answer(status, "<html><head><title>400 "+text+"</title></head></html>", "Content-Type", "text/html")
+		}
+	}
+	for _, test := range []struct {
+		name, call string
+		answer     func() *http.Response
+		text, not  []string
+		isNot      error
+	}{
+		{"a missing blob", "PutManifest", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", `{"digest":"`+missing+`"}`), []string{missing, "upload the blobs"}, nil, nil},
+		{"a detail that is a text", "Properties", detail(400, "MOON_FULL", "wait", `"the dark side"`), []string{"wait", "the dark side"}, nil, nil},
+		{"a detail that is a list", "GetManifest", detail(403, "DENIED", "no", `[{"Type":"repository","Name":"a/b","Action":"pull"}]`), []string{"Type: repository", "Action: pull"}, nil, nil},
+		{"an empty detail", "Properties", detail(400, "X", "wait", `{}`), nil, []string{"{}", "()"}, nil},
+		{"a null detail", "Properties", detail(400, "X", "wait", `null`), nil, []string{"null"}, nil},
+		{"a detail that says the same", "Properties", detail(400, "X", "wait for the moon", `"wait for the moon"`), nil, []string{"(wait for the moon)"}, nil},
+		{"a long detail", "Properties", detail(400, "X", "wait", `"`+strings.Repeat("dark side ", 100)+`"`), nil, []string{"dark side"}, nil},
+		{"several missing blobs", "PutManifest", func() *http.Response {
+			return acrsuite.Answer(404, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"first"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"second"}]}`)
+		}, []string{"first", "second"}, nil, nil},
+
+		{"403 of a cache rule's source", "GetManifest", detail(403, "DENIED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "may not do this"}, acr.ErrMissingAction},
+		{"401 of a cache rule's source", "GetManifest", detail(401, "UNAUTHORIZED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "AcrPush"}, acr.ErrMissingAction},
+		{"429 of a cache rule's source", "GetManifest", detail(429, "TOOMANYREQUESTS", "You have reached your pull rate limit at the upstream registry", "null"), []string{"cache rule"}, []string{"Governor"}, nil},
+		{"413 to a GET", "GetManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
+		{"413 to a manifest", "PutManifest", detail(413, "X", "too large", "null"), []string{"manifest"}, []string{"chunk"}, nil},
+		{"413 to a delete", "DeleteManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
+		{"405 to a delete by digest", "DeleteManifest", detail(405, "UNSUPPORTED", "The operation is unsupported.", "null"), []string{"does not allow"}, []string{"Artifact.Digest", "pass the manifest's digest"}, nil},
+		{"a lost session without one", "Properties", detail(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown", "null"), nil, []string{"upload the blob again"}, nil},
+		{"a missing blob without a manifest", "Properties", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown", "null"), nil, []string{"PutManifestOptions"}, nil},
+		{"400 for the size of a token", "Properties", html(400, "Request Header Or Cookie Too Large"), []string{"access token", "too large"}, nil, nil},
+		{"431", "Properties", html(431, "Request Header Fields Too Large"), []string{"access token", "too large"}, nil, nil},
+
+		{"a tag's lock", "DeleteTag", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository"}, []string{"the manifest", "it is locked"}, nil},
+		{"a manifest's lock", "DeleteManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the manifest", "one of its tags", "the repository"}, []string{"it is locked"}, nil},
+		{"a repository's lock", "Delete", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "a manifest or tag in it"}, []string{"it is locked"}, nil},
+		{"a lock that a push meets", "PutManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository", "storage"}, []string{"it is locked"}, nil},
+		{"a lock that an upload meets", "UploadBlob", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "storage"}, []string{"the tag", "it is locked"}, nil},
+		{"a lock that a pull meets", "GetManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"ReadEnabled", "quarantined"}, []string{"storage"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, _ := passwordClient(t, func(*http.Request) *http.Response { return test.answer() })
+			err := calls[test.call](t.Context(), c.Repository("a/b"))
+			if _, ok := errors.AsType[*acr.Error](err); !ok {
+				t.Fatalf("no *acr.Error: %v", err)
+			}
+			acrsuite.OneLine(t, err)
+			for _, text := range test.text {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%q is not in %v", text, err)
+				}
+			}
+			for _, text := range test.not {
+				if strings.Contains(err.Error(), text) {
+					t.Errorf("%q is in %v", text, err)
+				}
+			}
+			if test.isNot != nil && errors.Is(err, test.isNot) {
+				t.Errorf("%v is %v", err, test.isNot)
+			}
+		})
+	}
+}
+
+// What is not a document of the registry is described: who sent it, and what it looks like.
+func TestMalformedReplyIsDescribed(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, *acr.Client) error{
+		"properties": func(ctx context.Context, c *acr.Client) error {
+			_, err := c.Repository("a/b").Properties(ctx)
+			return err
+		},
+		"list": func(ctx context.Context, c *acr.Client) error {
+			_, err := acr.Collect(c.Repository("a/b").Tags(ctx, nil))
+			return err
+		},
+		"referrers": func(ctx context.Context, c *acr.Client) error {
+			_, err := acr.Collect(c.Repository("a/b").Referrers(ctx, acrsuite.GoodDigest, nil))
+			return err
+		},
+		"deletion": func(ctx context.Context, c *acr.Client) error { _, err := c.Repository("a/b").Delete(ctx); return err },
+	} {
+		for looks, answer := range map[string]string{
+			"HTML":       "\n<html>Your session has ended</html>",
+			"plain text": "Please sign in",
+			"empty":      "",
+		} {
+			c, _ := passwordClient(t, func(*http.Request) *http.Response {
+				return acrsuite.Answer(200, answer, "Content-Type", "application/json")
+			})
+			err := call(t.Context(), c)
+			if !errors.Is(err, acr.ErrMalformedReply) {
+				t.Errorf("%s, %s: %v", name, looks, err)
+				continue
+			}
+			for _, text := range []string{looks, "https://registry.azurecr.io/", "/a/b", "200", "application/json"} {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%s, %s: %q is not in %v", name, looks, text, err)
+				}
+			}
+		}
+	}
+}
+
+// A refused sign-in names the operation that the caller asked for.
+func TestRefusedSignInNamesTheCall(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, *acr.Client) error{
+		"GetManifest": func(ctx context.Context, c *acr.Client) error {
+			_, err := c.Repository("a/b").GetManifest(ctx, "v1")
+			return err
+		},
+		"ListTags": func(ctx context.Context, c *acr.Client) error {
+			_, err := acr.Collect(c.Repository("a/b").Tags(ctx, nil))
+			return err
+		},
+		"StartUpload": func(ctx context.Context, c *acr.Client) error {
+			_, err := c.Repository("a/b").StartUpload(ctx, nil)
+			return err
+		},
+		"CheckSupport": func(ctx context.Context, c *acr.Client) error { return c.Ping(ctx) },
+	} {
+		srv := acrsuite.NewServer(t)
+		c, err := acr.NewClientWithPassword(srv.Endpoint(), "nobody", "nothing at all", acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = call(t.Context(), c)
+		e, ok := errors.AsType[*acr.Error](err)
+		if !ok || !errors.Is(err, acr.ErrWrongPassword) || e.Operation != "GetAccessTokenWithBasic" || !strings.HasPrefix(err.Error(), "acr: "+name+": GetAccessTokenWithBasic: GET https://") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A registry's bare name, and a repository's name with the registry in it, are refused with what to write.
+func TestNamesWithAndWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"myregistry", "https://myregistry", "MyRegistry", "myregistry-abc123"} {
+		_, err := acr.NewClient(name, nil, nil)
+		want := strings.ToLower(strings.TrimPrefix(name, "https://")) + ".azurecr.io"
+		if !errors.Is(err, acr.ErrInvalidArgument) || !strings.Contains(err.Error(), "write "+want) || strings.Contains(err.Error(), "AllowedHosts") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"localhost", "localhost:5000", "registry.example.com", "10.0.0.1"} {
+		if _, err := acr.NewClient(name, nil, nil); !errors.Is(err, acr.ErrInvalidArgument) || !strings.Contains(err.Error(), "AllowedHosts") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, s := passwordClient(t, nil)
+	for _, name := range []string{"registry.azurecr.io/a/b", "Registry.azurecr.io/a/b", "https://registry.azurecr.io/a/b", "registry.azurecr.io"} {
+		_, err := c.Repository(name).GetManifest(t.Context(), "v1")
+		if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || e.Argument != "repository" || !strings.Contains(err.Error(), "without the registry") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := c.Repository("a/b").MountBlob(t.Context(), acrsuite.GoodDigest, name); !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("mount from %s: %v", name, err)
+		}
+		if _, err := c.Doctor(t.Context(), &acr.DoctorOptions{Repository: name}); !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("doctor of %s: %v", name, err)
+		}
+	}
+	if sent := s.Requests(); len(sent) > 0 {
+		t.Errorf("sent %q", sent)
+	}
+	if _, err := c.Repository("registry.azurecr.io.mirror/a").GetManifest(t.Context(), "v1"); !errors.Is(err, acr.ErrNotFound) {
+		t.Errorf("a name that only begins like the registry: %v", err)
+	}
+}
+
+// A refresh token may come as a password, with either of the user names that stand for one.
+func TestRefreshTokenAsPassword(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	login, err := acrsuite.NewClient(t, srv).Login(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, username := range []string{"<token>", "00000000-0000-0000-0000-000000000000"} {
+		c, err := acr.NewClientWithPassword(srv.Endpoint(), username, login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", username, err)
+		}
+		if again, err := c.Login(t.Context()); err != nil || again.Username != login.Username || again.Password != login.Password {
+			t.Errorf("%s: %v, %v", username, again, err)
+		}
+	}
+}
+
+// Login and Doctor say why their context ended.
+func TestCauseOfLoginAndDoctor(t *testing.T) {
+	t.Parallel()
+	why := errors.New("the user left")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	c := acrsuite.NewClient(t, acrsuite.NewServer(t))
+	_, doctorErr := c.Doctor(ctx, nil)
+	_, loginErr := c.Login(ctx)
+	for name, err := range map[string]error{"Doctor": doctorErr, "Login": loginErr} {
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
