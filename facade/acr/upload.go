@@ -102,12 +102,14 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	}
 	if mounted {
 		if size == transfer.Unknown {
-			if size, err = s.head(ctx, o.Digest); err != nil {
-				return transfer.Unknown, err
+			if size, err = s.head(ctx, o.Digest); err != nil && !hopeless(ctx, err) {
+				return transfer.Unknown, nil //nolint:nilerr // uploading it tells its size as well
 			}
 		}
-		m.SetMounted(size)
-		return size, nil
+		if err == nil {
+			m.SetMounted(size)
+		}
+		return size, err
 	}
 	t.Begin = open
 	if size != transfer.Unknown && size <= cheapUpload {
@@ -116,11 +118,10 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	there, named, err := s.look(ctx, o.Digest)
 	_, unreachable := errors.AsType[*storageError](err)
 	switch {
-	case ctx.Err() != nil:
+	case hopeless(ctx, err):
 	case unreachable && size != transfer.Unknown:
 		there, err = size, nil // the registry has it, and the size is known
 		m.SetSkipped(there)
-	case refuses(err):
 	case err != nil || !named && there != size:
 		return transfer.Unknown, nil //nolint:nilerr // uploading is right in any case, and says what is wrong if something is
 	case size != transfer.Unknown && there != size:
@@ -164,9 +165,13 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 	return w.Commit()
 }
 
-// refuses reports whether the registry itself refuses to say whether it has a blob, other than by
-// 404: it would refuse the upload as well.
-func refuses(err error) bool {
+// hopeless reports whether an upload would fail as the question for the blob did: the context has ended, the sign-in was refused, or the
+// registry asks for fewer requests. Any other refusal is of the question alone: an identity that may only push is refused it.
+func hopeless(ctx context.Context, err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Operation != opGetBlobContent.id && e.StatusCode != http.StatusNotFound
+	if !ok {
+		return err != nil && ctx.Err() != nil
+	}
+	_, signIn := tokenCalls[e.Operation]
+	return signIn || e.StatusCode == http.StatusTooManyRequests && e.Operation != opGetBlobContent.id
 }

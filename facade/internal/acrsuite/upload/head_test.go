@@ -2,6 +2,7 @@ package upload_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -89,5 +90,55 @@ func TestUploadHeadToStorageOutOfReach(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A refused question whether a blob is there is no refusal of the upload: a token that may only push is refused the question.
+// Where the upload would be refused as well, it is not tried.
+func TestUploadHeadRefused(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		fault func(srv *acrtest.Server)
+		want  error // nil: the blob is uploaded
+	}{
+		"401":     {func(srv *acrtest.Server) { srv.On("HeadBlob").Always().Status(http.StatusUnauthorized) }, nil},
+		"403":     {func(srv *acrtest.Server) { srv.On("HeadBlob").Always().Status(http.StatusForbidden) }, nil},
+		"405":     {func(srv *acrtest.Server) { srv.On("HeadBlob").Always().Status(http.StatusMethodNotAllowed) }, nil},
+		"500":     {func(srv *acrtest.Server) { srv.On("HeadBlob").Always().Status(http.StatusInternalServerError) }, nil},
+		"429":     {func(srv *acrtest.Server) { srv.On("HeadBlob").Always().Status(http.StatusTooManyRequests) }, acr.ErrThrottled},
+		"sign-in": {func(srv *acrtest.Server) { srv.On("GetAccessToken").Always().Status(http.StatusForbidden) }, acr.ErrNoRole},
+	} {
+		for way, source := range map[string]func(b []byte) io.Reader{
+			"file":    func(b []byte) io.Reader { return bytes.NewReader(b) },
+			"stream":  func(b []byte) io.Reader { return bytes.NewBuffer(b) },
+			"mounted": func(b []byte) io.Reader { return bytes.NewBuffer(b) },
+		} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+					row.fault(srv)
+					r := acrsuite.NewClient(t, srv).Repository("samples/app")
+					b := acrsuite.Content(2 << 20)
+					o := &acr.UploadOptions{Digest: digest.FromBytes(b)}
+					if way == "mounted" {
+						srv.SeedBlob(t, "samples/base", b)
+						o.MountFrom = []string{"samples/base"}
+					}
+					desc, err := r.UploadBlob(t.Context(), source(b), o)
+					switch {
+					case row.want != nil:
+						if !errors.Is(err, row.want) {
+							t.Error(err)
+						}
+						if n := srv.Ledger().Count("UploadChunk", "CompleteUpload"); n > 0 {
+							t.Errorf("%d requests of an upload were sent", n)
+						}
+					case err != nil || desc.Size != int64(len(b)):
+						t.Errorf("%+v: %v", desc, err)
+					}
+				})
+			})
+		}
 	}
 }
