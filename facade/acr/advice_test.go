@@ -234,14 +234,14 @@ func TestRefreshTokenAsPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, username := range []string{"<token>", "00000000-0000-0000-0000-000000000000"} {
-		c, err := acr.NewClientWithPassword(srv.Endpoint(), username, login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
+		c, err := acr.NewClientWithPassword(srv.Endpoint(), username, login.Password(), acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", username, err)
 		}
-		if again, err := c.Login(t.Context()); err != nil || again.Username != login.Username || again.Password != login.Password {
+		if again, err := c.Login(t.Context()); err != nil || again.Username != login.Username || again.Password() != login.Password() {
 			t.Errorf("%s: %v, %v", username, again, err)
 		}
 	}

@@ -55,7 +55,8 @@ type ErrorDetail struct {
 }
 
 // Error returns one line of at most 4 KiB: operation, request, status, code, message, details if
-// they are short, advice if the cause is known, and correlation id. It contains no token, no signed URL and no control character.
+// they are short, advice if the cause is known, and correlation id. It contains no token, no signed
+// URL and no control character.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("acr: ")

@@ -168,7 +168,7 @@ func ExampleNewClientWithRefreshToken() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password, exampleOptions(srv))
+	client, err := acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password(), exampleOptions(srv))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func ExampleClient_Login() {
 		log.Fatal(err)
 	}
 	// docker login --username login.Username --password-stdin login.Server
-	fmt.Println(login.Username, login.Password != "")
+	fmt.Println(login.Username, login.Password() != "")
 	// Output: 00000000-0000-0000-0000-000000000000 true
 }
 

@@ -24,7 +24,7 @@ func TestIdentities(t *testing.T) {
 	entra := acrsuite.NewClient(t, srv)
 	putIndex(t, entra.Repository("library/hello"), "v1", "x")
 	login, err := entra.Login(ctx)
-	if err != nil || login.Password == "" || login.Server != srv.Host() || login.Username != "00000000-0000-0000-0000-000000000000" || time.Until(login.Expires) < time.Hour {
+	if err != nil || login.Password() == "" || login.Server != srv.Host() || login.Username != "00000000-0000-0000-0000-000000000000" || time.Until(login.Expires) < time.Hour {
 		t.Fatalf("%v %v", login, err)
 	}
 	made := func(c *acr.Client, err error) *acr.Client {
@@ -44,8 +44,8 @@ func TestIdentities(t *testing.T) {
 	}{
 		{"entra", entra, nil, nil},
 		{"admin", made(acr.NewClientWithPassword(srv.Endpoint(), user, password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
-		{"refresh token", made(acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
-		{"login as password", made(acr.NewClientWithPassword(srv.Endpoint(), login.Username, login.Password, acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
+		{"refresh token", made(acr.NewClientWithRefreshToken(srv.Endpoint(), login.Password(), acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
+		{"login as password", made(acr.NewClientWithPassword(srv.Endpoint(), login.Username, login.Password(), acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), nil, nil},
 		{"repository token", made(acr.NewClientWithPassword(srv.Endpoint(), "reader", "sesame", acrsuite.ClientOptions(srv, acrsuite.Checked(t, srv)))), acr.ErrMissingAction, acr.ErrCatalogRole},
 		{"anonymous", acrsuite.NewAnonymousClient(t, srv), acr.ErrAnonymous, nil},
 	} {
@@ -102,7 +102,7 @@ func TestIdentities(t *testing.T) {
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "client", c, "login", login)
 		text := fmt.Sprintf("%v %+v %#v %s %v %+v %#v %s", c, c, c, c, login, login, login, &login) + log.String()
-		for _, secret := range []string{password, login.Password} {
+		for _, secret := range []string{password, login.Password()} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is in %s", secret, text)
 			}

@@ -11,16 +11,24 @@ import (
 
 // Login is a user name and password with which docker, helm, oras and crane can sign in.
 //
-// Printing, logging or JSON-encoding a Login never shows the password; read the Password field to
-// use it. Caution: fmt does not call methods of unexported fields, so a Login in an unexported
-// field of your struct is printed in full.
+// Printing, logging or JSON-encoding a Login never shows the password, whatever holds the Login;
+// call its method Password.
 type Login struct {
 	Server   string // host of the registry
-	Username string // 00000000-0000-0000-0000-000000000000 if Password is an ACR refresh token
-	Password string // a secret
-	// Expires is when Password expires. It is zero if the password does not expire, or does not say
-	// when.
+	Username string // 00000000-0000-0000-0000-000000000000 if the password is an ACR refresh token
+	// Expires is when the password expires. It is zero if the password does not expire, or does not
+	// say when.
 	Expires time.Time
+
+	password *string // fmt prints strings in unexported fields, and of pointers to them the address
+}
+
+// Password returns the password. It is a secret.
+func (l Login) Password() string {
+	if l.password == nil {
+		return ""
+	}
+	return *l.password
 }
 
 // String returns the user name and server, without the password.
@@ -59,5 +67,5 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 	if err != nil {
 		return Login{}, c.located(opLogin.fail(err))
 	}
-	return Login{Server: c.login.Host, Username: username, Password: password, Expires: expires}, nil
+	return Login{Server: c.login.Host, Username: username, Expires: expires, password: &password}, nil
 }

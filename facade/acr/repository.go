@@ -30,8 +30,8 @@ func (r *Repository) bad() error {
 }
 
 // Repository returns a handle for the repository. No request is sent. If the name is invalid, the
-// first method that is called fails with [ErrInvalidArgument]. That includes a name that begins with
-// the registry's host, such as "myregistry.azurecr.io/app": names of repositories do not include it.
+// first method that is called fails with [ErrInvalidArgument]. So does a name that begins with the
+// registry's host, such as "myregistry.azurecr.io/app", which is the name of an image.
 func (c *Client) Repository(name string) *Repository {
 	return &Repository{client: c, name: name, err: c.checkName(name)}
 }

@@ -144,7 +144,7 @@ func (h helper) get(ctx context.Context, server string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %s: %w", name, host, err)
 	}
-	answer, err := json.Marshal(credentials{ServerURL: server, Username: login.Username, Secret: login.Password})
+	answer, err := json.Marshal(credentials{ServerURL: server, Username: login.Username, Secret: login.Password()})
 	return string(answer), err
 }
 

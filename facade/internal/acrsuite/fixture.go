@@ -134,8 +134,8 @@ func (f *Fixture) NewClient() *acr.Client {
 		if err != nil {
 			f.T.Fatal(err)
 		}
-		Secrets.Learn(refreshSecret, login.Password, "")
-		c, err = acr.NewClientWithRefreshToken(f.Srv.Endpoint(), login.Password, o)
+		Secrets.Learn(refreshSecret, login.Password(), "")
+		c, err = acr.NewClientWithRefreshToken(f.Srv.Endpoint(), login.Password(), o)
 		if err != nil {
 			f.T.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func Example_orasGo() {
 	repository.Client = &auth.Client{
 		Client:               server.HTTPClient(), // for a real registry: retry.DefaultClient
 		Cache:                auth.NewCache(),
-		Credential:           auth.StaticCredential(server.Host(), auth.Credential{Username: login.Username, Password: login.Password}),
+		Credential:           auth.StaticCredential(server.Host(), auth.Credential{Username: login.Username, Password: login.Password()}),
 		BlockedRealmPrefixes: []netip.Prefix{}, // the emulator is on a loopback address; leave it out for a real registry
 	}
 	descriptor, err := repository.Resolve(ctx, "v1")
@@ -80,7 +80,7 @@ func Example_goContainerRegistry() {
 	descriptor, err := ggcr.Head(tag,
 		ggcr.WithContext(ctx),
 		ggcr.WithTransport(server.HTTPClient().Transport), // leave it out for a real registry
-		ggcr.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password}))
+		ggcr.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password()}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -144,7 +144,7 @@ func TestAttacksByError(t *testing.T) {
 				for _, v := range []any{l, &l, []acr.Login{l}, map[string]acr.Login{"x": l}} {
 					acrsuite.Secrets.LookValue("a Login", v)
 				}
-				if l.Password == "" {
+				if l.Password() == "" {
 					f.Errorf("the login is empty")
 				}
 			}
