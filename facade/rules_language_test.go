@@ -12,7 +12,7 @@ import (
 )
 
 // publicDirs are the packages whose documentation users read.
-var publicDirs = []string{"facade/acr", "facade/acrtest"}
+var publicDirs = []string{"facade/acr", "facade/acrtest", "facade/images"}
 
 const (
 	proseWidth = 100

@@ -24,7 +24,8 @@ const maxArchiveEntries = 1 << 20
 // temporary file first, which the system removes when the layout is closed.
 //
 // Errors:
-//   - [ErrNotLayout] if the file is no such archive; also for archives of docker before version 25, which hold no manifests
+//   - [ErrNotLayout] if the file is not such an archive: those of docker before version 25 hold no
+//     manifests
 //   - *[fs.PathError] if the file cannot be opened
 func OpenArchive(name string) (*Layout, error) {
 	l := &Layout{path: name, verified: map[digest.Digest]fileState{}}

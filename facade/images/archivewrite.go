@@ -16,10 +16,10 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// WriteArchive writes images of a source to w as one tar archive of an OCI layout, which OpenArchive
-// and Push read, and "skopeo copy oci-archive:" and regclient's import as well. Every manifest and
-// blob is in it once. The same images give the same bytes: the archive holds neither times nor
-// owners.
+// WriteArchive writes images of a source to w as one tar archive of an OCI layout. OpenArchive and
+// Push read it, and so do "skopeo copy oci-archive:", containerd and regclient. Every manifest and
+// blob is in it once. The same images always make the same bytes: the archive holds neither times
+// nor owners.
 //
 // Each image gets the name of its reference: the tag, or none for a digest. Of opts, the choices of
 // what is copied count: Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
@@ -27,7 +27,9 @@ import (
 // Nothing is written to disk. The next few small blobs are read while one is written, at most about
 // 40 MB of memory. If it fails, what was written to w is not a complete archive.
 //
-// Errors: those of [Copy] about reading the source; what w returns.
+// Errors:
+//   - an error of [Copy] if the source cannot be read
+//   - the error of w if writing to it fails
 func WriteArchive(ctx context.Context, w io.Writer, from Source, references []string, opts *CopyOptions) error {
 	var o CopyOptions
 	if opts != nil {

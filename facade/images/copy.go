@@ -38,7 +38,7 @@ type CopyOptions struct {
 
 	// Referrers copies what belongs to the image too: signatures, SBOMs and attestations of the
 	// image, of the images of an index, and of one another. They are found by the referrers API or
-	// the referrers tag, and by the tags that cosign gives them. Default: only the image.
+	// the referrers tag, and by cosign's tags. Default: only the image.
 	Referrers bool
 
 	// AllTags sets every tag that the source has on the image, besides the tag given. The source
@@ -109,8 +109,8 @@ func (o *CopyOptions) check(from Source, to Target) error {
 // Blobs are sent before the manifests that name them, images before their index, and the tag is set
 // last: at no time does a tag of the target stand for an incomplete image. What the target has is
 // skipped, what can be mounted is mounted, and every other blob is sent once. After a failure, the
-// same call again sends only what is missing. A blob on its way into a layout is continued, any
-// other one that was interrupted is sent again from its start.
+// same call again sends only what is missing. A blob that was interrupted is continued if it is
+// copied from a repository to a layout; any other one is sent again from its start.
 //
 // Manifests and blobs are verified by their digests, and nothing in them decides where something is
 // read or written. An image may consist of at most 10,000 manifests, nested at most 8 deep.
@@ -127,8 +127,9 @@ func (o *CopyOptions) check(from Source, to Target) error {
 //   - [ErrIncomplete] if the source lacks something that one of its manifests names
 //   - [ErrNoPlatform] or [ErrAmbiguous] if CopyOptions.Platforms does not select exactly one image
 //   - [ErrTooMany] if the image has too many manifests, or too deeply nested ones
-//   - [acr.ErrTagExists] with CopyOptions.IfAbsent
-//   - [acr.ErrManifestMalformed], [acr.ErrDigestMismatch] or [acr.ErrSizeMismatch] if content is not what names it says
+//   - [acr.ErrTagExists] if CopyOptions.IfAbsent is set and a tag is on another manifest
+//   - [acr.ErrManifestMalformed], [acr.ErrDigestMismatch] or [acr.ErrSizeMismatch] if something of
+//     the source is not what its descriptor says
 func Copy(ctx context.Context, from Source, reference string, to Target, tag string, opts *CopyOptions) (*Report, error) {
 	j, err := newJob(from, reference, to, tag, opts)
 	if err != nil {
@@ -141,7 +142,8 @@ func Copy(ctx context.Context, from Source, reference string, to Target, tag str
 // asks the target what it has, but writes nothing. Besides the requests of Copy it sends one HEAD
 // request for each blob that the target may lack.
 //
-// Errors: those of Copy.
+// Errors:
+//   - the errors of [Copy] if something cannot be read from the source or asked of the target
 func Plan(ctx context.Context, from Source, reference string, to Target, tag string, opts *CopyOptions) (*Report, error) {
 	j, err := newJob(from, reference, to, tag, opts)
 	if err != nil {
@@ -159,7 +161,9 @@ func Plan(ctx context.Context, from Source, reference string, to Target, tag str
 // Push copies an image from the layout at a path, a directory or a tar archive, to a repository. It
 // is Copy with the layout opened and closed.
 //
-// Errors: those of Copy and [OpenLayout].
+// Errors:
+//   - the errors of [OpenLayout] or [OpenArchive] if the layout cannot be opened
+//   - the errors of [Copy] if the copy fails
 func Push(ctx context.Context, path, reference string, to *acr.Repository, tag string, opts *CopyOptions) (*Report, error) {
 	l, err := openPath(path)
 	if err != nil {
@@ -173,7 +177,9 @@ func Push(ctx context.Context, path, reference string, to *acr.Repository, tag s
 // The image gets the name that the reference has; a digest gives it none. Other images of the
 // layout stay. It is Copy with the layout opened and closed.
 //
-// Errors: those of Copy and [OpenLayout].
+// Errors:
+//   - the errors of [OpenLayout] if the layout cannot be opened or made
+//   - the errors of [Copy] if the copy fails
 func Pull(ctx context.Context, from *acr.Repository, reference, dir string, opts *CopyOptions) (*Report, error) {
 	source := Of(from)
 	ref, err := source.reference(reference)

@@ -7,7 +7,8 @@
 //
 //	images.Push(ctx, "./layout", "v1", client.Repository("team/app"), "v1", nil)
 //	images.Pull(ctx, client.Repository("team/app"), "v1", "./layout", nil)
-//	images.Copy(ctx, images.Of(dev), "v1", images.Of(prod), "v1", &images.CopyOptions{Referrers: true})
+//	images.Copy(ctx, images.Of(dev), "v1", images.Of(prod), "v1",
+//		&images.CopyOptions{Referrers: true})
 //
 // # Sources and targets
 //
@@ -19,19 +20,20 @@
 // # What holds for every copy
 //
 //   - A tag of the target is set last. It never stands for an incomplete image.
-//   - Bytes are not changed, unless platforms of an index are selected and KeepIndex is set: then the report names the old
-//     and the new digest, and what was left out.
+//   - Bytes are not changed, unless platforms of an index are selected and KeepIndex is set: then
+//     the report names the old and the new digest, and what was left out.
 //   - Nothing in the content decides what is opened or written: neither titles nor URLs nor links.
 //   - What is left out on purpose is in the report, with the action [Leave].
 //   - A copy that failed is continued by the same call.
 //
 // # More than copies
 //
-// [Pack] and [Attach] make artifacts of files, [Files] reads them back, and [Tree] shows an image with
-// everything that belongs to it. [WriteArchive] writes images as a tar archive. [Promote] copies an
-// image with its signatures and looks at the target before it sets a tag; [Protect] locks an image as
-// a whole, and [Drift] tells whether the locks still hold. [WaitReadable] waits for the replicas of a
-// geo-replicated registry, and [Mirror] keeps repositories in step with those of another registry.
+// [Pack] and [Attach] make artifacts of files, [Files] reads them back, and [Tree] shows an image
+// with everything that belongs to it. [WriteArchive] writes images as a tar archive. [Promote]
+// copies an image with its signatures and checks the target before it sets a tag; [Protect] locks
+// an image as a whole, and [Drift] reports which locks no longer hold. [WaitReadable] waits for the
+// replicas of a geo-replicated registry, and [Mirror] keeps repositories in step with those of
+// another registry.
 //
 // # Errors
 //

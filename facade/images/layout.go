@@ -96,7 +96,8 @@ func (f *layoutFile) Close() error {
 // OpenLayout opens the layout in a directory.
 //
 // Errors:
-//   - [ErrNotLayout] if the directory holds something else, or a file that must be there is a symbolic link or a device
+//   - [ErrNotLayout] if the directory holds something else, or a file that must be there is a
+//     symbolic link or a device
 //   - *[fs.PathError] if the directory cannot be opened or made
 func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
 	var o LayoutOptions
@@ -200,7 +201,7 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 // its tag alone, or the digest of a manifest. The empty reference stands for the only entry.
 //
 // Errors:
-//   - errdef.ErrNotFound if the layout has no such image
+//   - [errdef.ErrNotFound] if the layout has no such image
 //   - [ErrAmbiguous] if the reference stands for several
 func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
 	l.mu.Lock()

@@ -39,9 +39,10 @@ func (l *Layout) openBlob(d digest.Digest, size int64) (*layoutFile, error) {
 // agree.
 //
 // Errors:
-//   - errdef.ErrNotFound if the layout does not have it
+//   - [errdef.ErrNotFound] if the layout does not have it
 //   - [ErrNotLayout] if its file is a link or device
-//   - [acr.ErrSizeMismatch]; from Read also [acr.ErrDigestMismatch]
+//   - [acr.ErrSizeMismatch] if its file has another size
+//   - [acr.ErrDigestMismatch] from Read, if its file has other content
 func (l *Layout) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
 	f, err := l.openBlob(target.Digest, target.Size)
 	if err != nil {
@@ -115,10 +116,11 @@ func (l *Layout) manifest(d ocispec.Descriptor) ([]byte, error) {
 // has to be tagged, or be part of one that is, or Prune removes it.
 //
 // Errors:
-//   - errdef.ErrAlreadyExists if the layout has it
+//   - [errdef.ErrAlreadyExists] if the layout has it
 //   - [acr.ErrSizeMismatch] or [acr.ErrDigestMismatch] if the content is not what expected says
-//   - [errors.ErrUnsupported] for an archive
-//   - what content returns, *[fs.PathError]
+//   - [errors.ErrUnsupported] if the layout is an archive
+//   - the error of content if reading it fails
+//   - *[fs.PathError] if a file cannot be written
 func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
 	if l.dir == nil {
 		return l.fail(errReadOnly)

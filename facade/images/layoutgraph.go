@@ -123,9 +123,10 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 // what that one needs.
 //
 // Errors:
-//   - [acr.ErrManifestMalformed], [acr.ErrDigestMismatch] and their like if a manifest cannot be read
-//   - [errors.ErrUnsupported] for an archive
-//   - *[fs.PathError]
+//   - [acr.ErrManifestMalformed] or [acr.ErrDigestMismatch] if a manifest cannot be read: nothing
+//     is removed then
+//   - [errors.ErrUnsupported] if the layout is an archive
+//   - *[fs.PathError] if a file cannot be removed
 func (l *Layout) Prune(ctx context.Context) (freed int64, err error) {
 	if err := l.updateIndex(func(*layoutIndex) bool { return false }); err != nil {
 		return 0, l.fail(err)

@@ -14,9 +14,9 @@ import (
 // it was. A reference that is the manifest's own digest enters it without a name.
 //
 // Errors:
-//   - errdef.ErrMissingReference if the reference is empty
-//   - errdef.ErrNotFound if the layout does not have the manifest
-//   - [errors.ErrUnsupported] for an archive
+//   - [errdef.ErrMissingReference] if the reference is empty
+//   - [errdef.ErrNotFound] if the layout does not have the manifest
+//   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
 	if reference == "" {
 		return l.fail(errdef.ErrMissingReference)
@@ -35,8 +35,8 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 // Untag takes a name out of index.json. The manifest and its blobs stay until Prune.
 //
 // Errors:
-//   - errdef.ErrNotFound if index.json does not have the name
-//   - [errors.ErrUnsupported] for an archive
+//   - [errdef.ErrNotFound] if index.json does not have the name
+//   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Untag(_ context.Context, reference string) error {
 	found := false
 	err := l.updateIndex(func(x *layoutIndex) bool {
@@ -55,8 +55,8 @@ func (l *Layout) Untag(_ context.Context, reference string) error {
 // Prune.
 //
 // Errors:
-//   - errdef.ErrNotFound if the layout does not have it
-//   - [errors.ErrUnsupported] for an archive
+//   - [errdef.ErrNotFound] if the layout does not have it
+//   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Delete(_ context.Context, target ocispec.Descriptor) error {
 	if err := checkDigest(target.Digest); err != nil {
 		return l.fail(err)

@@ -53,8 +53,8 @@ type MirroredTag struct {
 // cannot be used, before anything is sent, or a list that cannot be read.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] for a rule
-//   - those of the source's lists
+//   - [acr.ErrInvalidArgument] if a rule cannot be used
+//   - the error of from if repositories or tags cannot be listed
 func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules []MirrorRule, opts *MirrorOptions) iter.Seq2[*MirroredTag, error] {
 	return func(yield func(*MirroredTag, error) bool) {
 		m := &mirror{from: from, to: to}

@@ -48,8 +48,9 @@ const packAtOnce = 8 // files that are uploaded at a time
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the type is not a media type, or a name is empty or occurs twice
-//   - what reading a file returns
-//   - those of [acr.Repository.UploadBlob] and [acr.Repository.PutManifest]
+//   - the error of a file if reading it fails
+//   - the errors of [acr.Repository.UploadBlob] or [acr.Repository.PutManifest] if the registry
+//     does not accept a blob or the manifest
 func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (ocispec.Descriptor, error) {
 	p, err := newPack(a)
 	if err != nil {
@@ -81,7 +82,9 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 // SBOM, a scan report. The artifact has no tag and is listed among the image's referrers. It costs
 // the requests of Pack and one more.
 //
-// Errors: those of [Pack]; [acr.ErrManifestUnknown] if there is no such image.
+// Errors:
+//   - [acr.ErrManifestUnknown] if there is no such image
+//   - the errors of [Pack] if packing fails
 func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
 	subject, err := to.HeadManifest(ctx, reference)
 	if err != nil {
@@ -184,7 +187,8 @@ func (p *pack) manifest(a *Artifact) ([]byte, error) {
 // the manifest says, also "../x" or "/etc/passwd": write it through an os.Root if you write it at
 // all. It costs one request for the manifest and two per file that is read.
 //
-// Errors, as the last pair: those of [Copy] about reading the source.
+// Errors, as the last pair with a nil *File:
+//   - an error of [Copy] if the source cannot be read
 func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		j, err := newJob(from, reference, nowhere{}, "", nil)

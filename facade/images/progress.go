@@ -9,7 +9,7 @@ import (
 // Progress is how far a copy has got.
 type Progress struct {
 	Bytes Bytes // Total is 0 until all manifests of the source have been read
-	Nodes int   // manifests and blobs that are copied; 0 as long
+	Nodes int   // manifests and blobs that are copied; 0 until then
 	Ready int   // of these, at the target
 	Done  bool  // the last call, of a copy that succeeded
 }

@@ -31,16 +31,18 @@ type PromoteOptions struct {
 }
 
 // Promote copies an image to another repository or registry together with its signatures, SBOMs and
-// attestations, mounting blobs where it can. Before the tag is set, it reads at the target that
-// every manifest is there, and that every referrer is listed as one: whoever verifies a signature
-// when a tag appears finds it.
+// attestations, mounting blobs where it can. Before it sets the tag, it checks that the target has
+// every manifest and lists every referrer: a program that verifies signatures finds them as soon as
+// the tag appears.
 //
 // It costs the requests of [Copy], and at the target one HEAD request per manifest and one list of
 // referrers for each that has some.
 //
 // Errors:
-//   - [ErrIncomplete] if the target lacks a manifest or does not list a referrer; no tag is set then
-//   - those of [Copy] and, with PromoteOptions.Protect, of [Protect]
+//   - [ErrIncomplete] if the target lacks a manifest or does not list a referrer: then no tag is
+//     set
+//   - the errors of [Copy] if the copy fails
+//   - the errors of [Protect] if PromoteOptions.Protect is set and locking fails
 func Promote(ctx context.Context, from *acr.Repository, reference string, to *acr.Repository, tag string, opts *PromoteOptions) (*Report, error) {
 	var o PromoteOptions
 	if opts != nil {

@@ -49,7 +49,8 @@ type Protection struct {
 //
 // Errors:
 //   - [ErrNotProtected] if the registry accepted a lock, but does not report it afterwards
-//   - those of [Copy] about reading the image; those of package acr
+//   - an error of [Copy] if the image cannot be read
+//   - an error of package acr if a lock is refused
 func Protect(ctx context.Context, r *acr.Repository, reference string, opts *ProtectOptions) (*Protection, error) {
 	var o ProtectOptions
 	if opts != nil {
@@ -133,7 +134,8 @@ func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string)
 // Unprotect takes back the locks of a Protection: the tag first, then the manifests. What was
 // deleted meanwhile is passed over. It costs one request per manifest and tag.
 //
-// Errors: those of package acr.
+// Errors:
+//   - an error of package acr if a lock cannot be taken back or read
 func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
 	open := acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)}
 	if p.Tag != "" {
@@ -162,7 +164,8 @@ func (l Loose) String() string { return l.What + ": " + l.Reason }
 // Drift reports what of a protected image is no longer locked, gone, or moved; nothing if all of it
 // is as Protect left it. It costs one request per manifest and tag.
 //
-// Errors: those of package acr.
+// Errors:
+//   - an error of package acr if a lock cannot be read
 func Drift(ctx context.Context, r *acr.Repository, p *Protection) ([]Loose, error) {
 	var mu sync.Mutex
 	var loose []Loose

@@ -21,12 +21,14 @@ var ErrNotReadable = errors.New("not readable everywhere")
 // a geo-replicated registry, for instance: its replicas learn of a push one after another.
 // Referrers are not waited for.
 //
-// It costs a GET request per manifest and a HEAD request per blob at each of the repositories. What
-// is not there is asked for again after growing intervals of a quarter of a second to five seconds.
+// It costs a GET request per manifest and a HEAD request per blob at each of the repositories. It
+// repeats the requests for what is missing, at intervals that grow from a quarter of a second to
+// five seconds.
 //
 // Errors:
-//   - [ErrNotReadable] after the timeout, with where something is missing; also if the context ends
-//   - those of package acr, other than [acr.ErrNotFound]
+//   - [ErrNotReadable] if something is still missing after the timeout or when the context ends;
+//     the message says what and where
+//   - an error of package acr other than [acr.ErrNotFound] if a repository refuses a request
 func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration, at ...*acr.Repository) error {
 	if err := checkDigest(dgst); err != nil {
 		return &acr.ArgumentError{Argument: "digest", Value: string(dgst), Reason: err.Error()}

@@ -70,7 +70,7 @@ func hostOf(c *acr.Client) string {
 // ParseReference returns a reference to this repository in oras-go's form.
 //
 // Errors:
-//   - errdef.ErrInvalidReference, also if the reference is to another repository
+//   - [errdef.ErrInvalidReference] if it is not a valid reference, or one to another repository
 func (r *Repository) ParseReference(reference string) (registry.Reference, error) {
 	ref := registry.Reference{Registry: r.host(), Repository: r.acr.Name()}
 	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {

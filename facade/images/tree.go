@@ -29,7 +29,8 @@ type TreeNode struct {
 // each. It costs one request per manifest and, for its referrers, four more. Blobs are not looked
 // at.
 //
-// Errors: those of [Copy] about reading the source.
+// Errors:
+//   - an error of [Copy] if the source cannot be read
 func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error) {
 	j, err := newJob(from, reference, nowhere{}, "", &CopyOptions{Referrers: true})
 	if err != nil {
