@@ -68,7 +68,8 @@ type CopyOptions struct {
 	// never followed. Default: such layers are left out.
 	Foreign bool
 
-	// Concurrency is how many blobs or manifests are transferred at a time. Default: 16.
+	// Concurrency is how many blobs or manifests are transferred at a time. Large ones wait for
+	// each other, so that memory does not grow. Default: 32.
 	Concurrency int
 
 	// Progress, if not nil, is called about five times a second and once at the end. All calls are
@@ -76,7 +77,7 @@ type CopyOptions struct {
 	Progress func(Progress)
 }
 
-const defaultConcurrency = 16
+const defaultConcurrency = 32
 
 // check refuses what is wrong with the options before anything is sent.
 func (o *CopyOptions) check(from Source, to Target) error {
