@@ -24,7 +24,7 @@
 //	cmd/acrtest                   the emulated registry as a program
 //	cmd/doctor                    says why a registry cannot be used
 //	cmd/docker-credential-acrkit  signs docker and its kin in
-//	cmd/retention                 deletes by rules: plan, apply, undo
+//	cmd/retention                 deletes by rules: plan, apply, undo; storage, snapshot, diff
 //	cmd/internal/azure            the credential of these programs
 //
 // These are the rules of who may import whom. Each is enforced by a test in this folder:

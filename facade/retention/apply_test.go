@@ -363,23 +363,30 @@ func TestUndoLocks(t *testing.T) {
 	}
 }
 
-// Undo leaves a tag where somebody has put it since, and reports it.
+// Undo leaves a tag where somebody has put it since, or puts it in this moment, and reports it.
 func TestUndoLeavesMovedTags(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	old, last := w.oldAndLast()
-	var journal bytes.Buffer
-	w.apply(w.client(), w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &journal})
-	w.tag(repository, "a", last)
-	result, err := retention.Undo(t.Context(), w.client(), &journal, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := w.shoot(repository); s.tags["a"].digest != last || s.manifests[old].updated.IsZero() {
-		t.Errorf("%+v", s)
-	}
-	if !slices.Equal(skips(result), []retention.SkipCode{retention.SkippedMoved}) {
-		t.Errorf("%s", mustJSON(t, result))
+	for _, during := range []bool{false, true} {
+		w := newWorld(t)
+		old, last := w.oldAndLast()
+		var journal bytes.Buffer
+		w.apply(w.client(), w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &journal})
+		c, detail := w.client(), "it points to sha256:"+last.Encoded()[:12]
+		if during {
+			c, detail = w.between(isRequest("HEAD", "/manifests/a"), func() { w.tag(repository, "a", last) }), "in this moment"
+		} else {
+			w.tag(repository, "a", last)
+		}
+		result, err := retention.Undo(t.Context(), c, &journal, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := w.shoot(repository); s.tags["a"].digest != last || s.manifests[old].updated.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		if !slices.Equal(skips(result), []retention.SkipCode{retention.SkippedMoved}) || !strings.Contains(result.Repositories[0].Skipped[0].Detail, detail) {
+			t.Errorf("%s", mustJSON(t, result))
+		}
 	}
 }
 

@@ -16,6 +16,8 @@ var (
 	ErrInUse = errors.New("what is in use is not known")
 	// ErrJournal is returned for a journal that is missing, cannot be written or cannot be read.
 	ErrJournal = errors.New("unusable journal")
+	// ErrSnapshot is returned for a snapshot that cannot be read: it is cut short, was edited, or is of another version.
+	ErrSnapshot = errors.New("unusable snapshot")
 	// ErrClock is returned if the registry does not tell its time, or contradicts itself about it.
 	ErrClock = errors.New("the registry's clock is not known")
 )

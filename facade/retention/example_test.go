@@ -48,26 +48,6 @@ const exampleRules = `{"version": 1, "policies": [{
   "delete": [{"name": "old", "tags": {"glob": ["*"]}, "olderThan": "14d"},
              {"name": "untagged", "untagged": true, "olderThan": "7d"}]}]}`
 
-// Delete all but the three newest images of a repository. The images of an index and the signatures stay with what they
-// belong to.
-func Example() {
-	srv, client, done := exampleRegistry()
-	defer done()
-	ctx := context.Background()
-
-	plan, err := retention.Make(ctx, client, retention.KeepNewest(3, 7*retention.Day, "apps/*"), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var journal bytes.Buffer // a file, in a real job
-	if _, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: &journal}); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(srv.Tags("apps/web"))
-	// Output:
-	// [build-4 build-5 build-6]
-}
-
 // Approve a plan as a table, and see what it is going to do.
 func ExamplePlan_WriteTable() {
 	_, client, done := exampleRegistry()
@@ -294,4 +274,91 @@ func ExampleOpenFileCache() {
 	// Output:
 	// 10 manifests read
 	// 0 manifests read
+}
+
+// Delete all but the three newest images of each repository. The images of an index and the signatures stay with what they
+// belong to, and the journal can undo it.
+func Example_keepThree() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "retention")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	journal, err := os.Create(filepath.Join(dir, "deleted.jsonl"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = journal.Close() }()
+
+	rules := retention.KeepNewest(3, 7*retention.Day, "apps/*")
+	plan, err := retention.Make(ctx, client, rules, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: journal}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(srv.Tags("apps/web"))
+	// Output:
+	// [build-4 build-5 build-6]
+}
+
+// Find out which repositories hold how many bytes, and what a plan would free.
+func ExampleStorage() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+
+	plan, err := retention.Make(ctx, client, retention.KeepNewest(3, retention.Week, "apps/*"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	usage, err := retention.Storage(ctx, client, &retention.ReadOptions{Plan: plan})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range usage.Repositories {
+		fmt.Println(r.Name, r.Manifests, "manifests,", r.Bytes > 0, r.Exclusive == r.Bytes, r.Freed < r.Bytes)
+	}
+	// Output:
+	// apps/web 10 manifests, true true true
+}
+
+// See what changed in a registry between two moments.
+func ExampleDiff() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "retention")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	var snapshots []io.Reader
+	for _, name := range []string{"before.jsonl", "after.jsonl"} {
+		path := filepath.Join(dir, name)
+		if err := retention.Snapshot(ctx, client, path, nil); err != nil {
+			log.Fatal(err)
+		}
+		document, err := os.ReadFile(path)
+		if err != nil {
+			log.Fatal(err)
+		}
+		snapshots = append(snapshots, bytes.NewReader(document))
+		srv.SeedImage(nil, "apps/web:build-7")
+	}
+	for change, err := range retention.Diff(snapshots[0], snapshots[1]) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if !strings.HasPrefix(change.What, "sha256:") {
+			fmt.Println(change.Repository, change.What, change.Kind)
+		}
+	}
+	// Output:
+	// apps/web build-7 added
 }

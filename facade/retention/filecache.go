@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -85,24 +85,14 @@ func (c *FileCache) Close() error {
 	if !c.changed {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.path), ".retention-*")
-	if err != nil {
-		return fmt.Errorf("retention: write the cache: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
-	err = errors.Join(c.write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), c.path)
-	}
-	if err != nil {
-		return fmt.Errorf("retention: write the cache: %w", err)
+	if err := writeFile(c.path, c.write); err != nil {
+		return err
 	}
 	c.changed = false
 	return nil
 }
 
-func (c *FileCache) write(f *os.File) error {
-	w := bufio.NewWriter(f)
+func (c *FileCache) write(w io.Writer) error {
 	encode := json.NewEncoder(w)
 	for _, key := range slices.Sorted(maps.Keys(c.entries)) {
 		l := cacheLine{Key: key}
@@ -115,5 +105,5 @@ func (c *FileCache) write(f *os.File) error {
 			return err
 		}
 	}
-	return w.Flush()
+	return nil
 }

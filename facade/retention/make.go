@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -36,15 +34,6 @@ type PlanOptions struct {
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
 	Progress func(Progress)
 }
-
-// Progress says how far a plan or an apply has got.
-type Progress struct {
-	Phase      string // list, read, check, delete, untag or undo
-	Repository string
-	Done, Of   int // manifests or tags of the repository in this phase
-}
-
-const defaultPlanConcurrency = 4
 
 // Make reads the repositories that the rules name and returns what would be deleted. It deletes nothing.
 //
@@ -112,25 +101,10 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	if err != nil {
 		return nil, err
 	}
-	m := &maker{policies: policies, used: used, only: opts.Repositories, parallel: opts.Concurrency}
-	if m.parallel <= 0 {
-		m.parallel = defaultPlanConcurrency
-	}
-	m.reader = &reader{client: c, clock: clock, cache: opts.Cache, sizes: opts.Sizes, tell: teller(opts.Progress)}
-	return m, nil
-}
-
-// teller makes calls of Progress one at a time.
-func teller(progress func(Progress)) func(phase, repository string, done, of int) {
-	if progress == nil {
-		return func(string, string, int, int) {}
-	}
-	var mu sync.Mutex
-	return func(phase, repository string, done, of int) {
-		mu.Lock()
-		defer mu.Unlock()
-		progress(Progress{phase, repository, done, of})
-	}
+	return &maker{
+		reader:   &reader{client: c, clock: clock, cache: opts.Cache, sizes: opts.Sizes, tell: teller(opts.Progress)},
+		policies: policies, used: used, only: opts.Repositories, parallel: positive(opts.Concurrency, defaultReads),
+	}, nil
 }
 
 // policyOf returns the policy that governs a repository, or nil.
@@ -145,25 +119,8 @@ func policyOf(policies []*compiled, name string) *compiled {
 
 // names returns the repositories to plan, in order.
 func (m *maker) names(ctx context.Context) ([]string, error) {
-	var names []string
-	add := func(name string) {
-		if policyOf(m.policies, name) != nil {
-			names = append(names, name)
-		}
-	}
-	for _, name := range m.only {
-		add(name)
-	}
-	if len(m.only) == 0 {
-		for name, err := range m.reader.client.Repositories(ctx, nil) {
-			if err != nil {
-				return nil, err
-			}
-			add(name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	names, err := namesOf(ctx, m.reader.client, m.only)
+	return slices.DeleteFunc(names, func(name string) bool { return policyOf(m.policies, name) == nil }), err
 }
 
 // each plans the repositories, several at a time, and yields the parts in order.
@@ -174,38 +131,7 @@ func (m *maker) each(ctx context.Context) iter.Seq2[*RepositoryPlan, error] {
 			yield(nil, err)
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		type result struct {
-			plan *RepositoryPlan
-			err  error
-		}
-		var pending []chan result
-		start := func(name string) {
-			done := make(chan result, 1)
-			pending = append(pending, done)
-			go func() {
-				p, err := m.one(ctx, name)
-				done <- result{p, err}
-			}()
-		}
-		defer func() {
-			cancel()
-			for _, done := range pending {
-				<-done
-			}
-		}()
-		for len(names) > 0 || len(pending) > 0 {
-			for len(names) > 0 && len(pending) < m.parallel {
-				start(names[0])
-				names = names[1:]
-			}
-			r := <-pending[0]
-			pending = pending[1:]
-			if !yield(r.plan, r.err) || r.err != nil {
-				return
-			}
-		}
+		inOrder(ctx, names, m.parallel, m.one)(yield)
 	}
 }
 
@@ -226,48 +152,4 @@ func (m *maker) one(ctx context.Context, name string) (*RepositoryPlan, error) {
 	}
 	m.reader.remember(s, policy)
 	return newJudge(s, policy, m.reader.clock.registry, m.used[name], begun{}).plan(), nil
-}
-
-// remember notes in the cache which manifests have tags, and finds out since when the others have none, if a rule asks.
-func (r *reader) remember(s *state, p *compiled) {
-	asked := slices.ContainsFunc(p.delete, func(d compiledRule) bool { return d.delete.By == Untagging })
-	if !asked || r.cache == nil {
-		return
-	}
-	now := r.clock.registry
-	for _, n := range s.nodes {
-		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
-			n.untagged = last
-			continue
-		}
-		n.untagged = now
-		if text, err := now.MarshalText(); err == nil {
-			r.cache.Store(r.taggedKey(s.name, n.digest), text)
-		}
-	}
-}
-
-// recall finds out since when manifests are untagged, from the cache alone: what a plan did not see there is not old.
-func (r *reader) recall(s *state) {
-	for _, n := range s.nodes {
-		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
-			n.untagged = last
-		}
-	}
-}
-
-func (r *reader) taggedKey(repository string, d digest.Digest) string {
-	return "tagged1/" + r.client.Endpoint() + "/" + repository + "@" + string(d)
-}
-
-// lastTagged returns when the manifest was last seen with a tag, or first seen.
-func (r *reader) lastTagged(repository string, d digest.Digest) (last time.Time, ok bool) {
-	if r.cache == nil {
-		return last, false
-	}
-	entry, ok := r.cache.Load(r.taggedKey(repository, d))
-	if ok {
-		ok = last.UnmarshalText(entry) == nil
-	}
-	return last, ok
 }

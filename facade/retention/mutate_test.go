@@ -82,6 +82,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"the registry of a plan", "apply.go", "case plan.Registry != c.Endpoint():", "case false:", "TestApplyRefusesPlans"},
 	{"limits", "verdict.go", "case float64(gone)*100 > l.percent()*float64(len(j.nodes)):", "case false:", "TestLimits"},
 	{"undo sets locks again", "undo.go", "if e.Attributes == nil || r.opts.DryRun {", "if true {", "TestUndoLocks"},
+	{"undo leaves a tag that moves", "undo.go", "MediaType: e.MediaType, IfAbsent: true})", "MediaType: e.MediaType})", "TestUndoLeavesMovedTags"},
 	{"undo leaves a tag that moved", "undo.go", "r.skip(name, SkippedMoved, \"it points to \"+short(now.Digest)+\" by now\")\n\t\treturn nil", "_ = now", "TestUndoLeavesMovedTags"},
 }
 

@@ -25,7 +25,7 @@ const (
 // reader reads repositories.
 type reader struct {
 	client *acr.Client
-	clock  *clock
+	clock  *clock // nil: nothing is going to be deleted, so neither times nor the lock of a repository matter
 	cache  Cache
 	sizes  bool
 	tell   func(phase, repository string, done, of int)
@@ -45,10 +45,15 @@ func refuse(code RefusalCode, format string, args ...any) error {
 //
 // It fails with a *refusedError, with ErrClock, and with the context's error.
 func (r *reader) read(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
+	return r.untilSteady(ctx, func() (*state, error) { return r.attempt(ctx, name, bodies) })
+}
+
+// untilSteady repeats an attempt that fails with a contradiction.
+func (r *reader) untilSteady(ctx context.Context, attempt func() (*state, error)) (*state, error) {
 	var err error
 	for range readAttempts {
 		var s *state
-		if s, err = r.attempt(ctx, name, bodies); err == nil {
+		if s, err = attempt(); err == nil {
 			return s, nil
 		}
 		if _, again := errors.AsType[*changedError](err); !again {
@@ -103,15 +108,31 @@ func steady(err error) string {
 }
 
 func (r *reader) attempt(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
+	s, err := r.lists(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.bodies(ctx, r.client.Repository(name), s, bodies); err != nil {
+		return nil, err
+	}
+	s.link()
+	return s, nil
+}
+
+// lists reads the lists of a repository, between two looks at its counts.
+func (r *reader) lists(ctx context.Context, name string) (*state, error) {
 	repo := r.client.Repository(name)
 	before, err := repo.Properties(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !before.Attributes.WriteEnabled {
+	if r.clock != nil && !before.Attributes.WriteEnabled {
 		return nil, refuse(RefusedLocked, "the repository is locked")
 	}
-	s := &state{name: name, created: before.CreatedTime, byDigest: map[digest.Digest]*node{}, byTag: map[string]*tag{}, blobSizes: r.sizes}
+	s := &state{
+		name: name, created: before.CreatedTime, attributes: before.Attributes, blobSizes: r.sizes,
+		byDigest: map[digest.Digest]*node{}, byTag: map[string]*tag{},
+	}
 	tagNames, err := s.list(ctx, repo)
 	if err != nil {
 		return nil, err
@@ -123,14 +144,13 @@ func (r *reader) attempt(ctx context.Context, name string, bodies map[digest.Dig
 	if err := s.agree(before, after, tagNames); err != nil {
 		return nil, err
 	}
+	if r.clock == nil {
+		return s, nil
+	}
 	if limit := r.clock.now().Add(clockTolerance); s.newest.After(limit) {
 		return nil, fmt.Errorf("retention: %w: %s has something of %s, and the registry's clock says %s",
 			ErrClock, name, s.newest.Format(time.RFC3339), r.clock.now().Format(time.RFC3339))
 	}
-	if err := r.bodies(ctx, repo, s, bodies); err != nil {
-		return nil, err
-	}
-	s.link()
 	return s, nil
 }
 

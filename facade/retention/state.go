@@ -14,14 +14,15 @@ import (
 
 // state is a repository as it was read, with its graph.
 type state struct {
-	name      string
-	created   time.Time // of the repository
-	nodes     []*node   // by digest
-	tags      []*tag    // by name
-	byDigest  map[digest.Digest]*node
-	byTag     map[string]*tag
-	newest    time.Time // the latest time of all
-	blobSizes bool      // bodies holds the blobs too
+	name       string
+	created    time.Time // of the repository
+	attributes acr.Attributes
+	nodes      []*node // by digest
+	tags       []*tag  // by name
+	byDigest   map[digest.Digest]*node
+	byTag      map[string]*tag
+	newest     time.Time // the latest time of all
+	blobSizes  bool      // bodies holds the blobs too
 }
 
 // node is a manifest.

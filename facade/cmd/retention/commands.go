@@ -62,12 +62,8 @@ func (p program) plan(ctx context.Context, c *acr.Client, s settings) error {
 
 // apply applies a plan.
 func (p program) apply(ctx context.Context, c *acr.Client, s settings) error {
-	f, err := os.Open(s.plan)
+	plan, err := readPlan(s.plan)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errInput, err)
-	}
-	plan, err := retention.ReadPlan(f)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	journal, err := os.OpenFile(s.journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -81,6 +77,16 @@ func (p program) apply(ctx context.Context, c *acr.Client, s settings) error {
 	}
 	result, err := retention.Apply(ctx, c, plan, opts)
 	return errors.Join(p.report(s, result), err, journal.Close(), closeCache())
+}
+
+// readPlan reads a plan from a file.
+func readPlan(name string) (*retention.Plan, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInput, err)
+	}
+	plan, err := retention.ReadPlan(f)
+	return plan, errors.Join(err, f.Close())
 }
 
 // undo puts back what a journal says was deleted.

@@ -5,12 +5,18 @@
 //	retention apply -plan plan.json -journal deleted.jsonl [-approved ID] [options] REGISTRY
 //	retention undo  -journal deleted.jsonl [options] REGISTRY
 //
+// It also reports how many bytes the repositories hold, and what changed between two moments:
+//
+//	retention storage  [-plan plan.json] [options] REGISTRY
+//	retention snapshot -out before.jsonl [options] REGISTRY
+//	retention diff     [-json] before.jsonl after.jsonl
+//
 // Rules are the JSON of [github.com/acrkit/acrkit/facade/retention.ParseRules]. Requests stay within
 // the registry's published budgets. Option -h of a command lists its options.
 //
 // The exit status is 0 if everything was done, 1 if a repository was refused, something was left, or
 // the program failed or was interrupted, and 2 if the command line, the environment, the rules or a
-// file is invalid.
+// file is invalid. The exit status of diff is 1 if there are differences.
 //
 // The environment variables are those of azidentity, the usual proxy variables, and:
 //

@@ -21,12 +21,16 @@ const (
 )
 
 // usage names every variable of the environment that the program reads.
-const usage = `Usage: retention plan  -rules FILE [options] REGISTRY
-       retention apply -plan FILE -journal FILE [options] REGISTRY
-       retention undo  -journal FILE [options] REGISTRY
+const usage = `Usage: retention plan     -rules FILE [options] REGISTRY
+       retention apply    -plan FILE -journal FILE [options] REGISTRY
+       retention undo     -journal FILE [options] REGISTRY
+       retention storage  [options] REGISTRY
+       retention snapshot -out FILE [options] REGISTRY
+       retention diff     [options] BEFORE AFTER
        retention -version
 
-Deletes what an Azure Container Registry, such as myregistry.azurecr.io, no longer needs.
+Deletes what an Azure Container Registry, such as myregistry.azurecr.io, no longer needs, and
+reports what its repositories hold. diff compares two files that snapshot wrote.
 
 Environment:
   AZURE_*               credential: see azidentity.NewDefaultAzureCredential
@@ -38,7 +42,7 @@ Environment:
   HTTPS_PROXY, NO_PROXY proxy
 
 Exit status: 0 if everything was done, 1 if a repository was refused, something was left or failed,
-2 if the command line, the environment, the rules or a file is invalid.
+or diff found differences, 2 if the command line, the environment, the rules or a file is invalid.
 `
 
 // The exit statuses.
@@ -59,9 +63,10 @@ type program struct {
 type settings struct {
 	command                             string
 	registry                            string
+	before, after                       string
 	rules, plan, journal, approved, out string
 	cache                               string
-	inUse, pulls                        files
+	inUse, pulls, only                  files
 	json, sizes, dryRun                 bool
 	governor                            acr.GovernorOptions
 }
@@ -91,6 +96,9 @@ func (p program) run(ctx context.Context, args []string) int {
 	case err != nil:
 		return exitUsage // parse has said why
 	}
+	if s.command == "diff" { // it asks no registry
+		return p.exitStatus(p.diff(s))
+	}
 	options, closeIdle, err := azure.ClientOptions(s.registry, p.getenv)
 	if err != nil {
 		return p.complain(exitUsage, err)
@@ -104,20 +112,21 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.complain(exitUsage, err)
 	}
 	defer client.CloseIdleConnections()
-	switch s.command {
-	case "plan":
-		err = p.plan(ctx, client, s)
-	case "apply":
-		err = p.apply(ctx, client, s)
-	default:
-		err = p.undo(ctx, client, s)
+	commands := map[string]func(context.Context, *acr.Client, settings) error{
+		"plan": p.plan, "apply": p.apply, "undo": p.undo, "storage": p.storage, "snapshot": p.snapshot,
 	}
+	return p.exitStatus(commands[s.command](ctx, client, s))
+}
+
+// exitStatus reports an error and returns the exit status for it.
+func (p program) exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errLeft):
 		return exitFailed
-	case errors.Is(err, errInput), errors.Is(err, retention.ErrRules), errors.Is(err, retention.ErrPlan), errors.Is(err, retention.ErrJournal):
+	case errors.Is(err, errInput), errors.Is(err, retention.ErrRules), errors.Is(err, retention.ErrPlan),
+		errors.Is(err, retention.ErrJournal), errors.Is(err, retention.ErrSnapshot):
 		return p.complain(exitUsage, err)
 	default:
 		return p.complain(exitFailed, err)
@@ -160,17 +169,23 @@ func (p program) parse(args []string) (settings, error) {
 	}
 	s.registry = f.Arg(0)
 	missing := map[string]map[string]string{
-		"plan":  {"-rules": s.rules},
-		"apply": {"-plan": s.plan, "-journal": s.journal},
-		"undo":  {"-journal": s.journal},
+		"plan":     {"-rules": s.rules},
+		"apply":    {"-plan": s.plan, "-journal": s.journal},
+		"undo":     {"-journal": s.journal},
+		"storage":  {},
+		"snapshot": {"-out": s.out},
+		"diff":     {},
 	}[s.command]
 	problem := ""
 	switch {
 	case missing == nil:
-		problem = "the command must be plan, apply or undo"
-	case f.NArg() != 1:
+		problem = "the command must be plan, apply, undo, storage, snapshot or diff"
+	case s.command == "diff" && f.NArg() != 2:
+		problem = "exactly two snapshots must be given, after the options"
+	case s.command != "diff" && f.NArg() != 1:
 		problem = "exactly one registry must be given, after the options"
 	}
+	s.before, s.after = f.Arg(0), f.Arg(1)
 	for name, value := range missing {
 		if value == "" && problem == "" {
 			problem = "option " + name + " is required"
@@ -198,13 +213,28 @@ func (p program) options(f *flag.FlagSet, s *settings) {
 	case "undo":
 		f.StringVar(&s.journal, "journal", "", "the `file` with what is needed to undo an apply; apply appends to it")
 	}
-	if s.command == "undo" {
+	switch s.command {
+	case "undo":
 		f.BoolVar(&s.dryRun, "dry-run", false, "only report what would be put back")
-	} else {
+	case "plan", "apply":
 		f.Var(&s.inUse, "in-use", "leave what is named in this `file` (such as the output of kubectl get pods -A -o json); may be repeated")
 		f.Var(&s.pulls, "pulls", "leave what was pulled according to this `file` of ContainerRegistryRepositoryEvents as JSON; may be repeated")
+	case "storage":
+		f.StringVar(&s.plan, "plan", "", "also report what the plan in this `file` would free")
+	case "snapshot":
+		f.StringVar(&s.out, "out", "", "write the snapshot to this `file`")
+	}
+	if s.command == "plan" || s.command == "apply" || s.command == "storage" {
 		f.StringVar(&s.cache, "cache", "", "keep what was read in this `file`, so that the next run reads only what is new")
 	}
-	f.BoolVar(&s.json, "json", false, "print JSON instead of a table")
+	if s.command == "storage" || s.command == "snapshot" {
+		f.Var(&s.only, "repository", "read only this repository; may be repeated (default all)")
+	}
+	if s.command != "snapshot" {
+		f.BoolVar(&s.json, "json", false, "print JSON instead of a table")
+	}
+	if s.command == "diff" {
+		return
+	}
 	f.Float64Var(&s.governor.Share, "share", 0, "`part` of the registry's request budgets to use, at most 1 (default 0.95)")
 }

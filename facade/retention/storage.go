@@ -1,0 +1,221 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// ReadOptions are the options of [Storage] and [Snapshot]. The zero value reads all repositories.
+type ReadOptions struct {
+	// Repositories restricts reading to these repositories. Default: all.
+	Repositories []string
+
+	// Concurrency is how many repositories are read at a time. Default: 4.
+	Concurrency int
+
+	// Cache keeps what was read for the next run. Default: none.
+	Cache Cache
+
+	// Plan, if not nil, is a plan for which Storage computes how many bytes it frees. Default: nil.
+	Plan *Plan
+
+	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
+	Progress func(Progress)
+}
+
+// StorageUsage says what the repositories of a registry hold. Sizes are those of blobs (configs and
+// layers) as the manifests state them. Each blob counts once, however many manifests name it.
+type StorageUsage struct {
+	Registry     string             `json:"registry"`
+	Bytes        int64              `json:"bytes"`           // of all repositories that were read
+	Freed        int64              `json:"freed,omitempty"` // of blobs that only manifests name which the plan deletes
+	Repositories []*RepositoryUsage `json:"repositories"`
+}
+
+// RepositoryUsage says what one repository holds.
+type RepositoryUsage struct {
+	Name      string   `json:"name"`
+	Refused   *Refusal `json:"refused,omitzero"` // why it could not be read; then the sizes of others may be too small
+	Manifests int      `json:"manifests"`
+	Tags      int      `json:"tags"`
+	Bytes     int64    `json:"bytes"`           // of all its blobs
+	Exclusive int64    `json:"exclusive"`       // of blobs that no other repository has
+	Shared    int64    `json:"shared"`          // of blobs that another repository has too
+	Untagged  int64    `json:"untagged"`        // of blobs that no tagged image needs
+	Freed     int64    `json:"freed,omitempty"` // of exclusive blobs that only manifests name which the plan deletes
+}
+
+// Storage reads every manifest of the repositories and returns what they hold. "Exclusive" and
+// "shared" compare the repositories that are read, so read all of them to find out what the
+// deletion of one would free.
+//
+// A repository that cannot be read completely is in the result with the reason.
+//
+// It costs one request for every thousand tags and manifests, two for each repository, and one for
+// each manifest that is not in the Cache. It holds the repositories that are being read in memory,
+// and about 80 bytes for each blob.
+//
+// Errors:
+//   - [ErrPlan] if the plan contradicts itself, or is of another registry
+//   - those of [acr.Client.Repositories] if the list of repositories cannot be read
+//   - the context's error if it ends
+func Storage(ctx context.Context, c *acr.Client, opts *ReadOptions) (*StorageUsage, error) {
+	if opts == nil {
+		opts = &ReadOptions{}
+	}
+	if opts.Plan != nil {
+		if err := opts.Plan.check(); err != nil {
+			return nil, err
+		}
+		if opts.Plan.Registry != c.Endpoint() {
+			return nil, fmt.Errorf("retention: %w: it is of %s, and the client is of %s", ErrPlan, opts.Plan.Registry, c.Endpoint())
+		}
+	}
+	names, err := namesOf(ctx, c, opts.Repositories)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{client: c, cache: opts.Cache, sizes: true, tell: teller(opts.Progress)}
+	t := &tally{blobs: map[uint64]blobUse{}, usage: &StorageUsage{Registry: c.Endpoint(), Repositories: []*RepositoryUsage{}}}
+	read := func(ctx context.Context, name string) (held, error) { return r.hold(ctx, name, opts.Plan) }
+	for h, err := range inOrder(ctx, names, positive(opts.Concurrency, defaultReads), read) {
+		if err != nil {
+			return nil, err
+		}
+		t.add(h)
+	}
+	return t.result(), nil
+}
+
+// largestBlob bounds the size that a manifest may claim, so that sums do not overflow.
+const largestBlob = 1 << 42
+
+// held is what one repository holds.
+type held struct {
+	usage *RepositoryUsage
+	blobs map[uint64]heldBlob
+}
+
+type heldBlob struct {
+	size          int64
+	tagged, stays bool
+}
+
+// hold reads a repository. The blobs of each manifest are dropped as soon as they are counted.
+func (r *reader) hold(ctx context.Context, name string, plan *Plan) (held, error) {
+	h := held{usage: &RepositoryUsage{Name: name}, blobs: map[uint64]heldBlob{}}
+	s, err := r.read(ctx, name, map[digest.Digest]*body{})
+	refused, isRefused := errors.AsType[*refusedError](err)
+	switch {
+	case isRefused:
+		h.usage.Refused = &refused.refusal
+		return h, nil
+	case errors.Is(err, errGone):
+		return h, nil
+	case err != nil:
+		return h, fmt.Errorf("retention: %s: %w", name, err)
+	}
+	h.usage.Manifests, h.usage.Tags = len(s.nodes), len(s.tags)
+	gone := map[digest.Digest]bool{}
+	if plan != nil {
+		if p := plan.repository(name); p != nil {
+			for _, m := range p.Delete {
+				gone[m.Digest] = true
+			}
+		}
+	}
+	tagged := s.tagged()
+	for _, n := range s.nodes {
+		for _, b := range n.body.blobs {
+			u := h.blobs[hashOf(b.digest)]
+			u.size = max(u.size, min(b.size, largestBlob))
+			u.tagged = u.tagged || tagged[n]
+			u.stays = u.stays || !gone[n.digest]
+			h.blobs[hashOf(b.digest)] = u
+		}
+	}
+	return h, nil
+}
+
+// tagged returns the manifests that have a tag, and all that belongs to them.
+func (s *state) tagged() map[*node]bool {
+	tagged := map[*node]bool{}
+	var todo []*node
+	add := func(n *node) {
+		if n != nil && !tagged[n] {
+			tagged[n] = true
+			todo = append(todo, n)
+		}
+	}
+	for _, t := range s.tags {
+		add(t.node)
+	}
+	for ; len(todo) > 0; todo = todo[1:] {
+		n := todo[0]
+		add(n.subject)
+		for _, list := range [][]*node{n.needs, n.refers} {
+			for _, v := range list {
+				add(v)
+			}
+		}
+	}
+	return tagged
+}
+
+// tally adds up repositories.
+type tally struct {
+	usage *StorageUsage
+	blobs map[uint64]blobUse // by the beginning of their digests
+}
+
+// blobUse is what is known of a blob.
+type blobUse struct {
+	size   int64
+	first  int32 // the first repository that has it
+	shared bool  // another one has it too
+	stays  bool  // a manifest names it that is not deleted
+}
+
+func (t *tally) add(h held) {
+	at := int32(len(t.usage.Repositories)) //nolint:gosec // a registry has far fewer repositories
+	t.usage.Repositories = append(t.usage.Repositories, h.usage)
+	for hash, b := range h.blobs {
+		u, there := t.blobs[hash]
+		if !there {
+			u.first = at
+		}
+		u.shared = u.shared || there
+		u.size = max(u.size, b.size)
+		u.stays = u.stays || b.stays
+		t.blobs[hash] = u
+		h.usage.Bytes += b.size
+		if !b.tagged {
+			h.usage.Untagged += b.size
+		}
+	}
+}
+
+// result divides what each repository has into what it has alone and what it shares.
+func (t *tally) result() *StorageUsage {
+	for _, u := range t.blobs {
+		t.usage.Bytes += u.size
+		if !u.stays {
+			t.usage.Freed += u.size
+		}
+		if r := t.usage.Repositories[u.first]; !u.shared {
+			r.Exclusive += u.size
+			if !u.stays {
+				r.Freed += u.size
+			}
+		}
+	}
+	for _, r := range t.usage.Repositories {
+		r.Shared = r.Bytes - r.Exclusive
+	}
+	return t.usage
+}
