@@ -158,10 +158,13 @@ func (d *doctor) add(s DoctorStep) {
 	default:
 	}
 	for _, text := range []*string{&s.Seen, &s.Advice, &s.CorrelationID} {
-		*text = redact.OneLine(d.client.auth.Scrub(d.auth.Scrub(*text)))
+		*text = redact.OneLine(d.scrub(*text))
 	}
 	d.report.Steps = append(d.report.Steps, s)
 }
+
+// scrub takes the secrets of the client, and those of this run, out of a text.
+func (d *doctor) scrub(text string) string { return d.client.auth.Scrub(d.auth.Scrub(text)) }
 
 // skip records why the step is skipped.
 func (s *DoctorStep) skip(why string) { s.Status, s.Seen = DoctorSkipped, why }
@@ -235,7 +238,7 @@ func signInSummary(e *auth.Error) string {
 // ask sends one request of an operation, once, signed by the grant, or not signed if grant is nil.
 // seen gets the response if op.check accepts it; its body is closed afterwards.
 func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error), seen func(*http.Response) error) error {
-	ctx = policy.WithRetryOptions(call.WithKind(ctx, op.call), policy.RetryOptions{MaxRetries: -1})
+	ctx = policy.WithRetryOptions(call.With(ctx, func(k *call.Call) { k.Kind, k.Scrub = op.call, d.scrub }), policy.RetryOptions{MaxRetries: -1})
 	answer, err := send(ctx, func(_ context.Context, r *http.Request) error {
 		if grant != nil {
 			grant.Sign(r)

@@ -181,8 +181,8 @@ func plain(err error) string {
 func (op *operation) malformed(got *reply, err error) error {
 	kind := ErrMalformedReply
 	if got != nil {
-		kind = contradicts(ErrMalformedReply, "%s", got.describe())
-		err = &reason{err}
+		kind = got.hide(contradicts(ErrMalformedReply, "%s", got.describe()))
+		err = got.hide(&reason{err})
 	}
 	if got != nil || !errors.Is(err, ErrMalformedReply) {
 		err = fmt.Errorf("%w: %w", kind, err)

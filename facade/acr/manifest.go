@@ -98,7 +98,7 @@ func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manife
 		case err == nil:
 			return m, nil
 		case again || got.length >= 0:
-			return nil, opGetManifest.fail(err)
+			return nil, got.fail(opGetManifest, err)
 		} // an answer that does not say how long it is, and is cut short, looks just like its end: once more
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -23,6 +24,39 @@ type reply struct {
 	length int64 // Content-Length, -1 when not stated
 	sent   *http.Request
 }
+
+// fail is op.fail for an error about the content of the reply, which may hold a secret of the client.
+func (r *reply) fail(op *operation, err error) error { return op.fail(r.hide(err)) }
+
+// hide returns the error, or if its text holds a secret of the client one without it.
+func (r *reply) hide(err error) error {
+	if r.sent == nil {
+		return err
+	}
+	scrub := call.Of(r.sent.Context()).Scrub
+	if scrub == nil {
+		return err
+	}
+	if text := scrub(err.Error()); text != err.Error() {
+		return &hiddenError{err, text}
+	}
+	return err
+}
+
+// hiddenError is an error whose text holds a secret. It can be compared, but not taken apart.
+type hiddenError struct {
+	err  error
+	text string
+}
+
+// Error returns the text without the secret.
+func (e *hiddenError) Error() string { return e.text }
+
+// Is finds what the whole error is.
+func (e *hiddenError) Is(target error) bool { return errors.Is(e.err, target) }
+
+// Format prints Error for every verb.
+func (e *hiddenError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.text) }
 
 // describe says who sent the reply, with which status and type, and what it looks like if not like a JSON object.
 func (r *reply) describe() string {

@@ -2,12 +2,10 @@ package auth
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/acrkit/acrkit/facade/internal/redact"
@@ -48,11 +46,8 @@ func (v *vault) keep(username, s string) {
 	if len(s) < minSecret {
 		return
 	}
-	forms := []string{s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(username + ":" + s))}
-	if quoted, err := json.Marshal(s); err == nil {
-		forms = append(forms, string(quoted[1:len(quoted)-1]))
-	}
-	for _, form := range forms {
+	// Its letters that are whole in base64 are found in any text; with the user name there are some more.
+	for _, form := range []string{base64.StdEncoding.EncodeToString([]byte(username + ":" + s)), s, url.QueryEscape(s)} {
 		v.forever = append(v.forever, newSecret(form))
 	}
 }
@@ -76,14 +71,24 @@ func (v *vault) remember(s string) {
 	v.known = append(v.known, newSecret(s))
 }
 
+// scrub takes the secrets out of a text, in every form that redact.Hide finds.
 func (v *vault) scrub(s string) string {
-	for _, k := range v.forever {
-		s = strings.ReplaceAll(s, k.reveal(), redact.Removed)
+	if len(s) < minSecret {
+		return s
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, k := range v.known {
-		s = strings.ReplaceAll(s, k.reveal(), redact.Removed)
-	}
-	return s
+	known := slices.Clone(v.known)
+	v.mu.Unlock()
+	return redact.Hide(s, func(yield func(string) bool) {
+		for _, k := range v.forever {
+			if !yield(k.reveal()) {
+				return
+			}
+		}
+		for _, k := range known {
+			if !yield(k.reveal()) {
+				return
+			}
+		}
+	})
 }

@@ -70,11 +70,16 @@ func OneLine(s string) string {
 
 // Echoes takes the credential of a request, and what looks like a token, out of the headers of its reply: logs and errors show some of them. Headers that are acted upon
 // keep what only looks like a token: a location's state and a challenge's claims may begin like one. Of these a challenge is logged, and has no use for a whole one.
-func Echoes(h http.Header, authorization string) {
+// scrub takes out the secrets of a client in any form; it may be nil.
+func Echoes(h http.Header, authorization string, scrub func(string) string) {
 	_, credential, _ := strings.Cut(authorization, " ")
 	for key, values := range h {
 		acted := key == "Location" || key == "Link" || key == "Www-Authenticate"
 		for i, v := range values {
+			if scrub != nil {
+				v = scrub(v)
+				values[i] = v
+			}
 			if len(credential) >= 8 && strings.Contains(v, credential) || !acted && strings.Contains(v, "eyJ") && jwt.MatchString(v) {
 				values[i] = Removed
 			} else if key == "Www-Authenticate" && strings.Contains(v, "eyJ") {

@@ -85,7 +85,10 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 		return nil, wire.Untrusted(wire.BadRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
-	redact.Echoes(resp.Header, r.Header.Get("Authorization"))
+	scrub := call.Of(ctx).Scrub
+	if redact.Echoes(resp.Header, r.Header.Get("Authorization"), scrub); scrub != nil {
+		resp.Status = scrub(resp.Status)
+	}
 	if headerSize(resp.Header) > maxHeader {
 		_ = resp.Body.Close()
 		return nil, wire.Refuse(wire.ErrTooLarge, "response header")
@@ -149,7 +152,11 @@ func cleanError(req *http.Request, err error) error {
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(record.RecordHeader[:]) == "HTTP/" {
 		err = http.ErrSchemeMismatch // as an http.Client says
 	}
-	if text := redact.OneLine(err.Error()); text != err.Error() {
+	text := err.Error()
+	if scrub := call.Of(req.Context()).Scrub; scrub != nil {
+		text = scrub(text)
+	}
+	if text = redact.OneLine(text); text != err.Error() {
 		err = &shownError{err, text}
 	}
 	op := "Get"

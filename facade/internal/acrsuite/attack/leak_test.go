@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,6 +93,9 @@ func TestAttacksByError(t *testing.T) {
 		})
 	})
 	acrsuite.Row(t, "A67 registry that repeats the access token", func(t *testing.T) { repeatedTokens(t, "raw") })
+	acrsuite.Row(t, "A68 registry that repeats the access token in another form", func(t *testing.T) {
+		repeatedTokens(t, slices.DeleteFunc(slices.Sorted(maps.Keys(acrsuite.Encodings)), func(name string) bool { return name == "raw" })...)
+	})
 	acrsuite.Row(t, "A57 error messages with a life of their own", func(t *testing.T) {
 		messages := []string{
 			"\x1b[2J\x1b]0;owned\x07", "first\nlevel=info msg=\"second line\"", "a\r\nb", "\u202eevil\u2066\u200b", strings.Repeat("long ", 200_000), strings.Repeat("long enough ", 1_200), "\x00\x01\x7f\u0085\u2028", "\xff\xfe",

@@ -1,0 +1,68 @@
+package redact_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/internal/redact"
+)
+
+// A secret is taken out in each form, several times over, and where it was cut; the text around it stays.
+func TestHide(t *testing.T) {
+	t.Parallel()
+	const secret = `q8T+opaque/"token"&<of>/a+registry==`
+	forms := map[string]func(string) string{
+		"as it is":           func(s string) string { return s },
+		"query":              url.QueryEscape,
+		"path":               url.PathEscape,
+		"JSON":               func(s string) string { b, _ := json.Marshal(s); return string(b[1 : len(b)-1]) }, //nolint:errchkjson // a string
+		"HTML":               html.EscapeString,
+		"lower":              func(s string) string { return strings.ToLower(fmt.Sprintf("%%%x", []byte(s)[:1])) + s[1:] },
+		"base64":             func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+		"base64 behind one":  func(s string) string { return base64.URLEncoding.EncodeToString([]byte("x" + s)) },
+		"base64 behind two":  func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte("xy" + s + "zzz")) },
+		"base64 behind four": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte("wxyz" + s + "z")) },
+	}
+	secrets := slices.Values([]string{"another-secret", secret, url.QueryEscape(secret)})
+	for first, f := range forms {
+		for second, g := range forms {
+			if strings.HasPrefix(second, "base64") && first != "as it is" {
+				continue // base64 of an escaped secret is not looked for
+			}
+			got := redact.Hide("before "+g(f(secret))+" behind", secrets)
+			rest, ok := strings.CutPrefix(got, "before ")
+			rest, behind := strings.CutSuffix(rest, " behind")
+			if !ok || !behind || !strings.Contains(rest, redact.Removed) || len(rest) > len(redact.Removed)+12 {
+				t.Errorf("%s in %s: %s", first, second, got)
+			}
+		}
+	}
+	if got := redact.Hide("cut: "+secret[:20], secrets); got != "cut: "+redact.Removed {
+		t.Error(got)
+	}
+	for _, text := range []string{"", "%", "%zz", `\`, `\u12`, "&amp", "100%25 of & more \\n", "q8T+opaque", "%71%38T"} {
+		if got := redact.Hide(text, secrets); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+// FuzzHide: no text makes it fail, and what it returns holds no secret.
+func FuzzHide(f *testing.F) {
+	f.Add("a %2525 b", "secret-secret")
+	f.Fuzz(func(t *testing.T, text, secret string) {
+		if len(secret) < 8 {
+			return
+		}
+		got := redact.Hide(text+secret+text, slices.Values([]string{secret}))
+		if !strings.Contains(redact.Removed, secret) && strings.Contains(strings.ReplaceAll(got, redact.Removed, "\x00"), secret) {
+			t.Errorf("%q", got)
+		}
+	})
+}
