@@ -67,23 +67,34 @@ func TestGGCR(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			read := must[v1.ImageIndex](t)(path.ImageIndex())
-			switch m := made.(type) {
-			case v1.Image:
-				h := must[v1.Hash](t)(m.Digest())
-				if err := validate.Image(must[v1.Image](t)(read.Image(h)), validate.Fast); err != nil {
-					t.Errorf("it does not like what it reads: %v", err)
-				}
-			case v1.ImageIndex:
-				h := must[v1.Hash](t)(m.Digest())
-				if err := validate.Index(must[v1.ImageIndex](t)(read.ImageIndex(h)), validate.Fast); err != nil {
-					t.Errorf("it does not like what it reads: %v", err)
-				}
-			}
-			if _, err := images.Push(t.Context(), archive, "", client.Repository("from/archive"), "v1", nil); err != nil {
+			inLayout := must[v1.ImageIndex](t)(path.ImageIndex())
+			agrees(t, made, inLayout.Image, inLayout.ImageIndex)
+			if _, err := images.Push(t.Context(), archive, "", client.Repository("back/archive"), "v1", nil); err != nil {
 				t.Error(err)
 			}
+			tag = must[name.Tag](t)(name.NewTag(srv.Host() + "/back/archive:v1"))
+			agrees(t, made, func(v1.Hash) (v1.Image, error) { return remote.Image(tag, opts...) }, func(v1.Hash) (v1.ImageIndex, error) { return remote.Index(tag, opts...) })
 		})
+	}
+}
+
+// agrees demands that go-containerregistry reads what it once made, and finds it valid.
+func agrees(t *testing.T, made any, image func(v1.Hash) (v1.Image, error), index func(v1.Hash) (v1.ImageIndex, error)) {
+	t.Helper()
+	var err error
+	var want, got v1.Hash
+	switch m := made.(type) {
+	case v1.Image:
+		want = must[v1.Hash](t)(m.Digest())
+		read := must[v1.Image](t)(image(want))
+		got, err = must[v1.Hash](t)(read.Digest()), validate.Image(read, validate.Fast)
+	case v1.ImageIndex:
+		want = must[v1.Hash](t)(m.Digest())
+		read := must[v1.ImageIndex](t)(index(want))
+		got, err = must[v1.Hash](t)(read.Digest()), validate.Index(read, validate.Fast)
+	}
+	if err != nil || got != want {
+		t.Errorf("it reads %s instead of %s: %v", got, want, err)
 	}
 }
 

@@ -84,6 +84,18 @@ func around(t *testing.T, from images.Source, reference string) (dir, archive st
 	return dir, archive
 }
 
+// back pushes a layout's v1 with what belongs to it to a repository, and demands that it is there under its old digest.
+func back(t *testing.T, dir string, to *acr.Repository, root ocispec.Descriptor) {
+	t.Helper()
+	report, err := images.Push(t.Context(), dir, "v1", to, "v1", &images.CopyOptions{Referrers: true})
+	if err != nil {
+		t.Fatalf("back into a registry: %v", err)
+	}
+	if d, err := to.HeadManifest(t.Context(), "v1"); err != nil || d.Digest != root.Digest || report.Root.Digest != root.Digest {
+		t.Errorf("%s came back as %s, %v", root.Digest, d.Digest, err)
+	}
+}
+
 func read(t *testing.T, from images.Source, d ocispec.Descriptor) []byte {
 	t.Helper()
 	r, err := from.Fetch(t.Context(), d)

@@ -25,20 +25,33 @@ func tool(t *testing.T, name string, args ...string) {
 	}
 }
 
+// insecure is a policy for programs that want one: every image is accepted.
+func insecure(t *testing.T) string {
+	t.Helper()
+	policy := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(policy, []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return policy
+}
+
+// certificates is a directory with the registry's certificate authority.
+func certificates(t *testing.T, srv *acrtest.Server) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), srv.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // skopeo reads the layouts and archives that ours writes, and writes those that ours reads.
 func TestSkopeo(t *testing.T) {
 	t.Parallel()
 	srv, l := acrtest.New(t), fixture.New(t)
 	client := newClient(t, srv)
 	dir, archive := around(t, open(t, l.Dir), "v1")
-	certs := t.TempDir()
-	if err := os.WriteFile(filepath.Join(certs, "ca.crt"), srv.CA(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	policy := filepath.Join(t.TempDir(), "policy.json")
-	if err := os.WriteFile(policy, []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	certs, policy := certificates(t, srv), insecure(t)
 	user, password := srv.Admin()
 	copyAll := func(from, to string) {
 		t.Helper()
@@ -101,5 +114,46 @@ func TestUmoci(t *testing.T) {
 	tool(t, "umoci", "gc", "--layout", dir)
 	if after := blobs(t, dir); !slices.Equal(left, after) {
 		t.Errorf("it collects more than ours: %d and %d blobs", len(after), len(left))
+	}
+}
+
+// buildah builds images in both formats and pushes them; ours takes them around and back, and buildah pulls them again.
+func TestBuildah(t *testing.T) {
+	t.Parallel()
+	srv := acrtest.New(t)
+	client, storage, fresh := newClient(t, srv), t.TempDir(), t.TempDir()
+	user, password := srv.Admin()
+	remote := []string{"--signature-policy", insecure(t), "--cert-dir", certificates(t, srv), "--creds", user + ":" + password}
+	buildah := func(root, command string, args ...string) {
+		t.Helper()
+		tool(t, "buildah", append([]string{"--root", filepath.Join(root, "root"), "--runroot", filepath.Join(root, "run"), "--storage-driver", "vfs", command}, args...)...)
+	}
+	path, err := exec.LookPath("buildah")
+	if err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	if out, err := exec.CommandContext(t.Context(), path, "--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"),
+		"--storage-driver", "vfs", "from", "--name", "work", "scratch").CombinedOutput(); err != nil {
+		t.Skipf("buildah is installed, but cannot work for this user on this system: %s", out)
+	}
+	hello := filepath.Join(t.TempDir(), "hello")
+	if err := os.WriteFile(hello, []byte("hello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	buildah(storage, "copy", "work", hello, "/hello")
+	for _, c := range []struct{ name, format, compression string }{{"oci", "oci", "gzip"}, {"docker", "docker", "gzip"}, {"zstd", "oci", "zstd"}} {
+		t.Run(c.name, func(t *testing.T) {
+			buildah(storage, "commit", "--format", c.format, "--signature-policy", insecure(t), "work", c.name)
+			buildah(storage, "push", append(remote, "--format", c.format, "--compression-format", c.compression, c.name, "docker://"+srv.Host()+"/by/buildah:"+c.name)...)
+			from := client.Repository("by/buildah")
+			root, err := from.HeadManifest(t.Context(), c.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, _ := around(t, images.Of(from), c.name)
+			back(t, dir, client.Repository("back/"+c.name), root)
+			buildah(fresh, "pull", append(remote, "docker://"+srv.Host()+"/back/"+c.name+":v1")...)
+			buildah(fresh, "from", append(remote, "--pull-never", "--name", c.name, srv.Host()+"/back/"+c.name+":v1")...)
+		})
 	}
 }
