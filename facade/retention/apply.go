@@ -25,8 +25,8 @@ type ApplyOptions struct {
 	// MaxAge is how old the plan may be. Default: 24 hours.
 	MaxAge time.Duration
 
-	// InUse are sources of references that are in use, as many as the plan was made with. They are read before the first
-	// deletion, and again every ten minutes.
+	// InUse are sources of references that are in use, at least as many as the plan was made with. They are read before the
+	// first deletion, and again every ten minutes.
 	InUse []InUse
 
 	// Cache is that of the plan. Without it, every manifest is read again, and rules that go by the time of untagging delete
@@ -128,6 +128,8 @@ func newApplier(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptio
 		return nil, fmt.Errorf("retention: %w: ApplyOptions.Journal is required: without it nothing can be undone", ErrJournal)
 	case plan.Registry != c.Endpoint():
 		return nil, fmt.Errorf("retention: %w: it is of %s, and the client is of %s", ErrPlan, plan.Registry, c.Endpoint())
+	case len(a.opts.InUse) < plan.InUse:
+		return nil, fmt.Errorf("retention: %w: the plan was made with %d sources, and ApplyOptions.InUse has %d", ErrInUse, plan.InUse, len(a.opts.InUse))
 	case a.opts.Approved != "" && a.opts.Approved != a.result.Plan:
 		return nil, fmt.Errorf("retention: %w: its ID is %s, and %s was approved", ErrPlan, a.result.Plan, a.opts.Approved)
 	}
@@ -186,6 +188,7 @@ func (a *applier) repository(ctx context.Context, p *RepositoryPlan, result *Rep
 	}
 	r := &run{applier: a, plan: p, repo: a.client.Repository(p.Name), result: result,
 		bodies: map[digest.Digest]*body{}, fresh: map[digest.Digest]bool{}, recent: map[digest.Digest]*item{}, planned: map[digest.Digest]bool{},
+		seenTags: map[string]bool{},
 	}
 	for _, m := range p.Delete {
 		r.planned[m.Digest] = true

@@ -2,7 +2,10 @@ package retention
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
@@ -15,6 +18,29 @@ import (
 func (r *Rules) Check() error {
 	_, err := r.compile()
 	return err
+}
+
+// checkHost refuses patterns of repositories that begin with the registry's own name: they match nothing, and an exception of
+// this kind would protect nothing.
+func (r *Rules) checkHost(host string) error {
+	c := &checker{}
+	for i, p := range r.Policies {
+		lists := map[string]*Patterns{"repositories": &p.Repositories, "except": p.Except}
+		for _, list := range slices.Sorted(maps.Keys(lists)) {
+			if lists[list] == nil {
+				continue
+			}
+			for j, text := range lists[list].Glob {
+				if strings.HasPrefix(text, host+"/") {
+					c.fault(fmt.Sprintf("policies[%d].%s.glob[%d]", i, list, j), "leave out the name of the registry: repositories are named without it")
+				}
+			}
+		}
+	}
+	if len(c.faults) > 0 {
+		return &RulesError{c.faults}
+	}
+	return nil
 }
 
 // compiled is a policy with its patterns.
@@ -124,10 +150,10 @@ func printable(s string) bool {
 
 func (c *checker) policy(path string, p *Policy) *compiled {
 	q := &compiled{Policy: p}
-	q.repositories = c.patterns(path+".repositories", &p.Repositories, false)
+	q.repositories = c.patterns(path+".repositories", &p.Repositories, repositoryNames, false)
 	q.except = &match.Set{}
 	if p.Except != nil {
-		q.except = c.patterns(path+".except", p.Except, false)
+		q.except = c.patterns(path+".except", p.Except, repositoryNames, false)
 	}
 	c.age(path+".grace", p.Grace)
 	if p.NoGrace && p.Grace != 0 {

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
@@ -66,10 +67,10 @@ func (c *checker) delete(path string, p *Policy, d *Delete) compiledRule {
 func (c *checker) rule(path string, p *Policy, name string, s *Select) compiledRule {
 	r := compiledRule{name: p.Name + "/" + name, sel: s, types: map[string]bool{}}
 	if s.Tags != nil {
-		r.tags = c.patterns(path+".tags", s.Tags, true)
+		r.tags = c.patterns(path+".tags", s.Tags, tagNames, true)
 	}
 	if s.ExceptTags != nil {
-		r.except = c.patterns(path+".exceptTags", s.ExceptTags, false)
+		r.except = c.patterns(path+".exceptTags", s.ExceptTags, tagNames, false)
 		if s.Tags == nil {
 			r.tags, _ = match.NewSet([]string{"*"}, nil)
 		}
@@ -104,9 +105,27 @@ func (c *checker) disjoint(path string, r compiledRule) {
 	}
 }
 
-// patterns compiles patterns; groups says whether a regular expression may capture one.
-func (c *checker) patterns(path string, p *Patterns, groups bool) *match.Set {
+// namesOfWhat says what patterns are for.
+type namesOfWhat int
+
+const (
+	repositoryNames namesOfWhat = iota
+	tagNames
+)
+
+// patterns compiles patterns, and refuses those that can match no name; groups says whether a regular expression may capture one.
+func (c *checker) patterns(path string, p *Patterns, of namesOfWhat, groups bool) *match.Set {
 	set, faults := match.NewSet(p.Glob, p.Regexp)
+	const lower, digits = "abcdefghijklmnopqrstuvwxyz", "0123456789"
+	allowed, what := lower+digits+"._-/*?", "repository"
+	if of == tagNames {
+		allowed, what = lower+strings.ToUpper(lower)+digits+"._-*?", "tag"
+	}
+	for i, text := range p.Glob {
+		if at := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(allowed, r) }); at >= 0 {
+			c.fault(fmt.Sprintf("%s.glob[%d]", path, i), "the name of a %s cannot have the character %q", what, text[at:at+1])
+		}
+	}
 	for _, f := range faults {
 		list := "glob"
 		if f.Regexp {

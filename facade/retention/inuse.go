@@ -83,18 +83,31 @@ func hostOf(c *acr.Client) string {
 	return strings.ToLower(u.Host)
 }
 
+// isRegistry reports whether a host is the registry's, or that of one of its replicas: myregistry.westeurope.geo.azurecr.io is
+// myregistry.azurecr.io.
+func isRegistry(name, host string) bool {
+	if name == host || name+":443" == host || name == host+":443" {
+		return true
+	}
+	registry, domain, _ := strings.Cut(host, ".")
+	middle, found := strings.CutPrefix(name, registry+".")
+	middle, geo := strings.CutSuffix(middle, ".geo."+domain)
+	return found && geo && middle != "" && !strings.Contains(middle, ".")
+}
+
 // add takes a reference in, and reports whether it is one of the host's.
 func (u inUse) add(host, reference string) (ours bool, err error) {
 	name := reference
 	first, rest, found := strings.Cut(reference, "/")
 	if found && (strings.ContainsAny(first, ".:") || first == "localhost") {
-		if !strings.EqualFold(first, host) && !strings.EqualFold(first+":443", host) {
+		if !isRegistry(strings.ToLower(first), host) {
 			return false, nil
 		}
 		name = rest
 	}
 	name, d, hasDigest := strings.Cut(name, "@")
 	name, tag, hasTag := strings.Cut(name, ":")
+	name = strings.ToLower(name) // as all repositories are
 	switch {
 	case name == "" || hasTag && tag == "" || strings.ContainsAny(name+tag, " \t\r\n@"):
 		return false, fmt.Errorf("%.200q is no reference", reference)

@@ -70,24 +70,41 @@ func splitWords(data []byte, atEOF bool) (advance int, token []byte, err error) 
 
 // referenceIn returns the reference of the host's in a word, or "".
 func referenceIn(word, host string) string {
-	at := strings.Index(strings.ToLower(word), host+"/")
-	if at < 0 || at > 0 && isHostByte(word[at-1]) {
+	at, end := hostIn(strings.ToLower(word), host)
+	if at < 0 {
 		return ""
 	}
-	reference := strings.TrimRight(word[at:], ".:@/-_")
-	name := reference[len(host)+1:]
+	name := strings.TrimRight(word[end:], ".:@/-_")
 	if strings.HasPrefix(name, "v2/") || name == "" {
 		return ""
 	}
-	name, _, digested := strings.Cut(name, "@")
-	if _, _, tagged := strings.Cut(name, ":"); !tagged && !digested {
-		return host + "/" + name + ":*"
+	repository, _, digested := strings.Cut(name, "@")
+	if _, _, tagged := strings.Cut(repository, ":"); !tagged && !digested {
+		return host + "/" + repository + ":*"
 	}
-	return host + reference[len(host):]
+	return host + "/" + name
 }
 
-// isHostByte reports whether a byte before a host would make it another host.
-func isHostByte(c byte) bool { return c != '/' && c != '@' && c != ':' }
+// hostIn returns where the registry's host, or that of one of its replicas, begins in a word, and where the name behind it
+// does; -1 if there is none.
+func hostIn(word, host string) (at, end int) {
+	for slash := 0; slash < len(word); slash++ {
+		if word[slash] != '/' {
+			continue
+		}
+		for start := strings.LastIndexAny(word[:slash], "/@") + 1; ; {
+			if isRegistry(word[start:slash], host) {
+				return start, slash + 1
+			}
+			colon := strings.IndexByte(word[start:slash], ':') // before a port, or behind the name of a member
+			if colon < 0 {
+				break
+			}
+			start += colon + 1
+		}
+	}
+	return -1, 0
+}
 
 // InUsePulls returns a source that takes every image for in use that was pulled, according to rows of Azure Monitor's table
 // ContainerRegistryRepositoryEvents as a JSON array or as JSON lines. The registry itself does not tell pull times. rows

@@ -87,11 +87,18 @@ func (j *journal) write(entries ...entry) error {
 		return j.failed
 	}
 	var b bytes.Buffer
+	if entries[0].Version > 0 { // the line before may have been cut short
+		b.WriteByte('\n')
+	}
 	encode := json.NewEncoder(&b)
 	for _, e := range entries {
 		e.At = j.clock.now().Truncate(time.Second)
+		before := b.Len()
 		if err := encode.Encode(e); err != nil {
 			return j.fail(err)
+		}
+		if b.Len()-before > maxJournalLine {
+			return j.fail(errLongLine)
 		}
 	}
 	if _, err := j.w.Write(b.Bytes()); err != nil {
@@ -117,11 +124,11 @@ func (j *journal) fail(err error) error {
 	return j.failed
 }
 
-// maxJournalLine bounds a line of a journal: a manifest of 4 MiB in base64, and what stands around it.
-const maxJournalLine = 8 << 20
+// maxJournalLine bounds a line of a journal: a manifest of 4 MiB in base64, and its tags, of which there may be very many.
+const maxJournalLine = 64 << 20
 
 // readJournal reads the entries of a journal. The last line of a run may be cut short: then the program was killed while it
-// wrote the line, and before the deletion that the line announces. Each run begins with an empty line, which ends such a one.
+// wrote the line, and before the deletion that the line announces. So only the head of another run may follow such a line.
 func readJournal(r io.Reader, each func(entry) error) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	var cut error // of the line before
@@ -131,14 +138,14 @@ func readJournal(r io.Reader, each func(entry) error) error {
 		if err != nil && !last {
 			return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n, err)
 		}
-		var e entry
-		switch empty := len(bytes.TrimSpace(line)) == 0; {
-		case empty:
-			cut = nil
-		case cut != nil:
-			return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n-1, cut)
-		default:
-			if cut = json.Unmarshal(line, &e); cut == nil {
+		if len(bytes.TrimSpace(line)) > 0 {
+			var e entry
+			before := cut
+			cut = json.Unmarshal(line, &e)
+			if before != nil && (cut != nil || e.Version == 0) {
+				return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n-1, before)
+			}
+			if cut == nil {
 				if bad := each(e); bad != nil {
 					return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n, bad)
 				}

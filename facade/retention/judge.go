@@ -136,8 +136,8 @@ func (j *judge) rootTag(t *tag, grace time.Duration) {
 		j.keepTag(t, Reason{Code: KeptInUse, Text: "it is in use"}) // K3
 	case t.locked && !(j.policy.Unlock && matched):
 		j.keepTag(t, Reason{Code: KeptLocked, Text: "the tag is locked"}) // K2
-	case j.now.Sub(t.updated) < grace:
-		j.keepTag(t, Reason{Code: KeptYoung, Text: "pushed " + inDays(j.now.Sub(t.updated)) + " ago"}) // K4
+	case j.isYoung(t.updated, grace):
+		j.keepTag(t, Reason{Code: KeptYoung, Text: j.pushedAgo(t.updated)}) // K4
 	case t.of != nil, j.begun.tags[t.name]: // it stays and goes with what it belongs to: E5
 	case !matched:
 		j.keepTag(t, Reason{Code: KeptUnmatched, Text: "no rule deletes it"}) // K1, K5
@@ -162,6 +162,18 @@ func (j *judge) lastTags() {
 	}
 }
 
+// isYoung reports whether something is younger than a length of time. What has no time may be young.
+func (j *judge) isYoung(at time.Time, than time.Duration) bool {
+	return than > 0 && (at.IsZero() || j.now.Sub(at) < than)
+}
+
+func (j *judge) pushedAgo(at time.Time) string {
+	if at.IsZero() {
+		return "the registry does not tell when it was pushed"
+	}
+	return "pushed " + inDays(j.now.Sub(at)) + " ago"
+}
+
 // rootNode keeps a manifest for its own sake.
 func (j *judge) rootNode(n *node, grace time.Duration) {
 	if j.used.all || j.used.digests[n.digest] {
@@ -170,8 +182,8 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 	if n.locked && !j.mayUnlock(n) { // K2
 		j.lockedNode(n, "is locked")
 	}
-	if j.now.Sub(n.updated) < grace {
-		j.keepNode(n, Reason{Code: KeptYoung, Text: "pushed " + inDays(j.now.Sub(n.updated)) + " ago"}) // K4
+	if j.isYoung(n.updated, grace) {
+		j.keepNode(n, Reason{Code: KeptYoung, Text: j.pushedAgo(n.updated)}) // K4
 	}
 	if n.quarantined { // K6
 		j.lockedNode(n, "is quarantined")

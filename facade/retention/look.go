@@ -16,23 +16,10 @@ import (
 // learn of pushes at different times.
 const lookBack = 10 * time.Minute
 
-// look finds manifests that were pushed since the repository was judged. What they need is left.
+// look finds manifests that were pushed since the repository was judged. What they need is left, or put back if it was deleted
+// meanwhile.
 func (r *run) look(ctx context.Context) error {
 	pushed, err := r.pushed(ctx)
-	if err != nil {
-		return err
-	}
-	for d, needs := range pushed {
-		r.mu.Lock()
-		r.protect(needs, d)
-		r.mu.Unlock()
-	}
-	return nil
-}
-
-// heal looks again after a batch, and puts back what was deleted although something that was pushed meanwhile needs it.
-func (r *run) heal(ctx context.Context, batch []*item) error {
-	pushed, err := r.pushed(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
@@ -46,8 +33,16 @@ func (r *run) heal(ctx context.Context, batch []*item) error {
 		r.protect(needs, d)
 		r.mu.Unlock()
 	}
-	r.forget(batch)
 	return nil
+}
+
+// heal looks again after a batch, also if the context has ended, and forgets the batch before it.
+func (r *run) heal(ctx context.Context, batch []*item) error {
+	err := r.look(context.WithoutCancel(ctx))
+	if err == nil {
+		r.forget(batch)
+	}
+	return err
 }
 
 // forget drops the contents of manifests that were deleted before this batch.

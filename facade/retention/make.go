@@ -53,7 +53,7 @@ func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Version: planVersion, Registry: c.Endpoint(), Made: m.reader.clock.registry, Rules: rules, Repositories: []*RepositoryPlan{}, own: true}
+	p := &Plan{Version: planVersion, Registry: c.Endpoint(), Made: m.reader.clock.registry, Rules: rules, InUse: m.sources, Repositories: []*RepositoryPlan{}, own: true}
 	for r, err := range m.each(ctx) {
 		if err != nil {
 			return nil, err
@@ -81,6 +81,7 @@ type maker struct {
 	reader   *reader
 	policies []*compiled
 	used     inUse
+	sources  int // of what is in use
 	only     []string
 	parallel int
 }
@@ -93,6 +94,9 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	if err != nil {
 		return nil, err
 	}
+	if err := rules.checkHost(hostOf(c)); err != nil {
+		return nil, err
+	}
 	used, err := readInUse(ctx, c, opts.InUse)
 	if err != nil {
 		return nil, err
@@ -103,7 +107,7 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	}
 	return &maker{
 		reader:   &reader{client: c, clock: clock, cache: opts.Cache, sizes: opts.Sizes, tell: teller(opts.Progress)},
-		policies: policies, used: used, only: opts.Repositories, parallel: positive(opts.Concurrency, defaultReads),
+		policies: policies, used: used, sources: len(opts.InUse), only: opts.Repositories, parallel: positive(opts.Concurrency, defaultReads),
 	}, nil
 }
 

@@ -95,17 +95,31 @@ func (o *oracle) isRefused() bool {
 	return o.rules.refused
 }
 
-// contains reports whether an index leads to a manifest, by what it contains and what those refer to.
-func (o *oracle) contains(index, d digest.Digest) bool {
-	seen := map[digest.Digest]bool{}
-	for todo := slices.Clone(o.made[index].needs()); len(todo) > 0; todo = todo[1:] {
+// precedes reports whether a manifest has to be deleted before another one, by some way: an index goes before what it contains
+// and what that refers to, a subject before its referrers, and before what holds a tag that belongs to it.
+func (o *oracle) precedes(first, then digest.Digest) bool {
+	seen := map[digest.Digest]bool{first: true}
+	after := func(d digest.Digest) (after []digest.Digest) {
+		for r := range o.manifests {
+			if o.made[r].subject == d {
+				after = append(after, r)
+			}
+		}
+		for name, t := range o.tags {
+			if o.belongs(name) == d {
+				after = append(after, t.digest)
+			}
+		}
+		return append(after, o.made[d].needs()...)
+	}
+	for todo := after(first); len(todo) > 0; todo = todo[1:] {
 		v := todo[0]
-		if v == d {
+		if v == then {
 			return true
 		}
 		if made := o.made[v]; made != nil && !seen[v] {
 			seen[v] = true
-			todo = append(append(todo, made.needs()...), made.subject)
+			todo = append(append(todo, after(v)...), made.subject)
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,10 +14,11 @@ import (
 
 // Plan says what would be deleted, and why. The same registry, rules and time give the same plan, byte for byte.
 type Plan struct {
-	Version      int               `json:"version"`  // Version is 1.
-	Registry     string            `json:"registry"` // Registry is the endpoint, such as https://myregistry.azurecr.io.
-	Made         time.Time         `json:"made"`     // Made is the registry's time before the first list was read.
-	Rules        *Rules            `json:"rules"`    // Rules are the ones the plan was made by. Apply judges by them again.
+	Version      int               `json:"version"`        // Version is 1.
+	Registry     string            `json:"registry"`       // Registry is the endpoint, such as https://myregistry.azurecr.io.
+	Made         time.Time         `json:"made"`           // Made is the registry's time before the first list was read.
+	Rules        *Rules            `json:"rules"`          // Rules are the ones the plan was made by. Apply judges by them again.
+	InUse        int               `json:"inUse,omitzero"` // InUse is the number of PlanOptions.InUse. Apply needs as many.
 	Repositories []*RepositoryPlan `json:"repositories"`
 
 	own bool // made in this process, and not read from a file
@@ -125,13 +127,28 @@ const (
 
 const planVersion = 1
 
-// ID returns the digest of the plan's JSON. It is what a person approves, and what ApplyOptions.Approved takes.
+// ID returns the digest of the plan's JSON without its member "id". It is what a person approves,
+// and what ApplyOptions.Approved takes.
 func (p *Plan) ID() digest.Digest {
-	document, err := json.Marshal(p)
+	document, err := json.Marshal((*plainPlan)(p))
 	if err != nil {
 		return "" // a plan holds nothing that cannot be encoded
 	}
 	return digest.FromBytes(document)
+}
+
+// plainPlan is a plan without its methods.
+type plainPlan Plan
+
+// planFile is a plan as it is written.
+type planFile struct {
+	*plainPlan
+	ID digest.Digest `json:"id"`
+}
+
+// MarshalJSON writes the plan as JSON, with its ID. The same plan is always written in the same way.
+func (p *Plan) MarshalJSON() ([]byte, error) {
+	return json.Marshal(planFile{(*plainPlan)(p), p.ID()})
 }
 
 // maxPlan bounds a plan that is read.
@@ -153,11 +170,15 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 		return nil, fmt.Errorf("retention: %w: more than %d bytes", ErrPlan, maxPlan)
 	}
 	p := &Plan{}
-	if err := decodeStrict(document, p); err != nil {
+	file := planFile{plainPlan: (*plainPlan)(p)}
+	if err := decodeStrict(document, &file); err != nil {
 		return nil, fmt.Errorf("retention: %w: %w", ErrPlan, err)
 	}
 	if err := p.check(); err != nil {
 		return nil, err
+	}
+	if id := p.ID(); file.ID != id {
+		return nil, fmt.Errorf("retention: %w: it was edited: its ID is %s, and it says %.80q", ErrPlan, id, file.ID)
 	}
 	return p, nil
 }
@@ -177,8 +198,8 @@ func (p *Plan) check() error {
 	}
 	names := map[string]bool{}
 	for _, r := range p.Repositories {
-		if r == nil || names[r.Name] {
-			return fmt.Errorf("retention: %w: a repository is missing or occurs twice", ErrPlan)
+		if r == nil || names[r.Name] || !printable(r.Name) {
+			return fmt.Errorf("retention: %w: a repository is missing, occurs twice, or has a control character in its name", ErrPlan)
 		}
 		names[r.Name] = true
 		if err := r.check(); err != nil {
@@ -188,10 +209,20 @@ func (p *Plan) check() error {
 	return nil
 }
 
+var errUnprintable = errors.New("a tag has a control character in its name")
+
+func isUnprintable(t Tag) bool { return !printable(t.Name) }
+
 func (r *RepositoryPlan) check() error {
 	seen := map[digest.Digest]bool{}
 	tags := len(r.Untag)
+	if slices.ContainsFunc(r.Untag, isUnprintable) {
+		return errUnprintable
+	}
 	for _, m := range r.Delete {
+		if slices.ContainsFunc(m.Tags, isUnprintable) {
+			return errUnprintable
+		}
 		if err := m.Digest.Validate(); err != nil || seen[m.Digest] {
 			return fmt.Errorf("the digest %.80q is invalid or occurs twice", m.Digest)
 		}
@@ -240,10 +271,4 @@ func short(d digest.Digest) string {
 		hex = hex[:12]
 	}
 	return algorithm + ":" + hex
-}
-
-// MarshalJSON writes the plan as JSON. The same plan is always written in the same way.
-func (p *Plan) MarshalJSON() ([]byte, error) {
-	type plain Plan // without this method
-	return json.Marshal((*plain)(p))
 }

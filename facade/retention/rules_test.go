@@ -22,7 +22,7 @@ func TestFaultyRules(t *testing.T) {
 	for _, row := range []struct{ name, document, want string }{
 		{"no version", `{"policies":[{"name":"p","repositories":{"glob":["*"]},` + del + `}]}`, "version"},
 		{"no policies", `{"version":1,"policies":[]}`, "policies"},
-		{"null", `null`, "version"},
+		{"null", `null`, "null"},
 		{"unknown member", `{"version":1,"polices":[]}`, "polices"},
 		{"a member twice", `{"version":1,"version":1,"policies":[]}`, "twice"},
 		{"a member in other letters", strings.Replace(withKeep(`{"name":"k","tags":{"glob":["a"]}}`), `"keep"`, `"Keep"`, 1), "Keep"},

@@ -25,6 +25,7 @@ type run struct {
 	items    map[digest.Digest]*item
 	order    []*item
 	untag    []Tag
+	seenTags map[string]bool // those of untag that were deleted or skipped
 	bodies   map[digest.Digest]*body
 	since    time.Time               // the newest time of the registry that has been seen
 	fresh    map[digest.Digest]bool  // manifests that were pushed meanwhile, and have been looked at

@@ -111,7 +111,7 @@ func (j *judge) exemptTypes() {
 // type: they belong to different images.
 func (j *judge) keepAlways(k *Keep, at time.Time) bool {
 	none := k.Newest == 0 && k.Within == 0 && k.Since.IsZero()
-	return none || k.Newest > 0 || k.Within > 0 && j.now.Sub(at) < time.Duration(k.Within) || !k.Since.IsZero() && !at.Before(k.Since)
+	return none || k.Newest > 0 || j.isYoung(at, time.Duration(k.Within)) || !k.Since.IsZero() && (at.IsZero() || !at.Before(k.Since))
 }
 
 // keepRule keeps what a Keep rule selects. Referrers that it selects by their type are seen to by exemptTypes.
@@ -127,7 +127,7 @@ func (j *judge) keepRule(r *compiledRule) {
 		return orderTime(r.keep, a.created, a.updated).Compare(orderTime(r.keep, b.created, b.updated))
 	})
 	for _, n := range alone {
-		switch text := j.keptBy(r.keep, n.updated); {
+		switch text := j.keptBy(r.keep, n.created, n.updated); {
 		case text != "":
 			j.keepNode(n, Reason{KeptByRule, r.name, "", text})
 		case newest(n) > 0:
@@ -136,12 +136,14 @@ func (j *judge) keepRule(r *compiledRule) {
 	}
 }
 
-// keptBy says why a Keep rule keeps something of that time without counting, or "".
-func (j *judge) keptBy(k *Keep, at time.Time) string {
+// keptBy says why a Keep rule keeps something of these times without counting, or "".
+func (j *judge) keptBy(k *Keep, created, at time.Time) string {
 	switch {
 	case k.Newest == 0 && k.Within == 0 && k.Since.IsZero():
 		return "the rule keeps all that it selects"
-	case k.Within > 0 && j.now.Sub(at) < time.Duration(k.Within):
+	case at.IsZero(), created.IsZero() && k.Order == ByCreated:
+		return "the registry does not tell its time"
+	case j.isYoung(at, time.Duration(k.Within)):
 		return fmt.Sprintf("within %s: %s", k.Within, inDays(j.now.Sub(at)))
 	case !k.Since.IsZero() && !at.Before(k.Since):
 		return "since " + k.Since.UTC().Format(time.RFC3339)
@@ -162,14 +164,14 @@ func (j *judge) keepSelectedTags(r *compiledRule) {
 	groups := map[string][]*tag{}
 	for _, t := range j.tags {
 		if r.sel.Orphans && t.named && t.of == nil {
-			if text := j.keptBy(r.keep, t.updated); text != "" || r.keep.Newest > 0 {
+			if text := j.keptBy(r.keep, t.created, t.updated); text != "" || r.keep.Newest > 0 {
 				j.keepTag(t, Reason{KeptByRule, r.name, "", cmp.Or(text, "the rule keeps orphans")})
 			}
 		}
 		if t.named || !r.selectsTag(t.name) {
 			continue
 		}
-		if text := j.keptBy(r.keep, t.updated); text != "" {
+		if text := j.keptBy(r.keep, t.created, t.updated); text != "" {
 			j.keepTag(t, Reason{KeptByRule, r.name, "", text})
 		}
 		group, _ := r.tags.Group(t.name)

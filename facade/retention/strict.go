@@ -12,7 +12,7 @@ import (
 )
 
 // decodeStrict decodes a JSON document into v. Unlike encoding/json alone, it refuses members that v does not have, members
-// that occur twice, members in other letters, and anything that follows the document.
+// that occur twice, members in other letters, null, and anything that follows the document.
 func decodeStrict(document []byte, v any) error {
 	c := memberChecker{json.NewDecoder(bytes.NewReader(document)), map[string]bool{}}
 	memberNames(reflect.TypeOf(v), c.known)
@@ -24,15 +24,18 @@ func decodeStrict(document []byte, v any) error {
 	return d.Decode(v)
 }
 
+// maxDepth bounds how deep a document may be nested.
+const maxDepth = 32
+
 // memberChecker refuses objects with a member twice, or with a member whose name is known in no object: encoding/json takes
-// "Keep" for "keep", and of two members the last.
+// "Keep" for "keep", and of two members the last. It also refuses null, which encoding/json takes for a missing member.
 type memberChecker struct {
 	*json.Decoder
 	known map[string]bool
 }
 
 func (c memberChecker) document() error {
-	if err := c.value(""); err != nil {
+	if err := c.value("", maxDepth); err != nil {
 		return err
 	}
 	if _, err := c.Token(); !errors.Is(err, io.EOF) {
@@ -41,18 +44,23 @@ func (c memberChecker) document() error {
 	return nil
 }
 
-func (c memberChecker) value(path string) error {
+func (c memberChecker) value(path string, depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("it is nested more than %d deep", maxDepth)
+	}
 	t, err := c.Token()
 	if err != nil {
 		return err
 	}
 	switch t {
 	case json.Delim('{'):
-		err = c.object(path)
+		err = c.object(path, depth)
 	case json.Delim('['):
 		for i := 0; err == nil && c.More(); i++ {
-			err = c.value(fmt.Sprintf("%s[%d]", path, i))
+			err = c.value(fmt.Sprintf("%s[%d]", path, i), depth-1)
 		}
+	case nil:
+		return fmt.Errorf("%q is null: leave it out, or write what it is", path)
 	default:
 		return nil
 	}
@@ -62,7 +70,7 @@ func (c memberChecker) value(path string) error {
 	return err
 }
 
-func (c memberChecker) object(path string) error {
+func (c memberChecker) object(path string, depth int) error {
 	seen := map[string]bool{}
 	for c.More() {
 		key, err := c.Token()
@@ -77,7 +85,7 @@ func (c memberChecker) object(path string) error {
 			return fmt.Errorf("unknown member %.40q of %q", name, path)
 		}
 		seen[name] = true
-		if err := c.value(strings.TrimPrefix(path+"."+name, ".")); err != nil {
+		if err := c.value(strings.TrimPrefix(path+"."+name, "."), depth-1); err != nil {
 			return err
 		}
 	}

@@ -67,6 +67,7 @@ type undoer struct {
 	tell         func(phase, repository string, done, of int)
 	names        []string
 	repositories map[string]*undoing
+	begun        bool // the head has been read
 	result       *Result
 }
 
@@ -91,8 +92,10 @@ func (u *undoer) take(e entry) error {
 		if e.Registry != u.client.Endpoint() {
 			return fmt.Errorf("it is of %s, and the client is of %s", e.Registry, u.client.Endpoint())
 		}
-		u.result.Plan = e.Plan
+		u.result.Plan, u.begun = e.Plan, true
 		return nil
+	case !u.begun:
+		return errors.New("it does not begin with the registry that it is of")
 	case e.Repository == "":
 		return errors.New("an entry names no repository")
 	}

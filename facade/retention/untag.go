@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,14 +15,27 @@ import (
 // untagAll deletes the tags whose manifest stays. It comes last: an apply that is interrupted has then deleted only what
 // nothing that stays needs.
 func (r *run) untagAll(ctx context.Context) error {
-	for n, t := range r.untag {
+	of := len(r.untag)
+	for len(r.untag) > 0 {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if time.Since(r.judgedAt) > judgeAgainAfter {
+			if err := r.again(ctx); err != nil {
+				return err
+			}
+			continue // with what is still to be untagged
+		}
+		t := r.untag[0]
+		r.untag = r.untag[1:]
+		if r.seenTags[t.Name] {
+			continue // it was skipped
+		}
+		r.seenTags[t.Name] = true
 		if err := r.untagOne(ctx, t); err != nil {
 			return err
 		}
-		r.reader.tell("untag", r.plan.Name, n+1, len(r.untag))
+		r.reader.tell("untag", r.plan.Name, len(r.seenTags), of)
 	}
 	return nil
 }
