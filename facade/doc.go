@@ -17,6 +17,7 @@
 //	internal/match                patterns of names, groups, semantic versions
 //	internal/wait                 sleeping, why a context ended, back-off: shared by all that wait
 //	internal/partial              the file of a download: hidden until it is complete, continued after a failure
+//	internal/keys                 where the entries of a sorted list are to be expected
 //	internal/jsonscan             a JSON scanner without reflection, for long lists
 //	internal/pace                 spaces requests so that they stay within budgets
 //	internal/contract             holds each exchange of a test against api/openapi.yaml

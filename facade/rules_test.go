@@ -47,6 +47,7 @@ const (
 	transferPkg  = internalPkg + "/transfer"
 	waitPkg      = internalPkg + "/wait"
 	jsonscanPkg  = internalPkg + "/jsonscan"
+	keysPkg      = internalPkg + "/keys"
 	partialPkg   = internalPkg + "/partial"
 	contractPkg  = internalPkg + "/contract"
 	acrsuitePkg  = internalPkg + "/acrsuite"
@@ -88,7 +89,7 @@ var importRules = []importRule{
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
 		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, retryPkg, transportPkg, wirePkg,
-			redactPkg, callPkg, transferPkg, jsonscanPkg, partialPkg, pacePkg, versionPkg, waitPkg)
+			redactPkg, callPkg, transferPkg, jsonscanPkg, keysPkg, partialPkg, pacePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)

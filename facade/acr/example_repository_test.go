@@ -131,7 +131,8 @@ func ExampleRepository_Manifests() {
 	}
 
 	untagged := 0
-	for manifest, err := range repository.Manifests(ctx, nil) {
+	opts := &acr.ListManifestsOptions{Concurrency: 8} // pays if there are many thousands
+	for manifest, err := range repository.Manifests(ctx, opts) {
 		if err != nil {
 			log.Fatal(err)
 		}

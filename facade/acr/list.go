@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -21,6 +22,16 @@ type ListOptions struct {
 	PageSize int
 	// After starts the list after this name, which need not exist. Default: from the beginning.
 	After string
+	// Concurrency is that of [ListManifestsOptions].
+	Concurrency int
+}
+
+// concurrency returns the option or its default.
+func (o *ListOptions) concurrency() int {
+	if o == nil {
+		return 0
+	}
+	return o.Concurrency
 }
 
 // query checks the options and returns them as query parameters.
@@ -113,19 +124,40 @@ type list[T any] struct {
 	first  func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error)
 	decode decoder[T]
 	keep   url.Values // query parameters that every page needs; links may lack them
+
+	key         func(*T) string // of an entry, as the registry sorts the list in its default order
+	even        bool            // the keys are digests, which are spread evenly
+	concurrency int             // how many pages are requested at the same time; 0 means 1
 }
 
-// all returns the list as a sequence. A page is requested when the caller wants its first entry.
-// Fetching ahead would gain nothing (decoding a page takes half a millisecond), and would cost a
-// request if the caller stops early.
+// checkConcurrency checks how many requests a list may send at the same time.
+func checkConcurrency(n int) error {
+	switch {
+	case n < 0:
+		return notNegative("Concurrency", int64(n))
+	case n > maxConcurrency:
+		return badArgument("Concurrency", strconv.Itoa(n), "it must be at most 100")
+	}
+	return nil
+}
+
+// all returns the list as a sequence. Without concurrency, a page is requested when the caller wants
+// its first entry. To request only the next page ahead would gain nothing (decoding a page takes half
+// a millisecond), and would cost a request if the caller stops early.
 func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
+	if l.refuse == nil {
+		l.refuse = checkConcurrency(l.concurrency)
+	}
+	if _, ordered := l.keep["orderby"]; l.refuse == nil && l.concurrency > 1 && !ordered {
+		return l.ahead(ctx)
+	}
 	return func(yield func(T, error) bool) {
 		var none T
 		if l.refuse != nil {
 			yield(none, l.refuse)
 			return
 		}
-		w := walk[T]{list: l, seen: make(map[uint64]struct{}), seed: maphash.MakeSeed()}
+		w := l.walk()
 		var items []T
 		for {
 			var err error
@@ -148,12 +180,18 @@ func (l list[T]) all(ctx context.Context) iter.Seq2[T, error] {
 // walk is the state of one iteration over a list.
 type walk[T any] struct {
 	list[T]
+	after string   // where the first page starts, if not where the list does
 	path  string   // of the first page; links must have the same
 	next  *url.URL // of the next page; nil before the first and after the last
 	pages int
 	seen  map[uint64]struct{} // hashes of the links followed
 	seed  maphash.Seed
 	buf   []byte // of the previous page, reused
+}
+
+// walk returns the state of a new iteration.
+func (l list[T]) walk() walk[T] {
+	return walk[T]{list: l, seen: make(map[uint64]struct{}), seed: maphash.MakeSeed()}
 }
 
 // page returns the entries of the next page. A page that was cut off is requested once more. If the
@@ -180,6 +218,11 @@ func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.
 	edit := func(_ context.Context, r *http.Request) error { //nolint:unparam // an editor of gen
 		if at == nil {
 			w.path = r.URL.Path
+			if w.after != "" {
+				query := r.URL.Query()
+				query.Set("last", w.after)
+				r.URL.RawQuery = query.Encode()
+			}
 		} else {
 			r.URL = at
 		}

@@ -230,6 +230,13 @@ type ListManifestsOptions struct {
 	After string
 	// Order is the sort order. Default: by digest.
 	Order Order
+	// Concurrency is the maximum number of pages that are requested at the same time. With more
+	// than 1, the client requests pages ahead, after keys that it estimates from the page before,
+	// and holds as many pages in memory. Entries, their order and errors are the same. A list of n
+	// pages costs about n/8 requests more; a break out of the loop, or an estimate that is wrong,
+	// costs up to Concurrency more. Lists with an Order are not requested ahead. At most 100.
+	// Default: 1.
+	Concurrency int
 }
 
 // Manifests lists the repository's manifests with their properties, with or without tags. Requests
@@ -243,6 +250,7 @@ func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) 
 		opts = &ListManifestsOptions{}
 	}
 	l := list[ManifestProperties]{client: r.Client(), op: opListManifests, name: r.Name(), decode: decodeManifests, keep: opts.Order.keep(map[string][]string{})}
+	l.concurrency, l.even, l.key = opts.Concurrency, true, func(m *ManifestProperties) string { return string(m.Digest) }
 	params := &gen.ListManifestsParams{APIVersion: apiVersion()}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if r.bad() != nil {

@@ -34,6 +34,7 @@ func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) ite
 	params := &gen.ListDeletedRepositoriesParams{N: n, Last: last}
 	return list[string]{
 		client: c, op: opListDeletedRepositories, refuse: err, decode: decodeNames("repositories"),
+		key: ownName, concurrency: opts.concurrency(),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListDeletedRepositories(ctx, params, editors...)
 		},
@@ -49,6 +50,7 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 		opts = &ListManifestsOptions{}
 	}
 	l := list[DeletedManifest]{client: r.Client(), op: opListDeletedManifests, name: r.Name(), decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
+	l.concurrency, l.even, l.key = opts.Concurrency, true, func(m *DeletedManifest) string { return string(m.Digest) }
 	params := &gen.ListDeletedManifestsParams{}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if r.bad() != nil {
@@ -72,6 +74,7 @@ func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Se
 	params := &gen.ListDeletedTagsParams{N: n, Last: last}
 	return list[DeletedTag]{
 		client: r.Client(), op: opListDeletedTags, name: r.Name(), refuse: err, decode: decodeDeletedTags,
+		key: func(t *DeletedTag) string { return t.Name }, concurrency: opts.concurrency(),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListDeletedTags(ctx, r.name, params, editors...)
 		},

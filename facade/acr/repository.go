@@ -82,6 +82,7 @@ func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[
 	params := &gen.ListRepositoriesParams{N: n, Last: last, APIVersion: apiVersion()}
 	return list[string]{
 		client: c, op: opListRepositories, refuse: err, decode: decodeNames("repositories"),
+		key: ownName, concurrency: opts.concurrency(),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListRepositories(ctx, params, editors...)
 		},
@@ -96,6 +97,7 @@ func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Se
 	params := &gen.ListRepositoryNamesParams{N: n, Last: last}
 	return list[string]{
 		client: c, op: opListRepositoryNames, refuse: err, decode: decodeNames("repositories"),
+		key: ownName, concurrency: opts.concurrency(),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListRepositoryNames(ctx, params, editors...)
 		},

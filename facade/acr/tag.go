@@ -24,6 +24,8 @@ type ListTagsOptions struct {
 	Order Order
 	// Digest restricts the list to tags of this manifest. Default: all tags.
 	Digest digest.Digest
+	// Concurrency is that of [ListManifestsOptions].
+	Concurrency int
 }
 
 // Tags lists the repository's tags with their properties. It sends no request before the first
@@ -41,6 +43,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 		opts = &ListTagsOptions{}
 	}
 	l := list[TagProperties]{client: r.Client(), op: opListTags, name: r.Name(), decode: decodeTags, keep: opts.Order.keep(map[string][]string{})}
+	l.concurrency, l.key = opts.Concurrency, func(t *TagProperties) string { return t.Name }
 	params := &gen.ListTagsParams{APIVersion: apiVersion()}
 	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
 	if opts.Digest != "" {
@@ -70,6 +73,7 @@ func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[
 	params := &gen.ListTagNamesParams{N: n, Last: last}
 	return list[string]{
 		client: r.Client(), op: opListTagNames, name: r.Name(), refuse: err, decode: decodeNames("tags"),
+		key: ownName, concurrency: opts.concurrency(),
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListTagNames(ctx, r.name, params, editors...)
 		},

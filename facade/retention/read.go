@@ -154,9 +154,12 @@ func (r *reader) lists(ctx context.Context, name string) (*state, error) {
 	return s, nil
 }
 
+// listConcurrency is how many pages of a list are requested at the same time.
+const listConcurrency = 8
+
 // list reads the lists of manifests and tags. It returns the number of tags that the manifests have by their own account.
 func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, err error) {
-	for m, err := range repo.Manifests(ctx, nil) {
+	for m, err := range repo.Manifests(ctx, &acr.ListManifestsOptions{Concurrency: listConcurrency}) {
 		if err != nil {
 			return 0, err
 		}
@@ -170,7 +173,7 @@ func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, e
 		s.newest = latest(s.newest, n.updated)
 		tagNames += len(m.Tags)
 	}
-	for t, err := range repo.Tags(ctx, nil) {
+	for t, err := range repo.Tags(ctx, &acr.ListTagsOptions{Concurrency: listConcurrency}) {
 		if err != nil {
 			return 0, err
 		}

@@ -186,7 +186,7 @@ func (b *bench) one(w workload, peer string) (result, error) {
 	j := job{
 		Op: w.op, Peer: peer, Repo: "bench/" + nonce(), Blob: blob, Known: w.known, Page: w.page,
 		Target: adapter.Target{
-			Endpoint: "https://" + info.Registry, Host: info.Registry, Chunk: w.chunk, TempDir: tmp,
+			Endpoint: "https://" + info.Registry, Host: info.Registry, Chunk: w.chunk, TempDir: tmp, Concurrency: w.lanes,
 			EntraToken: info.EntraToken, RefreshToken: info.RefreshToken, AccessToken: info.AccessToken,
 		},
 	}

@@ -27,6 +27,7 @@ type workload struct {
 	size  int64 // of the blob moved, if any
 	chunk int64 // upload chunk size, 0 is the library's default
 	page  int
+	lanes int // pages of a list at a time, 0 is the library's default
 	known bool
 	limit bool // runs without a library
 	disk  bool // in the -disk directory instead of the -dir one
@@ -77,6 +78,11 @@ func workloads() []workload {
 		{name: "w6-man", group: "w6", title: "list 50,000 manifests with properties, default page", op: "manifests", cfg: fakeacr.Config{Manifests: manifestCount}},
 		{name: "w6-man-1000", group: "w6", title: "same, pages of 1000", op: "manifests", page: 1000, cfg: fakeacr.Config{Manifests: manifestCount}},
 		{name: "w6-man-lat", group: "w6", title: "pages of 1000, 20 ms latency", op: "manifests", page: 1000, cfg: fakeacr.Config{Manifests: manifestCount, LatencyMS: 20}},
+
+		{name: "w6-man-lat-8", group: "w6", title: "same, eight pages at a time where the library can", op: "manifests", page: 1000, lanes: 8,
+			cfg: fakeacr.Config{Manifests: manifestCount, LatencyMS: 20}},
+		{name: "w6-tags-lat-8", group: "w6", title: "w6-tags-lat, eight pages at a time where the library can", op: "tags", page: 1000, lanes: 8,
+			cfg: fakeacr.Config{Tags: tagCount, LatencyMS: 20}},
 
 		{name: "w7-push", group: "w7", title: "push an image of 200 layers of 64 KiB, 20 ms latency", op: "push", cfg: lat},
 		{name: "w7-push-2", group: "w7", title: "same, at a registry that takes no blob in the first POST", op: "push", cfg: fakeacr.Config{LatencyMS: 20, NoSinglePost: true}},

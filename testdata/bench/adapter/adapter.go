@@ -22,6 +22,7 @@ type Target struct {
 	AccessToken  string `json:"access_token"`  // valid for everything; only for the raw limits
 	Chunk        int64  `json:"chunk"`         // upload chunk size in bytes; 0 is the library's default
 	TempDir      string `json:"temp_dir"`      // where spooling may happen
+	Concurrency  int    `json:"concurrency"`   // pages of a list requested at a time, where the library can
 }
 
 // Descriptor is what is known of a blob. A zero Digest means unknown.

@@ -18,8 +18,9 @@ import (
 // acrKit drives acrkit as its documentation does: its own transport, retries, sizes and concurrency.
 // A whole image is its blobs, sixteen at a time, and then its manifest.
 type acrKit struct {
-	client *acr.Client
-	chunk  int64
+	client      *acr.Client
+	chunk       int64
+	concurrency int
 }
 
 const acrKitJobs = 16 // blobs of an image in flight
@@ -29,7 +30,7 @@ func newACRKit(t adapter.Target) (adapter.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &acrKit{client: c, chunk: t.Chunk}, nil
+	return &acrKit{client: c, chunk: t.Chunk, concurrency: t.Concurrency}, nil
 }
 
 func (a *acrKit) UploadFile(ctx context.Context, repo, path string, d adapter.Descriptor) error {
@@ -58,7 +59,7 @@ func (a *acrKit) DownloadFile(ctx context.Context, repo string, d adapter.Descri
 
 func (a *acrKit) ListTags(ctx context.Context, repo string, pageSize int) (int, bool, error) {
 	n := 0
-	for t, err := range a.client.Repository(repo).Tags(ctx, &acr.ListTagsOptions{PageSize: pageSize}) {
+	for t, err := range a.client.Repository(repo).Tags(ctx, &acr.ListTagsOptions{PageSize: pageSize, Concurrency: a.concurrency}) {
 		if err != nil {
 			return n, true, err
 		}
@@ -71,7 +72,7 @@ func (a *acrKit) ListTags(ctx context.Context, repo string, pageSize int) (int, 
 
 func (a *acrKit) ListManifests(ctx context.Context, repo string, pageSize int) (int, bool, error) {
 	n := 0
-	for m, err := range a.client.Repository(repo).Manifests(ctx, &acr.ListManifestsOptions{PageSize: pageSize}) {
+	for m, err := range a.client.Repository(repo).Manifests(ctx, &acr.ListManifestsOptions{PageSize: pageSize, Concurrency: a.concurrency}) {
 		if err != nil {
 			return n, true, err
 		}
