@@ -67,6 +67,8 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 		return "", malformedManifest("%s with the manifests of an index", quote(mediaType))
 	case k == kindIndex && (top.members["layers"] || top.members["config"]):
 		return "", malformedManifest("%s with the layers of an image", quote(mediaType))
+	case k != kindOther && top.strange != "":
+		return "", malformedManifest("%s", top.strange)
 	case k != kindOther && top.members["fsLayers"]:
 		return "", malformedManifest("%s with the layers of Docker schema 1", quote(mediaType))
 	}
@@ -77,6 +79,20 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 type manifestOutline struct {
 	mediaType string
 	members   map[string]bool
+	strange   string // what has another JSON type than the specifications give it; empty if nothing
+}
+
+// is reports whether the next value has a JSON type, which its first character tells. A value of another type is noted and read.
+func (o *manifestOutline) is(s *jsonscan.Scanner, name string, first byte) bool {
+	c := s.Next()
+	if c == first {
+		return true
+	}
+	if c != 'n' && o.strange == "" { // null is like nothing
+		o.strange = fmt.Sprintf("%s has a value of another type than specified", quote(name))
+	}
+	unique(s)
+	return false
 }
 
 // known maps the folded names of members to the names that the specifications give them.
@@ -120,9 +136,9 @@ func outline(content []byte) (manifestOutline, error) {
 		case "mediaType":
 			top.mediaType = string(s.Text())
 		case "config", "subject":
-			descriptor(s)
+			descriptor(s, &top, name)
 		case "layers", "blobs", "manifests":
-			descriptors(s)
+			descriptors(s, &top, name)
 		default:
 			unique(s)
 		}
@@ -164,20 +180,27 @@ func members(s *jsonscan.Scanner, specified known, member func(name string)) {
 }
 
 // descriptor reads a descriptor.
-func descriptor(s *jsonscan.Scanner) {
+func descriptor(s *jsonscan.Scanner, o *manifestOutline, of string) {
+	if !o.is(s, of, '{') {
+		return
+	}
 	members(s, descriptorMembers, func(name string) {
-		if name == "platform" {
+		switch name {
+		case "platform":
 			members(s, platformMembers, func(string) { unique(s) })
-			return
+		case "mediaType", "digest":
+			if o.is(s, name, '"') {
+				s.Skip()
+			}
+		default:
+			unique(s)
 		}
-		unique(s)
 	})
 }
 
 // descriptors reads a list of them.
-func descriptors(s *jsonscan.Scanner) {
-	if s.Next() != '[' {
-		unique(s)
+func descriptors(s *jsonscan.Scanner, o *manifestOutline, of string) {
+	if !o.is(s, of, '[') {
 		return
 	}
 	n := 0
@@ -186,7 +209,7 @@ func descriptors(s *jsonscan.Scanner) {
 			s.Fail("more than %d entries", maxDescriptors)
 			return
 		}
-		descriptor(s)
+		descriptor(s, o, of)
 	})
 }
 

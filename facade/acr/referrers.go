@@ -4,15 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
-	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
-	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
@@ -185,105 +181,6 @@ func appendReferrers(into []candidate, all []ocispec.Descriptor, artifactType st
 		}
 	}
 	return into, nil
-}
-
-// referrersTag returns the tag that lists the referrers of a digest if there is no referrers API;
-// see the OCI distribution specification, "Referrers Tag Schema".
-func referrersTag(d digest.Digest) string {
-	return d.Algorithm().String() + "-" + d.Encoded()[:min(64, len(d.Encoded()))]
-}
-
-// referrersIndex returns the index under the referrers tag; an empty one if there is none.
-func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*ocispec.Index, error) {
-	m, err := r.GetManifest(ctx, referrersTag(d))
-	if errors.Is(err, ErrNotFound) {
-		return &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	index, err := m.Index()
-	if err != nil {
-		return nil, opListReferrers.fail(fmt.Errorf("the tag %s: %w", referrersTag(d), err))
-	}
-	return index, nil
-}
-
-// taggedReferrers lists the referrers in the index under the tag.
-func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
-	return func(yield func(ocispec.Descriptor, error) bool) {
-		index, err := r.referrersIndex(ctx, d)
-		if err != nil {
-			yield(ocispec.Descriptor{}, err)
-			return
-		}
-		all, err := appendReferrers(nil, index.Manifests, artifactType)
-		for _, c := range all {
-			if !r.decide(ctx, c, nil, artifactType, yield) {
-				return
-			}
-		}
-		if err != nil {
-			yield(ocispec.Descriptor{}, opListReferrers.malformed(nil, err))
-		}
-	}
-}
-
-// referrersState is what a client knows about referrers of the registry.
-type referrersState struct {
-	api    atomic.Bool   // the registry has a referrers API
-	noting chan struct{} // a lock: one update of a referrers tag at a time, because of two concurrent updates one is lost
-}
-
-// maxNotes is how often a referrers tag is rewritten if other clients overwrite it.
-const maxNotes = 4
-
-// noteReferrer adds a referrer to the index under its subject's referrers tag, unless the registry
-// has a referrers API. Afterwards it reads the index again, and repeats the update if another
-// client has overwritten it.
-func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, referrer ocispec.Descriptor, content []byte) error {
-	state := &r.client.referrers
-	if state.api.Load() {
-		return nil
-	}
-	resp, err := r.do(ctx, opListReferrers, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.ListReferrers(ctx, r.name, subject, &gen.ListReferrersParams{})
-	})
-	if err == nil {
-		wire.Drain(resp)
-		state.api.Store(true)
-		return nil
-	}
-	if !noReferrersAPI(err) {
-		return err
-	}
-	select {
-	case state.noting <- struct{}{}:
-		defer func() { <-state.noting }()
-	case <-ctx.Done():
-		return endOf(ctx)
-	}
-	entry := describeReferrer(referrer, content)
-	for tries := 0; ; tries++ {
-		index, err := r.referrersIndex(ctx, subject)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == entry.Digest }) {
-			return nil
-		}
-		if tries == maxNotes {
-			return fmt.Errorf("tag %s keeps being overwritten by other clients (%d attempts)", referrersTag(subject), maxNotes)
-		}
-		index.Manifests = append(index.Manifests, entry)
-		document, err := json.Marshal(index)
-		if err != nil {
-			return err
-		}
-		if _, err := r.PutManifest(ctx, referrersTag(subject), document, &PutManifestOptions{MediaType: ocispec.MediaTypeImageIndex}); err != nil {
-			return err
-		}
-	}
 }
 
 // describeReferrer returns the descriptor as a referrers API would list it: with annotations and
