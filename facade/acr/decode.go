@@ -19,9 +19,22 @@ var allEnabled = Attributes{DeleteEnabled: true, WriteEnabled: true, ListEnabled
 // heading is what surrounds the entries of a list: the names of the registry and the repository.
 type heading struct{ registry, repository string }
 
-// maxEntries is how many entries with properties a page may have. Registries send at most a thousand;
-// a page of tiny ones would become fifty times as large in memory.
-const maxEntries = 100_000
+// What a page may consist of. Registries send at most a thousand entries; of real ones no more fit
+// into a page. A page of tiny ones would become fifty times as large in memory.
+const (
+	maxEntries = 50_000    // entries with properties
+	maxNames   = 200_000   // names, or tags of one manifest
+	maxDeleted = 1_000_000 // names of what was deleted, which was done already
+)
+
+// room fails if a list has as many entries as it may have.
+func room(s *jsonscan.Scanner, has, most int) bool {
+	if has >= most {
+		s.Fail("more than %d entries", most)
+		return false
+	}
+	return true
+}
 
 // decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the
 // entries; complete adds it to them.
@@ -29,7 +42,10 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 	s := jsonscan.New(page)
 	var h heading
 	var none, last T
-	start := len(into)
+	start, most := len(into), maxEntries
+	if complete == nil {
+		most = maxNames
+	}
 	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
@@ -39,8 +55,7 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 		case key:
 			into, last = into[:start], none // if a member occurs twice, the last one counts, as in encoding/json
 			s.Array(func() {
-				if complete != nil && len(into)-start >= maxEntries {
-					s.Fail("more than %d entries", maxEntries)
+				if !room(s, len(into)-start, most) {
 					return
 				}
 				into = append(into, none)
@@ -159,10 +174,17 @@ func scanManifestMember(s *jsonscan.Scanner, key string, m, last *ManifestProper
 		m.OS = s.Keep(last.OS)
 	case "tags":
 		m.Tags = nil
-		s.Array(func() { m.Tags = append(m.Tags, string(s.Text())) })
+		s.Array(func() {
+			if room(s, len(m.Tags), maxNames) {
+				m.Tags = append(m.Tags, string(s.Text()))
+			}
+		})
 	case "references":
 		m.References = nil
 		s.Array(func() {
+			if !room(s, len(m.References), maxDescriptors) {
+				return
+			}
 			r := scanReference(s)
 			if named(s, string(r.Digest)); r.Digest != "" {
 				m.References = append(m.References, r)
@@ -336,10 +358,18 @@ func decodeDeletion(document []byte) (d DeletedRepository, listed bool, err erro
 		switch string(k) {
 		case "manifestsDeleted":
 			d.Manifests, listed = nil, true
-			s.Array(func() { d.Manifests = append(d.Manifests, digest.Digest(s.Text())) })
+			s.Array(func() {
+				if room(s, len(d.Manifests), maxDeleted) {
+					d.Manifests = append(d.Manifests, digest.Digest(s.Text()))
+				}
+			})
 		case "tagsDeleted":
 			d.Tags, listed = nil, true
-			s.Array(func() { d.Tags = append(d.Tags, string(s.Text())) })
+			s.Array(func() {
+				if room(s, len(d.Tags), maxDeleted) {
+					d.Tags = append(d.Tags, string(s.Text()))
+				}
+			})
 		default:
 			s.Skip()
 		}

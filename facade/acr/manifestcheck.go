@@ -119,6 +119,10 @@ var (
 // each has a digest. An empty object would become a hundred times as large in memory.
 const maxDescriptors = 1 << 16
 
+// maxItems is how many members an object of a manifest may have, or how many texts a list in a descriptor: a hundred times as many as
+// anybody needs.
+const maxItems = 10_000
+
 // outline reads the outermost members of a document and the descriptors in it. It fails if a member
 // occurs twice, or if a specified member has another case, because readers differ in which one they
 // use.
@@ -156,6 +160,9 @@ func once(s *jsonscan.Scanner, seen map[string]struct{}, name string, specified 
 		s.Fail("the member %s is there twice", quote(name))
 		return false
 	}
+	if !room(s, len(seen), maxItems) {
+		return false
+	}
 	if as := specified[foldKey(name)]; as != "" && as != name {
 		s.Fail("the member %s is %q in another case", quote(name), as)
 		return false
@@ -187,14 +194,29 @@ func descriptor(s *jsonscan.Scanner, o *manifestOutline, of string) {
 	members(s, descriptorMembers, func(name string) {
 		switch name {
 		case "platform":
-			members(s, platformMembers, func(string) { unique(s) })
+			members(s, platformMembers, func(string) { few(s) })
 		case "mediaType", "digest":
 			if o.is(s, name, '"') {
 				s.Skip()
 			}
 		default:
+			few(s)
+		}
+	})
+}
+
+// few is unique for a value that is no long list.
+func few(s *jsonscan.Scanner) {
+	if s.Next() != '[' {
+		unique(s)
+		return
+	}
+	n := 0
+	s.Array(func() {
+		if room(s, n, maxItems) {
 			unique(s)
 		}
+		n++
 	})
 }
 
@@ -205,11 +227,10 @@ func descriptors(s *jsonscan.Scanner, o *manifestOutline, of string) {
 	}
 	n := 0
 	s.Array(func() {
-		if n++; n > maxDescriptors {
-			s.Fail("more than %d entries", maxDescriptors)
-			return
+		if room(s, n, maxDescriptors) {
+			descriptor(s, o, of)
 		}
-		descriptor(s, o, of)
+		n++
 	})
 }
 

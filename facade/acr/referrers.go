@@ -148,14 +148,22 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 			return
 		}
 		found = true
+		n := 0
 		s.Array(func() {
+			if !room(s, n, maxDescriptors) {
+				return
+			}
+			n++
 			var dgst string
 			members(s, descriptorMembers, func(name string) {
-				if name == "digest" {
+				switch name {
+				case "digest":
 					dgst = string(s.Text())
-					return
+				case "platform":
+					members(s, platformMembers, func(string) { few(s) })
+				default:
+					few(s)
 				}
-				s.Skip()
 			})
 			named(s, dgst)
 		})
