@@ -216,6 +216,7 @@ var sourceRules = []struct {
 	{"every package has a package comment", tree.packagesWithoutComment},
 	{"every exported function and method is shown by an example", tree.unshown},
 	{"a skipped test says why", tree.silentSkips},
+	{"methods of a digest are called of checked ones", tree.uncheckedDigests},
 	{"tests do not sleep", tree.sleepingTests},
 	{"every TestMain looks for leaked goroutines", tree.testsWithoutLeakCheck},
 	{"documents name what exists", tree.staleDocuments},

@@ -13,8 +13,11 @@ import (
 )
 
 // BlobWriter uploads a blob that is written to it. It is created with [Repository.StartUpload] or
-// [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. Only one goroutine may
-// use it at a time, except for Checkpoint. It holds two chunks in memory.
+// [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. It holds two chunks
+// in memory.
+//
+// Only one goroutine may use it at a time: a method that is called while another one runs fails,
+// and changes nothing. Checkpoint may be called at any time.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions
@@ -135,12 +138,14 @@ func (b *BlobWriter) Write(p []byte) (int, error) {
 	return n, failed("UploadChunk", err)
 }
 
-// ReadFrom appends everything that src returns; io.Copy uses it. It reads directly into the chunks.
+// ReadFrom appends everything that src returns; io.Copy uses it. It reads directly into the
+// chunks. If the writer's context ends while src is blocked in Read, ReadFrom returns all the
+// same; the blocked call stays behind in a goroutine, and what it returns is discarded.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
 	}
-	n, err := b.w.ReadFrom(src)
+	n, err := b.w.ReadStream(src)
 	return n, failed("UploadChunk", err)
 }
 

@@ -2,14 +2,19 @@ package acr_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
@@ -151,5 +156,51 @@ func TestBlobWriterCancel(t *testing.T) {
 	}
 	if _, err := w.Commit(); err == nil {
 		t.Error("committed what was cancelled")
+	}
+}
+
+// A source that blocks for ever keeps ReadFrom only until the context ends. The writer can then be ended.
+func TestBlobWriterSourceThatBlocks(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *acr.BlobWriter) error{
+		"Cancel": func(w *acr.BlobWriter) error { return w.Cancel() },
+		"Close": func(w *acr.BlobWriter) error {
+			if err := w.Close(); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("Close: %w", err)
+			}
+			return nil
+		},
+		"Commit": func(w *acr.BlobWriter) error {
+			if _, err := w.Commit(); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("Commit: %w", err)
+			}
+			return w.Cancel()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+				ctx, cancel := context.WithCancel(t.Context())
+				w, err := acrsuite.NewClient(t, srv).Repository("a/b").StartUpload(ctx, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				source, sink := io.Pipe()
+				defer sink.Close() //nolint:errcheck // never fails
+				go func() {
+					_, _ = sink.Write([]byte("some bytes"))
+					time.Sleep(time.Hour)
+					cancel()
+				}()
+				began := time.Now()
+				if n, err := w.ReadFrom(source); n != 10 || !errors.Is(err, context.Canceled) || time.Since(began) > time.Hour+time.Second {
+					t.Errorf("%d bytes and %v after %s", n, err, time.Since(began))
+				}
+				if err := end(w); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

@@ -10,6 +10,17 @@ import (
 
 // Attributes say what may be done with a repository, a tag or a manifest. All are true at first.
 // Attributes that are missing in a response are reported as true.
+//
+// The attributes of a repository, of its manifests and of its tags are independent of each other
+// and all apply: a locked repository does not show in the attributes of its tags, nor a locked tag
+// in those of its manifest. And lists do not show everything: a manifest or tag with ListEnabled
+// false is missing in them, also an index, whose manifests then look as if nothing referred to
+// them.
+//
+// A program that deletes what it finds unused should therefore read the attributes of the
+// repository, of the manifest and of each of its tags right before, and keep the manifests of a
+// repository of which it may not have seen every index: ManifestCount of the repository's
+// properties counts the unlisted ones too. Package retention does so.
 type Attributes struct {
 	DeleteEnabled bool // may be deleted
 	WriteEnabled  bool // may be changed, overwritten and deleted

@@ -17,8 +17,14 @@ const cheapUpload = 1 << 20
 // UploadBlob uploads the rest of src as a blob and returns its descriptor.
 //
 // If src is an io.ReadSeeker of known size (such as *os.File), it is read in place and can be read
-// again if the upload session is lost. On success its offset is at the end, otherwise where it was.
-// Any other reader is buffered (two chunks) and cannot be read again.
+// again if the upload session is lost. On success its offset is at the end, otherwise where it
+// was. Any other reader is buffered (two chunks) and cannot be read again. If ctx ends while src
+// is blocked in Read or ReadAt, UploadBlob returns all the same; the blocked call stays behind in
+// a goroutine, and what it returns is discarded.
+//
+// Success means that the registry has confirmed the content, by the digest that this client
+// computed, and has not named another digest. The registry is not asked once more whether it has
+// the blob, because replicas may not know it yet; [Repository.HeadBlob] asks.
 //
 // A small blob costs one request, a large one two and one for each chunk. If Digest is set, a HEAD
 // request comes first for large blobs; if the repository already has the blob, nothing else is
@@ -159,7 +165,7 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 	defer func() {
 		w.Abort(ctx, err != nil && transfer.Resumable(err))
 	}()
-	if err = w.ReadStream(r); err != nil {
+	if _, err = w.ReadStream(r); err != nil {
 		return res, err
 	}
 	return w.Commit()

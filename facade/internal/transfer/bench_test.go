@@ -86,7 +86,7 @@ func BenchmarkUploadStream(b *testing.B) {
 			for b.Loop() {
 				w, err := transfer.NewWriter(b.Context(), &sink{}, benchOptions(), nil)
 				if err == nil {
-					err = w.ReadStream(io.LimitReader(zeros{}, size))
+					_, err = w.ReadStream(io.LimitReader(zeros{}, size))
 				}
 				if err == nil {
 					_, err = w.Commit()

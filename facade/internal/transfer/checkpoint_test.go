@@ -79,7 +79,7 @@ func killed(ctx context.Context, how string, r *registry, o *transfer.UploadOpti
 		return transfer.Result{}, err
 	}
 	defer w.Abort(ctx, true)
-	if err := w.ReadStream(bytes.NewBuffer(content)); err != nil {
+	if _, err := w.ReadStream(bytes.NewBuffer(content)); err != nil {
 		return transfer.Result{}, err
 	}
 	return w.Commit()

@@ -11,6 +11,7 @@ type gate struct {
 	mu      sync.Mutex
 	reading bool
 	shut    bool
+	passed  int64 // bytes
 }
 
 func (g *gate) Read(p []byte) (int, error) {
@@ -32,6 +33,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	if g.shut {
 		return 0, ErrClosed
 	}
+	g.passed += int64(max(n, 0))
 	return n, err
 }
 

@@ -79,7 +79,7 @@ func uploadAs(ctx context.Context, how string, s transfer.Session, o *transfer.U
 		return transfer.Result{}, err
 	}
 	defer w.Abort(ctx, false)
-	if err := w.ReadStream(bytes.NewBuffer(content)); err != nil {
+	if _, err := w.ReadStream(bytes.NewBuffer(content)); err != nil {
 		return transfer.Result{}, err
 	}
 	return w.Commit()

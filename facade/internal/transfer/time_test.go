@@ -102,7 +102,7 @@ func TestBlockedReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := w.ReadStream(pr); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.ReadStream(pr); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 		w.Abort(ctx, false)
@@ -261,7 +261,7 @@ func TestPanics(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Abort(t.Context(), false)
-			_ = w.ReadStream(panickyReader{})
+			_, _ = w.ReadStream(panickyReader{})
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {

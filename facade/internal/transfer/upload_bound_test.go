@@ -53,7 +53,7 @@ func TestSwingingCount(t *testing.T) {
 					t.Fatal(e)
 				}
 				defer w.Abort(ctx, false)
-				if err = w.ReadStream(bytes.NewBuffer(make([]byte, 1000))); err == nil {
+				if _, err = w.ReadStream(bytes.NewBuffer(make([]byte, 1000))); err == nil {
 					_, err = w.Commit()
 				}
 			}

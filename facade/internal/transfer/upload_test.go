@@ -83,9 +83,9 @@ func run(ctx context.Context, rng *rand.Rand, how string, r *registry, o *transf
 	defer w.Abort(ctx, false)
 	switch how {
 	case "stream", "spooled":
-		err = w.ReadStream(bytes.NewBuffer(content))
+		_, err = w.ReadStream(bytes.NewBuffer(content))
 	case "slow":
-		err = w.ReadStream(iotest.OneByteReader(iotest.DataErrReader(bytes.NewReader(content))))
+		_, err = w.ReadStream(iotest.OneByteReader(iotest.DataErrReader(bytes.NewReader(content))))
 	case "writes":
 		for b := content; len(b) > 0 && err == nil; {
 			n := min(1+rng.IntN(40), len(b))

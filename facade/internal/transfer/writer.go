@@ -154,10 +154,13 @@ func (w *Writer) Checkpoint() (Checkpoint, bool) {
 // enter refuses a call while another one runs: two at once would mix up the content, or wait for each
 // other for ever.
 func (w *Writer) enter() error {
-	if !w.busy.CompareAndSwap(false, true) {
-		return ErrConcurrentUse
+	switch {
+	case w.busy.CompareAndSwap(false, true):
+		return nil
+	case w.ctx.Err() != nil: // it is blocked in a source that ReadStream has given up on
+		return wait.Cause(w.ctx)
 	}
-	return nil
+	return ErrConcurrentUse
 }
 
 // leave ends what enter began.
@@ -199,8 +202,10 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 		if n < 0 || n > len(room) {
 			return taken, w.fail(errors.New("reading the source: impossible count of bytes"))
 		}
-		w.take(n)
-		taken += int64(n)
+		if n > 0 { // after the end of a stream nothing is touched any more
+			w.take(n)
+			taken += int64(n)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return taken, nil
@@ -219,15 +224,17 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 // ReadStream is ReadFrom, except that it returns when the writer's context ends even if r.Read is
 // still blocked; what that Read returns later is discarded. If r panics, ReadStream panics with the
 // same value.
-func (w *Writer) ReadStream(r io.Reader) error {
+func (w *Writer) ReadStream(r io.Reader) (int64, error) {
 	g := &gate{r: r}
+	var taken int64
 	var err error
 	var crash panicked
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		err = crash.catch(func() error {
-			_, err := w.ReadFrom(g)
+			var err error
+			taken, err = w.ReadFrom(g)
 			return err
 		})
 	}()
@@ -235,12 +242,12 @@ func (w *Writer) ReadStream(r io.Reader) error {
 	case <-done:
 	case <-w.ctx.Done():
 		if g.abandon() {
-			return wait.Cause(w.ctx)
+			return g.passed, wait.Cause(w.ctx)
 		}
 		<-done
 	}
 	crash.raise()
-	return orCause(w.ctx, err)
+	return taken, orCause(w.ctx, err)
 }
 
 // Commit sends what is left and completes the upload. After an error the session is still open,
