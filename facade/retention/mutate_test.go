@@ -28,13 +28,14 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"K2 a locked manifest keeps its tags", "judge.go", "for _, t := range n.tags {\n\t\tj.keepTag(t, Reason{Code: KeptLocked", "for _, t := range n.tags[:0] {\n\t\tj.keepTag(t, Reason{Code: KeptLocked", "TestAccident"},
 	{"K3 a tag in use stays", "judge.go", "case j.used.all || j.used.tags[t.name]:", "case false:", "TestInUse"},
 	{"K3 a manifest in use stays", "judge.go", "if j.used.all || j.used.digests[n.digest] {", "if false {", "TestInUse"},
-	{"K4 a young tag stays", "judge.go", "case j.now.Sub(t.updated) < grace:", "case false:", "TestGrace"},
-	{"K4 a young manifest stays", "judge.go", "if j.now.Sub(n.updated) < grace {", "if false {", "TestGrace"},
+	{"K4 a young tag stays", "judge.go", "case j.isYoung(t.updated, grace):", "case false:", "TestGrace"},
+	{"K4 a young manifest stays", "judge.go", "if j.isYoung(n.updated, grace) {", "if false {", "TestGrace"},
+	{"K4 what has no time is young", "judge.go", "(at.IsZero() || j.now.Sub(at) < than)", "j.now.Sub(at) < than", "TestUnknownTimesStay"},
 	{"K5 what stands alone needs a rule", "judge.go", "if _, matched := j.alone[n]; !matched && !j.begun.nodes[n.digest] {", "if _, matched := j.alone[n]; false && matched {", "TestProperty"},
 	{"K6 a quarantined manifest stays", "judge.go", "if n.quarantined {", "if false {", "TestQuarantine"},
 	{"K7 a manifest that must not be read stays", "judge.go", "if !n.attributes.ReadEnabled {", "if false {", "TestQuarantine"},
 	{"K6 an unknown kind stays", "judge.go", "if n.body.kind == graph.KindUnknown {", "if n.body.kind == graph.Kind(\"\") {", "TestAccident"},
-	{"K7 a manifest that cannot be read refuses the repository", "read.go", "return nil, refuse(RefusedUnreadable, \"what the manifest %s needs is not known: %v\", n.digest, err)\n\tcase err != nil:", "return dockerImage, nil\n\tcase err != nil:", "TestRefusals"},
+	{"K7 a manifest that cannot be read refuses the repository", "read.go", "return nil, refuse(RefusedUnreadable, \"what the manifest %s needs is not known: %s\", n.digest, steady(err))\n\tcase err != nil:", "return dockerImage, nil\n\tcase err != nil:", "TestRefusals"},
 	{"K8 the newest tag stays", "judge.go", "if n == 0 {\n\t\treturn", "if n >= 0 {\n\t\treturn", "TestAccident"},
 	{"counts are over all, not over what is old", "select.go", "if t.named || !r.selectsTag(t.name) {", "if t.named || !r.selectsTag(t.name) || j.matched[t].rule == nil {", "TestAccident"},
 	{"signatures are not counted", "select.go", "if t.named || !r.selectsTag(t.name) {", "if !r.selectsTag(t.name) {", "TestNewestDoesNotCountSignatures"},
@@ -45,7 +46,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"the count of tags", "read.go", "case len(s.tags) != after.TagCount:", "case false:", "TestRefusals"},
 	{"counts before and after", "read.go", "case before.ManifestCount != after.ManifestCount || ", "case false && before.ManifestCount != after.ManifestCount || ", "TestReadAgain"},
 	{"404 on a body is not an empty body", "read.go", "return nil, changed(RefusedUnreadable, ", "return dockerImage, nil\n\t\treturn nil, changed(RefusedUnreadable, ", "TestRefusals"},
-	{"a locked repository", "read.go", "if !before.Attributes.WriteEnabled {", "if false {", "TestRefusals"},
+	{"a locked repository", "read.go", "if r.clock != nil && !before.Attributes.WriteEnabled {", "if false {", "TestRefusals"},
 	{"order of deletions", "batch.go", "if b.status != deleted {\n\t\t\treturn false", "if b == nil {\n\t\t\treturn false", "TestApply"},
 	{"order of deletions: reversed", "order.go", "return sorted, odd\n", "for a, b := 0, len(sorted)-1; a < b; a, b = a+1, b-1 {\n\t\tsorted[a], sorted[b] = sorted[b], sorted[a]\n\t}\n\treturn sorted, odd\n", "TestApply"},
 	{"order of deletions: a subject before its referrers", "order.go", "if n.subject != nil && n.subject != n && s.left[n.subject] {", "if false {", "TestProperty"},
@@ -73,6 +74,15 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"unlocked things are locked again", "batch.go", "\trelock()\n", "\t_ = relock\n", "TestApplyUnlocks"},
 	{"only what a rule names is unlocked", "judge.go", "return len(n.tags) > 0\n", "return true\n", "TestUnlockIsOnlyForWhatARuleNames"},
 	{"a moved tag is put back", "untag.go", "if was != \"\" && was != t.Digest {", "if false {", "TestUntagPutsAMovedTagBack"},
+	{"a plan that was edited", "plan.go", "if id := p.ID(); file.ID != id {", "if id := p.ID(); id == \"\" {", "TestReadPlanRefusesEditedPlans"},
+	{"the sources of a plan", "apply.go", "case len(a.opts.InUse) < plan.InUse:", "case false:", "TestApplyNeedsTheSourcesOfThePlan"},
+	{"null protects nothing", "strict.go", "\tcase nil:\n", "\tcase json.Delim(0):\n", "TestRulesThatProtectNothing"},
+	{"patterns that match no name", "checkrule.go", "at >= 0 {\n\t\t\tc.fault(", "at < -1 {\n\t\t\tc.fault(", "TestRulesThatProtectNothing"},
+	{"patterns with the registry", "check.go", "if strings.HasPrefix(text, host+\"/\") {", "if false {", "TestPatternsWithTheRegistry"},
+	{"replicas in what is in use", "inuse.go", "return found && geo && ", "return false && found && geo && ", "TestInUseByOtherNames"},
+	{"the head of a journal", "undo.go", "case !u.begun:", "case false:", "TestUndoRefusesDamagedJournals"},
+	{"a line of its own for the head", "journal.go", "if entries[0].Version > 0 {", "if false {", "TestUndoOfACutJournal"},
+	{"tags are judged again", "untag.go", "if time.Since(r.judgedAt) > judgeAgainAfter {", "if false && time.Since(r.judgedAt) > 0 {", "TestUntagJudgesAgain"},
 	{"a source that names nothing", "inuse.go", "if named == 0 {", "if false {", "TestInUseUnknown"},
 	{"a source that fails", "inuse.go", "if err != nil {\n\t\t\t\treturn nil, fmt.Errorf(\"retention: %w: source %d: %w\", ErrInUse, i+1, err)\n\t\t\t}\n\t\t\tours", "if err != nil {\n\t\t\t\tnamed++\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tours", "TestInUseUnknown"},
 	{"an empty page does not end a list", "../acr/list.go", "if err != nil || w.next == nil {", "if err != nil || w.next == nil || len(items) == 0 {", "TestEmptyPages"},
@@ -84,6 +94,16 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"undo sets locks again", "undo.go", "if e.Attributes == nil || r.opts.DryRun {", "if true {", "TestUndoLocks"},
 	{"undo leaves a tag that moves", "undo.go", "MediaType: e.MediaType, IfAbsent: true})", "MediaType: e.MediaType})", "TestUndoLeavesMovedTags"},
 	{"undo leaves a tag that moved", "undo.go", "r.skip(name, SkippedMoved, \"it points to \"+short(now.Digest)+\" by now\")\n\t\treturn nil", "_ = now", "TestUndoLeavesMovedTags"},
+}
+
+// Each guard is one line, so that the table stays true when the code changes.
+func TestGuardsAreThere(t *testing.T) {
+	t.Parallel()
+	for _, g := range guards {
+		if source, err := os.ReadFile(g.file); err != nil || strings.Count(string(source), g.line) != 1 {
+			t.Errorf("%s: the line has to occur once in %s: %s (%v)", g.name, g.file, g.line, err)
+		}
+	}
 }
 
 // TestMutations breaks every guard in turn. Each must make its test fail: a guard that no test misses is no guard.
