@@ -220,6 +220,11 @@ func TestAccident(t *testing.T) {
 			w.days(90)
 			return outcome{[]digest.Digest{odd, newest}, []string{"feature-x", "1.10.0"}, []digest.Digest{old}}
 		}},
+		{"snok-67 as many images as are to be kept", `"keep":[{"name":"k","tags":{"glob":["*"]},"newest":2}],"delete":[` + oldTags + `]`, func(w *world) outcome {
+			a, b := w.put(w.image(), "a"), w.put(w.image(), "b")
+			w.days(90)
+			return outcome{[]digest.Digest{a, b}, []string{"a", "b"}, nil}
+		}},
 		{"snok-67 fewer images than are to be kept", `"keep":[{"name":"k","tags":{"glob":["*"]},"newest":25}],"delete":[` + oldTags + `]`, func(w *world) outcome {
 			a, b := w.put(w.image(), "a"), w.put(w.image(), "b")
 			w.days(90)

@@ -196,7 +196,7 @@ func TestUntagJudgesAgain(t *testing.T) {
 			t.Fatalf("%s", mustJSON(t, p))
 		}
 		deleted := 0
-		c := newClientVia(t, w.srv, before{w.http, func(r *http.Request) {
+		c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
 			if r.Method != http.MethodDelete {
 				return
 			}

@@ -125,6 +125,16 @@ func (o *oracle) precedes(first, then digest.Digest) bool {
 	return false
 }
 
+// behindCircle reports whether a manifest can only be deleted after manifests that belong to each other in a circle.
+func (o *oracle) behindCircle(d digest.Digest) bool {
+	for c := range o.manifests {
+		if (c == d || o.precedes(c, d)) && o.precedes(c, c) {
+			return true
+		}
+	}
+	return false
+}
+
 // tagMatches reports whether a Delete rule of one kind selects a tag: with its manifest, or the tag only.
 func (o *oracle) tagMatches(name, what string) bool {
 	age := o.now.Sub(o.tags[name].updated)

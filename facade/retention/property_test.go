@@ -325,17 +325,17 @@ func (c *propertyCase) demandWhole(judge *oracle, now shot) {
 }
 
 // demandReferrers demands that a manifest which is still to be deleted has all of its referrers and cosign tags: if the apply is
-// never finished, it is an image like any other. Not so where they belong to each other in a
-// circle, such as an index that contains what it refers to: then the index goes first.
+// never finished, it is an image like any other. Not so where manifests belong to
+// each other in a circle, such as an index that contains what it refers to: no order is right for them, and for what comes after.
 func (c *propertyCase) demandReferrers(judge *oracle, now shot, d digest.Digest) {
 	c.t.Helper()
 	for r := range judge.manifests {
-		if _, there := now.manifests[r]; !there && judge.made[r].subject == d && !judge.mayLose(r) && !judge.precedes(r, d) {
+		if _, there := now.manifests[r]; !there && judge.made[r].subject == d && !judge.mayLose(r) && !judge.behindCircle(d) {
 			c.t.Fatalf("%s is left without its referrer %s", d, r)
 		}
 	}
 	for name, t := range judge.tags {
-		if _, there := now.tags[name]; !there && judge.belongs(name) == d && t.digest != d && !judge.precedes(t.digest, d) {
+		if _, there := now.tags[name]; !there && judge.belongs(name) == d && t.digest != d && !judge.behindCircle(d) {
 			c.t.Fatalf("%s is left without its tag %s", d, name)
 		}
 	}

@@ -280,6 +280,9 @@ func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, kno
 		if n.body == nil {
 			n.body = known[n.digest]
 		}
+		if n.body == nil { // a transport that ended the goroutine
+			return refuse(RefusedUnreadable, "what the manifest %s needs is not known", n.digest)
+		}
 	}
 	return nil
 }
