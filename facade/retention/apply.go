@@ -14,9 +14,10 @@ import (
 
 // ApplyOptions are the choices of Apply. Journal is required.
 type ApplyOptions struct {
-	// Journal receives what Undo needs: one JSON line before each deletion, with the content of the manifest, and one after it.
-	// What cannot be written to it is not deleted. If it has a method Sync, such as *os.File, that is called before each batch.
-	// Open a file with os.O_APPEND, so that a run which goes on does not overwrite the lines of the one before.
+	// Journal receives what Undo needs: one JSON line before each deletion, with the content of the
+	// manifest, and one after it. What cannot be written to it is not deleted. If it has a method
+	// Sync, such as *os.File, that is called before each batch. Open a file with os.O_APPEND, so
+	// that a later run appends to the lines of the one before.
 	Journal io.Writer
 
 	// Approved is the ID of the plan that somebody approved. Default: the plan at hand.
@@ -25,23 +26,24 @@ type ApplyOptions struct {
 	// MaxAge is how old the plan may be. Default: 24 hours.
 	MaxAge time.Duration
 
-	// InUse are sources of references that are in use, at least as many as the plan was made with. They are read before the
-	// first deletion, and again every ten minutes.
+	// InUse are sources of references that are in use, at least as many as the plan was made with.
+	// They are read before the first deletion, and again every ten minutes.
 	InUse []InUse
 
-	// Cache is that of the plan. Without it, every manifest is read again, and rules that go by the time of untagging delete
-	// nothing.
+	// Cache is that of the plan. Without it, every manifest is read again, and rules that go by the
+	// time of untagging delete nothing.
 	Cache Cache
 
-	// Batch is how many manifests are deleted before Apply looks for manifests that were pushed meanwhile. Default: 50.
+	// Batch is how many manifests are deleted before Apply looks for manifests that were pushed
+	// meanwhile. Default: 50.
 	Batch int
 
-	// Concurrency is how many deletions are in flight. The more there are, the longer a deletion may wait for its turn after
-	// its manifest was checked. Default: 8.
+	// Concurrency is how many deletions are in flight. The more there are, the longer a deletion
+	// may wait for its turn after its manifest was checked. Default: 8.
 	Concurrency int
 
-	// MaxChanged is how many of a repository's planned deletions may turn out to be no longer right before the repository is
-	// left as it is. Default: 10, or one in twenty if that is more.
+	// MaxChanged is how many of a repository's planned deletions may turn out to be no longer right
+	// before the repository is left as it is. Default: 10, or one in twenty if that is more.
 	MaxChanged int
 
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
@@ -56,29 +58,34 @@ const (
 	judgeAgainAfter   = 10 * time.Minute
 )
 
-// Apply deletes what the plan lists, as far as its rules would delete it now as well. It reads and judges each repository
-// again, and keeps to what both the plan and the new judgement delete. Right before each deletion it checks that the
-// manifest, its tags and its locks are as planned, and around each batch it looks for manifests that were pushed meanwhile:
-// what those need is left, or put back. What was left is in the Result, with the reason.
+// Apply deletes what the plan lists, as far as its rules would delete it now as well. It reads and
+// judges each repository again, and keeps to what both the plan and the new judgement delete. Right
+// before each deletion it checks that the manifest, its tags and its locks are as planned, and
+// around each batch it looks for manifests that were pushed meanwhile: what those need is left, or
+// put back. What was left is in the Result, with the reason.
 //
-// An index is deleted before its images, and an image before its signatures, so an apply that is interrupted at any point
-// leaves no image without one of its parts. Apply the same plan again, or a new one, to go on. Of a
-// plan that was read from a file, the images of an index that is gone already are deleted only if
-// Approved is set: nothing but the plan says what they belonged to.
+// An index is deleted before its images, and an image before its signatures, so an apply that is
+// interrupted at any point leaves no image without one of its parts. Apply the same plan again, or
+// a new one, to go on. Of a plan that was read from a file, the images of an index that is gone
+// already are deleted only if Approved is set: nothing but the plan says what they belonged to.
 //
-// The registry has no conditional delete. A tag that somebody sets on a manifest in the moment between the last check of it
-// and its deletion, about one round trip, is lost with the manifest; Undo puts the manifest back.
+// The registry has no conditional delete. A tag that somebody sets on a manifest in the moment
+// between the last check of it and its deletion, about one round trip, is lost with the manifest;
+// Undo puts the manifest back.
 //
-// It costs the lists of the plan, two reads for each manifest and one more if it has tags, one deletion, and one list for
-// each batch. Memory: the largest repository, and the manifests of two batches.
+// It costs the lists of the plan, two reads for each manifest and one more if it has tags, one
+// deletion, and one list for each batch. Memory: the largest repository, and the manifests of two
+// batches.
 //
 // Errors:
 //   - [ErrPlan] if the plan is too old, of another registry, or not the approved one
 //   - [ErrJournal] if there is no journal, or it cannot be written; then nothing more is deleted
-//   - [ErrInUse] and [ErrClock] as [Make]
-//   - the context's error
+//   - [ErrInUse] if there are fewer sources than the plan had, one fails, or one names nothing
+//   - [ErrClock] if the registry does not tell its time, or the plan was made after it
+//   - the context's error if it ends
 //
-// What happened to single repositories, manifests and tags is in the Result, which is complete also if there is an error.
+// What happened to single repositories, manifests and tags is in the Result, which is complete also
+// if there is an error.
 func Apply(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptions) (*Result, error) {
 	a, err := newApplier(ctx, c, plan, opts)
 	if err != nil {

@@ -57,8 +57,8 @@ func (r *run) again(ctx context.Context) error {
 	return r.judge(ctx)
 }
 
-// nextBatch returns the next pending items, and with each what the registry deletes along with it: that too has to be in the
-// journal before.
+// nextBatch returns the next pending items, and with each what the registry deletes along with it:
+// that too has to be in the journal before.
 func (r *run) nextBatch() []*item {
 	var batch []*item
 	taken := map[*item]bool{}
@@ -83,7 +83,8 @@ func (r *run) nextBatch() []*item {
 	return batch
 }
 
-// deleteBatch writes the batch down and deletes it: in rounds, each of which deletes what has nothing to wait for.
+// deleteBatch writes the batch down and deletes it: in rounds, each of which deletes what has
+// nothing to wait for.
 func (r *run) deleteBatch(ctx context.Context, batch []*item) error {
 	if err := r.note(ctx, batch); err != nil {
 		return err
@@ -136,7 +137,8 @@ func (r *run) parallel(ctx context.Context, items []*item, do func(context.Conte
 	return context.Cause(ctx)
 }
 
-// note reads the manifests of a batch and writes them into the journal, onto the disk, before the first is deleted.
+// note reads the manifests of a batch and writes them into the journal, onto the disk, before the
+// first is deleted.
 func (r *run) note(ctx context.Context, batch []*item) error {
 	err := r.parallel(ctx, batch, func(ctx context.Context, i *item) error {
 		m, err := r.repo.GetManifest(ctx, string(i.Digest))

@@ -8,9 +8,10 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// Cache keeps what manifests name, which never changes, and when a manifest was last seen with a tag. With a Cache, a second
-// run reads only the manifests that are new. A Cache is trusted: whoever can write to it decides what is deleted. An entry
-// that cannot be read counts as missing. Both methods must be safe for concurrent use.
+// Cache keeps what manifests name, which never changes, and when a manifest was last seen with a
+// tag. With a Cache, a second run reads only the manifests that are new. A Cache is trusted:
+// anybody who can write to it decides what is deleted. An entry that cannot be read counts as
+// missing. Both methods must be safe for concurrent use.
 type Cache interface {
 	// Load returns the entry of a key. ok is false if there is none.
 	Load(key string) (entry []byte, ok bool)

@@ -10,18 +10,19 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
 
-// Check returns the faults of the rules, or nil. ParseRules and Make check rules themselves. Rules that could never have an
-// effect are faults too: a Keep rule that selects nothing was meant to protect something.
+// Check returns the faults of the rules, or nil. ParseRules and Make check rules themselves. Rules
+// that could never have an effect are faults too: a Keep rule that selects nothing was meant to
+// protect something.
 //
 // Errors:
-//   - [ErrRules] (*RulesError) with every fault and where it is
+//   - [ErrRules] if there are faults: a *RulesError with each of them and where it is
 func (r *Rules) Check() error {
 	_, err := r.compile()
 	return err
 }
 
-// checkHost refuses patterns of repositories that begin with the registry's own name: they match nothing, and an exception of
-// this kind would protect nothing.
+// checkHost refuses patterns of repositories that begin with the registry's own name: they match
+// nothing, and an exception of this kind would protect nothing.
 func (r *Rules) checkHost(host string) error {
 	c := &checker{}
 	for i, p := range r.Policies {
@@ -93,8 +94,8 @@ func (r *Rules) compile() ([]*compiled, error) {
 	return policies, nil
 }
 
-// shadows reports whether an earlier policy takes every repository of a later one, as far as that can be told from the
-// patterns: it takes all, or each of the names that the later one lists.
+// shadows reports whether an earlier policy takes every repository of a later one, as far as that
+// can be told from the patterns: it takes all, or each of the names that the later one lists.
 func shadows(earlier, later *compiled) bool {
 	if earlier.except.Len() > 0 || earlier.repositories.Len() == 0 || later.repositories.Len() == 0 {
 		return false
@@ -111,7 +112,8 @@ func shadows(earlier, later *compiled) bool {
 	return literal
 }
 
-// matchesEveryName reports whether a set of patterns holds "**", or a regular expression for anything.
+// matchesEveryName reports whether a set of patterns holds "**", or a regular expression for
+// anything.
 func matchesEveryName(s *match.Set) bool {
 	return s.Match("a/b") && s.Match("0") && s.Match("x.y-z/"+longName)
 }
@@ -186,7 +188,8 @@ func (c *checker) policy(path string, p *Policy) *compiled {
 	return q
 }
 
-// voids reports whether a Keep rule without a condition keeps all that a Delete rule about tags selects.
+// voids reports whether a Keep rule without a condition keeps all that a Delete rule about tags
+// selects.
 func voids(k, d compiledRule) bool {
 	if k.keep.Newest > 0 || k.keep.Within > 0 || !k.keep.Since.IsZero() || k.tags == nil || d.tags == nil ||
 		k.except != nil || d.sel.Untagged || d.sel.Orphans || len(d.types) > 0 {

@@ -113,7 +113,8 @@ const (
 	tagNames
 )
 
-// patterns compiles patterns, and refuses those that can match no name; groups says whether a regular expression may capture one.
+// patterns compiles patterns, and refuses those that can match no name; groups says whether a
+// regular expression may capture one.
 func (c *checker) patterns(path string, p *Patterns, of namesOfWhat, groups bool) *match.Set {
 	set, faults := match.NewSet(p.Glob, p.Regexp)
 	const lower, digits = "abcdefghijklmnopqrstuvwxyz", "0123456789"

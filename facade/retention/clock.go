@@ -11,13 +11,15 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// clock is the registry's clock: its time at one moment, and what has passed since. The local time of day plays no part.
+// clock is the registry's clock: its time at one moment, and what has passed since. The local time
+// of day plays no part.
 type clock struct {
 	registry time.Time
 	local    time.Time
 }
 
-// readClock reads the registry's time off its response to one request. A refusal tells the time as well.
+// readClock reads the registry's time off its response to one request. A refusal tells the time as
+// well.
 func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 	var resp *http.Response
 	started := time.Now()

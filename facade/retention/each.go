@@ -32,7 +32,8 @@ func namesOf(ctx context.Context, c *acr.Client, only []string) ([]string, error
 	return slices.Compact(names), nil
 }
 
-// inOrder calls do for the names, several at a time, and yields the results in the order of the names. An error ends it.
+// inOrder calls do for the names, several at a time, and yields the results in the order of the
+// names. An error ends it.
 func inOrder[T any](ctx context.Context, names []string, parallel int, do func(context.Context, string) (T, error)) iter.Seq2[T, error] {
 	type result struct {
 		value T

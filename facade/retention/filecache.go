@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each manifest. It is safe for
-// concurrent use, and for one process at a time.
+// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each
+// manifest. It is safe for concurrent use, and for one process at a time.
 type FileCache struct {
 	path    string
 	mu      sync.Mutex
@@ -29,8 +29,9 @@ type cacheLine struct {
 	Text  string          `json:"t,omitzero"` // an entry that is not JSON
 }
 
-// OpenFileCache reads a cache from a file, which need not exist. A line that cannot be read is left out. Anybody who can
-// write to the file decides what is deleted, so it must not be writable for others.
+// OpenFileCache reads a cache from a file, which need not exist. A line that cannot be read is left
+// out. Anybody who can write to the file decides what is deleted, so it must not be writable for
+// others.
 //
 // It fails with an *os.PathError if the file cannot be read.
 func OpenFileCache(path string) (*FileCache, error) {
@@ -77,8 +78,8 @@ func (c *FileCache) Store(key string, entry []byte) {
 	c.changed = true
 }
 
-// Close writes the file: beside the old one, and then in its place. It fails with an *os.PathError if that is not possible;
-// then the old file stays.
+// Close writes the file: beside the old one, and then in its place. It fails with an *os.PathError
+// if that is not possible; then the old file stays.
 func (c *FileCache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// errInvariant is returned instead of sending a request that breaks a rule of this package: it would be a fault of the
-// program, and ends the run.
+// errInvariant is returned instead of sending a request that breaks a rule of this package: it
+// would be a fault of the program, and ends the run.
 var errInvariant = errors.New("internal error")
 
 // onInvariant is called with a broken rule; tests set it.
@@ -62,7 +62,8 @@ func (r *run) mayWrite() error {
 	)
 }
 
-// unlock unlocks a locked manifest and its locked tags, if the rules allow that. relock takes it back.
+// unlock unlocks a locked manifest and its locked tags, if the rules allow that. relock takes it
+// back.
 func (r *run) unlock(ctx context.Context, i *item) (relock func(), err error) {
 	open := acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)}
 	var undo []func(context.Context)

@@ -1,6 +1,9 @@
 package retention_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,5 +50,37 @@ func TestHealLeavesWhatIsStillToGo(t *testing.T) {
 	w.demand(outcome{stays: []digest.Digest{a, b, sig, old, outer}, tags: []string{"new", "z"}})
 	if r := result.Repositories[0]; r.State != retention.Done || len(r.Repaired) != 1 || len(r.Skipped) != 3 {
 		t.Errorf("%s", mustJSON(t, r))
+	}
+}
+
+// An apply that is interrupted in the middle of a batch still puts back what something needs that was pushed in that moment.
+func TestHealWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.put(w.image(), "a"), w.put(w.image(), "b")
+	w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	ctx, cancel := context.WithCancel(t.Context())
+	deletions := 0
+	var pushed digest.Digest
+	c := w.between(func(r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			deletions++
+		}
+		return deletions == 2
+	}, func() {
+		pushed = w.put(w.index(a, b), "new")
+		cancel()
+	})
+	_, err := retention.Apply(ctx, c, p, &retention.ApplyOptions{Journal: &bytes.Buffer{}, Concurrency: 1})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	s := w.shoot(repository)
+	for _, d := range []digest.Digest{a, b, pushed} {
+		if _, there := s.manifests[d]; !there {
+			t.Errorf("%s was lost", d)
+		}
 	}
 }

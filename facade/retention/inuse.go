@@ -12,15 +12,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// InUse is a source of references that are in use, such as the images that run in a cluster. What it names stays, with all
-// that it needs. It is read when a plan is made, and again when the plan is applied.
+// InUse is a source of references that are in use, such as the images that run in a cluster. What
+// it names stays, with all that it needs. It is read when a plan is made, and again when the plan
+// is applied.
 //
-// A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be left out, and references of
-// other hosts are ignored. A reference without tag and digest means the tag "latest", and "name:*" means everything in the
-// repository.
+// A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be
+// left out, and references of other hosts are ignored. A reference without tag and digest means the
+// tag "latest", and "name:*" means everything in the repository.
 //
-// A source that ends with an error, or that names no reference of the registry at all, refuses the plan: what cannot be
-// seen must not be taken for unused.
+// A source that ends with an error, or that names no reference of the registry at all, refuses the
+// plan: what cannot be seen must not be taken for unused.
 type InUse func(ctx context.Context) iter.Seq2[string, error]
 
 // InUseList returns a source that names a fixed list of references.
@@ -83,8 +84,8 @@ func hostOf(c *acr.Client) string {
 	return strings.ToLower(u.Host)
 }
 
-// isRegistry reports whether a host is the registry's, or that of one of its replicas: myregistry.westeurope.geo.azurecr.io is
-// myregistry.azurecr.io.
+// isRegistry reports whether a host is the registry's, or that of one of its replicas:
+// myregistry.westeurope.geo.azurecr.io is myregistry.azurecr.io.
 func isRegistry(name, host string) bool {
 	if name == host || name+":443" == host || name == host+":443" {
 		return true

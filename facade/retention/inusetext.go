@@ -13,11 +13,12 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// InUseText returns a source that finds the references of the client's registry in any text: Kubernetes objects as JSON or
-// YAML, Helm charts, compose files, logs. text opens the text; it is called for each reading and the result is closed.
+// InUseText returns a source that finds the references of the client's registry in any text:
+// Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text; it is
+// called for each reading and the result is closed.
 //
-// A name without tag and digest, as in a chart that has the tag in a member of its own, counts as everything in the
-// repository: the tag is not known.
+// A name without tag and digest, as in a chart that has the tag in a member of its own, counts as
+// everything in the repository: the tag is not known.
 func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
 	return func(context.Context) iter.Seq2[string, error] {
@@ -85,8 +86,8 @@ func referenceIn(word, host string) string {
 	return host + "/" + name
 }
 
-// hostIn returns where the registry's host, or that of one of its replicas, begins in a word, and where the name behind it
-// does; -1 if there is none.
+// hostIn returns where the registry's host, or that of one of its replicas, begins in a word, and
+// where the name behind it does; -1 if there is none.
 func hostIn(word, host string) (at, end int) {
 	for slash := 0; slash < len(word); slash++ {
 		if word[slash] != '/' {
@@ -106,11 +107,13 @@ func hostIn(word, host string) (at, end int) {
 	return -1, 0
 }
 
-// InUsePulls returns a source that takes every image for in use that was pulled, according to rows of Azure Monitor's table
-// ContainerRegistryRepositoryEvents as a JSON array or as JSON lines. The registry itself does not tell pull times. rows
-// opens the rows; it is called for each reading and the result is closed.
+// InUsePulls returns a source that takes every image for in use that was pulled, according to rows
+// of Azure Monitor's table ContainerRegistryRepositoryEvents as a JSON array or as JSON lines. The
+// registry itself does not tell pull times. rows opens the rows; it is called for each reading and
+// the result is closed.
 //
-// A node that has an image does not pull it again, so use this beside a source that knows what runs.
+// A node that has an image does not pull it again, so use this beside a source that knows what
+// runs.
 func InUsePulls(c *acr.Client, rows func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
 	return func(context.Context) iter.Seq2[string, error] {

@@ -15,7 +15,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// entry is one line of a journal: the head of a run, what is about to be deleted, or what became of it.
+// entry is one line of a journal: the head of a run, what is about to be deleted, or what became of
+// it.
 type entry struct {
 	Version    int            `json:"version,omitzero"` // of the head
 	Plan       digest.Digest  `json:"plan,omitzero"`
@@ -124,11 +125,13 @@ func (j *journal) fail(err error) error {
 	return j.failed
 }
 
-// maxJournalLine bounds a line of a journal: a manifest of 4 MiB in base64, and its tags, of which there may be very many.
+// maxJournalLine bounds a line of a journal: a manifest of 4 MiB in base64, and its tags, of which
+// there may be very many.
 const maxJournalLine = 64 << 20
 
-// readJournal reads the entries of a journal. The last line of a run may be cut short: then the program was killed while it
-// wrote the line, and before the deletion that the line announces. So only the head of another run may follow such a line.
+// readJournal reads the entries of a journal. The last line of a run may be cut short: then the
+// program was killed while it wrote the line, and before the deletion that the line announces. So
+// only the head of another run may follow such a line.
 func readJournal(r io.Reader, each func(entry) error) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	var cut error // of the line before

@@ -10,8 +10,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// judge decides what stays in one repository. It computes the least set that holds the roots (what stays for its own sake)
-// and all that anything in the set needs; everything else is deleted.
+// judge decides what stays in one repository. It computes the least set that holds the roots (what
+// stays for its own sake) and all that anything in the set needs; everything else is deleted.
 type judge struct {
 	*state
 	policy *compiled
@@ -29,7 +29,8 @@ type judge struct {
 	begun     begun
 }
 
-// begun is what an interrupted apply has left alone by deleting what it belonged to: it has no rule of its own.
+// begun is what an interrupted apply has left alone by deleting what it belonged to: it has no rule
+// of its own.
 type begun struct {
 	nodes map[digest.Digest]bool
 	tags  map[string]bool
@@ -162,7 +163,8 @@ func (j *judge) lastTags() {
 	}
 }
 
-// isYoung reports whether something is younger than a length of time. What has no time may be young.
+// isYoung reports whether something is younger than a length of time. What has no time may be
+// young.
 func (j *judge) isYoung(at time.Time, than time.Duration) bool {
 	return than > 0 && (at.IsZero() || j.now.Sub(at) < than)
 }
@@ -216,7 +218,8 @@ func (j *judge) lockedNode(n *node, state string) {
 	}
 }
 
-// mayUnlock reports whether a locked manifest may be unlocked: a Delete rule selects it, or all of its tags.
+// mayUnlock reports whether a locked manifest may be unlocked: a Delete rule selects it, or all of
+// its tags.
 func (j *judge) mayUnlock(n *node) bool {
 	if !j.policy.Unlock {
 		return false

@@ -12,12 +12,12 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// lookBack is how far the list of new manifests is read back beyond the newest time that was seen: replicas of a registry
-// learn of pushes at different times.
+// lookBack is how far the list of new manifests is read back beyond the newest time that was seen:
+// replicas of a registry learn of pushes at different times.
 const lookBack = 10 * time.Minute
 
-// look finds manifests that were pushed since the repository was judged. What they need is left, or put back if it was deleted
-// meanwhile.
+// look finds manifests that were pushed since the repository was judged. What they need is left, or
+// put back if it was deleted meanwhile.
 func (r *run) look(ctx context.Context) error {
 	pushed, err := r.pushed(ctx)
 	if err != nil {
@@ -55,7 +55,8 @@ func (r *run) forget(batch []*item) {
 	}
 }
 
-// deletion returns the item of a digest, also one of a batch before the repository was judged again.
+// deletion returns the item of a digest, also one of a batch before the repository was judged
+// again.
 func (r *run) deletion(d digest.Digest) *item {
 	if i := r.items[d]; i != nil {
 		return i
@@ -90,7 +91,8 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 	}
 }
 
-// pushed returns what manifests need that were pushed since the repository was judged, and have not been looked at.
+// pushed returns what manifests need that were pushed since the repository was judged, and have not
+// been looked at.
 func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, error) {
 	until := r.since.Add(-lookBack)
 	found := map[digest.Digest][]digest.Digest{}
@@ -149,8 +151,8 @@ func (r *run) lookFailed(ctx context.Context, err error) error {
 	return stop(Stopped, "what was pushed meanwhile cannot be read: %v", err)
 }
 
-// putBack stores a manifest again. A registry with soft delete refuses to take a manifest that is in its recycle bin: there
-// it is taken out of that.
+// putBack stores a manifest again. A registry with soft delete refuses to take a manifest that is
+// in its recycle bin: there it is taken out of that.
 func putBack(ctx context.Context, repo *acr.Repository, d digest.Digest, mediaType string, content []byte) error {
 	_, err := repo.PutManifest(ctx, string(d), content, &acr.PutManifestOptions{MediaType: mediaType})
 	if err == nil || errors.Is(err, acr.ErrManifestBlobUnknown) {

@@ -17,8 +17,8 @@ type PlanOptions struct {
 	// InUse are sources of references that are in use. Default: none.
 	InUse []InUse
 
-	// Repositories restricts the plan to these of the repositories that the rules name. Then the list of repositories is not
-	// read. Default: all.
+	// Repositories restricts the plan to these of the repositories that the rules name. Then the
+	// list of repositories is not read. Default: all.
 	Repositories []string
 
 	// Concurrency is how many repositories are read at a time. Default: 4.
@@ -27,27 +27,30 @@ type PlanOptions struct {
 	// Cache keeps what was read for the next run. Default: none.
 	Cache Cache
 
-	// Sizes fills in RepositoryPlan.Bytes. It costs a request for each image of Docker's format, which need not be read
-	// otherwise.
+	// Sizes fills in RepositoryPlan.Bytes. It costs a request for each image of Docker's format,
+	// which need not be read otherwise.
 	Sizes bool
 
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
 	Progress func(Progress)
 }
 
-// Make reads the repositories that the rules name and returns what would be deleted. It deletes nothing.
+// Make reads the repositories that the rules name and returns what would be deleted. It deletes
+// nothing.
 //
-// It costs one request for every thousand tags and manifests, two for each repository, and one for each OCI manifest or index
-// that is not in the Cache. It holds the repositories that are being read in memory, and the plan. Use a client with
-// [acr.Governor], so that the requests stay within the registry's budgets.
+// It costs one request for every thousand tags and manifests, two for each repository, and one for
+// each OCI manifest or index that is not in the Cache. It holds the repositories that are being
+// read in memory, and the plan. Use a client with [acr.Governor], so that the requests stay within
+// the registry's budgets.
 //
-// A repository that cannot be judged is in the plan as refused, with the reason; the others are planned.
+// A repository that cannot be judged is in the plan as refused, with the reason; the others are
+// planned.
 //
 // Errors:
 //   - [ErrRules] (*RulesError) if the rules are faulty
 //   - [ErrInUse] if a source of references in use fails or names nothing
-//   - [ErrClock] if the registry does not tell its time
-//   - those of [acr.Client.Repositories]
+//   - [ErrClock] if the registry does not tell its time, or has something that is newer than it
+//   - those of [acr.Client.Repositories] if the list of repositories cannot be read
 func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*Plan, error) {
 	m, err := newMaker(ctx, c, rules, opts)
 	if err != nil {
@@ -63,8 +66,8 @@ func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (
 	return p, nil
 }
 
-// Each is Make for registries whose plan is too large to be held in memory: it returns the parts of the plan one by one, in
-// order of the repositories' names. An error ends the sequence.
+// Each is Make for registries whose plan is too large to be held in memory: it returns the parts of
+// the plan one by one, in order of the repositories' names. An error ends the sequence.
 func Each(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) iter.Seq2[*RepositoryPlan, error] {
 	return func(yield func(*RepositoryPlan, error) bool) {
 		m, err := newMaker(ctx, c, rules, opts)

@@ -66,7 +66,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"check of what goes along", "batch.go", "for _, w := range i.with {\n\t\tif why, err", "for _, w := range i.with[:0] {\n\t\tif why, err", "TestApplyChecksTheCascade"},
 	{"the journal has what goes along", "batch.go", "for _, w := range i.with {\n\t\t\tadd(w)", "for _, w := range i.with[:0] {\n\t\t\tadd(w)", "TestProperty"},
 	{"look before a batch", "batch.go", "if err := r.look(ctx); err != nil {", "if err := error(nil); err != nil {", "TestApplyChecksAgain"},
-	{"look after a batch", "batch.go", "healErr := r.heal(ctx, batch)", "healErr := error(nil)", "TestApplyHeals"},
+	{"look after a batch", "batch.go", "healErr := r.heal(ctx, batch)", "healErr := error(nil)", "TestHealWhenInterrupted"},
 	{"what is put back keeps what it needs", "look.go", "r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + \" was put back, and needs it\"})", "", "TestHealLeavesWhatIsStillToGo"},
 	{"heal", "look.go", "r.restore(context.WithoutCancel(ctx), i, d)", "_ = i", "TestApplyHeals"},
 	{"the registry's clock", "clock.go", "return &clock{date.UTC(), started}, nil", "return &clock{date.Add(time.Since(date)).UTC(), started}, nil", "TestClock"},

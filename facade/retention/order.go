@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// sortDeletions puts manifests into an order in which they can be deleted one by one: an index before what it contains, and
-// a subject before its referrers, so that whenever the deletion is interrupted nothing that is left lacks a part or a
-// signature. Ties go by digest. Where the two contradict each other (an index that is a referrer of one of its own images)
-// the first counts; these manifests are returned as odd.
+// sortDeletions puts manifests into an order in which they can be deleted one by one: an index
+// before what it contains, and a subject before its referrers, so that whenever the deletion is
+// interrupted nothing that is left lacks a part or a signature. Ties go by digest. Where the two
+// contradict each other (an index that is a referrer of one of its own images) the first counts;
+// these manifests are returned as odd.
 func sortDeletions(nodes map[*node]bool) (sorted, odd []*node) {
 	s := &sorter{left: nodes, hard: map[*node]int{}, soft: map[*node]int{}, waits: map[*node][]*node{}}
 	for n := range nodes {
@@ -41,8 +42,8 @@ func sortDeletions(nodes map[*node]bool) (sorted, odd []*node) {
 	return sorted, odd
 }
 
-// firstBefore returns the indexes that have to be deleted before a manifest: those that contain it, and those that contain
-// something which the registry deletes along with it.
+// firstBefore returns the indexes that have to be deleted before a manifest: those that contain it,
+// and those that contain something which the registry deletes along with it.
 func firstBefore(n *node, nodes map[*node]bool) map[*node]bool {
 	with := cascade(n, nodes)
 	before := map[*node]bool{}
@@ -56,7 +57,8 @@ func firstBefore(n *node, nodes map[*node]bool) map[*node]bool {
 	return before
 }
 
-// cascade returns the manifest and what the registry deletes along with it: its referrers, and theirs.
+// cascade returns the manifest and what the registry deletes along with it: its referrers, and
+// theirs.
 func cascade(n *node, nodes map[*node]bool) map[*node]bool {
 	with := map[*node]bool{n: true}
 	for todo := []*node{n}; len(todo) > 0; {
@@ -80,7 +82,8 @@ type sorter struct {
 	free, bent nodeHeap          // without either; with soft ones only
 }
 
-// before returns what belongs before a referrer: its subject, and the manifests that its tags belong to.
+// before returns what belongs before a referrer: its subject, and the manifests that its tags
+// belong to.
 func (s *sorter) before(n *node) (before []*node) {
 	if n.subject != nil && n.subject != n && s.left[n.subject] {
 		before = append(before, n.subject)
@@ -119,8 +122,9 @@ func (s *sorter) offer(n *node) {
 	}
 }
 
-// next takes the manifest that comes next. A manifest may be in both heaps, so those that are placed are passed over. What
-// an index contains is a tree of digests, which has no cycle, so there always is one.
+// next takes the manifest that comes next. A manifest may be in both heaps, so those that are
+// placed are passed over. What an index contains is a tree of digests, which has no cycle, so there
+// always is one.
 func (s *sorter) next(placed map[*node]bool) *node {
 	for _, h := range []*nodeHeap{&s.free, &s.bent} {
 		for h.Len() > 0 {

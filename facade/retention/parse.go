@@ -5,11 +5,12 @@ import "fmt"
 // maxRules bounds a document of rules.
 const maxRules = 1 << 20
 
-// ParseRules reads rules as JSON and checks them. The members are those of [Rules]; ages are written as "30d", times as
-// RFC 3339. A member that is unknown, or occurs twice, is an error: a rule that is misspelled must not be lost.
+// ParseRules reads rules as JSON and checks them. The members are those of [Rules]; ages are
+// written as "30d", times as RFC 3339. A member that is unknown, or occurs twice, is an error: a
+// rule that is misspelled must not be lost.
 //
 // Errors:
-//   - [ErrRules] (*RulesError) with every fault and where it is
+//   - [ErrRules] if there are faults: a *RulesError with each of them and where it is
 func ParseRules(document []byte) (*Rules, error) {
 	if len(document) > maxRules {
 		return nil, &RulesError{[]Fault{{"document", fmt.Sprintf("%d bytes, the limit is %d", len(document), maxRules)}}}

@@ -12,7 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Plan says what would be deleted, and why. The same registry, rules and time give the same plan, byte for byte.
+// Plan says what would be deleted, and why. The same registry, rules and time give the same plan,
+// byte for byte.
 type Plan struct {
 	Version      int               `json:"version"`        // Version is 1.
 	Registry     string            `json:"registry"`       // Registry is the endpoint, such as https://myregistry.azurecr.io.
@@ -146,7 +147,8 @@ type planFile struct {
 	ID digest.Digest `json:"id"`
 }
 
-// MarshalJSON writes the plan as JSON, with its ID. The same plan is always written in the same way.
+// MarshalJSON writes the plan as JSON, with its ID. The same plan is always written in the same
+// way.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	return json.Marshal(planFile{(*plainPlan)(p), p.ID()})
 }
@@ -154,13 +156,14 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 // maxPlan bounds a plan that is read.
 const maxPlan = 256 << 20
 
-// ReadPlan reads a plan that was written as JSON, and checks that it does not contradict itself. A plan is no order: Apply
-// deletes only what the rules in it allow on the day, so an edited plan can delete less, but not more.
+// ReadPlan reads a plan that was written as JSON. It refuses a plan that was edited, which the ID in
+// it shows. That finds mistakes; to be safe from somebody who changes the ID as well, give the ID
+// that was approved to Apply (ApplyOptions.Approved).
 //
 // Errors:
-//   - [ErrPlan] if the document is not a plan, or not one of this version
+//   - [ErrPlan] if the document is not a plan of this version, or was edited
 //   - [ErrRules] if its rules are faulty
-//   - what r returns
+//   - the error of r if it fails
 func ReadPlan(r io.Reader) (*Plan, error) {
 	document, err := io.ReadAll(io.LimitReader(r, maxPlan+1))
 	switch {

@@ -40,8 +40,9 @@ func refuse(code RefusalCode, format string, args ...any) error {
 	return &refusedError{Refusal{code, fmt.Sprintf(format, args...)}}
 }
 
-// read reads a repository until the answers agree: the counts of before and after, the two lists, and what the manifests
-// themselves name. It takes what is in bodies, and adds what it reads, so that a later attempt does not read it again.
+// read reads a repository until the answers agree: the counts of before and after, the two lists,
+// and what the manifests themselves name. It takes what is in bodies, and adds what it reads, so
+// that a later attempt does not read it again.
 //
 // It fails with a *refusedError, with ErrClock, and with the context's error.
 func (r *reader) read(ctx context.Context, name string, bodies map[digest.Digest]*body) (*state, error) {
@@ -81,7 +82,8 @@ func changed(code RefusalCode, format string, args ...any) error {
 // errGone is returned for a repository that does not exist any more.
 var errGone = errors.New("the repository does not exist any more")
 
-// refusalOf makes the reason of an error why a repository is left alone. The context's end is nobody's refusal.
+// refusalOf makes the reason of an error why a repository is left alone. The context's end is
+// nobody's refusal.
 func refusalOf(ctx context.Context, err error) error {
 	var refused *refusedError
 	var response *acr.Error
@@ -97,7 +99,8 @@ func refusalOf(ctx context.Context, err error) error {
 	}
 }
 
-// steady returns the text of an error without what differs each time: the same registry gives the same plan.
+// steady returns the text of an error without what differs each time: the same registry gives the
+// same plan.
 func steady(err error) string {
 	if response, ok := errors.AsType[*acr.Error](err); ok {
 		same := *response
@@ -157,7 +160,8 @@ func (r *reader) lists(ctx context.Context, name string) (*state, error) {
 // listConcurrency is how many pages of a list are requested at the same time.
 const listConcurrency = 8
 
-// list reads the lists of manifests and tags. It returns the number of tags that the manifests have by their own account.
+// list reads the lists of manifests and tags. It returns the number of tags that the manifests have
+// by their own account.
 func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, err error) {
 	for m, err := range repo.Manifests(ctx, &acr.ListManifestsOptions{Concurrency: listConcurrency}) {
 		if err != nil {
@@ -207,7 +211,8 @@ func intern(s string) string {
 	return s
 }
 
-// agree compares the lists with the counts of before and after: only then can what is not in a list be taken for not there.
+// agree compares the lists with the counts of before and after: only then can what is not in a list
+// be taken for not there.
 func (s *state) agree(before, after acr.RepositoryProperties, tagNames int) error {
 	switch {
 	case before.ManifestCount != after.ManifestCount || before.TagCount != after.TagCount || !before.CreatedTime.Equal(after.CreatedTime):
@@ -222,11 +227,12 @@ func (s *state) agree(before, after acr.RepositoryProperties, tagNames int) erro
 	return nil
 }
 
-// dockerImage stands for the content of every image of Docker's manifest format, which names no other manifest.
+// dockerImage stands for the content of every image of Docker's manifest format, which names no
+// other manifest.
 var dockerImage = &body{kind: graph.KindImage}
 
-// bodies reads what each manifest names, as far as it is not known yet. Of several that cannot be read it reports the first by
-// digest, so that the same registry gives the same plan.
+// bodies reads what each manifest names, as far as it is not known yet. Of several that cannot be
+// read it reports the first by digest, so that the same registry gives the same plan.
 func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, known map[digest.Digest]*body) error {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -325,8 +331,8 @@ func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body
 	return b, nil
 }
 
-// isDenied reports whether the registry refused a request for lack of rights. A manifest that may not be read is another
-// matter: the registry refuses that with another status.
+// isDenied reports whether the registry refused a request for lack of rights. A manifest that may
+// not be read is another matter: the registry refuses that with another status.
 func isDenied(err error) bool {
 	var response *acr.Error
 	return errors.As(err, &response) && response.StatusCode == http.StatusUnauthorized

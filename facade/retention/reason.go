@@ -54,10 +54,12 @@ type keptTag struct {
 	reason Reason
 }
 
-// Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs it: for an image of an
-// index the index, the tag on that, and the rule that keeps the tag. ok is false if the plan does not know the reference.
+// Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs
+// it: for an image of an index the index, the tag on that, and the rule that keeps the tag. ok is
+// false if the plan does not know the reference.
 //
-// A plan from [ReadPlan] explains only what it lists: what is deleted, and what stays although a Delete rule selects it.
+// A plan from [ReadPlan] explains only what it lists: what is deleted, and what stays although a
+// Delete rule selects it.
 func (p *Plan) Explain(repository, reference string) (d Decision, ok bool) {
 	r := p.repository(repository)
 	if r == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// check compares a manifest and its tags with the plan, right before the deletion. It returns why the manifest must not be
-// deleted, or nil.
+// check compares a manifest and its tags with the plan, right before the deletion. It returns why
+// the manifest must not be deleted, or nil.
 func (r *run) check(ctx context.Context, i *item) (*Skipped, error) {
 	why, err := r.checkManifest(ctx, i)
 	if err != nil || why != nil || len(i.Tags) == 0 {

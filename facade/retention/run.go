@@ -55,8 +55,8 @@ const (
 	restored
 )
 
-// judge reads and judges the repository, and finds what both the plan and the new judgement delete. It is called again
-// during long runs: then only what is pending is judged.
+// judge reads and judges the repository, and finds what both the plan and the new judgement delete.
+// It is called again during long runs: then only what is pending is judged.
 func (r *run) judge(ctx context.Context) error {
 	policy := policyOf(r.policies, r.plan.Name)
 	if policy == nil || policy.Name != r.plan.Policy {
@@ -84,9 +84,9 @@ func (r *run) judge(ctx context.Context) error {
 	return r.intersect(now)
 }
 
-// begun returns what an earlier run of the same plan left alone when it was interrupted: the images of an index that it
-// deleted, and the signatures of an image. Nothing but the plan says what these belonged to, so the plan must be one that
-// this process has made, or that somebody has approved.
+// begun returns what an earlier run of the same plan left alone when it was interrupted: the images
+// of an index that it deleted, and the signatures of an image. Nothing but the plan says what these
+// belonged to, so the plan must be one that this process has made, or that somebody has approved.
 func (r *run) begun(s *state) begun {
 	b := begun{map[digest.Digest]bool{}, map[string]bool{}}
 	if !r.applier.plan.own && r.opts.Approved == "" {
@@ -113,7 +113,8 @@ func (r *run) begun(s *state) begun {
 	return b
 }
 
-// intersect keeps to what both plans delete. What only one of them deletes stays, and so does all that it needs.
+// intersect keeps to what both plans delete. What only one of them deletes stays, and so does all
+// that it needs.
 func (r *run) intersect(now *RepositoryPlan) error {
 	planned := r.pendingPlan()
 	again := map[digest.Digest]*Manifest{}
@@ -205,8 +206,8 @@ func (r *run) protect(needs []digest.Digest, because digest.Digest) {
 	}
 }
 
-// leave skips an item, and all that it needs. What the registry would delete along with others cannot stay without them, so
-// those are among its needs.
+// leave skips an item, and all that it needs. What the registry would delete along with others
+// cannot stay without them, so those are among its needs.
 func (r *run) leave(i *item, why Skipped) {
 	if i.status != pending {
 		return
@@ -225,7 +226,8 @@ func sameTags(a, b []Tag) bool {
 	return slices.EqualFunc(a, b, func(x, y Tag) bool { return x.Name == y.Name && x.Updated.Equal(y.Updated) })
 }
 
-// intersectTags returns the planned tags that the new judgement deletes as well, from the same manifest.
+// intersectTags returns the planned tags that the new judgement deletes as well, from the same
+// manifest.
 func intersectTags(planned, again []Tag) []Tag {
 	var both []Tag
 	for _, t := range planned {

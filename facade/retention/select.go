@@ -10,8 +10,8 @@ import (
 	versions "github.com/acrkit/acrkit/facade/internal/match"
 )
 
-// matchDeletes finds what the Delete rules select. The first rule that selects something is named; one that deletes more
-// than the tag goes before one that only untags.
+// matchDeletes finds what the Delete rules select. The first rule that selects something is named;
+// one that deletes more than the tag goes before one that only untags.
 func (j *judge) matchDeletes() {
 	for i := range j.policy.delete {
 		r := &j.policy.delete[i]
@@ -80,7 +80,8 @@ func clockOfNode(by Clock, n *node) time.Time {
 	}
 }
 
-// oldEnough reports whether something of that time is old enough for a Delete rule, and says so for a person.
+// oldEnough reports whether something of that time is old enough for a Delete rule, and says so for
+// a person.
 func (j *judge) oldEnough(d *Delete, at time.Time) (text string, ok bool) {
 	age := j.now.Sub(at)
 	switch {
@@ -107,14 +108,15 @@ func (j *judge) exemptTypes() {
 	}
 }
 
-// keepAlways reports whether a Keep rule keeps something of that time without counting. A count keeps all referrers of a
-// type: they belong to different images.
+// keepAlways reports whether a Keep rule keeps something of that time without counting. A count
+// keeps all referrers of a type: they belong to different images.
 func (j *judge) keepAlways(k *Keep, at time.Time) bool {
 	none := k.Newest == 0 && k.Within == 0 && k.Since.IsZero()
 	return none || k.Newest > 0 || j.isYoung(at, time.Duration(k.Within)) || !k.Since.IsZero() && (at.IsZero() || !at.Before(k.Since))
 }
 
-// keepRule keeps what a Keep rule selects. Referrers that it selects by their type are seen to by exemptTypes.
+// keepRule keeps what a Keep rule selects. Referrers that it selects by their type are seen to by
+// exemptTypes.
 func (j *judge) keepRule(r *compiledRule) {
 	j.keepSelectedTags(r)
 	var alone []*node
@@ -231,7 +233,8 @@ func (j *judge) keepNewest(r *compiledRule, group string, tags []*tag) {
 	}
 }
 
-// onlyVersions keeps the tags that are no versions, and returns the others: where a tag stands in the order is not known.
+// onlyVersions keeps the tags that are no versions, and returns the others: where a tag stands in
+// the order is not known.
 func (j *judge) onlyVersions(r *compiledRule, tags []*tag) []*tag {
 	var sorted []*tag
 	for _, t := range tags {
@@ -245,8 +248,8 @@ func (j *judge) onlyVersions(r *compiledRule, tags []*tag) []*tag {
 	return sorted
 }
 
-// newestOf returns a function that tells the place of an item among the n newest, counted from 1, and 0 for all others.
-// Items that are equally new as the nth are among them.
+// newestOf returns a function that tells the place of an item among the n newest, counted from 1,
+// and 0 for all others. Items that are equally new as the nth are among them.
 func newestOf[T comparable](items []T, n int, compare func(a, b T) int) func(T) int {
 	sorted := slices.Clone(items)
 	slices.SortStableFunc(sorted, func(a, b T) int { return compare(b, a) })

@@ -18,7 +18,7 @@ import (
 )
 
 // Snapshot writes the state of the repositories to a file: their manifests and tags, with digests,
-// times and attributes. The same state always gives the same bytes. [Diff] compares two snapshots.
+// times and attributes. Equal states give equal files. [Diff] compares two snapshots.
 //
 // The file is written beside path under a temporary name and renamed at the end, so path never
 // holds half of a snapshot. It is JSON, one value per line.
@@ -81,8 +81,8 @@ func writeFile(path string, write func(io.Writer) error) error {
 
 const snapshotVersion = 1
 
-// snapshotLine is a line of a snapshot: the head, a repository, a manifest, a tag, or the end. Those
-// of a repository follow its line: manifests by digest, then tags by name.
+// snapshotLine is a line of a snapshot: the head, a repository, a manifest, a tag, or the end.
+// Those of a repository follow its line: manifests by digest, then tags by name.
 type snapshotLine struct {
 	Version  int    `json:"version,omitzero"`
 	Registry string `json:"registry,omitzero"`

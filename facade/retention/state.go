@@ -102,7 +102,8 @@ func bodyOf(g *graph.Body, sizes bool) *body {
 	return b
 }
 
-// hashOf is the beginning of a digest as a number. Two digests with the same number would make one edge too many.
+// hashOf is the beginning of a digest as a number. Two digests with the same number would make one
+// edge too many.
 func hashOf(d digest.Digest) uint64 {
 	hex := d.Encoded()
 	n, _ := strconv.ParseUint(hex[:min(16, len(hex))], 16, 64)
@@ -197,7 +198,8 @@ func (n *node) link(v *node) {
 // isOrphan reports whether the manifest names a subject that does not exist.
 func (n *node) isOrphan() bool { return n.body.subject != "" && n.subject == nil }
 
-// standsAlone reports whether nothing in the repository can need the manifest: no tag, no index, no subject.
+// standsAlone reports whether nothing in the repository can need the manifest: no tag, no index, no
+// subject.
 func (n *node) standsAlone() bool { return len(n.tags) == 0 && len(n.parents) == 0 && n.subject == nil }
 
 // kind is the manifest's kind in a plan.

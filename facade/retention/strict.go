@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// decodeStrict decodes a JSON document into v. Unlike encoding/json alone, it refuses members that v does not have, members
-// that occur twice, members in other letters, null, and anything that follows the document.
+// decodeStrict decodes a JSON document into v. Unlike encoding/json alone, it refuses members that
+// v does not have, members that occur twice, members in other letters, null, and anything that
+// follows the document.
 func decodeStrict(document []byte, v any) error {
 	c := memberChecker{json.NewDecoder(bytes.NewReader(document)), map[string]bool{}}
 	memberNames(reflect.TypeOf(v), c.known)
@@ -27,8 +28,9 @@ func decodeStrict(document []byte, v any) error {
 // maxDepth bounds how deep a document may be nested.
 const maxDepth = 32
 
-// memberChecker refuses objects with a member twice, or with a member whose name is known in no object: encoding/json takes
-// "Keep" for "keep", and of two members the last. It also refuses null, which encoding/json takes for a missing member.
+// memberChecker refuses objects with a member twice, or with a member whose name is known in no
+// object: encoding/json takes "Keep" for "keep", and of two members the last. It also refuses null,
+// which encoding/json takes for a missing member.
 type memberChecker struct {
 	*json.Decoder
 	known map[string]bool

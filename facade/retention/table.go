@@ -10,10 +10,11 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// WriteTable writes the plan for a person who has to approve it. Each repository has a line with its totals, and then one
-// line for each tag that is deleted (GOES), each manifest that is deleted without a tag (GOES), each tag that is deleted
-// while its image stays (UNTAG), everything that stays although a Delete rule selects it (STAYS), and everything odd (ODD).
-// Images of an index and signatures are counted with what they belong to.
+// WriteTable writes the plan for a person who has to approve it. Each repository has a line with
+// its totals, and then one line for each tag that is deleted (GOES), each manifest that is deleted
+// without a tag (GOES), each tag that is deleted while its image stays (UNTAG), everything that
+// stays although a Delete rule selects it (STAYS), and everything odd (ODD). Images of an index and
+// signatures are counted with what they belong to.
 func (p *Plan) WriteTable(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	for _, r := range p.Repositories {

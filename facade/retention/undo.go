@@ -15,8 +15,9 @@ import (
 
 // UndoOptions are the choices of Undo.
 type UndoOptions struct {
-	// Only, if not nil, returns whether a manifest or tag is put back. What is a digest or a tag. A manifest that is put back
-	// needs the manifests that it names, so leave those in too. Default: everything.
+	// Only, if not nil, returns whether a manifest or tag is put back. What is a digest or a tag. A
+	// manifest that is put back needs the manifests that it names, so leave those in too. Default:
+	// everything.
 	Only func(repository, what string) bool
 
 	// DryRun reports what would be put back, and changes nothing.
@@ -26,19 +27,20 @@ type UndoOptions struct {
 	Progress func(Progress)
 }
 
-// Undo puts back what a journal says was deleted: manifests from the journal, or out of the registry's recycle bin if it has
-// one, then their locks and tags. A tag that points somewhere else by now stays there. It can be repeated, and skips what
-// exists.
+// Undo puts back what a journal says was deleted: manifests from the journal, or out of the
+// registry's recycle bin if it has one, then their locks and tags. A tag that points somewhere else
+// by now stays there. It can be repeated, and skips what exists.
 //
-// The registry keeps the blobs of deleted manifests for a while, which is not published; once they are gone, the manifest
-// cannot be put back, and is reported as such. Tags and manifests that are put back are as old as the moment of the Undo.
+// The registry keeps the blobs of deleted manifests for a while, which is not published; once they
+// are gone, the manifest cannot be put back, and is reported as such. Tags and manifests that are
+// put back are as old as the moment of the Undo.
 //
-// It costs one request for each manifest and tag that exists, and two for each that is put back. It holds the manifests of
-// the journal in memory.
+// It costs one request for each manifest and tag that exists, and two for each that is put back. It
+// holds the manifests of the journal in memory.
 //
 // Errors:
 //   - [ErrJournal] if the journal cannot be read, or is of another registry
-//   - the context's error
+//   - the context's error if it ends
 //
 // What could not be put back is in the Result, which is complete also if there is an error.
 func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptions) (*Result, error) {

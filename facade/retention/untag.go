@@ -12,8 +12,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// untagAll deletes the tags whose manifest stays. It comes last: an apply that is interrupted has then deleted only what
-// nothing that stays needs.
+// untagAll deletes the tags whose manifest stays. It comes last: an apply that is interrupted has
+// then deleted only what nothing that stays needs.
 func (r *run) untagAll(ctx context.Context) error {
 	of := len(r.untag)
 	for len(r.untag) > 0 {
@@ -82,7 +82,8 @@ func (r *run) noteUntag(t Tag, now acr.TagProperties) error {
 	return err
 }
 
-// deleteTag deletes a tag, which it unlocks first if the rules allow that. It returns the digest that the tag was on.
+// deleteTag deletes a tag, which it unlocks first if the rules allow that. It returns the digest
+// that the tag was on.
 func (r *run) deleteTag(ctx context.Context, a *acr.Artifact, t Tag, now acr.TagProperties) (digest.Digest, error) {
 	if err := r.mayWrite(); err != nil {
 		return "", err
@@ -103,7 +104,8 @@ func (r *run) deleteTag(ctx context.Context, a *acr.Artifact, t Tag, now acr.Tag
 	return was, err
 }
 
-// retag puts a tag back that somebody moved in the moment before it was deleted: it was on another manifest than planned.
+// retag puts a tag back that somebody moved in the moment before it was deleted: it was on another
+// manifest than planned.
 func (r *run) retag(ctx context.Context, t Tag, was digest.Digest) error {
 	_, err := r.repo.Tag(context.WithoutCancel(ctx), string(was), t.Name, &acr.TagOptions{IfAbsent: true})
 	detail := "it was moved to " + short(was) + " in the moment of its deletion, and was put back"

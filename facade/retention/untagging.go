@@ -7,7 +7,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// remember notes in the cache which manifests have tags, and finds out since when the others have none, if a rule asks.
+// remember notes in the cache which manifests have tags, and finds out since when the others have
+// none, if a rule asks.
 func (r *reader) remember(s *state, p *compiled) {
 	asked := slices.ContainsFunc(p.delete, func(d compiledRule) bool { return d.delete.By == Untagging })
 	if !asked || r.cache == nil {
@@ -26,7 +27,8 @@ func (r *reader) remember(s *state, p *compiled) {
 	}
 }
 
-// recall finds out since when manifests are untagged, from the cache alone: what a plan did not see there is not old.
+// recall finds out since when manifests are untagged, from the cache alone: what a plan did not see
+// there is not old.
 func (r *reader) recall(s *state) {
 	for _, n := range s.nodes {
 		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {

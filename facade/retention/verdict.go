@@ -83,7 +83,8 @@ func (j *judge) deleted(n *node, gone map[*node]bool) Manifest {
 	return m
 }
 
-// neededBy returns the deleted manifests that must stay if this one stays: the ends of its edges E2 to E6.
+// neededBy returns the deleted manifests that must stay if this one stays: the ends of its edges E2
+// to E6.
 func (n *node) neededBy(gone map[*node]bool) []digest.Digest {
 	var needs []digest.Digest
 	add := func(v *node) {
