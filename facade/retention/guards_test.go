@@ -1,6 +1,7 @@
 package retention_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -188,4 +189,31 @@ func TestGrace(t *testing.T) {
 	w.srv.Advance(2 * time.Hour)
 	w.clean(r, nil)
 	w.demand(outcome{goes: []digest.Digest{a, loose}, tags: []string{"z"}})
+}
+
+// An index is deleted before its images, and an image before its signatures, whatever their digests.
+func TestOrderOfDeletions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := map[digest.Digest]digest.Digest{} // what has to go before
+	for n := range 12 {
+		a := w.put(w.image())
+		i := w.put(w.index(a), fmt.Sprintf("v%d", n))
+		sig, cosigned := w.put(w.referrer("sig", a)), w.put(w.image(), cosign(i, ".sig"))
+		first[a], first[sig], first[cosigned] = i, a, i
+	}
+	w.put(w.image(), "z")
+	w.days(90)
+	place := map[digest.Digest]int{}
+	for at, m := range w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)).Repositories[0].Delete {
+		place[m.Digest] = at
+	}
+	if len(place) != 48 {
+		t.Errorf("%d deletions", len(place))
+	}
+	for then, before := range first {
+		if place[before] >= place[then] {
+			t.Errorf("%s has to go before %s", before, then)
+		}
+	}
 }
