@@ -156,9 +156,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 // maxPlan bounds a plan that is read.
 const maxPlan = 256 << 20
 
-// ReadPlan reads a plan that was written as JSON. It refuses a plan that was edited, which the ID in
-// it shows. That finds mistakes; to be safe from somebody who changes the ID as well, give the ID
-// that was approved to Apply (ApplyOptions.Approved).
+// ReadPlan reads a plan that was written as JSON. It refuses a plan that was edited, which the ID
+// in it shows. That finds mistakes; to be safe from somebody who changes the ID as well, give the
+// ID that was approved to Apply (ApplyOptions.Approved).
 //
 // Errors:
 //   - [ErrPlan] if the document is not a plan of this version, or was edited
