@@ -38,10 +38,11 @@ func room(s *jsonscan.Scanner, has, most int) bool {
 
 // decodeList reads {"registry":…,"imageName":…,"<key>":[entries]}. The heading may follow the
 // entries; complete adds it to them.
-func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.Scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
-	s := jsonscan.New(page)
+func decodeList[T any](page reply, into []T, key string, entry func(*jsonscan.Scanner, *T, *T), complete func(*T, heading)) ([]T, error) {
+	s := jsonscan.New(page.body)
 	var h heading
 	var none, last T
+	found := page.header.Get("Link") != "" // the list, or something else that a registry's response has
 	start, most := len(into), maxEntries
 	if complete == nil {
 		most = maxNames
@@ -49,10 +50,11 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			h.registry = string(s.Text())
-		case "imageName":
-			h.repository = string(s.Text())
+			h.registry, found = reported(s), true
+		case "imageName", "name":
+			h.repository, found = reported(s), true
 		case key:
+			found = true
 			into, last = into[:start], none // if a member occurs twice, the last one counts, as in encoding/json
 			s.Array(func() {
 				if !room(s, len(into)-start, most) {
@@ -72,18 +74,21 @@ func decodeList[T any](page []byte, into []T, key string, entry func(*jsonscan.S
 			complete(&into[i], h)
 		}
 	}
+	if err == nil && !found { // nobody may take the document of somebody else for an empty list
+		err = contradicts(ErrMalformedReply, "it has no %q", key)
+	}
 	return into, err
 }
 
 func decodeTags(page reply, into []TagProperties) ([]TagProperties, error) {
-	return decodeList(page.body, into, "tags", func(s *jsonscan.Scanner, t, last *TagProperties) {
+	return decodeList(page, into, "tags", func(s *jsonscan.Scanner, t, last *TagProperties) {
 		scanTag(s, t, last)
 		named(s, t.Name)
 	}, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
 }
 
 func decodeManifests(page reply, into []ManifestProperties) ([]ManifestProperties, error) {
-	return decodeList(page.body, into, "manifests", func(s *jsonscan.Scanner, m, last *ManifestProperties) {
+	return decodeList(page, into, "manifests", func(s *jsonscan.Scanner, m, last *ManifestProperties) {
 		scanManifest(s, m, last)
 		named(s, string(m.Digest))
 	}, func(m *ManifestProperties, h heading) { m.Registry, m.Repository = h.registry, h.repository })
@@ -103,7 +108,20 @@ func named(s *jsonscan.Scanner, name string) {
 
 // nameable reports whether a text can be a name, tag or digest that is safe to print and to make a path of.
 func nameable(name string) bool {
-	return len(name) <= maxNameLength && wire.IsVisible(name) && !slices.ContainsFunc(strings.Split(name, "/"), dots)
+	return len(name) <= maxNameLength && wire.IsVisible(name) && !strings.Contains(name, `\`) && !slices.ContainsFunc(strings.Split(name, "/"), dots)
+}
+
+// reported returns a text that describes an entry: a host, a media type, a digest that is no name. It fails for what is no
+// word, since callers print it.
+func reported(s *jsonscan.Scanner) string { return reportedAs(s, "") }
+
+// reportedAs is reported for a text that is often the same as that of the last entry.
+func reportedAs(s *jsonscan.Scanner, last string) string {
+	text := s.Keep(last)
+	if !wire.IsVisible(text) {
+		s.Fail("%s has characters that are not printed", quote(text))
+	}
+	return text
 }
 
 // dots reports whether an element of a path leads elsewhere.
@@ -112,7 +130,7 @@ func dots(element string) bool { return element == "" || element == "." || eleme
 // decodeNames reads the names of repositories or tags.
 func decodeNames(key string) decoder[string] {
 	return func(page reply, into []string) ([]string, error) {
-		return decodeList(page.body, into, key, func(s *jsonscan.Scanner, v, _ *string) {
+		return decodeList(page, into, key, func(s *jsonscan.Scanner, v, _ *string) {
 			*v = string(s.Text())
 			named(s, *v)
 		}, nil)
@@ -127,7 +145,7 @@ func scanTag(s *jsonscan.Scanner, t, last *TagProperties) {
 		case "name":
 			t.Name = string(s.Text())
 		case "digest":
-			t.Digest = digest.Digest(s.Keep(string(last.Digest)))
+			t.Digest = digest.Digest(reportedAs(s, string(last.Digest)))
 		case "createdTime":
 			t.CreatedTime = s.Time()
 		case "lastUpdateTime":
@@ -165,18 +183,18 @@ func scanManifestMember(s *jsonscan.Scanner, key string, m, last *ManifestProper
 	case "lastUpdateTime":
 		m.LastUpdateTime = s.Time()
 	case "mediaType":
-		m.MediaType = s.Keep(last.MediaType)
+		m.MediaType = reportedAs(s, last.MediaType)
 	case "configMediaType":
-		m.ConfigMediaType = s.Keep(last.ConfigMediaType)
+		m.ConfigMediaType = reportedAs(s, last.ConfigMediaType)
 	case "architecture":
-		m.Architecture = s.Keep(last.Architecture)
+		m.Architecture = reportedAs(s, last.Architecture)
 	case "os":
-		m.OS = s.Keep(last.OS)
+		m.OS = reportedAs(s, last.OS)
 	case "tags":
 		m.Tags = nil
 		s.Array(func() {
 			if room(s, len(m.Tags), maxNames) {
-				m.Tags = append(m.Tags, string(s.Text()))
+				m.Tags = append(m.Tags, reported(s))
 			}
 		})
 	case "references":
@@ -204,9 +222,9 @@ func scanReference(s *jsonscan.Scanner) (r ManifestReference) {
 		case "digest":
 			r.Digest = digest.Digest(s.Text())
 		case "architecture":
-			r.Architecture = string(s.Text())
+			r.Architecture = reported(s)
 		case "os":
-			r.OS = string(s.Text())
+			r.OS = reported(s)
 		default:
 			s.Skip()
 		}
@@ -231,46 +249,13 @@ func scanAttributes(s *jsonscan.Scanner, a *Attributes, m *ManifestProperties) {
 		case key == "readEnabled":
 			a.ReadEnabled = s.Bool(true)
 		case key == "quarantineState" && m != nil:
-			m.QuarantineState = string(s.Text())
+			m.QuarantineState = reported(s)
 		case key == "quarantineDetails" && m != nil:
 			m.QuarantineDetails = string(s.Text())
 		default:
 			s.Skip()
 		}
 	})
-}
-
-func decodeDeletedManifests(page reply, into []DeletedManifest) ([]DeletedManifest, error) {
-	return decodeList(page.body, into, "manifests", func(s *jsonscan.Scanner, m, last *DeletedManifest) {
-		m.Attributes = allEnabled
-		s.Object(func(k []byte) {
-			switch key := string(k); {
-			case key == "deletedAt":
-				m.DeletedAt = s.Time()
-			case !scanManifestMember(s, key, &m.ManifestProperties, &last.ManifestProperties):
-				s.Skip()
-			}
-		})
-		named(s, string(m.Digest))
-	}, func(m *DeletedManifest, h heading) { m.Registry, m.Repository = h.registry, h.repository })
-}
-
-func decodeDeletedTags(page reply, into []DeletedTag) ([]DeletedTag, error) {
-	return decodeList(page.body, into, "tags", func(s *jsonscan.Scanner, t, last *DeletedTag) {
-		s.Object(func(k []byte) {
-			switch string(k) {
-			case "tag":
-				t.Name = string(s.Text())
-			case "digest":
-				t.Digest = digest.Digest(s.Keep(string(last.Digest)))
-			case "deletedAt":
-				t.DeletedAt = s.Time()
-			default:
-				s.Skip()
-			}
-		})
-		named(s, t.Name)
-	}, func(t *DeletedTag, h heading) { t.Repository = h.repository })
 }
 
 // decodeOne reads {"registry":…,"imageName":…,"<key>":{entry}}.
@@ -281,9 +266,9 @@ func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner,
 	err = s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			h.registry = string(s.Text())
+			h.registry = reported(s)
 		case "imageName":
-			h.repository = string(s.Text())
+			h.repository = reported(s)
 		case key:
 			found, v = true, none
 			entry(s, &v, &none)
@@ -328,7 +313,7 @@ func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, er
 	err := s.Document(func(k []byte) {
 		switch string(k) {
 		case "registry":
-			p.Registry = string(s.Text())
+			p.Registry = reported(s)
 		case "imageName":
 			p.Name = string(s.Text())
 		case "createdTime":
@@ -346,33 +331,4 @@ func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, er
 		}
 	})
 	return p, about(p.Name, r.name, err)
-}
-
-// decodeDeletion reads what the deletion of a repository took with it, and whether the document lists it.
-func decodeDeletion(document []byte) (d DeletedRepository, listed bool, err error) {
-	if len(document) == 0 {
-		return d, false, nil
-	}
-	s := jsonscan.New(document)
-	err = s.Document(func(k []byte) {
-		switch string(k) {
-		case "manifestsDeleted":
-			d.Manifests, listed = nil, true
-			s.Array(func() {
-				if room(s, len(d.Manifests), maxDeleted) {
-					d.Manifests = append(d.Manifests, digest.Digest(s.Text()))
-				}
-			})
-		case "tagsDeleted":
-			d.Tags, listed = nil, true
-			s.Array(func() {
-				if room(s, len(d.Tags), maxDeleted) {
-					d.Tags = append(d.Tags, string(s.Text()))
-				}
-			})
-		default:
-			s.Skip()
-		}
-	})
-	return d, listed, err
 }

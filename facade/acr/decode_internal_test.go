@@ -84,6 +84,11 @@ func TestDecodeDefaults(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, tags, err)
 		}
 	}
+	for _, page := range []string{`{}`, `{"status":"ok","login":"https://portal"}`, `{"Tags":[]}`} {
+		if _, err := decodeTags(reply{body: []byte(page)}, nil); !errors.Is(err, ErrMalformedReply) {
+			t.Errorf("%s passed for an empty list: %v", page, err)
+		}
+	}
 	tags, err := decodeTags(reply{body: []byte(`{"tags":[{"name":"a","createdTime":"","changeableAttributes":{"writeEnabled":false,"listEnabled":null}},{"name":"b"}],"imageName":"late"}`)}, nil)
 	want := []TagProperties{
 		{Repository: "late", Name: "a", Attributes: Attributes{DeleteEnabled: true, ListEnabled: true, ReadEnabled: true}},
@@ -106,7 +111,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, bad := range []string{
 		`null`, `[]`, `"x"`, `7`, `{"tags":{}}`, `{"tags":[7]}`, `{"tags":[{"name":7}]}`, `{"tags":[{"createdTime":"yesterday"}]}`, `{"tags":[{"signed":"yes"}]}`,
 		`{"tags":[{}]}`, `{"tags":[null]}`, `{"tags":[{"name":"a"},{"name":""}]}`, `{"tags":[{"digest":"sha256:ab"}]}`,
-		`{"tags":[]} x`, `{"tags":[],}`, `{"tags" []}`, `<html>`, `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "{\"tags\":[{\"name\":\"a\nb\"}]}",
+		`{"tags":[]} x`, `{"tags":[],}`, `{"tags" []}`, `<html>`, `{"tags":[{"name":"a\\b"}]}`, `{"registry":"a\u0007","tags":[]}`, `{"tags":[{"name":"a","digest":"\u202e"}]}`, `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "{\"tags\":[{\"name\":\"a\nb\"}]}",
 	} {
 		if _, err := decodeTags(reply{body: []byte(bad)}, nil); err == nil || errors.Is(err, errCutShort) {
 			t.Errorf("%s: %v", bad, err)

@@ -263,7 +263,10 @@ func TestDoctorForeignTransport(t *testing.T) {
 		if r.Header.Get("Authorization") == "" {
 			return acrsuite.Answer(http.StatusUnauthorized, "", "Www-Authenticate", `Bearer realm="https://r.azurecr.io/oauth2/token",service="r.azurecr.io"`)
 		}
-		return acrsuite.Answer(http.StatusOK, `{}`)
+		if r.URL.Path == "/v2/" {
+			return acrsuite.Answer(http.StatusOK, `{}`)
+		}
+		return acrsuite.Answer(http.StatusOK, `{"repositories":[],"tags":[]}`)
 	}}
 	c, err := acr.NewClientWithPassword("r.azurecr.io", "user", "swordfish", &acr.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: s}})
 	if err != nil {

@@ -30,7 +30,17 @@ var portals = map[string]func(*http.Request) *http.Response{
 		resp.ContentLength = -1
 		return resp
 	},
-	"words": func(*http.Request) *http.Response { return acrsuite.Answer(200, "OK", "Content-Type", "text/plain") },
+	"a page that calls itself JSON": func(*http.Request) *http.Response { return acrsuite.Answer(200, "<html>Your session has ended</html>") },
+	"a page of XHTML": func(*http.Request) *http.Response {
+		return acrsuite.Answer(200, "<html/>", "Content-Type", "application/xhtml+xml")
+	},
+	"somebody's JSON": func(*http.Request) *http.Response {
+		return acrsuite.Answer(200, `{"status":"ok","login":"https://portal"}`)
+	},
+	"a list in JSON": func(*http.Request) *http.Response { return acrsuite.Answer(200, `[]`) },
+	"a word in JSON": func(*http.Request) *http.Response { return acrsuite.Answer(200, `true`) },
+	"null":           func(*http.Request) *http.Response { return acrsuite.Answer(200, `null`) },
+	"words":          func(*http.Request) *http.Response { return acrsuite.Answer(200, "OK", "Content-Type", "text/plain") },
 }
 
 // No answer of somebody else is taken for the registry's, by any call.

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -119,18 +120,21 @@ func (op *operation) check(resp *http.Response, err error) (*http.Response, erro
 	return resp, nil
 }
 
+// unread are the operations of whose success nothing else is read.
+var unread = []*operation{opCheckSupport, opDeleteManifest, opDeleteTag, opDeleteBlob, opRestoreManifest}
+
 // impostor refuses a success that is not a registry's: the page of a portal or proxy, which answer every request with 200. Of blobs the
-// digest is the proof. Where nothing else is read of a response, a 200 has to be empty or JSON, and 202 is what the registry answers.
+// digest is the proof. Where nothing else is read of a response, a 200 has to be empty or "{}", or name the API; 202 is what the registry
+// answers.
 func (op *operation) impostor(resp *http.Response) error {
 	if op == opGetBlob || resp.StatusCode >= http.StatusMultipleChoices { // redirects may have a page, for browsers
 		return nil
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	unread := slices.Contains([]*operation{opCheckSupport, opDeleteManifest, opDeleteTag, opDeleteBlob, opDeleteRepository, opRestoreManifest}, op)
 	switch {
-	case mediaType == "text/html":
-	case unread && resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && mediaType != "application/json" &&
-		!strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/"):
+	case mediaType == "text/html", mediaType == "application/xhtml+xml":
+	case slices.Contains(unread, op) && resp.StatusCode == http.StatusOK &&
+		!strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/") && !saysNothing(resp):
 	default:
 		return nil
 	}
@@ -140,4 +144,12 @@ func (op *operation) impostor(resp *http.Response) error {
 	}
 	return contradicts(ErrMalformedReply, "%sanswered %d with content of type %q, as a portal or proxy does and a registry does not",
 		where, resp.StatusCode, redact.OneLine(mediaType))
+}
+
+// saysNothing reads the body of a response, and reports whether it is empty or an empty object.
+func saysNothing(resp *http.Response) bool {
+	const enough = 16
+	body, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	text := strings.Join(strings.Fields(string(body)), "")
+	return err == nil && len(body) < enough && (text == "" || text == "{}")
 }

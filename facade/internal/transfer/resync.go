@@ -10,10 +10,16 @@ import (
 // if err is nil, without a reason to wait before that. It returns nil to continue at acked, and
 // errSessionGone if the session is lost.
 func (u *uploader) resync(ctx context.Context, err error, n, low int64) error {
+	var first error // what it began with
 	for {
 		if err != nil {
 			f := classify(ctx, err)
-			u.last = f.Err
+			switch u.last = f.Err; {
+			case first == nil:
+				first = f.Err
+			case f.Kind == Gone: // some registries end the session with a chunk that breaks off
+				u.last = fmt.Errorf("%w; the session was then lost: %w", first, f.Err)
+			}
 			if err := u.judge(ctx, f, &n); err != nil {
 				return err
 			}
