@@ -79,8 +79,14 @@ func TestUndoOfACutJournal(t *testing.T) {
 	w.days(90)
 	w.put(w.image(), "y")
 	w.apply(c, w.plan(rulesOf(t, `"keep":[{"name":"k","tags":{"glob":["z"]}}],"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &second})
+	cuts := []int{0, 1, 2}
+	for at := 0; at < first.Len(); {
+		end := at + bytes.IndexByte(first.Bytes()[at:], '\n') + 1
+		cuts = append(cuts, at+1, (at+end)/2, end-1, end) // of each line the beginning, the middle and the end
+		at = end
+	}
 	intents := 0
-	for n := range first.Len() {
+	for _, n := range cuts {
 		journal := append(bytes.Clone(first.Bytes()[:n]), second.Bytes()...)
 		result, err := retention.Undo(t.Context(), c, bytes.NewReader(journal), &retention.UndoOptions{DryRun: true})
 		if err != nil {
