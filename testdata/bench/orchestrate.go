@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -200,7 +201,7 @@ func (b *bench) one(w workload, peer string) (result, error) {
 		}
 	case "download", "filewrite", "rawgetfile":
 		j.File = filepath.Join(tmp, "out")
-	case "push", "pull":
+	case "push", "pull", "copy":
 		if j.Dir, err = b.layout(); err != nil {
 			return result{}, err
 		}
@@ -211,11 +212,13 @@ func (b *bench) one(w workload, peer string) (result, error) {
 	case "props-turns":
 		j.Repo, j.Calls, j.Repos, j.InTurn = "canned/app", 200, 4, true
 	}
-	if w.op == "pull" {
+	if w.seeded {
 		// Put the image there first, not measured, and count from then on.
 		if err := b.seed(info, j.Repo, j.Dir); err != nil {
 			return result{}, err
 		}
+	}
+	if w.op == "pull" {
 		j.Dir = filepath.Join(tmp, "pulled")
 	}
 	before, err := b.stats()
@@ -250,7 +253,17 @@ func (b *bench) check(w workload, j job, blob content.Blob, r result) error {
 		if r.Server.Completed != 1 {
 			return fmt.Errorf("server has %d finished uploads", r.Server.Completed)
 		}
+	case "copy":
+		if r.Server.BodyIn+r.Server.BodyOut > 4*layerLen {
+			return errors.New("blobs were moved instead of mounted")
+		}
 	case "push":
+		if w.seeded {
+			if r.Server.Completed > 0 {
+				return fmt.Errorf("%d blobs were sent again", r.Server.Completed)
+			}
+			return nil
+		}
 		if r.Server.Completed != layers+1 || r.Server.Kinds["put_manifest"] == 0 {
 			return fmt.Errorf("server has %d blobs", r.Server.Completed)
 		}

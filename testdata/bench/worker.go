@@ -156,6 +156,8 @@ func prepare(j job, m *measured) (func() error, error) {
 		return with(func(c adapter.Client) error { return c.PushImage(ctx, j.Repo, "v1", j.Dir) }), nil
 	case "pull":
 		return with(func(c adapter.Client) error { return c.PullImage(ctx, j.Repo, "v1", j.Dir) }), nil
+	case "copy":
+		return with(func(c adapter.Client) error { return c.CopyImage(ctx, j.Repo, j.Repo+"-copy", "v1") }), nil
 	case "head":
 		return with(func(c adapter.Client) error {
 			d, err := c.HeadManifest(ctx, j.Repo, "latest")

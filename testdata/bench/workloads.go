@@ -19,18 +19,19 @@ const (
 
 // workload is one row of the tables.
 type workload struct {
-	name  string
-	group string // subcommand that includes it
-	title string
-	op    string
-	cfg   fakeacr.Config
-	size  int64 // of the blob moved, if any
-	chunk int64 // upload chunk size, 0 is the library's default
-	page  int
-	lanes int // pages of a list at a time, 0 is the library's default
-	known bool
-	limit bool // runs without a library
-	disk  bool // in the -disk directory instead of the -dir one
+	name   string
+	group  string // subcommand that includes it
+	title  string
+	op     string
+	cfg    fakeacr.Config
+	size   int64 // of the blob moved, if any
+	chunk  int64 // upload chunk size, 0 is the library's default
+	page   int
+	lanes  int // pages of a list at a time, 0 is the library's default
+	known  bool
+	seeded bool // the image is in the registry
+	limit  bool // runs without a library
+	disk   bool // in the -disk directory instead of the -dir one
 }
 
 // lists are this long.
@@ -86,7 +87,10 @@ func workloads() []workload {
 
 		{name: "w7-push", group: "w7", title: "push an image of 200 layers of 64 KiB, 20 ms latency", op: "push", cfg: lat},
 		{name: "w7-push-2", group: "w7", title: "same, at a registry that takes no blob in the first POST", op: "push", cfg: fakeacr.Config{LatencyMS: 20, NoSinglePost: true}},
-		{name: "w7-pull", group: "w7", title: "pull it", op: "pull", cfg: lat},
+		{name: "w7-pull", group: "w7", title: "pull it", op: "pull", cfg: lat, seeded: true},
+
+		{name: "w7-again", group: "w7", title: "push it although it is there", op: "push", cfg: lat, seeded: true},
+		{name: "w7-copy", group: "w7", title: "copy it to another repository of the registry", op: "copy", cfg: lat, seeded: true},
 
 		down(workload{name: "w8-down", group: "w8", title: "download, connection dropped at 512 MiB", cfg: fault(fakeacr.Config{DropGet: fakeacr.Drop{After: downSize / 2, Times: 1}})}),
 		up(workload{name: "w8-up", group: "w8", title: "upload, dropped at 261.5 MiB, which ends the upload session", cfg: fault(fakeacr.Config{DropPatch: dropPatch})}),
@@ -113,7 +117,7 @@ func (w workload) withBlobs(image []content.Blob) (fakeacr.Config, content.Blob)
 		exists := w.op == "download" || strings.HasPrefix(w.op, "rawget")
 		cfg.Blobs = append(cfg.Blobs, fakeacr.Blob{Blob: b, Exists: exists})
 	}
-	if w.op == "push" || w.op == "pull" {
+	if w.op == "push" || w.op == "pull" || w.op == "copy" {
 		for _, l := range image {
 			cfg.Blobs = append(cfg.Blobs, fakeacr.Blob{Blob: l})
 		}

@@ -53,6 +53,8 @@ type Client interface {
 	// PullImage pulls repo:tag into dir so that every blob lies verified in
 	// dir/blobs/sha256/HEX.
 	PullImage(ctx context.Context, repo, tag, dir string) error
+	// CopyImage copies an image from one repository of the registry to another.
+	CopyImage(ctx context.Context, from, to, tag string) error
 	// HeadManifest returns the digest of a tag with the cheapest call there is.
 	HeadManifest(ctx context.Context, repo, tag string) (string, error)
 	// ManifestProperties gets one manifest's properties (or, in a library without
@@ -92,6 +94,9 @@ func (Unsupported) PushImage(context.Context, string, string, string) error { re
 
 // PullImage returns ErrUnsupported.
 func (Unsupported) PullImage(context.Context, string, string, string) error { return ErrUnsupported }
+
+// CopyImage returns ErrUnsupported.
+func (Unsupported) CopyImage(context.Context, string, string, string) error { return ErrUnsupported }
 
 // HeadManifest returns ErrUnsupported.
 func (Unsupported) HeadManifest(context.Context, string, string) (string, error) {

@@ -153,6 +153,15 @@ func (g *ggcr) PullImage(ctx context.Context, repo, tag, dir string) error {
 	return p.AppendImage(img)
 }
 
+// CopyImage: blobs are mounted where source and target are in one registry.
+func (g *ggcr) CopyImage(ctx context.Context, from, to, tag string) error {
+	d, err := g.puller.Get(ctx, g.reg.Repo(from).Tag(tag))
+	if err != nil {
+		return err
+	}
+	return g.pusher.Push(ctx, g.reg.Repo(to).Tag(tag), d)
+}
+
 func (g *ggcr) HeadManifest(ctx context.Context, repo, tag string) (string, error) {
 	d, err := g.puller.Head(ctx, g.reg.Repo(repo).Tag(tag))
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 //   - fetches the next page of a list while decoding the current one;
 //   - sends small blobs in one request, many at a time.
 type ideal struct {
+	adapter.Unsupported
 	t    adapter.Target
 	http *http.Client
 

@@ -160,6 +160,22 @@ func (o *orasClient) PullImage(ctx context.Context, repo, tag, dir string) error
 	return err
 }
 
+// CopyImage: the library mounts blobs only from where its option says.
+func (o *orasClient) CopyImage(ctx context.Context, from, to, tag string) error {
+	src, err := o.repo(from)
+	if err != nil {
+		return err
+	}
+	dst, err := o.repo(to)
+	if err != nil {
+		return err
+	}
+	opts := oras.DefaultCopyOptions
+	opts.MountFrom = func(context.Context, ocispec.Descriptor) ([]string, error) { return []string{from}, nil }
+	_, err = oras.Copy(ctx, src, tag, dst, tag, opts)
+	return err
+}
+
 func (o *orasClient) HeadManifest(ctx context.Context, repo, tag string) (string, error) {
 	r, err := o.repo(repo)
 	if err != nil {

@@ -126,6 +126,10 @@ func (c *regClient) PullImage(ctx context.Context, repo, tag, dir string) error 
 	return c.copy(ctx, c.t.Host+"/"+repo+":"+tag, "ocidir://"+dir+":"+tag)
 }
 
+func (c *regClient) CopyImage(ctx context.Context, from, to, tag string) error {
+	return c.copy(ctx, c.t.Host+"/"+from+":"+tag, c.t.Host+"/"+to+":"+tag)
+}
+
 func (c *regClient) head(ctx context.Context, name string) (string, error) {
 	r, err := c.ref(name)
 	if err != nil {
