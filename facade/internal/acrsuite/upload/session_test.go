@@ -33,9 +33,9 @@ func TestUploadMountedSession(t *testing.T) {
 				u.Source = failing(u, 5, errBoom)
 				return errBoom
 			},
-			"denied": func(u *acrsuite.Upload) error {
-				u.Srv.On("HeadBlob").Status(403)
-				return acrsuite.StatusError(403)
+			"throttled": func(u *acrsuite.Upload) error {
+				u.Srv.On("HeadBlob").Always().Status(429)
+				return acrsuite.StatusError(429)
 			},
 		} {
 			if how == acrsuite.AsFile && name == "no content" {
