@@ -35,10 +35,10 @@ const maxKnown = 512
 
 // vault remembers secrets in order to take them out of texts.
 type vault struct {
-	forever []secret // the credential's own, set once
+	forever []redact.Secret // the credential's own, set once
 
 	mu    sync.Mutex
-	known []secret
+	known []redact.Secret
 }
 
 // keep adds the credential's secret, for good, and in the forms requests carry it in.
@@ -48,7 +48,7 @@ func (v *vault) keep(username, s string) {
 	}
 	// Its letters that are whole in base64 are found in any text; with the user name there are some more.
 	for _, form := range []string{base64.StdEncoding.EncodeToString([]byte(username + ":" + s)), s, url.QueryEscape(s)} {
-		v.forever = append(v.forever, newSecret(form))
+		v.forever = append(v.forever, redact.NewSecret(form))
 	}
 }
 
@@ -62,13 +62,13 @@ func (v *vault) remember(s string) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if slices.ContainsFunc(v.known, func(k secret) bool { return k.reveal() == s }) {
+	if slices.ContainsFunc(v.known, func(k redact.Secret) bool { return k.Is(s) }) {
 		return
 	}
 	if len(v.known) == maxKnown {
 		v.known = slices.Delete(v.known, 0, 1)
 	}
-	v.known = append(v.known, newSecret(s))
+	v.known = append(v.known, redact.NewSecret(s))
 }
 
 // scrub takes the secrets out of a text, in every form that redact.Hide finds.
@@ -79,14 +79,14 @@ func (v *vault) scrub(s string) string {
 	v.mu.Lock()
 	known := slices.Clone(v.known)
 	v.mu.Unlock()
-	return redact.Hide(s, func(yield func(string) bool) {
+	return redact.Hide(s, func(yield func(redact.Secret) bool) {
 		for _, k := range v.forever {
-			if !yield(k.reveal()) {
+			if !yield(k) {
 				return
 			}
 		}
 		for _, k := range known {
-			if !yield(k.reveal()) {
+			if !yield(k) {
 				return
 			}
 		}

@@ -29,7 +29,9 @@ func TestHide(t *testing.T) {
 		"base64 behind two":  func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte("xy" + s + "zzz")) },
 		"base64 behind four": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte("wxyz" + s + "z")) },
 	}
-	secrets := slices.Values([]string{"another-secret", secret, url.QueryEscape(secret)})
+	secrets := slices.Values([]redact.Secret{
+		redact.NewSecret("another-secret"), redact.NewSecret(secret), redact.NewSecret(url.QueryEscape(secret)),
+	})
 	for first, f := range forms {
 		for second, g := range forms {
 			if strings.HasPrefix(second, "base64") && first != "as it is" {
@@ -60,7 +62,7 @@ func FuzzHide(f *testing.F) {
 		if len(secret) < 8 {
 			return
 		}
-		got := redact.Hide(text+secret+text, slices.Values([]string{secret}))
+		got := redact.Hide(text+secret+text, slices.Values([]redact.Secret{redact.NewSecret(secret)}))
 		if !strings.Contains(redact.Removed, secret) && strings.Contains(strings.ReplaceAll(got, redact.Removed, "\x00"), secret) {
 			t.Errorf("%q", got)
 		}

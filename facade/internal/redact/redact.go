@@ -73,6 +73,9 @@ func OneLine(s string) string {
 // scrub takes out the secrets of a client in any form; it may be nil.
 func Echoes(h http.Header, authorization string, scrub func(string) string) {
 	_, credential, _ := strings.Cut(authorization, " ")
+	if scrub != nil && !holdsSecret(h, scrub) {
+		scrub = nil
+	}
 	for key, values := range h {
 		acted := key == "Location" || key == "Link" || key == "Www-Authenticate"
 		for i, v := range values {
@@ -87,6 +90,19 @@ func Echoes(h http.Header, authorization string, scrub func(string) string) {
 			}
 		}
 	}
+}
+
+// holdsSecret reports whether scrub changes a value of the header. All values are looked through at once, since a call
+// costs more than a text does.
+func holdsSecret(h http.Header, scrub func(string) string) bool {
+	var all strings.Builder
+	for _, values := range h {
+		for _, v := range values {
+			_, _ = all.WriteString(v)
+			_ = all.WriteByte('\n')
+		}
+	}
+	return scrub(all.String()) != all.String()
 }
 
 // URL returns scheme, host and path of u: what may be shown of it.
