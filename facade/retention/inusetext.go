@@ -89,7 +89,7 @@ func referenceIn(word, host string) string {
 // hostIn returns where the registry's host, or that of one of its replicas, begins in a word, and
 // where the name behind it does; -1 if there is none.
 func hostIn(word, host string) (at, end int) {
-	for slash := 0; slash < len(word); slash++ {
+	for slash := range len(word) {
 		if word[slash] != '/' {
 			continue
 		}

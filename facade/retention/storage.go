@@ -182,7 +182,7 @@ type blobUse struct {
 }
 
 func (t *tally) add(h held) {
-	at := int32(len(t.usage.Repositories)) //nolint:gosec // a registry has far fewer repositories
+	at := int32(len(t.usage.Repositories))
 	t.usage.Repositories = append(t.usage.Repositories, h.usage)
 	for hash, b := range h.blobs {
 		u, there := t.blobs[hash]

@@ -122,7 +122,7 @@ func TestDiff(t *testing.T) {
 	text := strings.Join(got, "\n")
 	for _, want := range []string{
 		"apps/a moves moved " + string(a) + " > " + string(b),
-		"apps/a added added  > " + string(added),
+		"apps/a added " + string(retention.ChangeAdded) + "  > " + string(added),
 		"apps/a " + string(added) + " added",
 		"apps/a " + string(a) + " attributes  > delete, write",
 		"apps/a stays attributes  > delete",
