@@ -3,6 +3,7 @@
 //	acr                           the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
 //	acrtest                       an Azure Container Registry in the test process
 //	retention                     what may be deleted: rules, a plan with reasons, an apply that fails closed, undo
+//	credentials                   credentials from docker configurations, helpers and podman's files, for acr
 //	acrtest/internal/store        what that registry holds, in memory or in a directory
 //	images                        whole images: layouts, archives, copies between registries, oras-go's interfaces
 //	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline
@@ -36,5 +37,6 @@
 //     it alone: redact, wire, transport, retry, auth. All but auth know no tokens, and auth knows no blobs.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
 //   - images uses acr's exported API, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
+//   - credentials uses acr's exported API. Of oras-go it takes what reads docker configurations and runs helpers.
 //   - contract, and with it the document in api, is reached from tests alone.
 package facade

@@ -12,7 +12,7 @@ import (
 )
 
 // publicDirs are the packages whose documentation users read.
-var publicDirs = []string{"facade/acr", "facade/acrtest", "facade/images", "facade/retention"}
+var publicDirs = []string{"facade/acr", "facade/acrtest", "facade/credentials", "facade/images", "facade/retention"}
 
 const (
 	proseWidth = 100

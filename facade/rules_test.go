@@ -35,6 +35,7 @@ const (
 	acrPkg       = module + "/facade/acr"
 	acrtestPkg   = module + "/facade/acrtest"
 	imagesPkg    = module + "/facade/images"
+	credPkg      = module + "/facade/credentials"
 	retentPkg    = module + "/facade/retention"
 	internalPkg  = module + "/facade/internal"
 	versionPkg   = internalPkg + "/version"
@@ -135,6 +136,9 @@ var importRules = []importRule{
 	}},
 	{"acr stays light, and images adds oras-go's interfaces and semver alone", func(g graph) []string {
 		return append(g.weight(acrPkg, 60), g.weight(imagesPkg, 68)...)
+	}},
+	{"credentials uses acr's exported API, and of oras-go what reads docker configurations", func(g graph) []string {
+		return g.importsOnly(credPkg, std, acrPkg, orasV2+"/registry/remote/auth", orasV2+"/registry/remote/credentials")
 	}},
 	{"retention never reaches images or oras-go", func(g graph) []string {
 		return g.reachesNone(retentPkg, imagesPkg, orasGo)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"net/http"
 	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -189,6 +190,35 @@ func ExampleClient_Login() {
 	// docker login --username login.Username --password-stdin login.Server
 	fmt.Println(login.Username, login.Password() != "")
 	// Output: 00000000-0000-0000-0000-000000000000 true
+}
+
+// Get a token that may pull one repository and nothing else, and use it as another program would.
+func ExampleClient_AccessToken() {
+	srv, client, done := exampleRegistry(acrtest.WithoutAnonymousPull())
+	defer done()
+
+	token, err := client.AccessToken(context.Background(), "repository:samples/app:pull")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(token.Username, token.Server == srv.Host(), token.Expires.After(srv.Now()))
+	for _, name := range []string{"samples/app", "library/hello-world"} {
+		req, err := http.NewRequest(http.MethodGet, srv.Endpoint()+"/v2/"+name+"/tags/list", nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token.Password())
+		resp, err := srv.HTTPClient().Do(req)
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		fmt.Println(name, resp.StatusCode)
+	}
+	// Output:
+	// 00000000-0000-0000-0000-000000000000 true true
+	// samples/app 200
+	// library/hello-world 401
 }
 
 // Ask whether the registry is there and takes the credential.

@@ -2,6 +2,7 @@ package acr_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -177,4 +178,38 @@ func TestConcurrentUse(t *testing.T) {
 	ledger.AtMost(t, 1, "ExchangeEntraToken")
 	ledger.AtMost(t, 1, "GetAccessToken")
 	ledger.None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
+}
+
+// TestAccessTokenIsNarrow: a token that is handed on allows what was asked, although a wider one is at hand, and is fetched once.
+func TestAccessTokenIsNarrow(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	srv.SeedImage(t, "library/app:v1")
+	c := acrsuite.NewClient(t, srv)
+	if _, err := c.Repository("library/app").PutManifest(t.Context(), "v2", []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), nil); err != nil {
+		t.Fatal(err) // with a token for pull and push
+	}
+	before := len(srv.Ledger().Requests("GetAccessToken"))
+	for range 2 {
+		token, err := c.AccessToken(t.Context(), "repository:library/app:pull")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(token.Password(), ".")
+		if len(parts) != 3 {
+			t.Fatal("not a JWT")
+		}
+		claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil || !strings.Contains(string(claims), `"pull"`) || strings.Contains(string(claims), `"push"`) {
+			t.Errorf("%s, %v", claims, err)
+		}
+	}
+	if n := len(srv.Ledger().Requests("GetAccessToken")) - before; n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+	for _, scopes := range [][]string{{}, {""}, {"repository:a"}, {"repository:a:"}, {"repository:a:pull repository:b:pull"}, {"repository:a:pull\n"}, {":a:pull"}} {
+		if _, err := c.AccessToken(t.Context(), scopes...); !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("%q: %v", scopes, err)
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
 )
 
 // Login is a user name and password with which docker, helm, oras and crane can sign in.
@@ -68,4 +70,37 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 		return Login{}, c.located(opLogin.fail(err))
 	}
 	return Login{Server: c.login.Host, Username: username, Expires: expires, password: &password}, nil
+}
+
+// AccessToken returns an ACR access token for the scopes, such as "repository:library/app:pull" or
+// "registry:catalog:*". The password of the Login is the token: send it as "Authorization: Bearer",
+// or store it as the password of the user name in a pull secret. It is for programs that hand on a
+// right that is smaller than their own; calls of the client need no token from it.
+//
+// It costs one token request and those of the sign-in, or none while the last token for these
+// scopes is still fresh. A token lasts about an hour with an Entra credential, five minutes if
+// the client is anonymous; see Expires. The registry may grant less than was asked for: the token's
+// claim "access" says what.
+//
+// Errors:
+//   - [ErrInvalidArgument] if there is no scope, or if one is not of the form TYPE:NAME:ACTIONS
+//   - [*Error] if the registry refuses the sign-in or the scopes; it matches the cause, such as
+//     [ErrNoRole]
+func (c *Client) AccessToken(ctx context.Context, scopes ...string) (Login, error) {
+	if err := c.bad(); err != nil {
+		return Login{}, err
+	}
+	if len(scopes) == 0 {
+		return Login{}, badArgument("scopes", "", "there are none: name what the token is for, as repository:library/app:pull")
+	}
+	for _, scope := range scopes {
+		if !auth.IsScope(scope) {
+			return Login{}, badArgument("scopes", scope, "it is not of the form TYPE:NAME:ACTIONS, as repository:library/app:pull")
+		}
+	}
+	token, expires, err := c.auth.Access(ctx, scopes)
+	if err != nil {
+		return Login{}, c.located(opAccessToken.fail(err))
+	}
+	return Login{Server: c.login.Host, Username: auth.TokenUser, Expires: expires, password: &token}, nil
 }

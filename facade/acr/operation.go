@@ -94,10 +94,11 @@ var (
 	// opChallenge is CheckSupport without a credential, which a registry refuses with a challenge.
 	opChallenge = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
 
-	// These only name a call in errors. GetBlobContent is a request to storage; Login and Doctor
+	// These only name a call in errors. GetBlobContent is a request to storage; Login, AccessToken and Doctor
 	// send requests of other operations.
 	opGetBlobContent = &operation{id: "GetBlobContent"}
 	opLogin          = &operation{id: "Login"}
+	opAccessToken    = &operation{id: "AccessToken"}
 	opDoctor         = &operation{id: "Doctor"}
 )
 

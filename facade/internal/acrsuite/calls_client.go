@@ -16,6 +16,11 @@ var clientCalls = []Call{
 		Secrets.LookValue("a Login", l)
 		return err
 	}},
+	{Method: "Client.AccessToken", Kind: LoginCall, Op: "GetAccessToken", Also: []string{"ExchangeEntraToken"}, run: func(ctx context.Context, f *Fixture) error {
+		l, err := f.Client.AccessToken(ctx, "repository:"+f.Name+":pull")
+		Secrets.LookValue("an access token", l)
+		return err
+	}},
 	{Method: "Client.Doctor", Kind: ExamineCall, Op: "CheckSupport", Also: []string{"ListRepositories", "ListTagNames", "GetManifest", "HeadManifest", "GetBlob", "StartUpload", "CancelUpload"},
 		takes: "name tag",
 		run: func(ctx context.Context, f *Fixture) error {

@@ -201,6 +201,27 @@ func (a *Authenticator) Login(ctx context.Context) (username, password string, e
 	return TokenUser, t.value.reveal(), expires, nil
 }
 
+// Access returns an access token for exactly these scopes, cached or fetched (one request, and those of the sign-in), and when it
+// ends by the local clock: zero if that is unknown. A wider token at hand is not given away. The registry may grant less than was asked.
+//
+// Errors: *Error, the context's.
+func (a *Authenticator) Access(ctx context.Context, scopes []string) (value string, expires time.Time, err error) {
+	t, err := a.access.exact(parseScopeSet(scopes...)).get(ctx)
+	if err != nil {
+		return "", expires, wait.WithCause(ctx, err)
+	}
+	if !t.claims.exp.IsZero() {
+		expires = t.end.Round(0)
+	}
+	return t.value.reveal(), expires, nil
+}
+
+// IsScope reports whether s is one scope, as "repository:library/app:pull,push".
+func IsScope(s string) bool {
+	set, ok := parseScope(s)
+	return ok && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' }) && set.name != "" && len(s) <= maxScope
+}
+
 // Scrub takes every secret the Authenticator knows out of s.
 func (a *Authenticator) Scrub(s string) string { return a.vault.scrub(s) }
 

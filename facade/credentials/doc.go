@@ -1,0 +1,13 @@
+// Package credentials finds the credential that docker, podman, helm, oras or a credential helper
+// has stored for a registry, and makes an acr.Client with it.
+//
+//	client, err := credentials.NewClient(ctx, "myregistry.azurecr.io", nil)
+//
+// The files have the format of docker's config.json. They are read, never written:
+//
+//   - auths: a user name and password, or an identity token
+//   - credHelpers and credsStore: programs called docker-credential-NAME, which are run
+//
+// A file with credentials of other registries gives away none of them: the one entry of the
+// registry is used, for that registry only.
+package credentials

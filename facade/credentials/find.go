@@ -1,0 +1,118 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/acrkit/acrkit/facade/acr"
+)
+
+// Options are the options of [Find] and [NewClient].
+type Options struct {
+	// Files are the paths of the files to search, in this order. A missing file is an error.
+	// Default: these files, of which missing ones are skipped:
+	//
+	//   - docker and oras: $DOCKER_CONFIG/config.json, or ~/.docker/config.json
+	//   - podman, buildah and skopeo: $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
+	//     and $XDG_CONFIG_HOME/containers/auth.json or ~/.config/containers/auth.json
+	//   - helm: $HELM_REGISTRY_CONFIG, or helm/registry/config.json in the user's configuration
+	//     directory
+	Files []string
+
+	// Repository is the repository to be used. In podman's files an entry may be for one
+	// repository or for all whose names begin alike, as "myregistry.azurecr.io/team"; the longest
+	// match is used. Default: entries of repositories are not used.
+	Repository string
+
+	// Client is the options of the client that [NewClient] makes. Default: nil.
+	Client *acr.ClientOptions
+}
+
+// NewClient returns a client that signs in with the stored credential of the registry, or pulls
+// anonymously if there is none. It sends no request. It costs reading the files, and running a
+// helper if a file names one for the registry.
+//
+// The credential is read once. Call NewClient again when it has expired: an identity token lasts
+// about three hours.
+//
+// Errors:
+//   - those of [Find]
+//   - those of acr.NewClient if the endpoint or an option is invalid
+func NewClient(ctx context.Context, endpoint string, opts *Options) (*acr.Client, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	c, err := Find(ctx, endpoint, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c.Client(endpoint, opts.Client)
+}
+
+// Find returns the stored credential of the registry at endpoint ("myregistry.azurecr.io", with or
+// without https://). It returns the zero Credential, which is anonymous, if no file has one. It
+// costs reading the files, and running a helper if a file names one for the registry.
+//
+// A helper is found on the PATH and runs until it is done or ctx ends. It is given the name of the
+// registry, and its standard error is that of this process.
+//
+// Errors:
+//   - [acr.ErrInvalidArgument] if the endpoint or the repository is invalid
+//   - [*Error] if a file cannot be read, is not a docker configuration or has an entry of the
+//     registry that cannot be used, or if a helper fails
+func Find(ctx context.Context, endpoint string, opts *Options) (Credential, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	host, err := hostOf(endpoint)
+	if err != nil {
+		return Credential{}, err
+	}
+	if err := checkRepository(opts.Repository); err != nil {
+		return Credential{}, err
+	}
+	files, given := opts.Files, true
+	if len(files) == 0 {
+		files, given = defaultFiles(), false
+	}
+	for _, path := range files {
+		f, err := readFile(path)
+		if !given && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Credential{}, err
+		}
+		c, err := f.find(ctx, host, opts.Repository)
+		if err != nil || !c.IsAnonymous() {
+			return c, err
+		}
+	}
+	return Credential{}, nil
+}
+
+// defaultFiles returns the files in which the tools of the field store credentials.
+func defaultFiles() (files []string) {
+	add := func(elem ...string) {
+		if elem[0] != "" {
+			files = append(files, filepath.Join(elem...))
+		}
+	}
+	home, _ := os.UserHomeDir() // without one, only the variables name files
+	config, _ := os.UserConfigDir()
+	either := func(variable string, elem ...string) string {
+		if v := os.Getenv(variable); v != "" || elem[0] == "" {
+			return v
+		}
+		return filepath.Join(elem...)
+	}
+	add(either("DOCKER_CONFIG", home, ".docker"), "config.json")
+	add(os.Getenv("REGISTRY_AUTH_FILE"))
+	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	add(either("XDG_CONFIG_HOME", home, ".config"), "containers", "auth.json")
+	add(either("HELM_REGISTRY_CONFIG", config, "helm", "registry", "config.json"))
+	return files
+}
