@@ -79,8 +79,8 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 //
 // It costs one token request and those of the sign-in, or none while the last token for these
 // scopes is still fresh. A token lasts about an hour with an Entra credential, five minutes if
-// the client is anonymous; see Expires. The registry may grant less than was asked for: the token's
-// claim "access" says what.
+// the client is anonymous; see Expires. The registry may grant fewer actions than requested: the
+// token's claim "access" lists them.
 //
 // Errors:
 //   - [ErrInvalidArgument] if there is no scope, or if one is not of the form TYPE:NAME:ACTIONS

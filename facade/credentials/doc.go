@@ -8,6 +8,6 @@
 //   - auths: a user name and password, or an identity token
 //   - credHelpers and credsStore: programs called docker-credential-NAME, which are run
 //
-// A file with credentials of other registries gives away none of them: the one entry of the
-// registry is used, for that registry only.
+// Only the entry of the registry is used, and only for that registry. Credentials of other
+// registries in the same file are not sent anywhere.
 package credentials

@@ -39,8 +39,8 @@ type Options struct {
 // about three hours.
 //
 // Errors:
-//   - those of [Find]
-//   - those of acr.NewClient if the endpoint or an option is invalid
+//   - [acr.ErrInvalidArgument] if the endpoint, the repository or an option is invalid
+//   - [*Error] if [Find] fails with one
 func NewClient(ctx context.Context, endpoint string, opts *Options) (*acr.Client, error) {
 	if opts == nil {
 		opts = &Options{}
