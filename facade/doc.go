@@ -3,7 +3,7 @@
 //	acr                           the library: Client -> Repository -> Artifact, blobs, manifests, lists, errors
 //	acrtest                       an Azure Container Registry in the test process
 //	retention                     what may be deleted: rules, a plan with reasons, an apply that fails closed, undo
-//	credentials                   credentials from docker configurations, helpers and podman's files, for acr
+//	credentials                   sign-ins from docker configurations, helpers and podman's files, for acr
 //	acrtest/internal/store        what that registry holds, in memory or in a directory
 //	images                        whole images: layouts, archives, copies between registries, oras-go's interfaces
 //	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline

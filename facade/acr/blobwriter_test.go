@@ -187,7 +187,7 @@ func TestBlobWriterSourceThatBlocks(t *testing.T) {
 					t.Fatal(err)
 				}
 				source, sink := io.Pipe()
-				defer sink.Close() //nolint:errcheck // never fails
+				defer sink.Close()
 				go func() {
 					_, _ = sink.Write([]byte("some bytes"))
 					time.Sleep(time.Hour)

@@ -109,7 +109,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	if mounted {
 		if size == transfer.Unknown {
 			if size, err = s.head(ctx, o.Digest); err != nil && !hopeless(ctx, err) {
-				return transfer.Unknown, nil //nolint:nilerr // uploading it tells its size as well
+				return transfer.Unknown, nil
 			}
 		}
 		if err == nil {
