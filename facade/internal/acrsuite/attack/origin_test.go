@@ -83,7 +83,7 @@ func TestAttacksOnSignIn(t *testing.T) {
 		acrsuite.NewWorld(t).Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
 			f.Srv.On(f.Call.Op).Status(http.StatusUnauthorized).Header("WWW-Authenticate", acrsuite.Challenge(f.Srv.Endpoint()+"/oauth2/token", "attacker.example", "repository:"+f.Name+":pull"))
 			err := f.Run()
-			if f.WorksOrTyped(err); f.Call.Kind != acrsuite.ExamineCall && f.Call.Op != "ExchangeEntraToken" {
+			if f.WorksOrTyped(err); f.Call.Kind != acrsuite.ExamineCall && f.Call.Kind != acrsuite.LoginCall {
 				f.MustWork(err)
 				if !strings.Contains(f.Log.String(), "another service") {
 					f.Errorf("the other service is not in the log")
@@ -142,7 +142,7 @@ func strangeRealm(w *acrsuite.World, realm string, attackers ...*acrsuite.Attack
 	w.Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
 		script(f, 1)
 		err := f.Run()
-		if f.WorksOrTyped(err); f.Call.Kind != acrsuite.ExamineCall && f.Call.Op != "ExchangeEntraToken" {
+		if f.WorksOrTyped(err); f.Call.Kind != acrsuite.ExamineCall && f.Call.Kind != acrsuite.LoginCall {
 			f.MustWork(err)
 		}
 		f.Untouched(attackers...)
