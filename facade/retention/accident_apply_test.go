@@ -150,6 +150,7 @@ func TestAccidentDryRun(t *testing.T) {
 	w.put(w.image(), "pr-2", "release")
 	w.put(w.image(), "z")
 	w.days(90)
+	w.srv.Advance(time.Hour) // so that the two plans, a moment apart, state the same ages in days
 	r := rulesOf(t, `"keep":[{"name":"k","tags":{"glob":["release","z"]}}],"delete":[`+oldTags+`,`+untagged+`]`)
 	p := w.plan(r)
 	again := w.plan(r)
