@@ -193,15 +193,33 @@ func descriptor(s *jsonscan.Scanner, o *manifestOutline, of string) {
 	}
 	members(s, descriptorMembers, func(name string) {
 		switch name {
-		case "platform":
-			members(s, platformMembers, func(string) { few(s) })
 		case "mediaType", "digest":
 			if o.is(s, name, '"') {
 				s.Skip()
 			}
 		default:
-			few(s)
+			descriptorMember(s, name)
 		}
+	})
+}
+
+// descriptorMember reads a member of a descriptor whose value is of no interest.
+func descriptorMember(s *jsonscan.Scanner, name string) {
+	if name == "platform" {
+		members(s, platformMembers, func(string) { few(s) })
+		return
+	}
+	few(s)
+}
+
+// atMost reads a list of at most so many entries.
+func atMost(s *jsonscan.Scanner, most int, entry func()) {
+	n := 0
+	s.Array(func() {
+		if room(s, n, most) {
+			entry()
+		}
+		n++
 	})
 }
 
@@ -211,13 +229,7 @@ func few(s *jsonscan.Scanner) {
 		unique(s)
 		return
 	}
-	n := 0
-	s.Array(func() {
-		if room(s, n, maxItems) {
-			unique(s)
-		}
-		n++
-	})
+	atMost(s, maxItems, func() { unique(s) })
 }
 
 // descriptors reads a list of them.
@@ -225,13 +237,7 @@ func descriptors(s *jsonscan.Scanner, o *manifestOutline, of string) {
 	if !o.is(s, of, '[') {
 		return
 	}
-	n := 0
-	s.Array(func() {
-		if room(s, n, maxDescriptors) {
-			descriptor(s, o, of)
-		}
-		n++
-	})
+	atMost(s, maxDescriptors, func() { descriptor(s, o, of) })
 }
 
 // unique reads any value. It fails if a member of an object occurs twice.

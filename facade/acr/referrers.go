@@ -148,22 +148,14 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 			return
 		}
 		found = true
-		n := 0
-		s.Array(func() {
-			if !room(s, n, maxDescriptors) {
-				return
-			}
-			n++
+		atMost(s, maxDescriptors, func() {
 			var dgst string
 			members(s, descriptorMembers, func(name string) {
-				switch name {
-				case "digest":
+				if name == "digest" {
 					dgst = string(s.Text())
-				case "platform":
-					members(s, platformMembers, func(string) { few(s) })
-				default:
-					few(s)
+					return
 				}
+				descriptorMember(s, name)
 			})
 			named(s, dgst)
 		})

@@ -120,9 +120,7 @@ func TestReferrersAtOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("no API", func(t *testing.T) {
 		t.Parallel()
-		srv := acrsuite.NewServer(t)
-		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
-		srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+		srv := withoutReferrersAPI(t)
 		r := acrsuite.NewClient(t, srv).Repository("library/hello")
 		subject := putIndex(t, r, "v1", "x").Digest
 		const n = 8

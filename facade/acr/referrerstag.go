@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -27,28 +26,30 @@ func referrersTag(d digest.Digest) string {
 	return d.Algorithm().String() + "-" + d.Encoded()[:min(64, len(d.Encoded()))]
 }
 
-// referrersIndex returns the index under the referrers tag; an empty one if there is none.
-func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*ocispec.Index, error) {
+// referrersIndex returns the index under the referrers tag, as it is and decoded; an empty one if there is none.
+func (r *Repository) referrersIndex(ctx context.Context, d digest.Digest) (*Manifest, *ocispec.Index, error) {
 	m, err := r.GetManifest(ctx, referrersTag(d))
 	if errors.Is(err, ErrNotFound) {
-		return &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}, nil
-	}
-	if err != nil {
-		return nil, err
+		m = &Manifest{
+			Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex},
+			Content:    []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`),
+		}
+	} else if err != nil {
+		return nil, nil, err
 	}
 	index, err := m.Index()
 	if err != nil {
-		return nil, opListReferrers.fail(fmt.Errorf("the tag %s: %w", referrersTag(d), err))
+		return nil, nil, fmt.Errorf("the tag %s: %w", referrersTag(d), err)
 	}
-	return index, nil
+	return m, index, nil
 }
 
 // taggedReferrers lists the referrers in the index under the tag.
 func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
-		index, err := r.referrersIndex(ctx, d)
+		_, index, err := r.referrersIndex(ctx, d)
 		if err != nil {
-			yield(ocispec.Descriptor{}, err)
+			yield(ocispec.Descriptor{}, opListReferrers.fail(err))
 			return
 		}
 		all, err := appendReferrers(nil, index.Manifests, artifactType)
@@ -127,18 +128,9 @@ func (r *Repository) noteReferrer(ctx context.Context, subject digest.Digest, re
 // referrersIndexWith returns the index under the referrers tag with the entry added to it. Everything else in the index stays as it
 // is, whether known or not. there is true if the entry is in it already.
 func (r *Repository) referrersIndexWith(ctx context.Context, subject digest.Digest, entry ocispec.Descriptor) (with *Manifest, there bool, err error) {
-	m, err := r.GetManifest(ctx, referrersTag(subject))
-	if errors.Is(err, ErrNotFound) {
-		m = &Manifest{
-			Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex},
-			Content:    []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`),
-		}
-	} else if err != nil {
-		return nil, false, err
-	}
-	index, err := m.Index()
+	m, index, err := r.referrersIndex(ctx, subject)
 	if err != nil {
-		return nil, false, fmt.Errorf("the tag %s: %w", referrersTag(subject), err)
+		return nil, false, err
 	}
 	if slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == entry.Digest }) {
 		return nil, true, nil

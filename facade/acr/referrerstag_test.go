@@ -31,13 +31,20 @@ func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// withoutReferrersAPI returns a registry that has no referrers API.
+func withoutReferrersAPI(t *testing.T, opts ...acrtest.Option) *acrtest.Server {
+	t.Helper()
+	srv := acrsuite.NewServer(t, opts...)
+	srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
+	srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+	return srv
+}
+
 // Several clients that note referrers of one subject at once lose none of them.
 func TestReferrersTagOfManyClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
-		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
-		srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+		srv := withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
 		subject := putIndex(t, acrsuite.NewClient(t, srv).Repository("library/hello"), "v1", "x").Digest
 		const clients, each = 4, 10
 		var wg sync.WaitGroup
@@ -85,9 +92,7 @@ func TestReferrersTagOverwritten(t *testing.T) {
 func TestReferrersTagKeepsMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
-		srv.On("PutManifest").Always().WithoutHeader("OCI-Subject")
-		srv.On("ListReferrers").Always().Status(http.StatusNotFound).Body("text/plain", "404 page not found\n")
+		srv := withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
 		r := acrsuite.NewClient(t, srv).Repository("library/hello")
 		subject := putIndex(t, r, "v1", "x").Digest
 		entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d,"x-entry":{"b":1,"a":[12345678901234567890]}}`, ocispec.MediaTypeImageIndex, subject, 1)

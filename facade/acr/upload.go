@@ -108,14 +108,15 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	}
 	if mounted {
 		if size == transfer.Unknown {
-			if size, err = s.head(ctx, o.Digest); err != nil && !hopeless(ctx, err) {
-				return transfer.Unknown, nil
+			switch size, err = s.head(ctx, o.Digest); {
+			case hopeless(ctx, err):
+				return size, err
+			case err != nil:
+				return transfer.Unknown, nil //nolint:nilerr // uploading it tells its size as well
 			}
 		}
-		if err == nil {
-			m.SetMounted(size)
-		}
-		return size, err
+		m.SetMounted(size)
+		return size, nil
 	}
 	t.Begin = open
 	if size != transfer.Unknown && size <= cheapUpload {
