@@ -130,11 +130,12 @@ func newApplier(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptio
 	a.opts.MaxAge = positive(a.opts.MaxAge, defaultMaxPlanAge)
 	a.opts.Batch = positive(a.opts.Batch, defaultBatch)
 	a.opts.Concurrency = positive(a.opts.Concurrency, defaultDeletions)
+	foreign := plan.isOf(c)
 	switch {
 	case a.opts.Journal == nil:
 		return nil, fmt.Errorf("retention: %w: ApplyOptions.Journal is required: without it nothing can be undone", ErrJournal)
-	case plan.Registry != c.Endpoint():
-		return nil, fmt.Errorf("retention: %w: it is of %s, and the client is of %s", ErrPlan, plan.Registry, c.Endpoint())
+	case foreign != nil:
+		return nil, foreign
 	case len(a.opts.InUse) < plan.InUse:
 		return nil, fmt.Errorf("retention: %w: the plan was made with %d sources, and ApplyOptions.InUse has %d", ErrInUse, plan.InUse, len(a.opts.InUse))
 	case a.opts.Approved != "" && a.opts.Approved != a.result.Plan:

@@ -2,8 +2,6 @@ package retention
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -146,16 +144,15 @@ func (m *maker) each(ctx context.Context) iter.Seq2[*RepositoryPlan, error] {
 func (m *maker) one(ctx context.Context, name string) (*RepositoryPlan, error) {
 	policy := policyOf(m.policies, name)
 	s, err := m.reader.read(ctx, name, map[digest.Digest]*body{})
-	var refused *refusedError
-	switch {
-	case errors.As(err, &refused):
-		p := &RepositoryPlan{Name: name, Policy: policy.Name}
-		p.refused(&refused.refusal)
-		return p, nil
-	case errors.Is(err, errGone):
-		return &RepositoryPlan{Name: name, Policy: policy.Name, Delete: []Manifest{}, Untag: []Tag{}}, nil
+	switch refused, gone, err := ending(name, err); {
 	case err != nil:
-		return nil, fmt.Errorf("retention: %s: %w", name, err)
+		return nil, err
+	case refused != nil:
+		p := &RepositoryPlan{Name: name, Policy: policy.Name}
+		p.refused(refused)
+		return p, nil
+	case gone:
+		return &RepositoryPlan{Name: name, Policy: policy.Name, Delete: []Manifest{}, Untag: []Tag{}}, nil
 	}
 	m.reader.remember(s, policy)
 	return newJudge(s, policy, m.reader.clock.registry, m.used[name], begun{}).plan(), nil

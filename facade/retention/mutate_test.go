@@ -89,7 +89,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"the journal comes first", "batch.go", "if err := r.note(ctx, batch); err != nil {", "if err := error(nil); err != nil {", "TestApply"},
 	{"the age of a plan", "apply.go", "case age > a.opts.MaxAge:", "case false:", "TestApplyRefusesPlans"},
 	{"the approved plan", "apply.go", "case a.opts.Approved != \"\" && a.opts.Approved != a.result.Plan:", "case false:", "TestApplyRefusesPlans"},
-	{"the registry of a plan", "apply.go", "case plan.Registry != c.Endpoint():", "case false:", "TestApplyRefusesPlans"},
+	{"the registry of a plan", "plan.go", "if p.Registry != c.Endpoint() {", "if false {", "TestApplyRefusesPlans"},
 	{"limits", "verdict.go", "case float64(gone)*100 > l.percent()*float64(len(j.nodes)):", "case false:", "TestLimits"},
 	{"undo sets locks again", "undo.go", "if e.Attributes == nil || r.opts.DryRun {", "if true {", "TestUndoLocks"},
 	{"undo leaves a tag that moves", "undo.go", "MediaType: e.MediaType, IfAbsent: true})", "MediaType: e.MediaType})", "TestUndoLeavesMovedTags"},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
 )
 
 // Plan says what would be deleted, and why. The same registry, rules and time give the same plan,
@@ -208,6 +210,14 @@ func (p *Plan) check() error {
 		if err := r.check(); err != nil {
 			return fmt.Errorf("retention: %w: %s: %w", ErrPlan, r.Name, err)
 		}
+	}
+	return nil
+}
+
+// isOf fails if the plan is of another registry than the client.
+func (p *Plan) isOf(c *acr.Client) error {
+	if p.Registry != c.Endpoint() {
+		return fmt.Errorf("retention: %w: it is of %s, and the client is of %s", ErrPlan, p.Registry, c.Endpoint())
 	}
 	return nil
 }

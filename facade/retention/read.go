@@ -82,6 +82,21 @@ func changed(code RefusalCode, format string, args ...any) error {
 // errGone is returned for a repository that does not exist any more.
 var errGone = errors.New("the repository does not exist any more")
 
+// ending divides the error with which the reading of a repository ended: the repository is refused, it
+// does not exist any more, or the error concerns all repositories.
+func ending(name string, err error) (refused *Refusal, gone bool, failed error) {
+	var r *refusedError
+	switch {
+	case errors.As(err, &r):
+		return &r.refusal, false, nil
+	case errors.Is(err, errGone):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("retention: %s: %w", name, err)
+	}
+	return nil, false, nil
+}
+
 // refusalOf makes the reason of an error why a repository is left alone. The context's end is
 // nobody's refusal.
 func refusalOf(ctx context.Context, err error) error {

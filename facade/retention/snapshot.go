@@ -115,14 +115,13 @@ type outlined struct {
 // outline reads the lists of a repository.
 func (r *reader) outline(ctx context.Context, name string) (outlined, error) {
 	s, err := r.untilSteady(ctx, func() (*state, error) { return r.lists(ctx, name) })
-	refused, isRefused := errors.AsType[*refusedError](err)
-	switch {
-	case isRefused:
-		return outlined{name: name, refused: refused.refusal.Code}, nil
-	case errors.Is(err, errGone):
-		return outlined{name: name, gone: true}, nil
+	switch refused, gone, err := ending(name, err); {
 	case err != nil:
-		return outlined{}, fmt.Errorf("retention: %s: %w", name, err)
+		return outlined{}, err
+	case refused != nil:
+		return outlined{name: name, refused: refused.Code}, nil
+	case gone:
+		return outlined{name: name, gone: true}, nil
 	}
 	r.tell("list", name, len(s.nodes), len(s.nodes))
 	return outlined{name: name, state: s}, nil

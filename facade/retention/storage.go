@@ -2,8 +2,6 @@ package retention
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/opencontainers/go-digest"
 
@@ -72,8 +70,8 @@ func Storage(ctx context.Context, c *acr.Client, opts *ReadOptions) (*StorageUsa
 		if err := opts.Plan.check(); err != nil {
 			return nil, err
 		}
-		if opts.Plan.Registry != c.Endpoint() {
-			return nil, fmt.Errorf("retention: %w: it is of %s, and the client is of %s", ErrPlan, opts.Plan.Registry, c.Endpoint())
+		if err := opts.Plan.isOf(c); err != nil {
+			return nil, err
 		}
 	}
 	names, err := namesOf(ctx, c, opts.Repositories)
@@ -106,19 +104,16 @@ type heldBlob struct {
 	tagged, stays bool
 }
 
-// hold reads a repository. The blobs of each manifest are dropped as soon as they are counted.
+// hold reads a repository, and keeps of it what it has of each blob.
 func (r *reader) hold(ctx context.Context, name string, plan *Plan) (held, error) {
 	h := held{usage: &RepositoryUsage{Name: name}, blobs: map[uint64]heldBlob{}}
 	s, err := r.read(ctx, name, map[digest.Digest]*body{})
-	refused, isRefused := errors.AsType[*refusedError](err)
-	switch {
-	case isRefused:
-		h.usage.Refused = &refused.refusal
-		return h, nil
-	case errors.Is(err, errGone):
-		return h, nil
+	switch refused, gone, err := ending(name, err); {
 	case err != nil:
-		return h, fmt.Errorf("retention: %s: %w", name, err)
+		return h, err
+	case refused != nil || gone:
+		h.usage.Refused = refused
+		return h, nil
 	}
 	h.usage.Manifests, h.usage.Tags = len(s.nodes), len(s.tags)
 	gone := map[digest.Digest]bool{}
