@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -44,20 +45,8 @@ func (p program) plan(ctx context.Context, c *acr.Client, s settings) error {
 			return err
 		}
 	}
-	if s.json {
-		err = p.print(plan)
-	} else {
-		err = plan.WriteTable(p.stdout)
-	}
-	if err != nil {
-		return err
-	}
-	for _, r := range plan.Repositories {
-		if r.Refused != nil {
-			return errLeft
-		}
-	}
-	return nil
+	refused := slices.ContainsFunc(plan.Repositories, func(r *retention.RepositoryPlan) bool { return r.Refused != nil })
+	return p.show(s, plan, plan.WriteTable, refused)
 }
 
 // apply applies a plan.
@@ -108,29 +97,41 @@ func (p program) report(s settings, result *retention.Result) error {
 	for _, r := range result.Repositories {
 		left = left || r.State != retention.Done || len(r.Skipped) > 0
 	}
+	return p.show(s, result, func(w io.Writer) error {
+		resultTable(w, result)
+		return nil
+	}, left)
+}
+
+// resultTable prints a line for each repository, and one for each thing that was left or put back.
+func resultTable(w io.Writer, result *retention.Result) {
+	for _, r := range result.Repositories {
+		fmt.Fprintf(w, "%s: %s, %d manifests deleted, %d tags deleted, %d put back", r.Name, r.State, r.Deleted, r.Untagged, r.Restored)
+		if r.Detail != "" {
+			fmt.Fprintf(w, ": %q", r.Detail)
+		}
+		fmt.Fprintln(w)
+		for _, v := range r.Skipped {
+			fmt.Fprintf(w, "  left      %s  %s: %q\n", v.What, v.Code, v.Detail)
+		}
+		for _, v := range r.Repaired {
+			fmt.Fprintf(w, "  put back  %s  %s: %q\n", v.What, v.Code, v.Detail)
+		}
+	}
+}
+
+// show prints v as JSON or as a table. It returns errLeft if something was left.
+func (p program) show(s settings, v any, table func(io.Writer) error, left bool) error {
+	var err error
 	if s.json {
-		if err := p.print(result); err != nil {
-			return err
-		}
+		err = p.print(v)
 	} else {
-		for _, r := range result.Repositories {
-			fmt.Fprintf(p.stdout, "%s: %s, %d manifests deleted, %d tags deleted, %d put back", r.Name, r.State, r.Deleted, r.Untagged, r.Restored)
-			if r.Detail != "" {
-				fmt.Fprintf(p.stdout, ": %q", r.Detail)
-			}
-			fmt.Fprintln(p.stdout)
-			for _, v := range r.Skipped {
-				fmt.Fprintf(p.stdout, "  left      %s  %s: %q\n", v.What, v.Code, v.Detail)
-			}
-			for _, v := range r.Repaired {
-				fmt.Fprintf(p.stdout, "  put back  %s  %s: %q\n", v.What, v.Code, v.Detail)
-			}
-		}
+		err = table(p.stdout)
 	}
-	if left {
-		return errLeft
+	if err == nil && left {
+		err = errLeft
 	}
-	return nil
+	return err
 }
 
 func (p program) print(v any) error {

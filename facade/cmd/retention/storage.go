@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -31,25 +33,13 @@ func (p program) storage(ctx context.Context, c *acr.Client, s settings) error {
 	if err := errors.Join(err, closeCache()); err != nil {
 		return err
 	}
-	if s.json {
-		err = p.print(usage)
-	} else {
-		err = p.storageTable(usage)
-	}
-	if err != nil {
-		return err
-	}
-	for _, r := range usage.Repositories {
-		if r.Refused != nil {
-			return errLeft
-		}
-	}
-	return nil
+	refused := slices.ContainsFunc(usage.Repositories, func(r *retention.RepositoryUsage) bool { return r.Refused != nil })
+	return p.show(s, usage, func(w io.Writer) error { return storageTable(w, usage) }, refused)
 }
 
 // storageTable prints a line for each repository, in bytes, and one for the registry.
-func (p program) storageTable(usage *retention.StorageUsage) error {
-	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+func storageTable(w io.Writer, usage *retention.StorageUsage) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "manifests\ttags\tbytes\texclusive\tshared\tuntagged\tfreed\t  repository")
 	for _, r := range usage.Repositories {
 		if r.Refused != nil {
