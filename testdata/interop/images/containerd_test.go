@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/images"
@@ -33,7 +34,7 @@ func TestContainerd(t *testing.T) {
 		t.Fatalf("it imported %s instead of %s", root.Digest, l.Index.Digest)
 	}
 	pusher := must[remotes.Pusher](t)(resolver.Pusher(ctx, srv.Host()+"/by/containerd:v1"))
-	if err := remotes.PushContent(ctx, pusher, root, store, nil, platforms.All, nil); err != nil {
+	if err := remotes.PushContent(ctx, pusher, root, store, oneAtATime(), platforms.All, nil); err != nil {
 		t.Fatal(err)
 	}
 
@@ -81,6 +82,9 @@ func containerdResolver(t *testing.T, srv *acrtest.Server) remotes.Resolver {
 	)})
 }
 
+// oneAtATime keeps containerd's goroutines apart: its authorizer reads a token while another goroutine writes it.
+func oneAtATime() *semaphore.Weighted { return semaphore.NewWeighted(1) }
+
 // containerdImport imports an archive with one image and returns the image's descriptor.
 func containerdImport(t *testing.T, store content.Store, file string) ocispec.Descriptor {
 	t.Helper()
@@ -105,7 +109,7 @@ func containerdFetch(ctx context.Context, t *testing.T, r remotes.Resolver, stor
 		t.Fatal(err)
 	}
 	fetcher := must[remotes.Fetcher](t)(r.Fetcher(ctx, name))
-	if err := containerd.Dispatch(ctx, containerd.Handlers(remotes.FetchHandler(store, fetcher), containerd.ChildrenHandler(store)), nil, d); err != nil {
+	if err := containerd.Dispatch(ctx, containerd.Handlers(remotes.FetchHandler(store, fetcher), containerd.ChildrenHandler(store)), oneAtATime(), d); err != nil {
 		t.Fatal(err)
 	}
 	return d
