@@ -13,6 +13,7 @@
 //	internal/transport            how a request is sent: connections, redirects, time limits, request bodies
 //	internal/retry                when a request is sent again: policy, budget
 //	internal/transfer             the loops of upload and download, over interfaces of a few methods, without HTTP
+//	internal/route                how a connection was made, for the doctor: names, addresses, certificates
 //	internal/version              the version of this module, from the build information
 //	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
 //	internal/match                patterns of names, groups, semantic versions

@@ -55,6 +55,7 @@ const (
 	graphPkg     = internalPkg + "/graph"
 	matchPkg     = internalPkg + "/match"
 	pacePkg      = internalPkg + "/pace"
+	routePkg     = internalPkg + "/route"
 	cmdPkg       = module + "/facade/cmd"
 )
 
@@ -90,7 +91,7 @@ var importRules = []importRule{
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
 		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, retryPkg, transportPkg, wirePkg,
-			redactPkg, callPkg, transferPkg, jsonscanPkg, keysPkg, partialPkg, pacePkg, versionPkg, waitPkg)
+			redactPkg, callPkg, transferPkg, jsonscanPkg, keysPkg, partialPkg, pacePkg, routePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
@@ -106,6 +107,9 @@ var importRules = []importRule{
 	}},
 	{"jsonscan imports the standard library alone", func(g graph) []string {
 		return append(g.reachesNone(jsonscanPkg, "net/http"), g.importsOnly(jsonscanPkg, std)...)
+	}},
+	{"route imports the standard library alone", func(g graph) []string {
+		return g.importsOnly(routePkg, std)
 	}},
 	{"redact, wire, transport, retry, auth: each is built on those before it alone", func(g graph) (broken []string) {
 		var below []string
