@@ -4,6 +4,7 @@
 //	acrtest                       an Azure Container Registry in the test process
 //	retention                     what may be deleted: rules, a plan with reasons, an apply that fails closed, undo
 //	credentials                   sign-ins from docker configurations, helpers and podman's files, for acr
+//	guides                        one page for each job; their programs are tests
 //	acrtest/internal/store        what that registry holds, in memory or in a directory
 //	images                        whole images: layouts, archives, copies between registries, oras-go's interfaces
 //	internal/auth                 tokens: challenge, scope, exchange, cache, as a policy of the request pipeline

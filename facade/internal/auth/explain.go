@@ -24,7 +24,7 @@ const (
 	adviseAudience   = "check that the credential is of the registry's tenant and cloud, and that the audience is " + DefaultAudience
 	adviseRole       = "give the identity a role on the registry (AcrPull, AcrPush; with ABAC Container Registry Repository Reader, Writer, Contributor); it takes minutes to show"
 	adviseABAC       = "the registry grants by repository: give the identity Container Registry Repository Reader, Writer or Contributor, with a condition that covers the repository"
-	adviseCatalog    = "give the identity Container Registry Catalog Lister (ABAC) or AcrPull; a repository token cannot list the catalog"
+	adviseCatalog    = "give the identity Container Registry Repository Catalog Lister (ABAC) or AcrPull; a repository token cannot list the catalog"
 	adviseAnon       = "sign in, or allow anonymous pull where that is meant (Standard and Premium); it allows reading only"
 	adviseName       = "check the registry's name, its cloud (azurecr.io, azurecr.cn, azurecr.us), and with private link the DNS zone"
 	advisePassword   = "check both, that the admin user or token is enabled, and that the token's password has not expired"

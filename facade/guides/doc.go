@@ -1,0 +1,11 @@
+// Package guides contains no code. It holds the guides, one page for each job:
+//
+//	authentication.md  sign in in every way; roles, ABAC, tokens for other tools
+//	transfers.md       upload and download, with progress, resume and limits
+//	images.md          push, pull, copy with signatures, attach, promote
+//	retention.md       delete by rules: plan, approve, apply, undo
+//	testing.md         test your own code with the emulator: time, faults, ledger
+//
+// Each program in a guide is a function of the tests in this folder, which run it against the
+// emulator.
+package guides

@@ -1,0 +1,143 @@
+package guides_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+func copyImage(ctx context.Context, dev, prod *acr.Client) error {
+	from, to := images.Of(dev.Repository("shop/web")), images.Of(prod.Repository("shop/web"))
+	report, err := images.Copy(ctx, from, "v1", to, "v1", &images.CopyOptions{
+		Referrers: true, // signatures, SBOMs, attestations
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d of %d bytes sent\n", report.Bytes.Sent, report.Bytes.Total)
+	return nil
+}
+
+func promote(ctx context.Context, registry *acr.Client) error {
+	dev, prod := registry.Repository("dev/web"), registry.Repository("prod/web")
+	_, err := images.Promote(ctx, dev, "v1", prod, "v1", &images.PromoteOptions{
+		Protect: &images.ProtectOptions{}, // nobody moves or deletes it
+	})
+	return err
+}
+
+func packDirectory(ctx context.Context, repository *acr.Repository, dir string) error {
+	_, err := images.Pack(ctx, repository, "v1", &images.Artifact{
+		Type:      "application/vnd.example.model",
+		Directory: os.DirFS(dir),
+	})
+	return err
+}
+
+func unpack(ctx context.Context, repository *acr.Repository, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for file, err := range images.Files(ctx, images.Of(repository), "v1") {
+		if err != nil {
+			return err
+		}
+		out, err := root.Create(file.Name)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, file.Content); err != nil {
+			return errors.Join(err, out.Close())
+		}
+		if err := out.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func attachSBOM(ctx context.Context, repository *acr.Repository, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = images.Attach(ctx, repository, "v1", &images.Artifact{
+		Type:  "application/spdx+json",
+		Files: []images.File{{Name: filepath.Base(path), Content: f}},
+	})
+	return err
+}
+
+func kind(ctx context.Context, repository *acr.Repository, reference string) (string, error) {
+	desc, err := repository.HeadManifest(ctx, reference)
+	if err != nil {
+		return "", err
+	}
+	switch desc.MediaType {
+	case ocispec.MediaTypeImageIndex, acr.MediaTypeDockerManifestList:
+		return "index", nil // Manifest.Index decodes it
+	default:
+		return "image", nil // Manifest.Image decodes it
+	}
+}
+
+// Attach an SBOM, copy the image with it to another registry, and promote it there.
+func Example_images() {
+	ctx := context.Background()
+	_, dev, done := start()
+	defer done()
+	prodServer, prod, doneToo := start()
+	defer doneToo()
+	dir, remove := tempDir()
+	defer remove()
+	sbom := filepath.Join(dir, "sbom.spdx.json")
+	check(os.WriteFile(sbom, []byte("{}"), 0o600))
+
+	check(attachSBOM(ctx, dev.Repository("shop/web"), sbom))
+	check(copyImage(ctx, dev, prod))
+	what, err := kind(ctx, prod.Repository("shop/web"), "v1")
+	check(err)
+	tree, err := images.Tree(ctx, images.Of(prod.Repository("shop/web")), "v1")
+	check(err)
+	fmt.Println(what, len(tree.Children), tree.Referrers[0].Descriptor.ArtifactType)
+
+	_, err = images.Copy(ctx, images.Of(prod.Repository("shop/web")), "v1", images.Of(prod.Repository("dev/web")), "v1", nil)
+	check(err)
+	check(promote(ctx, prod))
+	tag, err := prod.Repository("prod/web").Artifact("v1").TagProperties(ctx)
+	check(err)
+	fmt.Println(prodServer.Tags("prod/web"), "locked:", !tag.Attributes.WriteEnabled)
+	// Output:
+	// 2577 of 2577 bytes sent
+	// index 2 application/spdx+json
+	// [v1] locked: true
+}
+
+// Upload a directory, and download it into another one.
+func Example_directory() {
+	ctx := context.Background()
+	_, client, done := start()
+	defer done()
+	dir, remove := tempDir()
+	defer remove()
+	other, removeToo := tempDir()
+	defer removeToo()
+	check(os.WriteFile(filepath.Join(dir, "weights.bin"), []byte("..."), 0o600))
+
+	check(packDirectory(ctx, client.Repository("models/tiny"), dir))
+	check(unpack(ctx, client.Repository("models/tiny"), other))
+	content, err := os.ReadFile(filepath.Join(other, "weights.bin"))
+	fmt.Println(string(content), err)
+	// Output: ... <nil>
+}

@@ -1,0 +1,106 @@
+package guides_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+func plan(ctx context.Context, client *acr.Client, rules []byte, to io.Writer) (*retention.Plan, error) {
+	parsed, err := retention.ParseRules(rules)
+	if err != nil {
+		return nil, err // lists every fault
+	}
+	plan, err := retention.Make(ctx, client, parsed, nil) // deletes nothing
+	if err != nil {
+		return nil, err
+	}
+	return plan, plan.WriteTable(to)
+}
+
+func apply(ctx context.Context, client *acr.Client, plan *retention.Plan, approved digest.Digest, journal string) error {
+	f, err := os.OpenFile(journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	result, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: f, Approved: approved})
+	if err != nil {
+		return err
+	}
+	for _, repository := range result.Repositories {
+		fmt.Println(repository.Name, repository.State, repository.Deleted, "deleted,", len(repository.Skipped), "left")
+	}
+	return nil
+}
+
+func undo(ctx context.Context, client *acr.Client, journal string) error {
+	f, err := os.Open(journal)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = retention.Undo(ctx, client, f, nil)
+	return err
+}
+
+func why(plan *retention.Plan, repository, reference string) {
+	decision, _ := plan.Explain(repository, reference)
+	for _, reason := range decision.Chain {
+		fmt.Println(reason.Rule, "-", reason.Text)
+	}
+}
+
+// The rules of the guide: the first block of JSON in it.
+func guideRules() []byte {
+	page, err := os.ReadFile("retention.md")
+	check(err)
+	for language, block := range fenced(string(page)) {
+		if language == "json" {
+			return []byte(block)
+		}
+	}
+	return nil
+}
+
+// Plan, approve, apply and undo, by the rules of the guide.
+func Example_retention() {
+	ctx := context.Background()
+	srv, client, done := start()
+	defer done()
+	dir, remove := tempDir()
+	defer remove()
+	journal := filepath.Join(dir, "deleted.jsonl")
+	srv.SeedIndex(nil, "shop/api:release-1", "amd64", "arm64")
+	for n := range 5 {
+		srv.Advance(30 * 24 * time.Hour)
+		srv.SeedImage(nil, fmt.Sprintf("shop/api:build-%d", n+1))
+	}
+	srv.Advance(48 * time.Hour)
+
+	var table bytes.Buffer
+	p, err := plan(ctx, client, guideRules(), &table)
+	check(err)
+	why(p, "shop/api", "build-1")
+	why(p, "shop/api", "build-3")
+	check(apply(ctx, client, p, p.ID(), journal))
+	fmt.Println(srv.Tags("shop/api"))
+	check(undo(ctx, client, journal))
+	fmt.Println(srv.Tags("shop/api"))
+	// Output:
+	// services/old builds - older than 14d: 121d
+	// services/newest builds - 3rd newest
+	// shop/api done 2 deleted, 0 left
+	// shop/web done 0 deleted, 0 left
+	// [build-3 build-4 build-5 release-1]
+	// [build-1 build-2 build-3 build-4 build-5 release-1]
+}
