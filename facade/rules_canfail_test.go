@@ -246,21 +246,22 @@ func TestStaleDocumentsFindsEachKind(t *testing.T) {
 	t.Parallel()
 	tr := tree{text: map[string]string{
 		"facade/A.md": "# A heading: one\n[a](b.md) [c](A.md#none) [d](#a-heading-one) [e](https://example.com)\n" +
-			"`facade/x.go` `facade/wire/...` `wire.Nothing` `wire.Some(t)` `other.Thing` TestNothing TestSome\n\n    make all nothing\n",
+			"`facade/x.go` `facade/wire/...` `wire.Nothing` `wire.Some(t)` `other.Thing` `T.Field` `T.Do()` `T.Nothing` `Other.Thing` `[x](none)` TestNothing TestSome\n\n    make all nothing\n",
 		"facade/wire/a_test.go": "package wire\nfunc TestSome(t *testing.T) { Some(t) }\n",
+		"facade/acr/t.go":       "package acr\n\n// T is one.\ntype T struct {\n\tField int\n}\n\nfunc (t *T) Do() {}\n",
 		"Makefile":              "x:\n\nall: ## all\n",
 	}}
 	for name := range tr.text {
 		tr.files = append(tr.files, name)
 	}
 	got := strings.Join(tr.staleDocuments(), "\n")
-	for _, want := range []string{"links to b.md", "links to A.md#none", "names facade/x.go", "names wire.Nothing", "names TestNothing", "names make nothing"} {
+	for _, want := range []string{"links to b.md", "links to A.md#none", "names facade/x.go", "names wire.Nothing", "names T.Nothing", "names TestNothing", "names make nothing"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not among:\n%s", want, got)
 		}
 	}
-	if n := strings.Count(got, "\n") + 1; n != 6 {
-		t.Errorf("%d complaints, want 6:\n%s", n, got)
+	if n := strings.Count(got, "\n") + 1; n != 7 {
+		t.Errorf("%d complaints, want 7:\n%s", n, got)
 	}
 }
 

@@ -16,6 +16,8 @@ var (
 	docMake     = regexp.MustCompile("(?m)(?:^    |`)make ([a-z -]+)")
 	docSelector = regexp.MustCompile(`^([a-z]+)\.([A-Za-z]\w+)`)
 	docHeading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	docMember   = regexp.MustCompile(`^([A-Z]\w*)\.([A-Z]\w*)`)
+	docCode     = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	docNotSlug  = regexp.MustCompile(`[^\w\- ]`)
 )
 
@@ -30,7 +32,7 @@ func (tr tree) staleDocuments() (broken []string) {
 		say := func(format string, args ...any) {
 			broken = append(broken, name+" "+fmt.Sprintf(format, args...))
 		}
-		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+		for _, m := range docLink.FindAllStringSubmatch(docCode.ReplaceAllString(text, ""), -1) {
 			if !strings.Contains(m[1], "://") && !tr.linked(name, m[1]) {
 				say("links to %s, which does not exist", m[1])
 			}
@@ -42,6 +44,9 @@ func (tr tree) staleDocuments() (broken []string) {
 			}
 			if s := docSelector.FindStringSubmatch(span); s != nil && !tr.declares(s[1], s[2]) {
 				say("names %s, which package %s does not have", m[1], s[1])
+			}
+			if s := docMember.FindStringSubmatch(span); s != nil && path.Base(name) != "CHANGELOG.md" && !tr.hasMember(s[1], s[2]) {
+				say("names %s, and there is no such method or field", m[1])
 			}
 		}
 		for _, test := range docTest.FindAllString(text, -1) {
@@ -84,6 +89,25 @@ func (tr tree) exists(name string) bool {
 		ok, err := path.Match(name, strings.Join(parts[:min(depth, len(parts))], "/"))
 		return ok && err == nil
 	})
+}
+
+// hasMember tells whether a type of a public package has the method or field. A name that is no such type has every member.
+func (tr tree) hasMember(typ, member string) bool {
+	declared := regexp.MustCompile(`(?m)^type ` + typ + `(\[[^\]]*\])? (struct|interface) \{\n((?:\t.*\n|\n)*)`)
+	method := regexp.MustCompile(`(?m)^func \(\w* ?\*?` + typ + `(\[\w+\])?\) ` + member + `\(`)
+	field := regexp.MustCompile(`(?m)^\t(\w+, )*` + member + `\b|^\t\w+\.\w+$`) // or in what is embedded of another module
+	found := false
+	for f, text := range tr.text {
+		if !slices.Contains(publicDirs, path.Dir(f)) || strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		body := declared.FindStringSubmatch(text)
+		found = found || body != nil
+		if method.MatchString(text) || body != nil && field.MatchString(body[3]) {
+			return true
+		}
+	}
+	return !found
 }
 
 // declares tells whether a package of this module has the name. What is no package of this module has every name.

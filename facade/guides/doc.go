@@ -5,6 +5,10 @@
 //	images.md          push, pull, copy with signatures, attach, promote
 //	retention.md       delete by rules: plan, approve, apply, undo
 //	testing.md         test your own code with the emulator: time, faults, ledger
+//	errors.md          I see ... -> it means ... -> do ...
+//	per-call.md        retries, headers and deadlines of one call; the response behind a result
+//	replication.md     geo-replicated registries
+//	migrating.md       from azcontainerregistry, oras-go, go-containerregistry and acr-cli
 //
 // Each program in a guide is a function of the tests in this folder, which run it against the
 // emulator.

@@ -81,7 +81,7 @@ func TestGuidesQuotePrograms(t *testing.T) {
 			t.Errorf("doc.go does not list %s", page)
 		}
 	}
-	if len(pages) < 5 {
+	if len(pages) < 9 {
 		t.Errorf("only %d guides", len(pages))
 	}
 }

@@ -1,0 +1,64 @@
+package guides_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+func pushPinned(ctx context.Context, client *acr.Client, layer, manifest []byte) error {
+	ctx, release := client.PinAddress(ctx) // every request with this context goes to one address
+	defer release()
+	repository := client.Repository("shop/web")
+	if _, err := repository.UploadBlob(ctx, bytes.NewReader(layer), nil); err != nil {
+		return err
+	}
+	_, err := repository.PutManifest(ctx, "v2", manifest, nil)
+	return err
+}
+
+func waitForRegions(ctx context.Context, cred azcore.TokenCredential, opts *acr.ClientOptions, dgst digest.Digest, endpoints ...string) error {
+	var replicas []*acr.Repository
+	for _, endpoint := range endpoints {
+		client, err := acr.NewClient(endpoint, cred, opts)
+		if err != nil {
+			return err
+		}
+		defer client.CloseIdleConnections()
+		replicas = append(replicas, client.Repository("shop/web"))
+	}
+	return images.WaitReadable(ctx, dgst, 10*time.Minute, replicas...) // says what is missing, and where
+}
+
+func waitForTag(ctx context.Context, repository *acr.Repository, tag string, dgst digest.Digest) error {
+	_, err := repository.WaitForTag(ctx, tag, dgst, &acr.WaitForTagOptions{Timeout: time.Minute})
+	return err // acr.ErrWaitTimeout says where the tag was last
+}
+
+// Push to one replica, and wait until both serve the image.
+func Example_replication() {
+	ctx := context.Background()
+	srv, client, done := start(acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(50*time.Millisecond))
+	defer done()
+	layer := []byte("{}")
+	manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
+		"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + digest.FromBytes(layer).String() + `","size":2},"layers":[]}`)
+
+	check(pushPinned(ctx, client, layer, manifest))
+	dgst := digest.FromBytes(manifest)
+	check(waitForTag(ctx, client.Repository("shop/web"), "v2", dgst))
+	east, west := srv.RegionalEndpoint("eastus"), srv.RegionalEndpoint("westeurope")
+	opts := reach(srv)
+	opts.AllowedHosts = append(opts.AllowedHosts, strings.TrimPrefix(east, "https://"), strings.TrimPrefix(west, "https://"))
+	fmt.Println(waitForRegions(ctx, srv.Credential(), opts, dgst, east, west))
+	// Output: <nil>
+}
