@@ -22,7 +22,7 @@ func copyImage(ctx context.Context, dev, prod *acr.Client) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d of %d bytes sent\n", report.Bytes.Sent, report.Bytes.Total)
+	fmt.Println(len(report.Nodes), "manifests and blobs, tag", report.Tags[0].Tag)
 	return nil
 }
 
@@ -119,7 +119,7 @@ func Example_images() {
 	check(err)
 	fmt.Println(prodServer.Tags("prod/web"), "locked:", !tag.Attributes.WriteEnabled)
 	// Output:
-	// 2577 of 2577 bytes sent
+	// 9 manifests and blobs, tag v1
 	// index 2 application/spdx+json
 	// [v1] locked: true
 }
