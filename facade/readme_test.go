@@ -53,24 +53,6 @@ func TestTutorialRuns(t *testing.T) {
 	}
 }
 
-// What the README tells a reader to run exists.
-func TestReadmeNamesRealTargets(t *testing.T) {
-	t.Parallel()
-	makefile := read(t, "../Makefile")
-	for line := range strings.SplitSeq(read(t, "../README.md"), "\n") {
-		command, _, _ := strings.Cut(strings.TrimSpace(line), "#")
-		targets, ok := strings.CutPrefix(command, "make ")
-		if !ok || !strings.HasPrefix(line, "    ") {
-			continue
-		}
-		for target := range strings.FieldsSeq(targets) {
-			if !strings.Contains(makefile, "\n"+target+": ##") {
-				t.Errorf("README.md names make %s, which does not exist", target)
-			}
-		}
-	}
-}
-
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)

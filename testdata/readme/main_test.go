@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -47,4 +49,36 @@ func deleteOldTags(ctx context.Context, client *acr.Client, limit time.Time) err
 		}
 	}
 	return nil
+}
+
+func TestDeleteIfThere(t *testing.T) {
+	registry := acrtest.New(t)
+	registry.SeedImage(t, "samples/app:v1")
+	client, err := acr.NewClient(registry.Endpoint(), registry.Credential(), &acr.ClientOptions{
+		ClientOptions: registry.ClientOptions(), AllowedHosts: []string{registry.Host()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository := client.Repository("samples/app")
+	if err := deleteIfThere(t.Context(), repository, "v9"); err != nil {
+		t.Error(err)
+	}
+	if _, err := repository.Artifact("v1").UpdateTagAttributes(t.Context(), acr.ChangeableAttributes{WriteEnabled: new(false)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := deleteIfThere(t.Context(), repository, "v1"); !errors.Is(err, acr.ErrLocked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func deleteIfThere(ctx context.Context, repository *acr.Repository, tag string) error {
+	err := repository.Artifact(tag).DeleteTag(ctx)
+	switch {
+	case errors.Is(err, acr.ErrNotFound):
+		return nil // gone already
+	case errors.Is(err, acr.ErrLocked):
+		return fmt.Errorf("unlock %s first: %w", tag, err)
+	}
+	return err
 }
