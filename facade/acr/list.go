@@ -194,50 +194,44 @@ func (l list[T]) walk() walk[T] {
 	return walk[T]{list: l, seen: make(map[uint64]struct{}), seed: maphash.MakeSeed()}
 }
 
-// page returns the entries of the next page. A page that was cut off is requested once more. If the
-// list leads back or has too many pages, the entries are returned with the error.
-func (w *walk[T]) page(ctx context.Context, into []T) ([]T, error) {
-	for again := false; ; again = true {
-		got, next, err := w.fetch(ctx, w.next)
-		if err != nil {
-			return nil, err
-		}
-		items, err := w.decode(got, into)
-		switch {
-		case err == nil:
-			w.pages++
-			return items, w.follow(next)
-		case again || !errors.Is(err, errCutShort):
-			return nil, w.op.malformed(&got, err)
-		}
-	}
-}
-
-// fetch requests the page at a link, or the first page if at is nil.
-func (w *walk[T]) fetch(ctx context.Context, at *url.URL) (got reply, next *url.URL, err error) {
+// page returns the entries of the next page. If the list leads back or has too many pages, the
+// entries are returned with the error.
+func (w *walk[T]) page(ctx context.Context, into []T) (items []T, err error) {
+	at := w.next
 	edit := func(_ context.Context, r *http.Request) error { //nolint:unparam // an editor of gen
-		if at == nil {
-			w.path = r.URL.Path
-			if w.after != "" {
-				query := r.URL.Query()
-				query.Set("last", w.after)
-				r.URL.RawQuery = query.Encode()
-			}
-		} else {
+		if at != nil {
 			r.URL = at
+			return nil
+		}
+		w.path = r.URL.Path
+		if w.after != "" {
+			query := r.URL.Query()
+			query.Set("last", w.after)
+			r.URL.RawQuery = query.Encode()
 		}
 		return nil
 	}
-	got, err = w.client.read(ctx, w.op, w.name, maxPageSize, w.buf,
-		func(ctx context.Context) (*http.Response, error) { return w.first(ctx, edit) },
-		func(resp *http.Response) (err error) {
+	var next *url.URL
+	_, err = w.client.read(ctx, question{
+		op: w.op, name: w.name, limit: maxPageSize, buf: w.buf,
+		send: func(ctx context.Context) (*http.Response, error) { return w.first(ctx, edit) },
+		look: func(resp *http.Response) (err error) {
 			next, err = wire.NextLink(resp, w.client.login, w.path)
 			return err
-		})
-	if err == nil {
-		w.buf = got.body
+		},
+		use: func(got reply) (again bool, err error) {
+			w.buf = got.body
+			if items, err = w.decode(got, into); err != nil {
+				return errors.Is(err, errCutShort), w.op.malformed(&got, err)
+			}
+			return false, nil
+		},
+	})
+	if err != nil {
+		return nil, err
 	}
-	return got, next, err
+	w.pages++
+	return items, w.follow(next)
 }
 
 // follow stores the link to the next page. It fails if the list leads back or has too many pages.

@@ -86,21 +86,19 @@ func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manife
 		return nil, err
 	}
 	params := &gen.GetManifestParams{Accept: acceptManifests}
-	for again := false; ; again = true {
-		got, err := r.client.read(ctx, opGetManifest, r.name, maxManifestSize, nil, func(ctx context.Context) (*http.Response, error) {
-			return r.client.gen.GetManifest(ctx, r.name, reference, params)
-		}, nil)
-		if err != nil {
-			return nil, err
-		}
-		m, err := verifyManifest(got, want)
-		switch {
-		case err == nil:
-			return m, nil
-		case again || got.length >= 0:
-			return nil, got.fail(opGetManifest, err)
-		} // an answer that does not say how long it is, and is cut short, looks just like its end: once more
+	send := func(ctx context.Context) (*http.Response, error) {
+		return r.client.gen.GetManifest(ctx, r.name, reference, params)
 	}
+	var m *Manifest
+	_, err = r.client.read(ctx, question{op: opGetManifest, name: r.name, limit: maxManifestSize, send: send, use: func(got reply) (bool, error) {
+		var err error
+		if m, err = verifyManifest(got, want); err != nil {
+			// A response that does not say how long it is looks complete when it is cut short.
+			return got.length < 0, got.fail(opGetManifest, err)
+		}
+		return false, nil
+	}})
+	return m, err
 }
 
 // verifyManifest returns the manifest of a response if it is the one that was requested.

@@ -82,33 +82,56 @@ func (r *reply) describe() string {
 // help.
 var errCutShort = jsonscan.ErrCutShort
 
-// read is do for answers that are held in memory: at most limit bytes, into buf where it is large
-// enough. A body that is cut on its way is asked for once more. look sees the answer before its
-// body is read, and may refuse it; nil looks at nothing.
-func (c *Client) read(ctx context.Context, op *operation, name string, limit int64, buf []byte, send func(context.Context) (*http.Response, error), look func(*http.Response) error) (reply, error) {
-	for again := false; ; again = true {
-		resp, err := c.do(ctx, op, name, send)
-		if err != nil {
-			return reply{}, err
-		}
-		if look != nil {
-			err = look(resp)
-		}
-		var body []byte
-		if err == nil {
-			body, err = readBody(resp, buf, limit)
-		}
-		_ = resp.Body.Close()
-		switch {
-		case err == nil:
-			return reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request}, nil
-		case ctx.Err() != nil:
-			return reply{}, op.fail(endOf(ctx))
-		case again || !errors.Is(err, errCutShort):
-			return reply{}, op.fail(err)
-		}
+// question is a request whose reply is held in memory.
+type question struct {
+	op    *operation
+	name  string // of the repository; empty for the registry itself
+	limit int64  // how long the body may be
+	buf   []byte // holds the body if it is large enough
+	send  func(context.Context) (*http.Response, error)
+	// look sees the response before its body is read, and may refuse it. Nil looks at nothing.
+	look func(*http.Response) error
+	// use reads the reply. If it fails, again says whether the reply may have been cut short on its
+	// way. Nil uses nothing.
+	use func(got reply) (again bool, err error)
+}
+
+// read sends a request and reads its reply. A reply that is cut short is requested once more; this
+// is the only place where that is done.
+func (c *Client) read(ctx context.Context, q question) (got reply, err error) {
+	got, again, err := c.readOnce(ctx, q)
+	if again && ctx.Err() == nil {
 		doubt(ctx)
+		got, _, err = c.readOnce(ctx, q)
 	}
+	return got, err
+}
+
+// readOnce is one try of read.
+func (c *Client) readOnce(ctx context.Context, q question) (got reply, again bool, err error) {
+	resp, err := c.do(ctx, q.op, q.name, q.send)
+	if err != nil {
+		return reply{}, false, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var body []byte
+	if q.look != nil {
+		err = q.look(resp)
+	}
+	if err == nil {
+		body, err = readBody(resp, q.buf, q.limit)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return reply{}, false, q.op.fail(endOf(ctx))
+	case err != nil:
+		return reply{}, errors.Is(err, errCutShort), q.op.fail(err)
+	}
+	got = reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request}
+	if q.use != nil {
+		again, err = q.use(got)
+	}
+	return got, again, err
 }
 
 // endOf returns why ctx ended: ctx.Err and, if it is different, the cause. The error of an
@@ -153,23 +176,17 @@ func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 	}
 }
 
-// readDocument is read for a JSON document; one that ends in the middle is asked for once more.
-func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
-	for again := false; ; again = true {
-		r, err := c.read(ctx, op, name, maxPropertySize, nil, send, nil)
+// readDocument is read for a JSON document.
+func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (v T, err error) {
+	_, err = c.read(ctx, question{op: op, name: name, limit: maxPropertySize, send: send, use: func(got reply) (bool, error) {
+		doc, err := decode(got.body)
 		if err != nil {
-			var none T
-			return none, err
+			return errors.Is(err, errCutShort), op.malformed(&got, err)
 		}
-		v, err := decode(r.body)
-		switch {
-		case err == nil:
-			return v, nil
-		case again || !errors.Is(err, errCutShort):
-			var none T
-			return none, op.malformed(&r, err)
-		}
-	}
+		v = doc
+		return false, nil
+	}})
+	return v, err
 }
 
 // takeOnce runs a call that removes something: a deletion, or a restore from the recycle bin. If a

@@ -155,9 +155,9 @@ func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	params := &gen.DeleteRepositoryParams{APIVersion: apiVersion()}
 	var done reply
 	err := takeOnce(ctx, func(ctx context.Context) (err error) {
-		done, err = r.client.read(ctx, opDeleteRepository, r.name, maxPageSize, nil, func(ctx context.Context) (*http.Response, error) {
+		done, err = r.client.read(ctx, question{op: opDeleteRepository, name: r.name, limit: maxPageSize, send: func(ctx context.Context) (*http.Response, error) {
 			return r.client.gen.DeleteRepository(ctx, r.name, params)
-		}, nil)
+		}})
 		return err
 	})
 	if err != nil {
