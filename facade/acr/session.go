@@ -134,7 +134,7 @@ type uploading struct{}
 
 // Do implements policy.Policy.
 func (uploading) Do(req *policy.Request) (*http.Response, error) {
-	defer transfer.Sending(req.Raw().Context())()
+	transfer.Sending(req.Raw().Context())
 	return req.Next()
 }
 

@@ -279,3 +279,36 @@ func TestPanics(t *testing.T) {
 type panickyReader struct{}
 
 func (panickyReader) Read([]byte) (int, error) { panic("source") }
+
+// slowSignIn is a session whose token takes ten minutes for the commit, which then fails at once.
+type slowSignIn struct {
+	*registry
+	once bool
+}
+
+func (s *slowSignIn) Commit(ctx context.Context, location string, dgst digest.Digest, c transfer.Chunk) error {
+	if s.once || c.Size > 0 {
+		return s.registry.Commit(ctx, location, dgst, c)
+	}
+	s.once = true
+	time.Sleep(10 * time.Minute)
+	transfer.Sending(ctx)
+	return &transfer.Fault{Kind: transfer.Busy, Err: errors.New("503")}
+}
+
+// TestSlowSignIn: the time before a request was sent is no silence of the registry, so the commit is
+// not taken for pending.
+func TestSlowSignIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowSignIn{registry: newRegistry()}
+		s.noTail = true // so that the commit that counts has no body
+		began := time.Now()
+		if _, err := transfer.Upload(t.Context(), s, bytes.NewReader(make([]byte, 300)), 300, s.options()); err != nil || !s.once {
+			t.Errorf("%v, slow: %t", err, s.once)
+		}
+		if took := time.Since(began); took > 11*time.Minute {
+			t.Errorf("took %s", took)
+		}
+	})
+}

@@ -176,8 +176,7 @@ func (u *uploader) request(
 	ctx context.Context, data io.ReaderAt, off, n int64, call func(context.Context, Chunk) error,
 ) (bool, error) {
 	src := newMetered(data, off, n, u.opts.Meter)
-	watched, stop := src.watch(ctx)
-	err := stop(call(watched, Chunk{Offset: off, Size: n, Data: src}))
+	err := call(context.WithValue(ctx, meteredKey{}, src), Chunk{Offset: off, Size: n, Data: src})
 	if err == nil {
 		return false, nil
 	}
