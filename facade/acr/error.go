@@ -130,7 +130,7 @@ const (
 
 // refused returns the *Error of a response that is not a success.
 func (op *operation) refused(resp *http.Response) *Error {
-	body, _ := wire.ReadAll(resp.Body, maxErrorBody) // an incomplete body is used as far as it goes
+	body, _ := wire.ReadAll(resp.Body, nil, -1, maxErrorBody) // an incomplete body is used as far as it goes
 	_ = resp.Body.Close()
 	body = scrub(resp, body)
 	e := &Error{

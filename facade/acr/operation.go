@@ -1,7 +1,6 @@
 package acr
 
 import (
-	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // operation is a row of the table below: what this package knows of an operation of the document
@@ -149,8 +149,8 @@ func (op *operation) impostor(resp *http.Response) error {
 
 // saysNothing reads the body of a response, and reports whether it is empty or an empty object.
 func saysNothing(resp *http.Response) bool {
-	const enough = 16
-	body, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	const enough = 15
+	body, err := wire.ReadAll(resp.Body, nil, -1, enough)
 	text := strings.Join(strings.Fields(string(body)), "")
-	return err == nil && len(body) < enough && (text == "" || text == "{}")
+	return err == nil && (text == "" || text == "{}")
 }

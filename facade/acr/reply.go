@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
@@ -152,28 +151,13 @@ func withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// readBody reads a body of at most limit bytes, whatever its Content-Length says.
+// readBody reads a body of at most limit bytes.
 func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
-	tooLarge := &wire.Refusal{Err: wire.ErrTooLarge, Detail: fmt.Sprintf("more than %d bytes", limit)}
-	if resp.ContentLength > limit {
-		return nil, tooLarge
+	body, err := wire.ReadAll(resp.Body, buf, resp.ContentLength, limit)
+	if err != nil && !errors.Is(err, wire.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", errCutShort, err)
 	}
-	// One byte more than stated, so that the end is met without growing.
-	buf = slices.Grow(buf[:0], int(min(max(resp.ContentLength+1, 512), limit+1)))
-	for {
-		n, err := resp.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			return nil, tooLarge
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, fmt.Errorf("%w: %w", errCutShort, err)
-		case len(buf) == cap(buf):
-			buf = slices.Grow(buf, len(buf))
-		}
-	}
+	return body, err
 }
 
 // readDocument is read for a JSON document.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/version"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // tokenPipeline is the pipeline of token requests: the caller's policies, retries and spans like any other request's, but no token.
@@ -71,9 +73,9 @@ func (readReply) Do(req *policy.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	body, err := wire.ReadAll(resp.Body, nil, -1, maxReply+1) // so that ask finds that a reply is too large
 	_ = resp.Body.Close()
-	if err != nil && resp.StatusCode == http.StatusOK {
+	if err != nil && !errors.Is(err, wire.ErrTooLarge) && resp.StatusCode == http.StatusOK {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

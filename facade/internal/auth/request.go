@@ -56,7 +56,7 @@ func (a *Authenticator) ask(ctx context.Context, op string, early bool, send fun
 	}
 	defer func() { _ = resp.Body.Close() }()
 	now := time.Now()
-	body, err := wire.ReadAll(resp.Body, maxReply)
+	body, err := wire.ReadAll(resp.Body, nil, -1, maxReply)
 	if resp.StatusCode != http.StatusOK {
 		c, _ := bearer(parseChallenges(resp.Header))
 		return reply{err: a.refused(op, resp, body, now), claims: c.claims()}

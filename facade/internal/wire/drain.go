@@ -3,6 +3,7 @@ package wire
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -14,13 +15,30 @@ const (
 	drainTime = time.Second
 )
 
-// ReadAll reads r to its end, at most limit bytes. Where there is more, the first limit bytes come back with a Refusal of ErrTooLarge.
-func ReadAll(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(b)) > limit {
-		return b[:limit], Refuse(ErrTooLarge, "more than "+strconv.FormatInt(limit, 10)+" bytes")
+// ReadAll reads r to its end, at most limit bytes, into buf if it is large enough; length is how long r
+// states to be, or -1. A stated length is not believed further than to size the buffer. If there is
+// more, the first limit bytes are returned with a Refusal of ErrTooLarge.
+func ReadAll(r io.Reader, buf []byte, length, limit int64) ([]byte, error) {
+	tooLarge := Refuse(ErrTooLarge, "more than "+strconv.FormatInt(limit, 10)+" bytes")
+	if length > limit {
+		return nil, tooLarge
 	}
-	return b, err
+	// One byte more than stated, so that the end is met without growing.
+	buf = slices.Grow(buf[:0], int(min(max(length+1, 512), limit+1)))
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return buf[:limit], tooLarge
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return buf, err
+		case len(buf) == cap(buf):
+			buf = slices.Grow(buf, len(buf))
+		}
+	}
 }
 
 // Drain reads what little is left of a reply so that its connection can be used again, and closes it.

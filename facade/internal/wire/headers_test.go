@@ -139,10 +139,10 @@ func FuzzRanges(f *testing.F) {
 
 func TestReadAll(t *testing.T) {
 	t.Parallel()
-	if b, err := wire.ReadAll(strings.NewReader("12345"), 5); err != nil || string(b) != "12345" {
+	if b, err := wire.ReadAll(strings.NewReader("12345"), nil, -1, 5); err != nil || string(b) != "12345" {
 		t.Errorf("%q, %v", b, err)
 	}
-	b, err := wire.ReadAll(strings.NewReader("123456"), 5)
+	b, err := wire.ReadAll(strings.NewReader("123456"), nil, -1, 5)
 	if !errors.Is(err, wire.ErrTooLarge) || string(b) != "12345" {
 		t.Errorf("%q, %v", b, err)
 	}
