@@ -176,3 +176,11 @@ func parseReference(reference string) (tag string, d digest.Digest, err error) {
 	}
 	return reference, "", checkTag("reference", reference)
 }
+
+// given returns the options, or the defaults if they are nil.
+func given[T any](opts *T) T {
+	if opts == nil {
+		return *new(T)
+	}
+	return *opts
+}

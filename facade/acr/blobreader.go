@@ -48,10 +48,7 @@ type BlobReader struct {
 //   - [ErrSizeMismatch] if the response has another size than GetBlobOptions.Size
 //   - [ErrInvalidArgument] if the name, digest or an option is invalid
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
-	var o GetBlobOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
 		return nil, err
 	}

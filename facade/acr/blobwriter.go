@@ -37,7 +37,7 @@ type BlobWriter struct {
 //   - [ErrInvalidArgument] if the name or an option is invalid
 //   - [*Error] if the registry refuses the upload
 func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) (*BlobWriter, error) {
-	b, err := r.newBlobWriter(ctx, opts.upload())
+	b, err := r.newBlobWriter(ctx, given(opts).upload())
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Resu
 	if _, err := wire.CheckUploadURL(cp.Location, r.client.login, r.name); err != nil {
 		return nil, failed("ResumeUpload", err)
 	}
-	b, err := r.newBlobWriter(ctx, opts.upload())
+	b, err := r.newBlobWriter(ctx, given(opts).upload())
 	if err != nil {
 		return nil, err
 	}

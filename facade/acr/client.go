@@ -110,10 +110,7 @@ func (c *Client) bad() error {
 // newClient builds the pipeline of a request: gen builds the URL, the pipeline retries, auth adds a
 // token to each try, and wire decides which URLs of a server are followed.
 func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Client, error) {
-	c := &Client{referrers: referrersState{noting: make(chan struct{}, 1)}}
-	if opts != nil {
-		c.options = *opts
-	}
+	c := &Client{options: given(opts), referrers: referrersState{noting: make(chan struct{}, 1)}}
 	var err error
 	if c.login, err = wire.CheckEndpoint(endpoint, c.options.AllowedHosts); err != nil {
 		return nil, badEndpoint(endpoint, err)

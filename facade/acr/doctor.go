@@ -62,10 +62,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	if err := c.bad(); err != nil {
 		return nil, err
 	}
-	d := &doctor{client: c, witness: &witness{next: c.transport}}
-	if opts != nil {
-		d.options = *opts
-	}
+	d := &doctor{client: c, options: given(opts), witness: &witness{next: c.transport}}
 	if d.options.StepTimeout <= 0 {
 		d.options.StepTimeout = 30 * time.Second
 	}

@@ -105,10 +105,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 //   - [ErrInvalidArgument] if the name, digest, dst or an option is invalid
 //   - the error of dst if writing to it fails
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
-	var o DownloadOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -141,10 +138,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 //   - the errors of [Repository.DownloadBlob], if the download fails
 //   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
-	var o DownloadFileOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
 		return desc, err
 	}

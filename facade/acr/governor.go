@@ -105,39 +105,37 @@ const (
 // Errors:
 //   - [ErrInvalidArgument] if Tier, Share, Concurrency or a budget is out of range
 func NewGovernor(opts *GovernorOptions) (*Governor, error) {
-	if opts == nil {
-		opts = &GovernorOptions{}
-	}
+	o := given(opts)
 	limits := map[pace.Budget]int{}
-	switch opts.Tier {
+	switch o.Tier {
 	case TierPremium:
 		addBudgets(limits, premiumBudgets)
 	case TierUnknown, TierBasic, TierStandard:
 		addBudgets(limits, standardBudgets)
 	default:
-		return nil, badArgument("Tier", string(opts.Tier), "it must be Basic, Standard, Premium or empty")
+		return nil, badArgument("Tier", string(o.Tier), "it must be Basic, Standard, Premium or empty")
 	}
-	for b, n := range opts.PerMinute {
+	for b, n := range o.PerMinute {
 		if _, known := limits[pace.Budget(b)]; !known || n <= 0 {
 			return nil, badArgument("PerMinute", fmt.Sprintf("%s: %d", b, n), "it may contain budgets of this package, and at least 1 for each")
 		}
 	}
-	addBudgets(limits, opts.PerMinute)
-	share := opts.Share
+	addBudgets(limits, o.PerMinute)
+	share := o.Share
 	if share == 0 {
 		share = defaultShare
 	}
 	if !(share > 0 && share <= 1) { // NaN is neither
 		return nil, badArgument("Share", fmt.Sprint(share), "it must be above 0 and at most 1")
 	}
-	if opts.Concurrency < 0 {
-		return nil, notNegative("Concurrency", int64(opts.Concurrency))
+	if o.Concurrency < 0 {
+		return nil, notNegative("Concurrency", int64(o.Concurrency))
 	}
-	config := pace.Config{Limits: limits, Share: share, Concurrency: opts.Concurrency}
-	if opts.OnWait != nil {
-		config.OnWait = func(b pace.Budget, d time.Duration) { opts.OnWait(Budget(b), d) }
+	config := pace.Config{Limits: limits, Share: share, Concurrency: o.Concurrency}
+	if o.OnWait != nil {
+		config.OnWait = func(b pace.Budget, d time.Duration) { o.OnWait(Budget(b), d) }
 	}
-	return &Governor{pacer: pace.New(config), fixed: opts.Tier != TierUnknown || len(opts.PerMinute) > 0}, nil
+	return &Governor{pacer: pace.New(config), fixed: o.Tier != TierUnknown || len(o.PerMinute) > 0}, nil
 }
 
 func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {

@@ -26,19 +26,8 @@ type ListOptions struct {
 	Concurrency int
 }
 
-// concurrency returns the option or its default.
-func (o *ListOptions) concurrency() int {
-	if o == nil {
-		return 0
-	}
-	return o.Concurrency
-}
-
 // query checks the options and returns them as query parameters.
-func (o *ListOptions) query() (*gen.PageSize, *gen.LastItem, error) {
-	if o == nil {
-		o = &ListOptions{}
-	}
+func (o ListOptions) query() (*gen.PageSize, *gen.LastItem, error) {
 	return listQuery(o.PageSize, o.After)
 }
 

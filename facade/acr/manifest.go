@@ -244,13 +244,11 @@ type ListManifestsOptions struct {
 // the list first: each page starts after the last manifest of the previous one, which must still
 // exist.
 func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[ManifestProperties, error] {
-	if opts == nil {
-		opts = &ListManifestsOptions{}
-	}
-	l := list[ManifestProperties]{client: r.Client(), op: opListManifests, name: r.Name(), decode: decodeManifests, keep: opts.Order.keep(map[string][]string{})}
-	l.concurrency, l.even, l.key = opts.Concurrency, true, func(m *ManifestProperties) string { return string(m.Digest) }
+	o := given(opts)
+	l := list[ManifestProperties]{client: r.Client(), op: opListManifests, name: r.Name(), decode: decodeManifests, keep: o.Order.keep(map[string][]string{})}
+	l.concurrency, l.even, l.key = o.Concurrency, true, func(m *ManifestProperties) string { return string(m.Digest) }
 	params := &gen.ListManifestsParams{APIVersion: apiVersion()}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
 	if r.bad() != nil {
 		l.refuse = r.bad()
 	}

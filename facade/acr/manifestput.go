@@ -53,22 +53,20 @@ const maxBlobWait = time.Minute
 //   - [ErrManifestBlobUnknown] if a blob or manifest that it names does not exist
 //   - [ErrLocked] if the tag or repository is locked
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
-	if opts == nil {
-		opts = &PutManifestOptions{}
-	}
-	p, err := r.preparePut(reference, content, opts)
+	o := given(opts)
+	p, err := r.preparePut(reference, content, &o)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	there := false // then only its subject's referrers may lack it
-	if opts.IfAbsent && p.tag != "" {
+	if o.IfAbsent && p.tag != "" {
 		if there, err = p.holds(ctx); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}
 	var header http.Header
 	if !there {
-		if header, err = p.send(ctx, min(opts.BlobWait, maxBlobWait)); err != nil {
+		if header, err = p.send(ctx, min(o.BlobWait, maxBlobWait)); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}

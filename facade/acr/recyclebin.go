@@ -33,11 +33,12 @@ type DeletedTag struct {
 //
 // Preview: soft delete is not part of a published API version and may change.
 func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
-	n, last, err := opts.query()
+	o := given(opts)
+	n, last, err := o.query()
 	params := &gen.ListDeletedRepositoriesParams{N: n, Last: last}
 	return list[string]{
 		client: c, op: opListDeletedRepositories, refuse: err, decode: decodeNames("repositories"),
-		key: ownName, concurrency: opts.concurrency(),
+		key: ownName, concurrency: o.Concurrency,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListDeletedRepositories(ctx, params, editors...)
 		},
@@ -49,13 +50,11 @@ func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) ite
 //
 // Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[DeletedManifest, error] {
-	if opts == nil {
-		opts = &ListManifestsOptions{}
-	}
-	l := list[DeletedManifest]{client: r.Client(), op: opListDeletedManifests, name: r.Name(), decode: decodeDeletedManifests, keep: opts.Order.keep(map[string][]string{})}
-	l.concurrency, l.even, l.key = opts.Concurrency, true, func(m *DeletedManifest) string { return string(m.Digest) }
+	o := given(opts)
+	l := list[DeletedManifest]{client: r.Client(), op: opListDeletedManifests, name: r.Name(), decode: decodeDeletedManifests, keep: o.Order.keep(map[string][]string{})}
+	l.concurrency, l.even, l.key = o.Concurrency, true, func(m *DeletedManifest) string { return string(m.Digest) }
 	params := &gen.ListDeletedManifestsParams{}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
 	if r.bad() != nil {
 		l.refuse = r.bad()
 	}
@@ -70,14 +69,15 @@ func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOp
 //
 // Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Seq2[DeletedTag, error] {
-	n, last, err := opts.query()
+	o := given(opts)
+	n, last, err := o.query()
 	if r.bad() != nil {
 		err = r.bad()
 	}
 	params := &gen.ListDeletedTagsParams{N: n, Last: last}
 	return list[DeletedTag]{
 		client: r.Client(), op: opListDeletedTags, name: r.Name(), refuse: err, decode: decodeDeletedTags,
-		key: func(t *DeletedTag) string { return t.Name }, concurrency: opts.concurrency(),
+		key: func(t *DeletedTag) string { return t.Name }, concurrency: o.Concurrency,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListDeletedTags(ctx, r.name, params, editors...)
 		},
@@ -101,26 +101,24 @@ type RestoreManifestOptions struct {
 //   - [ErrManifestUnknown] if the manifest is not in the recycle bin (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name, digest or tag is invalid
 func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
-	if opts == nil {
-		opts = &RestoreManifestOptions{}
-	}
+	o := given(opts)
 	if r.bad() != nil {
 		return r.bad()
 	}
 	if err := checkDigest(dgst); err != nil {
 		return err
 	}
-	if opts.Tag != "" {
-		if err := checkTag("tag", opts.Tag); err != nil {
+	if o.Tag != "" {
+		if err := checkTag("tag", o.Tag); err != nil {
 			return err
 		}
 	}
 	params := &gen.RestoreManifestParams{}
-	if opts.Force {
+	if o.Force {
 		params.Force = new(true)
 	}
 	return r.take(ctx, opRestoreManifest, func(ctx context.Context) (*http.Response, error) {
-		return r.client.gen.RestoreManifest(ctx, r.name, dgst, params, gen.RestoreRequest{Tag: opts.Tag})
+		return r.client.gen.RestoreManifest(ctx, r.name, dgst, params, gen.RestoreRequest{Tag: o.Tag})
 	})
 }
 

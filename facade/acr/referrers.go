@@ -46,19 +46,17 @@ type ReferrersOptions struct {
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not an image index
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
-	if opts == nil {
-		opts = &ReferrersOptions{}
-	}
-	l := list[candidate]{client: r.Client(), op: opListReferrers, name: r.Name(), decode: decodeReferrers(opts.ArtifactType)}
+	o := given(opts)
+	l := list[candidate]{client: r.Client(), op: opListReferrers, name: r.Name(), decode: decodeReferrers(o.ArtifactType)}
 	params := &gen.ListReferrersParams{}
-	if opts.PageSize != 0 {
-		params.N, l.refuse = pageSize(opts.PageSize)
+	if o.PageSize != 0 {
+		params.N, l.refuse = pageSize(o.PageSize)
 	}
-	if opts.ArtifactType != "" {
-		params.ArtifactType = new(opts.ArtifactType)
-		l.keep = map[string][]string{"artifactType": {opts.ArtifactType}}
-		if !wire.IsVisible(opts.ArtifactType) {
-			l.refuse = badArgument("ArtifactType", opts.ArtifactType, "not a media type")
+	if o.ArtifactType != "" {
+		params.ArtifactType = new(o.ArtifactType)
+		l.keep = map[string][]string{"artifactType": {o.ArtifactType}}
+		if !wire.IsVisible(o.ArtifactType) {
+			l.refuse = badArgument("ArtifactType", o.ArtifactType, "not a media type")
 		}
 	}
 	if err := checkDigest(dgst); err != nil {
@@ -74,11 +72,11 @@ func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *Re
 		begun := false
 		for c, err := range l.all(ctx) {
 			if !begun && noReferrersAPI(err) {
-				r.taggedReferrers(ctx, dgst, opts.ArtifactType)(yield)
+				r.taggedReferrers(ctx, dgst, o.ArtifactType)(yield)
 				return
 			}
 			begun = true
-			if !r.decide(ctx, c, err, opts.ArtifactType, yield) {
+			if !r.decide(ctx, c, err, o.ArtifactType, yield) {
 				return
 			}
 		}

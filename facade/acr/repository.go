@@ -78,11 +78,12 @@ func (r *Repository) do(ctx context.Context, op *operation, send func(context.Co
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not a list
 func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
-	n, last, err := opts.query()
+	o := given(opts)
+	n, last, err := o.query()
 	params := &gen.ListRepositoriesParams{N: n, Last: last, APIVersion: apiVersion()}
 	return list[string]{
 		client: c, op: opListRepositories, refuse: err, decode: decodeNames("repositories"),
-		key: ownName, concurrency: opts.concurrency(),
+		key: ownName, concurrency: o.Concurrency,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListRepositories(ctx, params, editors...)
 		},
@@ -93,11 +94,12 @@ func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[
 // distribution API, which other registries have too. Requests and errors are those of
 // [Client.Repositories].
 func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
-	n, last, err := opts.query()
+	o := given(opts)
+	n, last, err := o.query()
 	params := &gen.ListRepositoryNamesParams{N: n, Last: last}
 	return list[string]{
 		client: c, op: opListRepositoryNames, refuse: err, decode: decodeNames("repositories"),
-		key: ownName, concurrency: opts.concurrency(),
+		key: ownName, concurrency: o.Concurrency,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return c.gen.ListRepositoryNames(ctx, params, editors...)
 		},

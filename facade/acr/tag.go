@@ -40,19 +40,17 @@ type ListTagsOptions struct {
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not a list
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
-	if opts == nil {
-		opts = &ListTagsOptions{}
-	}
-	l := list[TagProperties]{client: r.Client(), op: opListTags, name: r.Name(), decode: decodeTags, keep: opts.Order.keep(map[string][]string{})}
-	l.concurrency, l.key = opts.Concurrency, func(t *TagProperties) string { return t.Name }
+	o := given(opts)
+	l := list[TagProperties]{client: r.Client(), op: opListTags, name: r.Name(), decode: decodeTags, keep: o.Order.keep(map[string][]string{})}
+	l.concurrency, l.key = o.Concurrency, func(t *TagProperties) string { return t.Name }
 	params := &gen.ListTagsParams{APIVersion: apiVersion()}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(opts.PageSize, opts.After, opts.Order)
-	if opts.Digest != "" {
-		if err := checkDigest(opts.Digest); err != nil {
+	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
+	if o.Digest != "" {
+		if err := checkDigest(o.Digest); err != nil {
 			l.refuse = err
 		}
-		params.Digest = new(opts.Digest)
-		l.keep["digest"] = []string{string(opts.Digest)}
+		params.Digest = new(o.Digest)
+		l.keep["digest"] = []string{string(o.Digest)}
 	}
 	if r.bad() != nil {
 		l.refuse = r.bad()
@@ -67,14 +65,15 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 // are smaller than those of [Repository.Tags], and the right to pull is sufficient. Requests and
 // errors are those of Tags.
 func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
-	n, last, err := opts.query()
+	o := given(opts)
+	n, last, err := o.query()
 	if r.bad() != nil {
 		err = r.bad()
 	}
 	params := &gen.ListTagNamesParams{N: n, Last: last}
 	return list[string]{
 		client: r.Client(), op: opListTagNames, name: r.Name(), refuse: err, decode: decodeNames("tags"),
-		key: ownName, concurrency: opts.concurrency(),
+		key: ownName, concurrency: o.Concurrency,
 		first: func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 			return r.client.gen.ListTagNames(ctx, r.name, params, editors...)
 		},
@@ -107,10 +106,8 @@ func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *TagOp
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	put := &PutManifestOptions{MediaType: m.Descriptor.MediaType}
-	if opts != nil {
-		put.IfAbsent, put.BlobWait = opts.IfAbsent, opts.BlobWait
-	}
+	o := given(opts)
+	put := &PutManifestOptions{MediaType: m.Descriptor.MediaType, IfAbsent: o.IfAbsent, BlobWait: o.BlobWait}
 	return r.PutManifest(ctx, tag, m.Content, put)
 }
 
@@ -178,13 +175,13 @@ func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagO
 			return 0, err
 		}
 	}
-	switch {
-	case opts == nil || opts.Timeout == 0:
+	switch o := given(opts); {
+	case o.Timeout == 0:
 		return defaultTagWait, nil
-	case opts.Timeout < 0:
-		return 0, badArgument("Timeout", opts.Timeout.String(), "it must not be negative")
+	case o.Timeout < 0:
+		return 0, badArgument("Timeout", o.Timeout.String(), "it must not be negative")
 	default:
-		return opts.Timeout, nil
+		return o.Timeout, nil
 	}
 }
 

@@ -46,10 +46,7 @@ const cheapUpload = 1 << 20
 //   - [*Error] if the registry refuses the upload
 //   - the error of src if reading from it fails
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
-	var o UploadOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := given(opts)
 	if r.bad() != nil {
 		return desc, r.bad()
 	}

@@ -93,10 +93,7 @@ type StartUploadOptions struct {
 }
 
 // upload returns the same options for UploadBlob.
-func (o *StartUploadOptions) upload() UploadOptions {
-	if o == nil {
-		return UploadOptions{}
-	}
+func (o StartUploadOptions) upload() UploadOptions {
 	return UploadOptions{
 		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Spool: o.Spool, SpoolDir: o.SpoolDir,
 		Checkpoint: o.Checkpoint, Progress: o.Progress,
@@ -122,10 +119,7 @@ type ResumeUploadOptions struct {
 }
 
 // upload returns the same options for UploadBlob.
-func (o *ResumeUploadOptions) upload() UploadOptions {
-	if o == nil {
-		return UploadOptions{}
-	}
+func (o ResumeUploadOptions) upload() UploadOptions {
 	return UploadOptions{
 		Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, ChunkSize: o.ChunkSize, Checkpoint: o.Checkpoint, Progress: o.Progress,
 	}
