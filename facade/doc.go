@@ -29,7 +29,8 @@
 //	cmd/doctor                    says why a registry cannot be used
 //	cmd/docker-credential-acrkit  signs docker and its kin in
 //	cmd/retention                 deletes by rules: plan, apply, undo; storage, snapshot, diff
-//	cmd/internal/azure            the credential of these programs
+//	cmd/internal/azure            the credential of these programs, and the environment they read
+//	cmd/internal/program          their frame: flags, -version, exit statuses, signals
 //
 // These are the rules of who may import whom. Each is enforced by a test in this folder:
 //

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 // control is the API by which tests in other languages do what a Go test does by method calls: JSON
@@ -40,16 +41,13 @@ func (r refusal) Error() string { return r.reason }
 
 func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
 
-// errControlAddress is returned for an address that the control API cannot use.
-var errControlAddress = errors.New("acrtest: -control")
-
 func startControl(registry *acrtest.Server, address string) (*control, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errControlAddress, err)
+		return nil, program.Invalid(fmt.Errorf("-control: %w", err))
 	}
 	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return nil, fmt.Errorf("%w: %s is not a loopback address", errControlAddress, address)
+		return nil, program.Invalid(fmt.Errorf("-control: %s is not a loopback address", address))
 	}
 	c := &control{registry: registry, token: rand.Text()}
 	if c.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {

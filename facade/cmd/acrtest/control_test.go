@@ -49,7 +49,7 @@ func ask(t *testing.T, s started, c *http.Client, method, path string) int {
 
 func TestControl(t *testing.T) {
 	t.Parallel()
-	s := program(t, "-soft-delete", "7")
+	s := emulator(t, "-soft-delete", "7")
 	c := clientOf(t, s)
 	want := func(method, path, body, part string) {
 		t.Helper()
@@ -113,7 +113,7 @@ func TestControl(t *testing.T) {
 // Another user of the machine, who has not read the program's line, can do nothing.
 func TestControlAsksForItsToken(t *testing.T) {
 	t.Parallel()
-	s := program(t)
+	s := emulator(t)
 	for _, path := range []string{"/clock", "/requests", "/faults", "/nothing"} {
 		for _, token := range []string{"", "wrong", s.ControlToken + "x"} {
 			other := s
@@ -128,7 +128,7 @@ func TestControlAsksForItsToken(t *testing.T) {
 	if status, _ := tell(t, other, "POST", "/revoke", `{"access_tokens": true}`); status != http.StatusUnauthorized {
 		t.Errorf("revoking without the token: %d", status)
 	}
-	if again := program(t); again.ControlToken == s.ControlToken || len(s.ControlToken) < 20 {
+	if again := emulator(t); again.ControlToken == s.ControlToken || len(s.ControlToken) < 20 {
 		t.Errorf("tokens %q and %q", s.ControlToken, again.ControlToken)
 	}
 }
@@ -136,7 +136,7 @@ func TestControlAsksForItsToken(t *testing.T) {
 // A page in a browser may send requests to this machine too: it must not reach the control.
 func TestControlKeepsPagesOut(t *testing.T) {
 	t.Parallel()
-	s := program(t)
+	s := emulator(t)
 	for name, change := range map[string]func(*http.Request){
 		"from a page":        func(r *http.Request) { r.Header.Set("Origin", "https://page.example") },
 		"by another's name":  func(r *http.Request) { r.Host = "rebound.example:80" },
@@ -161,11 +161,11 @@ func TestControlKeepsPagesOut(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"0.0.0.0:0", "192.0.2.1:0", "nonsense"} {
-		if err := run(t.Context(), []string{"-control", address}, io.Discard, io.Discard); err == nil {
+		if err := run(t.Context(), inProcess(io.Discard, io.Discard), []string{"-control", address}); err == nil {
 			t.Errorf("the control listened on %s", address)
 		}
 	}
-	if s := program(t, "-control", ""); s.Control != "" {
+	if s := emulator(t, "-control", ""); s.Control != "" {
 		t.Errorf("a control at %q", s.Control)
 	}
 }

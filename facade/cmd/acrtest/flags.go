@@ -2,19 +2,16 @@ package main
 
 import (
 	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 // settings is what the command line says.
 type settings struct {
-	version   bool
 	caFile    string
 	control   string
 	anonymous bool
@@ -22,14 +19,9 @@ type settings struct {
 	options   []acrtest.Option
 }
 
-// usageError is a command line that cannot be used. What is wrong has been written to stderr.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
 // flags adds options of package acrtest to settings as the flag package finds them.
 type flags struct {
-	*flag.FlagSet
+	*program.Flags
 
 	settings *settings
 }
@@ -42,32 +34,21 @@ program prints one line of JSON with its addresses, its credentials and its cert
 Environment: no variables are read, except TMPDIR for the certificate file without -ca-file.
 
 Exit status: 0 after an interrupt, 1 if the registry cannot run, 2 if an option is invalid.
-
-Options:
 `
 
-// parse reads the command line. It writes what is wrong with it to stderr.
-func parse(args []string, stderr io.Writer) (settings, error) {
+// parse reads the command line.
+func parse(p program.Process, args []string) (settings, error) {
 	s := settings{}
-	f := flags{FlagSet: flag.NewFlagSet("acrtest", flag.ContinueOnError), settings: &s}
-	f.SetOutput(stderr)
-	f.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		f.PrintDefaults()
-	}
-	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	f := flags{Flags: p.Flags(usage), settings: &s}
 	f.addProgram()
 	f.addRegistry()
 	f.addNetwork()
 	f.addAccounts()
 	if err := f.Parse(args); err != nil {
-		return settings{}, usageError{err}
+		return settings{}, err
 	}
 	if f.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", f.Arg(0))
-		fmt.Fprintln(stderr, err)
-		f.Usage()
-		return settings{}, usageError{err}
+		return settings{}, f.Refuse("unexpected argument %q", f.Arg(0))
 	}
 	if !s.anonymous {
 		f.add(acrtest.WithoutAnonymousPull())

@@ -4,48 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
-	"github.com/acrkit/acrkit/facade/internal/version"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends a program that takes too long to end
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(exitStatus(err, os.Stderr))
-}
-
-// The exit statuses.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
-)
-
-// exitStatus returns the exit status for the error of run, and writes the error to stderr unless it
-// has been written before.
-func exitStatus(err error, stderr io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case errors.As(err, new(usageError)):
-		return exitUsage
-	case errors.Is(err, acrtest.ErrInvalidOption), errors.Is(err, acrtest.ErrRemoteAccess), errors.Is(err, errControlAddress):
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	default:
-		fmt.Fprintln(stderr, err)
-		return exitFailed
-	}
+	program.Main("acrtest", func(ctx context.Context, p program.Process, args []string) int {
+		return p.Status(run(ctx, p, args))
+	})
 }
 
 // started is the line that is printed when the registry is ready. Programs read it, so fields are
@@ -71,21 +41,19 @@ type started struct {
 }
 
 // run serves until ctx is canceled.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	settings, err := parse(args, stderr)
+func run(ctx context.Context, p program.Process, args []string) error {
+	settings, err := parse(p, args)
 	if err != nil {
 		return err
 	}
-	if settings.version {
-		_, err := fmt.Fprintln(stdout, version.Line("acrtest"))
-		return err
-	}
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	logger := slog.New(slog.NewTextHandler(p.Stderr, nil))
 	s, err := acrtest.Start(append(settings.options, acrtest.WithLogger(logger), acrtest.WithLedgerSize(ledgerSize))...)
-	if errors.Is(err, acrtest.ErrRemoteAccess) {
-		return fmt.Errorf("%w (option -allow-remote)", err)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, acrtest.ErrRemoteAccess):
+		return program.Invalid(fmt.Errorf("%w (option -allow-remote)", err))
+	case errors.Is(err, acrtest.ErrInvalidOption):
+		return program.Invalid(err)
+	case err != nil:
 		return err
 	}
 	defer s.Close()
@@ -108,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer control.close()
 		where.Control, where.ControlToken = control.endpoint(), control.token
 	}
-	if err := json.NewEncoder(stdout).Encode(where); err != nil {
+	if err := json.NewEncoder(p.Stdout).Encode(where); err != nil {
 		return fmt.Errorf("acrtest: write to the standard output: %w", err)
 	}
 	<-ctx.Done()

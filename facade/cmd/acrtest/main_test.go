@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
@@ -31,8 +32,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// program runs the program until the test ends, and gives what it printed.
-func program(t *testing.T, args ...string) started {
+// inProcess is a process that writes there.
+func inProcess(stdout, stderr io.Writer) program.Process {
+	return program.Process{Name: "acrtest", Stdout: stdout, Stderr: stderr}
+}
+
+// emulator runs the program until the test ends, and gives what it printed.
+func emulator(t *testing.T, args ...string) started {
 	t.Helper()
 	s, stop := launch(t, args...)
 	t.Cleanup(stop)
@@ -46,7 +52,7 @@ func launch(t *testing.T, args ...string) (s started, stop func()) {
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, args, in, io.Discard)
+		err := run(ctx, inProcess(in, io.Discard), args)
 		in.CloseWithError(err)
 		done <- err
 	}()
@@ -85,7 +91,7 @@ func clientOf(t *testing.T, s started) *http.Client {
 func TestProgram(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	s := program(t, "-listen", "127.0.0.1:0", "-ca-file", file, "-anonymous=false")
+	s := emulator(t, "-listen", "127.0.0.1:0", "-ca-file", file, "-anonymous=false")
 	if s.CAFile != file || s.EntraToken == "" || s.Tenant == "" || s.ClientSecret == "" || s.Anonymous || !strings.HasPrefix(s.StorageEndpoint, "https://localhost:") {
 		t.Errorf("%+v", s)
 	}
@@ -208,7 +214,8 @@ func TestExitStatus(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // options that are good after all do not serve for ever
 			var stderr bytes.Buffer
-			if got := exitStatus(run(ctx, row.args, io.Discard, &stderr), &stderr); got != row.want || stderr.Len() == 0 {
+			p := inProcess(io.Discard, &stderr)
+			if got := p.Status(run(ctx, p, row.args)); got != row.want || stderr.Len() == 0 {
 				t.Errorf("status %d, want %d: %s", got, row.want, stderr.String())
 			}
 		})
@@ -217,7 +224,7 @@ func TestExitStatus(t *testing.T) {
 
 func TestProgramWithReplicas(t *testing.T) {
 	t.Parallel()
-	s := program(t, "-replicas", "eastus,westeurope", "-replica-lag", "1h")
+	s := emulator(t, "-replicas", "eastus,westeurope", "-replica-lag", "1h")
 	if len(s.Regional) != 2 || s.Regional["eastus"] == s.Regional["westeurope"] {
 		t.Fatalf("%+v", s.Regional)
 	}
@@ -236,10 +243,11 @@ func TestProgramWithReplicas(t *testing.T) {
 func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	if err := run(t.Context(), []string{"-version"}, &stdout, &stderr); err != nil || stdout.String() != version.Line("acrtest")+"\n" {
+	p := inProcess(&stdout, &stderr)
+	if err := run(t.Context(), p, []string{"-version"}); p.Status(err) != 0 || stdout.String() != version.Line("acrtest")+"\n" {
 		t.Errorf("%v, %q", err, stdout.String())
 	}
-	if err := run(t.Context(), []string{"-h"}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stderr.String(), "Environment:") {
+	if err := run(t.Context(), p, []string{"-h"}); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stderr.String(), "Environment:") {
 		t.Errorf("%v: %s", err, stderr.String())
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
 	"github.com/acrkit/acrkit/facade/internal/version"
@@ -25,11 +23,7 @@ Prints the credential of an Azure Container Registry for docker and other progra
 credential helpers. get reads the URL of the registry from the standard input.
 
 Environment:
-  AZURE_*               credential: see azidentity.NewDefaultAzureCredential
-  ` + azure.EnvAllowedHosts + `  registries outside the ACR domains that may receive the credential:
-                        localhost:5000,registry.example.com
-  ` + azure.EnvCAFile + `        file of PEM certificates to trust in addition to the system's
-  HTTPS_PROXY, NO_PROXY proxy`
+` + azure.Usage
 	maxInput = 64 << 10
 	// tokenUser is the user name that goes with a refresh token.
 	tokenUser = "00000000-0000-0000-0000-000000000000"
@@ -44,7 +38,7 @@ var (
 // helper is the program without its process, so that tests can run it.
 type helper struct {
 	getenv     func(string) string
-	credential func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error)
+	credential azure.SignIn
 }
 
 // run executes one command and returns the exit status. By the protocol all output, including errors, goes to stdout.
@@ -79,7 +73,7 @@ func (h helper) obey(ctx context.Context, args []string, stdin io.Reader) (strin
 	case "version", "-version", "--version", "-v":
 		return version.Line(name), nil
 	case "help", "-help", "--help", "-h":
-		return help, nil
+		return strings.TrimSuffix(help, "\n"), nil
 	default:
 		return "", fmt.Errorf("%s: unknown action; %s", name, usage)
 	}

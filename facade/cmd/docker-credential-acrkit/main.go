@@ -30,23 +30,20 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 // timeout limits how long the program may take, reading its input included.
 const timeout = 2 * time.Minute
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	h := helper{getenv: os.Getenv, credential: azure.Credential}
-	code := h.run(ctx, os.Args[1:], os.Stdin, os.Stdout)
-	cancel()
-	stop()
-	os.Exit(code)
+	program.Main(name, func(ctx context.Context, p program.Process, args []string) int {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		h := helper{getenv: p.Getenv, credential: azure.Credential}
+		return h.run(ctx, args, p.Stdin, p.Stdout)
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,7 +29,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := map[string]string{azure.EnvAllowedHosts: srv.Host(), azure.EnvCAFile: ca}
-	password := map[string]string{envUsername: "ci", envPassword: "swordfish-swordfish", azure.EnvAllowedHosts: srv.Host(), azure.EnvCAFile: ca}
+	password := map[string]string{azure.EnvUsername: "ci", azure.EnvPassword: "swordfish-swordfish", azure.EnvAllowedHosts: srv.Host(), azure.EnvCAFile: ca}
 	for _, tt := range []struct {
 		name           string
 		env            map[string]string
@@ -54,12 +55,11 @@ func TestDoctor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			p := program{
-				getenv: func(key string) string { return tt.env[key] },
-				credential: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
+			p := command{
+				Process: program.Process{Name: "doctor", Getenv: func(key string) string { return tt.env[key] }, Stdout: &stdout, Stderr: &stderr},
+				signIn: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
 					return srv.Credential(), nil
 				},
-				stdout: &stdout, stderr: &stderr,
 			}
 			code := p.run(t.Context(), tt.args)
 			if code != tt.code || !strings.Contains(stdout.String(), tt.stdout) || !strings.Contains(stderr.String(), tt.stderr) {
@@ -76,12 +76,11 @@ func TestDoctor(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		t.Parallel()
 		var stdout, stderr bytes.Buffer
-		p := program{
-			getenv: func(key string) string { return known[key] },
-			credential: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
+		p := command{
+			Process: program.Process{Name: "doctor", Getenv: func(key string) string { return known[key] }, Stdout: &stdout, Stderr: &stderr},
+			signIn: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
 				return srv.Credential(), nil
 			},
-			stdout: &stdout, stderr: &stderr,
 		}
 		ctx, interrupt := context.WithCancel(t.Context())
 		interrupt()
@@ -92,12 +91,11 @@ func TestDoctor(t *testing.T) {
 	t.Run("JSON", func(t *testing.T) {
 		t.Parallel()
 		var stdout bytes.Buffer
-		p := program{
-			getenv: func(key string) string { return known[key] },
-			credential: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
+		p := command{
+			Process: program.Process{Name: "doctor", Getenv: func(key string) string { return known[key] }, Stdout: &stdout, Stderr: &stdout},
+			signIn: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
 				return srv.Credential(), nil
 			},
-			stdout: &stdout, stderr: &stdout,
 		}
 		code := p.run(t.Context(), []string{"-json", srv.Host()})
 		var report struct {

@@ -13,16 +13,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var (
-	errLeft  = errors.New("something was left") // the report says what
-	errInput = errors.New("invalid input")
-)
+var errInput = errors.New("invalid input")
 
 // plan makes a plan, and prints and writes it.
-func (p program) plan(ctx context.Context, c *acr.Client, s settings) error {
+func (p command) plan(ctx context.Context, c *acr.Client, s settings) error {
 	document, err := os.ReadFile(s.rules)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInput, err)
@@ -50,7 +48,7 @@ func (p program) plan(ctx context.Context, c *acr.Client, s settings) error {
 }
 
 // apply applies a plan.
-func (p program) apply(ctx context.Context, c *acr.Client, s settings) error {
+func (p command) apply(ctx context.Context, c *acr.Client, s settings) error {
 	plan, err := readPlan(s.plan)
 	if err != nil {
 		return err
@@ -79,7 +77,7 @@ func readPlan(name string) (*retention.Plan, error) {
 }
 
 // undo puts back what a journal says was deleted.
-func (p program) undo(ctx context.Context, c *acr.Client, s settings) error {
+func (p command) undo(ctx context.Context, c *acr.Client, s settings) error {
 	f, err := os.Open(s.journal)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInput, err)
@@ -89,7 +87,7 @@ func (p program) undo(ctx context.Context, c *acr.Client, s settings) error {
 }
 
 // report prints what was done.
-func (p program) report(s settings, result *retention.Result) error {
+func (p command) report(s settings, result *retention.Result) error {
 	if result == nil {
 		return nil
 	}
@@ -120,22 +118,22 @@ func resultTable(w io.Writer, result *retention.Result) {
 	}
 }
 
-// show prints v as JSON or as a table. It returns errLeft if something was left.
-func (p program) show(s settings, v any, table func(io.Writer) error, left bool) error {
+// show prints v as JSON or as a table. It returns program.ErrFailed if something was left.
+func (p command) show(s settings, v any, table func(io.Writer) error, left bool) error {
 	var err error
 	if s.json {
 		err = p.print(v)
 	} else {
-		err = table(p.stdout)
+		err = table(p.Stdout)
 	}
 	if err == nil && left {
-		err = errLeft
+		err = program.ErrFailed
 	}
 	return err
 }
 
-func (p program) print(v any) error {
-	encoder := json.NewEncoder(p.stdout)
+func (p command) print(v any) error {
+	encoder := json.NewEncoder(p.Stdout)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }

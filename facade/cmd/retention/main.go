@@ -28,17 +28,13 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{getenv: os.Getenv, credential: azure.Credential, stdout: os.Stdout, stderr: os.Stderr}
-	code := p.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	program.Main("retention", func(ctx context.Context, p program.Process, args []string) int {
+		return command{Process: p, signIn: azure.Credential}.run(ctx, args)
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,12 +80,11 @@ func TestRetention(t *testing.T) {
 		{"bad share", []string{"undo", "-journal", journal, "-share", "2", srv.Host()}, 2, "", "Share", 2},
 	} {
 		var stdout, stderr bytes.Buffer
-		p := program{
-			getenv: func(key string) string { return env[key] },
-			credential: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
+		p := command{
+			Process: program.Process{Name: "retention", Getenv: func(key string) string { return env[key] }, Stdout: &stdout, Stderr: &stderr},
+			signIn: func(*acr.ClientOptions, func(string) string) (azcore.TokenCredential, error) {
 				return srv.Credential(), nil
 			},
-			stdout: &stdout, stderr: &stderr,
 		}
 		code := p.run(t.Context(), step.args)
 		if code != step.code || !strings.Contains(stdout.String(), step.stdout) || !strings.Contains(stderr.String(), step.stderr) {

@@ -12,11 +12,12 @@ import (
 	"text/tabwriter"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
 // storage reports what the repositories hold.
-func (p program) storage(ctx context.Context, c *acr.Client, s settings) error {
+func (p command) storage(ctx context.Context, c *acr.Client, s settings) error {
 	opts := &retention.ReadOptions{Repositories: s.only}
 	if s.plan != "" {
 		plan, err := readPlan(s.plan)
@@ -53,7 +54,7 @@ func storageTable(w io.Writer, usage *retention.StorageUsage) error {
 }
 
 // snapshot writes the state of the registry to a file.
-func (p program) snapshot(ctx context.Context, c *acr.Client, s settings) error {
+func (p command) snapshot(ctx context.Context, c *acr.Client, s settings) error {
 	err := retention.Snapshot(ctx, c, s.out, &retention.ReadOptions{Repositories: s.only})
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("%w: %w", errInput, path)
@@ -62,7 +63,7 @@ func (p program) snapshot(ctx context.Context, c *acr.Client, s settings) error 
 }
 
 // diff prints the differences of two snapshots as they are found, as a table or as JSON lines.
-func (p program) diff(s settings) (err error) {
+func (p command) diff(s settings) (err error) {
 	var files [2]*os.File
 	for i, name := range []string{s.before, s.after} {
 		if files[i], err = os.Open(name); err != nil {
@@ -70,7 +71,7 @@ func (p program) diff(s settings) (err error) {
 		}
 		defer func() { err = errors.Join(err, files[i].Close()) }()
 	}
-	encoder := json.NewEncoder(p.stdout)
+	encoder := json.NewEncoder(p.Stdout)
 	for c, failed := range retention.Diff(files[0], files[1]) {
 		if failed != nil {
 			return failed
@@ -78,12 +79,12 @@ func (p program) diff(s settings) (err error) {
 		if s.json {
 			failed = encoder.Encode(c)
 		} else {
-			_, failed = fmt.Fprintf(p.stdout, "%-10s  %s  %s  %q > %q\n", c.Kind, c.Repository, c.What, c.From, c.To)
+			_, failed = fmt.Fprintf(p.Stdout, "%-10s  %s  %s  %q > %q\n", c.Kind, c.Repository, c.What, c.From, c.To)
 		}
 		if failed != nil {
 			return failed
 		}
-		err = errLeft // there is a difference
+		err = program.ErrFailed // there is a difference
 	}
 	return err
 }

@@ -12,15 +12,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/acrkit/acrkit/facade/internal/version"
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 const (
@@ -37,48 +32,27 @@ Environment:
   AZURE_*            credential for that registry: see azidentity.NewDefaultAzureCredential
   HTTPS_PROXY, NO_PROXY  proxy for that registry
   TERM, NO_COLOR     TERM=dumb or a non-empty NO_COLOR turns off progress bars
-
-Options:
 `
 )
 
 func main() {
 	ignoreClosedPipes()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	program.Main("tour", func(ctx context.Context, p program.Process, args []string) int {
+		return p.Status(command(ctx, p, args))
+	})
 }
 
-// command runs the program and returns its exit status.
-func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	f := flag.NewFlagSet("tour", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		f.PrintDefaults()
-	}
+// command runs the program.
+func command(ctx context.Context, p program.Process, args []string) error {
+	f := p.Flags(usage)
 	dir := f.String("dir", "", "`directory` to pack (default: the sources and programs of this module)")
-	showVersion := f.Bool("version", false, "print the version and exit")
-	err := f.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case f.NArg() > 0:
-		fmt.Fprintf(stderr, "unexpected argument %q\n", f.Arg(0))
-		f.Usage()
-		return 2
-	case *showVersion:
-		fmt.Fprintln(stdout, version.Line("tour"))
-		return 0
+	if err := f.Parse(args); err != nil {
+		return err
 	}
-	if err := run(ctx, stdout, getenv(envEndpoint), *dir); err != nil {
-		fmt.Fprintln(stderr, "tour:", err)
-		return 1
+	if f.NArg() > 0 {
+		return f.Refuse("unexpected argument %q", f.Arg(0))
 	}
-	return 0
+	return run(ctx, p.Stdout, p.Getenv(envEndpoint), *dir)
 }
 
 // run executes all steps.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/acrkit/acrkit/facade/cmd/internal/program"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,7 +105,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-dir", "/nowhere/at/all"}, 1, "", "tour: pack: "},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := command(t.Context(), row.args, func(string) string { return "" }, &stdout, &stderr)
+		p := program.Process{Name: "tour", Getenv: func(string) string { return "" }, Stdout: &stdout, Stderr: &stderr}
+		code := p.Status(command(t.Context(), p, row.args))
 		if code != row.code || !strings.Contains(stdout.String(), row.stdout) || !strings.Contains(stderr.String(), row.stderr) {
 			t.Errorf("%q: status %d\n%s\n%s", row.args, code, stdout.String(), stderr.String())
 		}

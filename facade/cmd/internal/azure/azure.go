@@ -27,9 +27,41 @@ const (
 	EnvAllowedHosts = "ACRKIT_ALLOWED_HOSTS"
 	// EnvCAFile names a file of PEM certificates to trust in addition to the system's.
 	EnvCAFile = "ACRKIT_CA_FILE"
+	// EnvUsername and EnvPassword are those of an admin user, repository token or service principal.
+	EnvUsername = "ACRKIT_USERNAME"
+	EnvPassword = "ACRKIT_PASSWORD"
 
 	envAuthority = "AZURE_AUTHORITY_HOST" // azidentity's
 )
+
+// The variables as the programs' usage describes them.
+const (
+	Usage = `  AZURE_*               credential: see azidentity.NewDefaultAzureCredential
+  ` + EnvAllowedHosts + `  registries outside the ACR domains that may receive the credential:
+                        localhost:5000,registry.example.com
+  ` + EnvCAFile + `        file of PEM certificates to trust in addition to the system's
+  HTTPS_PROXY, NO_PROXY proxy
+`
+	UsagePassword = `  ` + EnvUsername + `       user name of an admin user, repository token or service principal
+  ` + EnvPassword + `       its password; with these two set the Azure credential is not used
+`
+)
+
+// SignIn returns the credential of a client with these options; getenv reads the environment.
+type SignIn func(options *acr.ClientOptions, getenv func(string) string) (azcore.TokenCredential, error)
+
+// Client returns a client of the registry that signs in with EnvUsername and EnvPassword if one of
+// them is set, and otherwise with the credential of signIn.
+func Client(registry string, options *acr.ClientOptions, getenv func(string) string, signIn SignIn) (*acr.Client, error) {
+	if user, password := getenv(EnvUsername), getenv(EnvPassword); user != "" || password != "" {
+		return acr.NewClientWithPassword(registry, user, password, options)
+	}
+	cred, err := signIn(options, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return acr.NewClient(registry, cred, options)
+}
 
 // AllowedHosts returns the hosts of EnvAllowedHosts.
 func AllowedHosts(getenv func(string) string) []string {
