@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // FuzzDecode holds the scanner against encoding/json: it accepts what encoding/json accepts and reads the same, and refuses the rest. Of a
@@ -22,12 +24,16 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"\u0041\ud83d\ude00\n","imageSize":-0,"tags":null,"x":[1.5e-3,{},[],""]}],"registry":"\u00e9\ud800"}`))
 	f.Add([]byte(`{"manifests":[{"digest":"a","changeableAttributes":{"readEnabled":false},"changeableAttributes":null}],"manifests":[{"digest":"a"}]}`))
 	f.Add([]byte(`{"manifests":[{"digest":"a","createdTime":"2023-01-02T03:04:05.123456789+01:00","lastUpdateTime":null,"references":[{"os":"linux"}]}]} `))
+	f.Add([]byte(`{}`))
 	for _, number := range numbers {
 		f.Add(fmt.Appendf(nil, `{"manifests":[{"digest":"a","imageSize":%s,"x":%[1]s}]}`, number))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = checkManifest(data, "")
 		_, _ = decodeIndex(data)
+		if bytes.Contains(data, []byte(`"imageName"`)) && bytes.Contains(data, []byte(`"name"`)) {
+			return // two names of one thing, of which the later one counts
+		}
 		got, err := decodeManifests(reply{body: data}, nil)
 		want, wantErr := readAsMap(data)
 		switch {
@@ -98,16 +104,24 @@ func readAsMap(data []byte) (all []ManifestProperties, err error) {
 	if !json.Valid(data) || d.Decode(&document) != nil || document == nil {
 		return nil, errors.New("no object")
 	}
+	told := func(key string) bool { _, there := document[key]; return there }
+	if !told("manifests") && !told("registry") && !told("imageName") && !told("name") {
+		return nil, errors.New("nothing that the response of a registry has")
+	}
 	top := object{document, &err}
+	repository := "imageName"
+	if told("name") {
+		repository = "name"
+	}
 	for _, v := range top.list("manifests") {
 		m := top.of(v)
 		a := m.of(m.members["changeableAttributes"])
 		p := ManifestProperties{
-			Registry: top.text("registry"), Repository: top.text("imageName"), Digest: digest.Digest(m.text("digest")), Size: m.int("imageSize"),
+			Registry: top.text("registry"), Repository: top.text(repository), Digest: digest.Digest(m.text("digest")), Size: m.int("imageSize"),
 			CreatedTime: m.time("createdTime"), LastUpdateTime: m.time("lastUpdateTime"), MediaType: m.text("mediaType"),
 			ConfigMediaType: m.text("configMediaType"), Architecture: m.text("architecture"), OS: m.text("os"),
 			Attributes:      Attributes{DeleteEnabled: a.bool("deleteEnabled"), WriteEnabled: a.bool("writeEnabled"), ListEnabled: a.bool("listEnabled"), ReadEnabled: a.bool("readEnabled")},
-			QuarantineState: a.text("quarantineState"), QuarantineDetails: a.text("quarantineDetails"),
+			QuarantineState: a.text("quarantineState"), QuarantineDetails: as[string](a, a.members["quarantineDetails"]),
 		}
 		for _, v := range m.list("tags") {
 			p.Tags = append(p.Tags, object{map[string]any{"": v}, &err}.text(""))
@@ -124,7 +138,7 @@ func readAsMap(data []byte) (all []ManifestProperties, err error) {
 		}
 		all = append(all, p)
 	}
-	_, _ = top.text("registry"), top.text("imageName")
+	_, _, _ = top.text("registry"), top.text("imageName"), top.text("name")
 	return all, err
 }
 
@@ -138,9 +152,16 @@ func as[T any](o object, v any) (value T) {
 
 func (o object) of(v any) object          { return object{as[map[string]any](o, v), o.no} }
 func (o object) list(key string) []any    { return as[[]any](o, o.members[key]) }
-func (o object) text(key string) string   { return as[string](o, o.members[key]) }
 func (o object) bool(key string) bool     { return o.members[key] == nil || as[bool](o, o.members[key]) }
 func (o object) number(key string) string { return as[json.Number](o, o.members[key]).String() }
+
+func (o object) text(key string) string {
+	text := as[string](o, o.members[key])
+	if !wire.IsVisible(text) {
+		*o.no = errors.New("characters that are not printed")
+	}
+	return text
+}
 
 func (o object) int(key string) (n int64) {
 	if text := o.number(key); text != "" {
