@@ -99,9 +99,13 @@ bench-emulator: ## the emulator's figures: start, upload beside a bare handler, 
 	$(GO) test -run '^$$' -bench '^(BenchmarkStart|BenchmarkUploadAgainstBare|BenchmarkLists)$$' ./facade/acrtest
 
 .PHONY: cross
-cross: ## go vet as for Windows, macOS and 32-bit Linux
-	@for system in windows/amd64 darwin/arm64 linux/386; do \
+cross: ## go vet as for Windows, macOS, FreeBSD, 32-bit Linux and both kinds of WebAssembly
+	@for system in windows/amd64 darwin/arm64 freebsd/amd64 linux/386 js/wasm wasip1/wasm; do \
 		echo "== $$system"; GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+
+.PHONY: wasm
+wasm: ## the library as WebAssembly under node, against the emulator (skipped without node)
+	cd testdata/wasm && $(GO) test -v $(TIMEOUT) ./... | $(QUIET)
 
 .PHONY: demo
 demo: ## the tour: an artifact to a registry and back (DIR=path to pack, REGISTRY_ENDPOINT=url of a real registry)

@@ -136,6 +136,19 @@
 // registry in trouble is not flooded. The Retry options in [ClientOptions] change this. Uploads and
 // downloads resume from what has arrived.
 //
+// # Platforms
+//
+// The package is pure Go. It is built and checked for Linux, macOS, Windows, FreeBSD, 32-bit Linux
+// and both kinds of WebAssembly.
+//
+// With GOOS=js, requests are sent by the fetch function of the host. Then [Client.PinAddress] has
+// no effect, and of the addresses that storage may not have only those written in a link are
+// refused, not those that a name resolves to. net/http does not use fetch in a program that is
+// started as "node" (https://go.dev/issue/57613): start node by its full path. Azure's registries
+// do not allow requests from web pages (no CORS).
+//
+// With GOOS=wasip1, Go has no network; set a ClientOptions.Transport that has one.
+//
 // # Examples
 //
 // The examples run against the emulator of package acrtest. exampleRegistry starts an emulator that

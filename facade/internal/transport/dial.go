@@ -34,8 +34,7 @@ const (
 // its flow control costs uploads more than a handshake does. It is built afresh, for a clone of http.DefaultTransport would still offer HTTP/2.
 func newTransport() *http.Transport {
 	t := &http.Transport{
-		Proxy:       http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		Proxy: http.ProxyFromEnvironment,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxConns),
@@ -52,6 +51,9 @@ func newTransport() *http.Transport {
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
+	if hasSockets {
+		t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
 	return t
 }
 
@@ -89,7 +91,11 @@ func storageClone(tr *http.Transport) *http.Transport {
 
 // guardDial makes tr refuse forbidden addresses after name resolution, so that a name that resolves to one (or to one the second time it is asked) is caught too.
 // Proxies are the caller's choice and may be anywhere, and so may the registry itself: blobs that it sends without a redirect come over these connections too.
+// Under fetch only the name or literal address in a link is checked, by wire: what a name resolves to nobody sees there, and a dial function would turn fetch off.
 func guardDial(tr *http.Transport, login wire.Origin, loopback bool) {
+	if usesFetch(tr) {
+		return
+	}
 	var proxies sync.Map
 	if proxy := tr.Proxy; proxy != nil {
 		tr.Proxy = func(r *http.Request) (*url.URL, error) {

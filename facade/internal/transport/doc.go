@@ -7,4 +7,5 @@
 //   - body.go: request bodies that are read afresh by each attempt
 //   - dial.go: connections, and the addresses that are not connected to
 //   - pin.go: the requests of one push stay at one address
+//   - fetch_js.go: connections that are made by a JavaScript host
 package transport

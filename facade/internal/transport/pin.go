@@ -22,10 +22,10 @@ type Pin struct {
 	addr string
 }
 
-// NewPin returns a pin; nothing is dialled. Where the connections are not of an *http.Transport, or go through a proxy, it changes nothing.
+// NewPin returns a pin; nothing is dialled. Where the connections are not of an *http.Transport, or go through a proxy or by fetch, it changes nothing.
 func (t *Transport) NewPin() *Pin {
 	p := &Pin{owner: t, via: t.registry}
-	if t.base == nil || t.base.DialTLSContext != nil {
+	if t.base == nil || t.base.DialTLSContext != nil || usesFetch(t.base) {
 		return p
 	}
 	p.own = t.base.Clone()

@@ -28,6 +28,7 @@ type sender struct {
 	do    func(*http.Request) (*http.Response, error) // sends once: a RoundTripper, not a client, which would read a redirect's Location and put it into errors
 	whole time.Duration                               // how long all of it may take, its body included; 0: any time
 	idle  func()                                      // closes idle connections; nil: nobody can
+	fetch bool                                        // do uses the fetch function of a JavaScript host
 }
 
 // send makes one attempt of one request, whose response may take limit to begin.
@@ -41,6 +42,9 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 	// Cookies and a Referer come from no one here; a policy of the caller's that adds them would send them to whatever answers.
 	r.Header.Del("Cookie")
 	r.Header.Del("Referer")
+	if s.fetch {
+		fetchOptions(r.Header)
+	}
 	x.attach(r, req.Body)
 
 	resp, err := s.do(r)
@@ -65,6 +69,11 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 		_ = resp.Body.Close()
 		x.end()
 		return nil, wire.Untrusted(wire.BadVersion, resp.Proto)
+	}
+	if s.fetch && resp.StatusCode == 0 {
+		_ = resp.Body.Close()
+		x.end()
+		return nil, wire.Untrusted(wire.BadRedirect, "the browser does not show where it leads")
 	}
 	body := &replyBody{Reader: resp.Body, Closer: resp.Body, x: x, ctx: ctx}
 	switch {

@@ -58,8 +58,8 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 		registry, storage := newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.login, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: registry.RoundTrip, idle: registry.CloseIdleConnections}
-		t.storage = sender{do: storage.RoundTrip, idle: storage.CloseIdleConnections}
+		t.registry = sender{do: roundTrip(registry), idle: registry.CloseIdleConnections, fetch: usesFetch(registry)}
+		t.storage = sender{do: roundTrip(storage), idle: storage.CloseIdleConnections, fetch: usesFetch(storage)}
 	case *http.Client:
 		rt := base.Transport
 		if rt == nil {
@@ -70,9 +70,10 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 			storage := storageClone(tr)
 			guardDial(storage, t.login, t.loopback)
 			t.own, t.base = []*http.Transport{storage}, tr
+			t.registry.fetch = usesFetch(tr)
 			rt = storage
 		}
-		t.storage = sender{do: rt.RoundTrip, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections}
+		t.storage = sender{do: rt.RoundTrip, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections, fetch: t.registry.fetch}
 	default:
 		t.registry = sender{do: base.Do}
 		t.storage = t.registry
