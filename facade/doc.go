@@ -40,6 +40,7 @@
 //     it alone: redact, wire, transport, retry, auth. All but auth know no tokens, and auth knows no blobs.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
 //   - images uses acr's exported API, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
-//   - credentials uses acr's exported API. Of oras-go it takes what reads docker configurations and runs helpers.
+//   - credentials uses acr's exported API, and redact for what it shows. Of oras-go it takes what reads docker
+//     configurations and runs helpers.
 //   - contract, and with it the document in api, is reached from tests alone.
 package facade

@@ -141,8 +141,8 @@ var importRules = []importRule{
 	{"acr stays light, and images adds oras-go's interfaces and semver alone", func(g graph) []string {
 		return append(g.weight(acrPkg, 60), g.weight(imagesPkg, 68)...)
 	}},
-	{"credentials uses acr's exported API, and of oras-go what reads docker configurations", func(g graph) []string {
-		return g.importsOnly(credPkg, std, acrPkg, orasV2+"/registry/remote/auth", orasV2+"/registry/remote/credentials")
+	{"credentials uses acr's exported API and redact, and of oras-go what reads docker configurations", func(g graph) []string {
+		return g.importsOnly(credPkg, std, acrPkg, redactPkg, orasV2+"/registry/remote/auth", orasV2+"/registry/remote/credentials")
 	}},
 	{"retention never reaches images or oras-go", func(g graph) []string {
 		return g.reachesNone(retentPkg, imagesPkg, orasGo)

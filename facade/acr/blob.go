@@ -210,7 +210,7 @@ func (r *Repository) headStorage(ctx context.Context, resp *http.Response) (*htt
 	if err != nil {
 		return nil, err
 	}
-	if resp, err = r.client.transport.Fetch(r.client.hiding(ctx), link, http.Header{}); err != nil {
+	if resp, err = r.client.transport.Fetch(ctx, link, http.Header{}); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {

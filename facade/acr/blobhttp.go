@@ -133,7 +133,7 @@ func (b *blobSource) fetch(ctx context.Context, link *transport.Link, rng string
 	if rng != "" {
 		header.Set("Range", rng)
 	}
-	return b.r.client.transport.Fetch(b.r.client.hiding(ctx), link, header)
+	return b.r.client.transport.Fetch(ctx, link, header)
 }
 
 // part reads from a response which part of the blob it has.

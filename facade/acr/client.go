@@ -172,11 +172,6 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	return resp, err
 }
 
-// hiding returns a context for requests to storage, whose answers may repeat what the registry knows.
-func (c *Client) hiding(ctx context.Context) context.Context {
-	return call.With(ctx, func(k *call.Call) { k.Scrub = c.auth.Scrub })
-}
-
 // apiVersion returns the version that requests to /acr/v1 ask for.
 func apiVersion() *gen.APIVersion { return new(gen.APIVersion(version.API)) }
 

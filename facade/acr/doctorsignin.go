@@ -170,21 +170,28 @@ func (d *doctor) catalog(ctx context.Context, s *DoctorStep) {
 	s.Seen = "repositories can be listed"
 }
 
-const noRepository = "no repository was given (DoctorOptions.Repository)"
+// repositoryGrant returns the access token for the repository. Without one the step ends: it is skipped
+// if no repository was given, and fails otherwise.
+func (d *doctor) repositoryGrant(ctx context.Context, s *DoctorStep, op *operation) (grant auth.Grant, ok bool) {
+	if d.options.Repository == "" {
+		s.skip("no repository was given (DoctorOptions.Repository)")
+		return grant, false
+	}
+	grant, err := d.granted(ctx)
+	if err != nil {
+		s.fail(op, err)
+	}
+	return grant, err == nil
+}
 
 // pull reads the granted actions from the access token, and lists one tag to confirm them.
 func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 	name := d.options.Repository
-	if name == "" {
-		s.skip(noRepository)
+	grant, ok := d.repositoryGrant(ctx, s, opListTagNames)
+	if !ok {
 		return
 	}
-	grant, err := d.granted(ctx)
-	if err != nil {
-		s.fail(opListTagNames, err)
-		return
-	}
-	err = d.ask(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
+	err := d.ask(ctx, opListTagNames, &grant, opListTagNames.scopes(name), func(ctx context.Context, edit gen.RequestEditorFn) (*http.Response, error) {
 		return d.client.gen.ListTagNames(ctx, name, &gen.ListTagNamesParams{N: new(gen.PageSize(1))}, edit)
 	}, s.list(opListTagNames, "tags"))
 	actions, known := grant.Actions("repository", name)
@@ -210,13 +217,8 @@ func (d *doctor) pull(ctx context.Context, s *DoctorStep) {
 // push reads the right from the access token, or tries it.
 func (d *doctor) push(ctx context.Context, s *DoctorStep) {
 	name := d.options.Repository
-	if name == "" {
-		s.skip(noRepository)
-		return
-	}
-	grant, err := d.granted(ctx)
-	if err != nil {
-		s.fail(opStartUpload, err)
+	grant, ok := d.repositoryGrant(ctx, s, opStartUpload)
+	if !ok {
 		return
 	}
 	if d.options.TryPush {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
 // Credential is a stored user name with a password, or a refresh token. The zero value stands for
@@ -67,7 +68,7 @@ func (c Credential) String() string {
 	if c.Helper != "" {
 		source = "helper " + c.Helper + " of " + source
 	}
-	return fmt.Sprintf("%s@%s from %s", oneLine(user), oneLine(c.Server), oneLine(source))
+	return fmt.Sprintf("%s@%s from %s", redact.OneLine(user), redact.OneLine(c.Server), redact.OneLine(source))
 }
 
 // Format prints String, whatever the verb, so that no verb shows the secret.

@@ -29,6 +29,7 @@ token.azurecr.io) echo '{"ServerURL":"token.azurecr.io","Username":"<token>","Se
 guid.azurecr.io) echo '{"ServerURL":"x","Username":"00000000-0000-0000-0000-000000000000","Secret":"s3cr3t"}' ;;
 broken.azurecr.io) echo 's3cr3t' ;;
 odd.azurecr.io) echo '{"Secret":["s3cr3t"]}' ;;
+leaky.azurecr.io) echo '{"Username":"user","Secret":"s3cr3t"}'; exit 1 ;;
 failing.azurecr.io) printf 'the keychain is\033[31m locked\n'; exit 1 ;;
 hanging.azurecr.io) exec sleep 60 ;;
 *) echo 'credentials not found in native keychain'; exit 1 ;;
@@ -123,7 +124,8 @@ func TestFormats(t *testing.T) {
 		{name: "a registry token", host: "a.azurecr.io", file: `{"auths":{"a.azurecr.io":{"registrytoken":"s3cr3t"}}}`, fails: "registry token"},
 		{name: "no such helper", host: "a.azurecr.io", file: `{"credsStore":"none-of-this-name"}`, fails: "docker-credential-none-of-this-name failed"},
 		{name: "a helper with a path", host: "a.azurecr.io", file: `{"credsStore":"../../bin/sh"}`, fails: "not the name of a program"},
-		{name: "a helper that fails", host: "failing.azurecr.io", file: `{"credsStore":"test"}`, fails: "the keychain is?[31m locked"},
+		{name: "a helper that fails", host: "failing.azurecr.io", file: `{"credsStore":"test"}`, fails: `the keychain is\u001b[31m locked`},
+		{name: "a helper that fails with its answer", host: "leaky.azurecr.io", file: `{"credsStore":"test"}`, fails: `{"Username":"user","Secret":"REDACTED"}`},
 		{name: "a helper that answers nonsense", host: "broken.azurecr.io", file: `{"credsStore":"test"}`, fails: "did not answer"},
 		{name: "a helper that answers another type", host: "odd.azurecr.io", file: `{"credsStore":"test"}`, fails: "did not answer"},
 	} {

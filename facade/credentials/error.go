@@ -3,9 +3,9 @@ package credentials
 import (
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
 // Error is returned for a file or helper that cannot be used. Its text has no secret.
@@ -29,7 +29,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	if text = oneLine(text); len(text) > maxText {
+	if text = redact.OneLine(text); len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "..."
 	}
 	return text
@@ -37,16 +37,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
-
-// oneLine replaces what would break a line or control a terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
 
 // hostOf returns the host of an endpoint, with its port if there is one. acr.NewClient checks the rest.
 func hostOf(endpoint string) (string, error) {

@@ -12,6 +12,8 @@ import (
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
 // maxFile is the largest file that is read. Real ones have a few KiB.
@@ -123,7 +125,7 @@ func (f *file) ask(ctx context.Context, helper, host string) (Credential, error)
 	fail := func(reason string, err error) (Credential, error) {
 		return Credential{}, &Error{Path: f.path, Server: host, Reason: "helper docker-credential-" + helper + " " + reason, Err: err}
 	}
-	if strings.ContainsAny(helper, `/\`) || helper != oneLine(helper) {
+	if strings.ContainsAny(helper, `/\`) || helper != redact.OneLine(helper) {
 		return fail("is not the name of a program", nil)
 	}
 	stored, err := credentials.NewNativeStore(helper).Get(ctx, host)

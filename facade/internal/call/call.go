@@ -14,7 +14,7 @@ type Call struct {
 	// Scopes are what the access token has to allow: "repository:a/b:pull,push", for a mount a second one for the
 	// source. A token without scopes says only who is asking. Set by acr, read by auth.
 	Scopes []string
-	// Scrub removes the client's secrets from text that a server has sent. Set and read by acr.
+	// Scrub removes the client's secrets from text that a server has sent. Set by acr, read by acr and transport.
 	Scrub func(string) string
 	// Tries is where the tries of the call are noted; nil if nobody wants to know. Set and read by acr.
 	Tries *Tries

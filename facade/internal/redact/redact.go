@@ -23,8 +23,8 @@ var (
 	userinfo = regexp.MustCompile(`(?i)(https?://)[^\s"'<>/?#]*@`)
 	// signature finds a signature outside a whole URL; "u0026" is how JSON writes its "&".
 	signature = regexp.MustCompile(`(?i)((?:\b|u0026|%26|%3f)(?:sig|_state|access_token|refresh_token|password|client_secret|client_assertion)(?:=|%3d|\\u003d))[^&\s"'<>]+`)
-	// member finds a secret as a member of a JSON object, within a JSON string too.
-	member = regexp.MustCompile(`(?i)(\\?"(?:access_token|refresh_token|password|client_secret|client_assertion)\\?"\s*:\s*\\?")[^"\\]*`)
+	// member finds a secret as a member of a JSON object, within a JSON string too: of a token reply, a helper or a docker configuration.
+	member = regexp.MustCompile(`(?i)(\\?"(?:access_token|refresh_token|password|client_secret|client_assertion|secret|identitytoken|registrytoken|auth)\\?"\s*:\s*\\?")[^"\\]*`)
 	// jwt finds a JSON web token: "eyJ" is `{"` in base64.
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_=-]*)*`)
 	// wholeJWT finds a signed JSON web token by its three parts; what else is base64 of JSON, such as claims, has no dots.

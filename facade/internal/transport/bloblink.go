@@ -19,6 +19,7 @@ type Link struct {
 	agent  string // the redirected request's User-Agent
 	// authorization goes along while the chain has stayed on the login origin.
 	authorization string
+	scrub         func(string) string // takes the secrets of the client out of a text, as of the redirected request
 	hops          int
 	left          bool
 }
@@ -45,6 +46,7 @@ func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
 	}
 	return t.link(resp, &Link{
 		method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),
+		scrub: call.Of(resp.Request.Context()).Scrub,
 	})
 }
 
@@ -61,7 +63,7 @@ func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{method: from.method, agent: from.agent, url: to, hops: from.hops + 1, left: from.left || wire.OriginOf(to) != t.login}
+	l := &Link{method: from.method, agent: from.agent, scrub: from.scrub, url: to, hops: from.hops + 1, left: from.left || wire.OriginOf(to) != t.login}
 	if verdict.Credential {
 		l.authorization = from.authorization
 	}
@@ -73,9 +75,11 @@ var fetchHeader = []string{"Range", "If-Range", "If-Match", "Accept", "Accept-En
 
 // Fetch sends the GET (or HEAD, as the redirected request was) to the link, with Range, If-Range, If-Match, Accept, Accept-Encoding (default: identity) and User-Agent (default: the
 // redirected request's) of header and nothing else, over the storage connections. What is left of three hops is followed. Every other status comes back as it is, a 401 too; the caller closes the body.
+// Secrets are taken out of what storage says as they are of what the registry says: it may repeat them.
 // A link may be fetched many times, also at the same time, until storage says it has expired.
 // Errors: *wire.Refusal, *url.Error (without query).
 func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (*http.Response, error) {
+	ctx = call.With(ctx, func(k *call.Call) { k.Scrub = link.scrub })
 	for {
 		req, err := http.NewRequestWithContext(ctx, link.method, "https://storage.invalid/", nil)
 		if err != nil {
