@@ -63,8 +63,10 @@ func FuzzHide(f *testing.F) {
 			return
 		}
 		got := redact.Hide(text+secret+text, slices.Values([]redact.Secret{redact.NewSecret(secret)}))
-		if !strings.Contains(redact.Removed, secret) && strings.Contains(strings.ReplaceAll(got, redact.Removed, "\x00"), secret) {
-			t.Errorf("%q", got)
+		for kept := range strings.SplitSeq(got, redact.Removed) {
+			if strings.Contains(kept, secret) {
+				t.Errorf("%q", got)
+			}
 		}
 	})
 }
