@@ -104,11 +104,12 @@ func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
 	if opts != nil {
 		o = *opts
 	}
+	l := &Layout{path: dir, trust: o.TrustBlobs, noSync: o.NoSync, verified: map[digest.Digest]fileState{}}
 	d, err := openLayoutDir(dir, o.Create)
 	if err != nil {
-		return nil, err
+		return nil, l.fail(err)
 	}
-	l := &Layout{path: dir, files: d, dir: d, trust: o.TrustBlobs, noSync: o.NoSync, verified: map[digest.Digest]fileState{}}
+	l.files, l.dir = d, d
 	if err := l.load(); err != nil {
 		_ = d.Close() // it was only read
 		return nil, l.fail(err)

@@ -19,7 +19,6 @@ var errReadOnly = fmt.Errorf("the layout is an archive, which is read only: %w",
 // layoutDir is the directory of a layout. Everything goes through its os.Root, which no link leads
 // out of; links inside it are refused too, so that no file has two names.
 type layoutDir struct {
-	path string
 	root *os.Root
 }
 
@@ -35,7 +34,7 @@ func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &layoutDir{path: dir, root: root}
+	d := &layoutDir{root: root}
 	if create {
 		err = d.create()
 	}
@@ -65,7 +64,7 @@ func (d *layoutDir) create() error {
 		switch name { // what a call that was killed may have left
 		case ocispec.ImageIndexFile, ocispec.ImageBlobsDir, lockName:
 		default:
-			return &layoutError{"layout " + shown(d.path), fmt.Errorf("%w: the directory is not empty: it has %q", ErrNotLayout, shown(name))}
+			return fmt.Errorf("%w: the directory is not empty: it has %q", ErrNotLayout, shown(name))
 		}
 	}
 	unlock, err := d.lock()

@@ -1,0 +1,220 @@
+package images_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+// bigLayer is the size of TestBigLayer's layer. "go test -run TestBigLayer -v ./facade/images -images.big=10240" takes some
+// minutes and 40 GiB of disk.
+var bigLayer = flag.Int64("images.big", 160, "MiB of the layer that TestBigLayer copies")
+
+// mostMemory is what no copy may need more of, whatever the size of its layers.
+const mostMemory = 96 << 20
+
+// A layer of any size is pushed, pulled, copied to another registry and to an archive, and pushed from there, within the same
+// memory. Each is done by a process of its own, which has none of the emulator's memory. What arrives is what went in: the
+// emulator accepts no blob of another digest.
+func TestBigLayer(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector needs memory of its own")
+	}
+	one := acrtest.New(t, acrtest.WithDirectory(t.TempDir()))
+	two := acrtest.New(t, acrtest.WithDirectory(t.TempDir()))
+	work := t.TempDir()
+	in, out, archive := filepath.Join(work, "in"), filepath.Join(work, "out"), filepath.Join(work, "image.tar")
+	root := writeBigLayout(t, in, *bigLayer<<20)
+	for _, task := range []bigTask{
+		{Do: "push", Path: in, To: placeIn(one, "team/app")},
+		{Do: "pull", From: placeIn(one, "team/app"), Path: out},
+		{Do: "push", Path: out, To: placeIn(two, "from/directory")},
+		{Do: "copy", From: placeIn(one, "team/app"), To: placeIn(two, "from/registry")},
+		{Do: "archive", From: placeIn(one, "team/app"), Path: archive},
+		{Do: "push", Path: archive, To: placeIn(two, "from/archive")},
+	} {
+		r := task.run(t, one, two)
+		t.Logf("%-7s of %d MiB: %.1f s, %.1f MB of memory", task.Do, *bigLayer, r.Took.Seconds(), float64(r.Memory)/1e6)
+		if r.Memory > mostMemory {
+			t.Errorf("%s took %d bytes of memory, %d are allowed", task.Do, r.Memory, mostMemory)
+		}
+		if task.Do != "push" {
+			continue
+		}
+		if d, err := newClient(t, task.To.server).Repository(task.To.Repository).HeadManifest(t.Context(), "v1"); err != nil || d.Digest != root {
+			t.Errorf("%s: %v, %v", task.To.Repository, d, err)
+		}
+		if err := os.RemoveAll(task.Path); err != nil { // for the space
+			t.Error(err)
+		}
+	}
+}
+
+// bigTask is what a process of its own does.
+type bigTask struct {
+	Do       string
+	From, To bigPlace
+	Path     string
+}
+
+// bigPlace is a repository of an emulator of the parent.
+type bigPlace struct {
+	Endpoint, User, Password, Repository string
+
+	server *acrtest.Server
+}
+
+func placeIn(srv *acrtest.Server, repository string) bigPlace {
+	user, password := srv.Admin()
+	return bigPlace{srv.Endpoint(), user, password, repository, srv}
+}
+
+// bigResult is what a process of its own says.
+type bigResult struct {
+	Took   time.Duration
+	Memory int64 // 0 where the system does not tell
+	Err    string
+}
+
+// bigEnv has the task for a process of its own.
+const bigEnv = "ACRKIT_IMAGES_BIG"
+
+// run does the task in a process of its own.
+func (b *bigTask) run(t *testing.T, trusted ...*acrtest.Server) (r bigResult) {
+	t.Helper()
+	var ca []byte
+	for _, srv := range trusted {
+		ca = append(ca, srv.CA()...)
+	}
+	pem := filepath.Join(t.TempDir(), "ca.pem")
+	writeFile(t, pem, ca)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), bigEnv+"="+string(marshal(t, b)), "SSL_CERT_FILE="+pem)
+	cmd.Stderr = os.Stderr
+	raw, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(raw, &r)
+	}
+	if err != nil || r.Err != "" {
+		t.Fatalf("%s: %v %s", b.Do, err, r.Err)
+	}
+	return r
+}
+
+// bigChild does the task that this process was started for, if it was.
+func bigChild() bool {
+	raw := os.Getenv(bigEnv)
+	if raw == "" {
+		return false
+	}
+	var b bigTask
+	var r bigResult
+	err := json.Unmarshal([]byte(raw), &b)
+	began := time.Now()
+	if err == nil {
+		err = b.do(context.Background())
+	}
+	if r = (bigResult{Took: time.Since(began), Memory: peakMemory()}); err != nil {
+		r.Err = err.Error()
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(r)
+	return true
+}
+
+// repository is the repository, by the library's own transport.
+func (p *bigPlace) repository() (*acr.Repository, error) {
+	if p.Endpoint == "" {
+		return nil, nil
+	}
+	host := strings.TrimPrefix(p.Endpoint, "https://")
+	c, err := acr.NewClientWithPassword(p.Endpoint, p.User, p.Password, &acr.ClientOptions{AllowedHosts: []string{host}})
+	if err != nil {
+		return nil, err
+	}
+	return c.Repository(p.Repository), nil
+}
+
+func (b *bigTask) do(ctx context.Context) error {
+	from, fromErr := b.From.repository()
+	to, toErr := b.To.repository()
+	err := errors.Join(fromErr, toErr)
+	if err != nil {
+		return err
+	}
+	switch b.Do {
+	case "push":
+		_, err = images.Push(ctx, b.Path, "v1", to, "v1", nil)
+	case "pull":
+		_, err = images.Pull(ctx, from, "v1", b.Path, nil)
+	case "copy":
+		_, err = images.Copy(ctx, images.Of(from), "v1", images.Of(to), "v1", nil)
+	case "archive":
+		var f *os.File
+		if f, err = os.Create(b.Path); err != nil {
+			return err
+		}
+		err = errors.Join(images.WriteArchive(ctx, f, images.Of(from), []string{"v1"}, nil), f.Close())
+	}
+	return err
+}
+
+// peakMemory is the most memory that this process has had.
+func peakMemory() (bytes int64) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, _ = fmt.Sscanf(rest, "%d kB", &bytes) // stays 0
+	return bytes << 10
+}
+
+// writeBigLayout writes a layout with an image of one layer, whose file is sparse.
+func writeBigLayout(t *testing.T, dir string, size int64) digest.Digest {
+	t.Helper()
+	s := newStock(t)
+	hash := sha256.New()
+	if _, err := io.CopyN(hash, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.NewDigest(digest.SHA256, hash), Size: size}
+	root := s.json(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Layers: []ocispec.Descriptor{layer},
+	})
+	s.name(root, "v1")
+	for name, content := range s.files() {
+		writeFile(t, filepath.Join(dir, name), content)
+	}
+	name := filepath.Join(dir, ocispec.ImageBlobsDir, "sha256", layer.Digest.Encoded())
+	writeFile(t, name, nil)
+	if err := os.Truncate(name, size); err != nil {
+		t.Fatal(err)
+	}
+	return root.Digest
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

@@ -1,0 +1,126 @@
+package images_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+// A53: the disk is full at any point of a pull. The error says so, and of what; nothing is there under a name that it does not
+// deserve; and once there is space the pull goes on.
+func TestPullFullDisk(t *testing.T) {
+	const child = "ACRKIT_IMAGES_FULL_DISK"
+	if os.Getenv(child) == "" {
+		ownMounts(t, child+"=1")
+		return
+	}
+	s := newStock(t)
+	root := s.index(s.image("amd64", strings.Repeat("large layer ", 8<<10), "small layer"), s.image("arm64", "small layer"))
+	s.name(root, "v1")
+	_, client := newRegistry(t)
+	from := client.Repository("team/app")
+	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	failed := map[string]int{}
+	for pages := 1; ; pages++ {
+		disk := newDisk(t, pages*os.Getpagesize())
+		dir := filepath.Join(disk, "layout")
+		_, err := images.Pull(t.Context(), from, "v1", dir, nil)
+		if err == nil {
+			s.holds(dir, root)
+			break
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("%d pages: %v", pages, err)
+		}
+		role := "layout"
+		if e, ok := errors.AsType[*images.CopyError](err); ok {
+			role = e.Role
+			if e.Side != images.AtTarget || e.Place != dir {
+				t.Errorf("%d pages: %+v", pages, e)
+			}
+		}
+		failed[role]++
+		if !strings.HasPrefix(err.Error(), "images: ") || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%d pages: the error does not say where: %v", pages, err)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, ocispec.ImageLayoutFile)); err == nil {
+			s.noHalfLayout(dir, strconv.Itoa(pages)+" pages")
+			s.noHalfBlobs(dir)
+		}
+		if err := syscall.Mount("", disk, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := images.Pull(t.Context(), from, "v1", dir, nil); err != nil {
+			t.Fatalf("%d pages: with more space: %v", pages, err)
+		}
+		s.holds(dir, root)
+		noTemporaryFiles(t, dir)
+	}
+	t.Logf("where the disk was full: %v", failed)
+	for _, role := range []string{"layout", "layer"} {
+		if failed[role] == 0 {
+			t.Errorf("it was never full at a %s: %v", role, failed)
+		}
+	}
+}
+
+// noHalfBlobs demands that whatever has the name of a blob is that blob.
+func (s *stock) noHalfBlobs(dir string) {
+	s.t.Helper()
+	err := filepath.WalkDir(filepath.Join(dir, ocispec.ImageBlobsDir), func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			return err
+		}
+		if got := digest.FromBytes(readFile(s.t, name)); got.Encoded() != e.Name() {
+			s.t.Errorf("%s is %s", name, got)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Error(err)
+	}
+}
+
+// newDisk mounts a file system of so many bytes.
+func newDisk(t *testing.T, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+strconv.Itoa(size)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// ownMounts runs the test again in a process that may mount file systems.
+func ownMounts(t *testing.T, env string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
+		t.Skipf("this system lets no test mount a file system: %v", err)
+	}
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+}
