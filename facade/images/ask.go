@@ -27,6 +27,9 @@ func (j *job) ask(ctx context.Context) error {
 	}
 	for _, m := range j.manifests {
 		questions = append(questions, func(ctx context.Context) (err error) {
+			if m.present = j.known[m.Descriptor.Digest]; m.present {
+				return nil
+			}
 			m.present, err = j.to.Exists(ctx, m.Descriptor)
 			return j.fault(AtTarget, m.role, m.Descriptor, err)
 		})

@@ -38,7 +38,8 @@ type CopyOptions struct {
 
 	// Referrers copies what belongs to the image too: signatures, SBOMs and attestations of the
 	// image, of the images of an index, and of one another. They are found by the referrers API or
-	// the referrers tag, and by cosign's tags. Default: only the image.
+	// the referrers tag, and by cosign's tags. What refers to a manifest by its sha512 digest is
+	// found if the manifest is named by that digest, not by a tag. Default: only the image.
 	Referrers bool
 
 	// AllTags sets every tag that the source has on the image, besides the tag given. The source
@@ -150,13 +151,7 @@ func Plan(ctx context.Context, from Source, reference string, to Target, tag str
 	if err != nil {
 		return nil, err
 	}
-	if err := j.prepare(ctx); err != nil {
-		return j.report(), err
-	}
-	if err := j.foresee(ctx); err != nil {
-		return j.report(), err
-	}
-	return j.report(), nil
+	return j.plan(ctx)
 }
 
 // Push copies an image from the layout at a path, a directory or a tar archive, to a repository. It

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -31,6 +32,8 @@ type breaker struct {
 	mode  string
 	kill  context.CancelFunc
 	watch *http.Client
+
+	together map[string][]ocispec.Descriptor // what has to be there as soon as a tag is
 }
 
 const witnessHeader = "X-Witness" // marks the requests of the witness itself
@@ -74,7 +77,7 @@ func (b *breaker) noHalfImages() {
 		}
 		_ = resp.Body.Close()
 		d := b.s.describe(digest.Digest(resp.Header.Get("Docker-Content-Digest")))
-		for _, needed := range b.s.below(d) {
+		for _, needed := range b.s.below(append(b.together[tag], d)...) {
 			if !b.has(needed) {
 				b.t.Errorf("request %d %s: tag %s stands for an image without %s", b.at, b.mode, tag, needed)
 			}
@@ -89,24 +92,55 @@ func (b *breaker) has(d digest.Digest) bool {
 
 func TestPushInterrupted(t *testing.T) {
 	t.Parallel()
-	interrupted(t, func(ctx context.Context, dir string, to *acr.Repository) error {
+	interrupted(t, func(ctx context.Context, dir string, _, to *acr.Repository) error {
 		_, err := images.Push(ctx, dir, "v1", to, "v1", &images.CopyOptions{Referrers: true, Concurrency: 2})
 		return err
-	})
+	}, "fails", "gone", "killed")
 }
 
+// From one registry to another, the requests to both in turn.
 func TestCopyInterrupted(t *testing.T) {
 	t.Parallel()
-	s := newStock(t)
-	s.small()
-	_, source := newRegistry(t)
-	if _, err := images.Push(t.Context(), s.dir(), "v1", source.Repository("dev/app"), "v1", &images.CopyOptions{Referrers: true}); err != nil {
-		t.Fatal(err)
-	}
-	interrupted(t, func(ctx context.Context, _ string, to *acr.Repository) error {
-		_, err := images.Copy(ctx, images.Of(source.Repository("dev/app")), "v1", images.Of(to), "v1", &images.CopyOptions{Referrers: true, Concurrency: 2})
+	interrupted(t, func(ctx context.Context, _ string, from, to *acr.Repository) error {
+		_, err := images.Copy(ctx, images.Of(from), "v1", images.Of(to), "v1", &images.CopyOptions{Referrers: true, Concurrency: 2})
 		return err
-	})
+	}, "fails", "gone", "killed")
+}
+
+func TestPromoteInterrupted(t *testing.T) {
+	t.Parallel()
+	interrupted(t, func(ctx context.Context, _ string, from, to *acr.Repository) error {
+		_, err := images.Promote(ctx, from, "v1", to, "v1", nil)
+		return err
+	}, "fails", "killed")
+}
+
+// Within a registry, where nothing is sent but everything mounted.
+func TestPromoteInRegistryInterrupted(t *testing.T) {
+	t.Parallel()
+	interrupted(t, func(ctx context.Context, _ string, from, to *acr.Repository) error {
+		_, err := images.Promote(ctx, to.Client().Repository(from.Name()), "v1", to, "v1", nil)
+		return err
+	}, "fails", "killed")
+}
+
+func TestMirrorInterrupted(t *testing.T) {
+	t.Parallel()
+	interrupted(t, func(ctx context.Context, _ string, from, to *acr.Repository) error {
+		rules := []images.MirrorRule{{From: from.Name(), To: to.Name(), Tags: []string{"v*"}}}
+		o := &images.MirrorOptions{Copy: images.CopyOptions{Referrers: true, Concurrency: 2}}
+		for m, err := range images.Mirror(ctx, images.OfClient(from.Client()), to.Client(), rules, o) {
+			switch {
+			case err != nil && !strings.Contains(err.Error(), "mirror "+from.Name()):
+				return fmt.Errorf("an error that does not say where it was: %w", err)
+			case err != nil:
+				return &images.CopyError{Side: images.FromSource, Place: from.Name(), Err: err}
+			case m.Err != nil:
+				return m.Err
+			}
+		}
+		return nil
+	}, "fails", "killed")
 }
 
 // small is an image of which everything can be lost in turn in reasonable time.
@@ -121,16 +155,24 @@ func (s *stock) small() (root, sbom, signature ocispec.Descriptor, cosign string
 	return root, sbom, signature, cosign
 }
 
-// interrupted lets every single request of a copy fail, or be the last one of its process, and runs the copy again.
-func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, to *acr.Repository) error) {
+// interrupted lets every single request of a copy fail, alone or with all that follow, or be the last one of its process, and
+// runs the copy again. The copy is from a layout, or from the repository dev/app of another registry or of the same.
+func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from, to *acr.Repository) error, modes ...string) {
 	t.Helper()
 	s := newStock(t)
 	root, sbom, signature, cosign := s.small()
 	dir := s.dir()
-	for _, mode := range []string{"fails", "gone", "killed"} {
+	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newRegistry(t, acrtest.WithoutAnonymousPull())
+			other, otherClient := newRegistry(t, acrtest.WithoutAnonymousPull())
+			from := otherClient.Repository("dev/app")
+			for _, r := range []*acr.Repository{from, client.Repository("dev/app")} {
+				if _, err := images.Push(t.Context(), dir, "v1", r, "v1", &images.CopyOptions{Referrers: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for at := int64(1); ; at++ {
 				if at > 200 {
 					t.Fatal("the copy does not end")
@@ -138,8 +180,10 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, to *
 				to := client.Repository(fmt.Sprintf("team/app%d", at)) // with a token of its own
 				ctx, kill := context.WithCancel(t.Context())
 				b := &breaker{t: t, srv: srv, s: s, repo: to.Name(), at: at, mode: mode, kill: kill, watch: srv.HTTPClient()}
+				b.together = map[string][]ocispec.Descriptor{"v1": {root, sbom, signature}}
 				srv.On().Always().Do(b.serve)
-				err := copyTo(ctx, dir, to)
+				other.On().Always().Do(b.serve)
+				err := copyTo(ctx, dir, from, to)
 				kill()
 				if e, ok := errors.AsType[*images.CopyError](err); err != nil && (!ok || e.Side == "" || e.Place == "" || e.Err == nil) {
 					t.Errorf("request %d: the error does not say where it was: %v", at, err)
@@ -147,10 +191,11 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, to *
 				b.noHalfImages()
 				reached := b.seen.Load() >= at
 				b.well.Store(true)
-				if err := copyTo(t.Context(), dir, to); err != nil {
+				if err := copyTo(t.Context(), dir, from, to); err != nil {
 					t.Fatalf("request %d: again: %v", at, err)
 				}
 				srv.ClearFaults()
+				other.ClearFaults()
 				s.inRegistry(client, to.Name(), map[string]ocispec.Descriptor{"v1": root, cosign: signature}, sbom)
 				b.watch.CloseIdleConnections()
 				if !reached {

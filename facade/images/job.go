@@ -29,7 +29,8 @@ type job struct {
 
 	meter     *meter
 	mountFrom []string
-	verified  bool // the copy is read back before its tags are set
+	verified  bool                   // the copy is read back before its tags are set
+	known     map[digest.Digest]bool // manifests that an earlier copy has found at the target, or put there; nil: there was none
 
 	mu       sync.Mutex
 	contents map[digest.Digest][]byte // manifests that were read ahead of the walk
@@ -126,6 +127,15 @@ func (j *job) copy(ctx context.Context) (report *Report, err error) {
 		}
 	}
 	return j.report(), nil
+}
+
+// plan finds out what copy would do.
+func (j *job) plan(ctx context.Context) (*Report, error) {
+	err := j.prepare(ctx)
+	if err == nil {
+		err = j.foresee(ctx)
+	}
+	return j.report(), err
 }
 
 // prepare reads the source and asks the target what it has.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 
@@ -47,7 +48,8 @@ type MirroredTag struct {
 // tag: rule by rule, repository by repository, in the order of the tags' names. It copies what is
 // missing and never deletes anything, so it can be run again at any time: a tag that is up to date
 // costs one HEAD request at each side. With CopyOptions.Referrers or a selection of platforms it
-// costs what Plan does, because a tag says nothing of those.
+// costs what Plan does, because a tag says nothing of those; the target is asked for each manifest
+// of a repository once, however many tags share it.
 //
 // A tag that fails does not stop the others. An error as the last pair ends the mirror: a rule that
 // cannot be used, before anything is sent, or a list that cannot be read.
@@ -141,9 +143,10 @@ func (m *mirror) repository(ctx context.Context, r *mirrorRule, name string, yie
 	if err != nil {
 		return false, err
 	}
+	known := map[digest.Digest]bool{}
 	for _, t := range asked {
 		if t.State == "" {
-			m.copy(ctx, r, source, target, t)
+			m.copy(ctx, r, source, target, t, known)
 		}
 		if !yield(t, nil) {
 			return false, nil
@@ -178,15 +181,26 @@ func (m *mirror) ask(ctx context.Context, r *mirrorRule, source registry.Reposit
 	}
 }
 
-// copy copies one tag.
-func (m *mirror) copy(ctx context.Context, r *mirrorRule, source registry.Repository, target *Repository, t *MirroredTag) {
+// copy copies one tag. What it learns of the target is known to the next one: tags may share manifests.
+func (m *mirror) copy(ctx context.Context, r *mirrorRule, source registry.Repository, target *Repository, t *MirroredTag, known map[digest.Digest]bool) {
 	o := m.Copy
 	o.AllTags, o.IfAbsent = false, !r.Move
-	do := Copy
-	if m.DryRun {
-		do = Plan
+	j, err := newJob(source, t.Tag, target, t.Tag, &o)
+	if err != nil {
+		t.State, t.Err = Failed, err
+		return
 	}
-	t.Report, t.Err = do(ctx, source, t.Tag, target, t.Tag, &o)
+	j.known = known
+	if m.DryRun {
+		t.Report, t.Err = j.plan(ctx)
+	} else {
+		t.Report, t.Err = j.copy(ctx)
+	}
+	for _, n := range j.manifests {
+		if n.present {
+			known[n.Descriptor.Digest] = true
+		}
+	}
 	switch {
 	case errors.Is(t.Err, acr.ErrTagExists):
 		t.State, t.Err = Drifted, nil

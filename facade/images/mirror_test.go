@@ -90,3 +90,53 @@ func TestMirror(t *testing.T) {
 		}
 	}
 }
+
+// Two hundred tags a second time, with everything that belongs to them: nothing is sent, and the target is asked once for each
+// tag and once for each manifest, though every image has two tags.
+func TestMirrorAgain(t *testing.T) {
+	t.Parallel()
+	const imageCount, tagsEach = 100, 2
+	source, from := newRegistry(t)
+	target, to := newRegistry(t)
+	ctx := t.Context()
+	for i := range imageCount {
+		image := source.SeedImage(t, fmt.Sprintf("lib/web:v1.%d", i), fmt.Appendf(nil, "layer %d", i))
+		if i%10 == 0 {
+			source.SeedReferrer(t, "lib/web", image, "application/vnd.example.sbom")
+		}
+		if _, err := from.Repository("lib/web").Tag(ctx, fmt.Sprintf("v1.%d", i), fmt.Sprintf("v1.%d-again", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifests := len(source.Manifests("lib/web"))
+	for _, referrers := range []bool{false, true} {
+		for i, want := range []images.MirrorState{images.Mirrored, images.UpToDate} {
+			target.Ledger().Reset()
+			tags := 0
+			rules := []images.MirrorRule{{From: "lib/web", To: fmt.Sprintf("mirror/%v", referrers), Tags: []string{"**"}}}
+			for m, err := range images.Mirror(ctx, images.OfClient(from), to, rules, &images.MirrorOptions{Copy: images.CopyOptions{Referrers: referrers}}) {
+				if err != nil || m.Err != nil {
+					t.Fatal(m, err)
+				}
+				if tags++; m.State != want {
+					t.Errorf("run %d: %s is %s", i, m.Tag, m.State)
+				}
+			}
+			if tags != imageCount*tagsEach {
+				t.Errorf("%d tags", tags)
+			}
+			if i == 0 {
+				continue
+			}
+			heads, all := target.Ledger().Count("HeadManifest"), target.Ledger().Count()-target.Ledger().Count("GetAccessToken")
+			most := tags
+			if referrers {
+				most += manifests
+			}
+			t.Logf("referrers %v: %d HEAD requests for %d tags and %d manifests", referrers, heads, tags, manifests)
+			if heads > most || all != heads {
+				t.Errorf("referrers %v: %d HEAD requests for %d tags and %d manifests, %d requests in all", referrers, heads, tags, manifests, all)
+			}
+		}
+	}
+}
