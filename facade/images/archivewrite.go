@@ -24,8 +24,8 @@ import (
 // Each image gets the name of its reference: the tag, or none for a digest. Of opts, the choices of
 // what is copied count: Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
 //
-// Nothing is written to disk. The next few small blobs are read while one is written, at most about
-// 40 MB of memory. If it fails, what was written to w is not a complete archive.
+// Nothing is written to disk. The next small blobs are read while one is written, at most 16 MB of
+// them. If it fails, what was written to w is not a complete archive.
 //
 // Errors:
 //   - an error of [Copy] if the source cannot be read
@@ -115,6 +115,7 @@ func (a *archiveWriter) write(ctx context.Context) error {
 		if err := a.blob(f); err != nil {
 			return err
 		}
+		ahead.release(f)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -178,6 +179,7 @@ type fileAhead struct {
 	err     error
 	blob    *blobNode
 	src     blobSource // of a large blob
+	tokens  int        // of ahead, that it holds
 }
 
 func (f *fileAhead) role() string {
@@ -202,13 +204,23 @@ func (f *fileAhead) load() {
 	b.Grow(int(d.Size) + bytes.MinRead)
 	_, err := b.ReadFrom(&verifyingReader{r: f.src, verifier: d.Digest.Verifier(), left: d.Size, digest: d.Digest})
 	f.content, f.err = b.Bytes(), errors.Join(err, f.src.Close())
+	f.src = nil // which holds the content too
 	if f.content == nil {
 		f.content = []byte{}
 	}
 }
 
 // ahead is the files in the order of their digests, the next ones already being read.
-type ahead struct{ files chan *fileAhead }
+type ahead struct {
+	files  chan *fileAhead
+	memory chan struct{} // a token for each aheadUnit bytes that are held
+}
+
+// What is read ahead holds at most aheadUnits units in memory.
+const (
+	aheadUnit  = 64 << 10
+	aheadUnits = 16 << 20 / aheadUnit
+)
 
 // readAhead reads small blobs some way ahead of the writer: each takes the source two round trips.
 func (a *archiveWriter) readAhead(ctx context.Context) *ahead {
@@ -217,7 +229,7 @@ func (a *archiveWriter) readAhead(ctx context.Context) *ahead {
 		digests = append(digests, d)
 	}
 	slices.Sort(digests)
-	ah := &ahead{files: make(chan *fileAhead, a.job.Concurrency)}
+	ah := &ahead{files: make(chan *fileAhead, a.job.Concurrency), memory: make(chan struct{}, aheadUnits)}
 	go func() {
 		defer close(ah.files)
 		for _, d := range digests {
@@ -226,6 +238,9 @@ func (a *archiveWriter) readAhead(ctx context.Context) *ahead {
 			if c.blob != nil {
 				f.src = a.job.open(ctx, c.blob)
 				if c.blob.descriptor.Size <= wholeBlob {
+					if !ah.reserve(ctx, f) {
+						return
+					}
 					f.loaded = make(chan struct{})
 					go f.load()
 				}
@@ -241,6 +256,26 @@ func (a *archiveWriter) readAhead(ctx context.Context) *ahead {
 		}
 	}()
 	return ah
+}
+
+// reserve waits until there is memory for a file.
+func (ah *ahead) reserve(ctx context.Context, f *fileAhead) bool {
+	for need := int(f.blob.descriptor.Size/aheadUnit) + 1; f.tokens < need; f.tokens++ {
+		select {
+		case ah.memory <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// release gives back the memory of a file that was written.
+func (ah *ahead) release(f *fileAhead) {
+	f.content = nil
+	for ; f.tokens > 0; f.tokens-- {
+		<-ah.memory
+	}
 }
 
 // close waits for what is being read.

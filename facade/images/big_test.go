@@ -187,29 +187,44 @@ func peakMemory() (bytes int64) {
 	return bytes << 10
 }
 
-// writeBigLayout writes a layout with an image of one layer, whose file is sparse.
+// writeBigLayout writes a layout with an image of one very large layer, some large ones, and many of a size that is kept in
+// memory while it is sent.
 func writeBigLayout(t *testing.T, dir string, size int64) digest.Digest {
 	t.Helper()
 	s := newStock(t)
-	hash := sha256.New()
-	if _, err := io.CopyN(hash, zeros{}, size); err != nil {
-		t.Fatal(err)
-	}
-	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.NewDigest(digest.SHA256, hash), Size: size}
-	root := s.json(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Layers: []ocispec.Descriptor{layer},
-	})
+		Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Layers: []ocispec.Descriptor{writeLayer(t, dir, "0", size)},
+	}
+	for i := range 4 {
+		m.Layers = append(m.Layers, writeLayer(t, dir, fmt.Sprint("large ", i), 48<<20))
+	}
+	for i := range 40 {
+		m.Layers = append(m.Layers, writeLayer(t, dir, fmt.Sprint("small ", i), 2<<20))
+	}
+	root := s.json(ocispec.MediaTypeImageManifest, m)
 	s.name(root, "v1")
 	for name, content := range s.files() {
 		writeFile(t, filepath.Join(dir, name), content)
 	}
+	return root.Digest
+}
+
+// writeLayer writes a layer that begins with a text, as a sparse file.
+func writeLayer(t *testing.T, dir, text string, size int64) ocispec.Descriptor {
+	t.Helper()
+	hash := sha256.New()
+	_, _ = hash.Write([]byte(text))
+	if _, err := io.CopyN(hash, zeros{}, size-int64(len(text))); err != nil {
+		t.Fatal(err)
+	}
+	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.NewDigest(digest.SHA256, hash), Size: size}
 	name := filepath.Join(dir, ocispec.ImageBlobsDir, "sha256", layer.Digest.Encoded())
-	writeFile(t, name, nil)
+	writeFile(t, name, []byte(text))
 	if err := os.Truncate(name, size); err != nil {
 		t.Fatal(err)
 	}
-	return root.Digest
+	return layer
 }
 
 type zeros struct{}

@@ -15,16 +15,18 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// What a blob on its way holds in memory. The sum is kept below memoryBudget.
+// What a blob on its way holds in memory. The sum is kept below memoryBudget; the garbage collector
+// lets the process grow to twice that.
 const (
-	memoryBudget  = 64 << 20
+	memoryBudget  = 24 << 20
 	wholeBlob     = 2 << 20  // up to here a blob from a repository is read into memory, so that it can be sent again
 	streamMemory  = 16 << 20 // two chunks of a larger one
-	rangeSize     = 4 << 20  // of a blob that is downloaded in ranges
+	rangeSize     = 2 << 20  // of a blob that is downloaded in ranges
 	rangesAtOnce  = 6
-	sourceMemory  = 512 << 10 // of a blob that is read from a file
-	maxBlobTries  = 3         // of a blob whose source cannot be read again
-	progressAbove = 1 << 20   // smaller blobs are counted when they are done
+	sourceMemory  = 4 << 20 // of a blob that package acr reads from a file; it sends a smaller one as a whole
+	fileMemory    = 256 << 10
+	maxBlobTries  = 3       // of a blob whose source cannot be read again
+	progressAbove = 1 << 20 // smaller blobs are counted when they are done
 )
 
 // memory is how much a blob holds on its way.
@@ -34,11 +36,13 @@ func (j *job) memory(b *blobNode) int64 {
 	case j.source != nil && j.layout != nil:
 		return min(size, (rangesAtOnce+2)*rangeSize)
 	case j.source != nil && size <= wholeBlob:
-		return size
-	case j.source != nil || j.target != nil && !isLayout(j.from):
-		return min(size, streamMemory)
-	default:
+		return 2 * size // as it was read, and as it is sent
+	case j.target != nil && !isLayout(j.from):
+		return streamMemory
+	case j.target != nil:
 		return min(size, sourceMemory)
+	default:
+		return fileMemory
 	}
 }
 
