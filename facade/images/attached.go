@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -15,49 +16,97 @@ import (
 // cosignSuffixes end the tags under which cosign stores what belongs to a digest.
 var cosignSuffixes = []string{".sig", ".att", ".sbom"}
 
+// Limits on what a source is asked about what belongs to an image.
+const (
+	attachedAtOnce = 8                     // requests for one manifest
+	maxListed      = graph.DefaultMaxNodes // entries in the lists for all of an image's manifests
+)
+
+// attachment is a manifest that may belong to another one.
+type attachment struct {
+	listed ocispec.Descriptor // among the referrers
+	tag    string             // or where cosign would put it
+	found  *ocispec.Descriptor
+}
+
 // attachedTo returns what belongs to a manifest though its content does not name it. Each has been
 // read: what a list names but the source lacks is left out, and so is what does not refer to the
 // manifest after all.
 func (j *job) attachedTo(ctx context.Context, n *graph.Node, s *selection) ([]ocispec.Descriptor, error) {
-	listed, err := referrersOf(ctx, j.from, n.Descriptor)
+	asked, err := j.attachments(ctx, n)
 	if err != nil {
 		return nil, j.fault(FromSource, "referrers of", n.Descriptor, err)
 	}
+	err = each(ctx, attachedAtOnce, asked, func(ctx context.Context, a *attachment) error {
+		return j.readAttachment(ctx, a, n.Descriptor)
+	})
+	if err != nil {
+		return nil, err
+	}
 	var found []ocispec.Descriptor
-	for _, d := range listed {
-		read, err := j.readReferrer(ctx, d, n.Descriptor)
+	for _, a := range asked {
 		switch {
-		case errors.Is(err, errdef.ErrNotFound): // a list may name what was deleted
-			j.leave(plain(d), n.Descriptor.Digest, "referrer")
-		case err != nil:
-			return nil, j.fault(FromSource, "referrer", d, malformed(err))
-		case read == nil:
+		case a.found == nil:
+			continue
 		case s.replaces(n.Descriptor.Digest):
-			j.leave(*read, n.Descriptor.Digest, "referrer")
-		default:
-			found = append(found, *read)
-		}
-	}
-	if n.IsReferrer && j.isAttachedTag(n.Descriptor) {
-		return found, nil // cosign signs no signatures
-	}
-	for _, suffix := range cosignSuffixes {
-		tag := graph.TagKey(n.Descriptor.Digest) + suffix
-		d, err := j.readTag(ctx, tag)
-		switch {
-		case errors.Is(err, errdef.ErrNotFound):
-		case err != nil:
-			return nil, j.faultName(FromSource, "tag", tag, err)
-		case s.replaces(n.Descriptor.Digest):
-			j.leave(d, n.Descriptor.Digest, "referrer")
-		default:
+			j.leave(*a.found, n.Descriptor.Digest, "referrer")
+			continue
+		case a.tag != "":
 			j.mu.Lock()
-			j.attached[tag] = d.Digest
+			j.attached[a.tag] = a.found.Digest
 			j.mu.Unlock()
-			found = append(found, d)
 		}
+		found = append(found, *a.found)
 	}
 	return found, nil
+}
+
+// attachments lists what may belong to a manifest.
+func (j *job) attachments(ctx context.Context, n *graph.Node) ([]*attachment, error) {
+	listed, err := referrersOf(ctx, j.from, n.Descriptor)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	j.listed += len(listed)
+	tooMany := j.listed > maxListed
+	j.mu.Unlock()
+	if tooMany {
+		return nil, errListed
+	}
+	var asked []*attachment
+	for _, d := range listed {
+		asked = append(asked, &attachment{listed: d})
+	}
+	if n.IsReferrer && j.isAttachedTag(n.Descriptor) {
+		return asked, nil // cosign signs no signatures
+	}
+	for _, suffix := range cosignSuffixes {
+		asked = append(asked, &attachment{tag: graph.TagKey(n.Descriptor.Digest) + suffix})
+	}
+	return asked, nil
+}
+
+var errListed = fmt.Errorf("%w: more than %d are listed as referrers", ErrTooMany, maxListed)
+
+// readAttachment reads what may belong to a manifest. If it is not there, or does not, nothing is
+// found.
+func (j *job) readAttachment(ctx context.Context, a *attachment, subject ocispec.Descriptor) error {
+	if a.tag != "" {
+		d, err := j.readTag(ctx, a.tag)
+		if errors.Is(err, errdef.ErrNotFound) {
+			return nil
+		}
+		a.found = &d
+		return j.faultName(FromSource, "tag", a.tag, err)
+	}
+	d, err := j.readReferrer(ctx, a.listed, subject)
+	if errors.Is(err, errdef.ErrNotFound) { // a list may name what was deleted
+		j.leave(plain(a.listed), subject.Digest, "referrer")
+		return nil
+	}
+	a.found = d
+	return j.fault(FromSource, "referrer", a.listed, malformed(err))
 }
 
 // isAttachedTag tells whether a manifest was found by a tag of cosign's.
@@ -90,8 +139,8 @@ func (j *job) readReferrer(ctx context.Context, d, subject ocispec.Descriptor) (
 	if body.Subject == nil || body.Subject.Digest != subject.Digest {
 		return nil, nil //nolint:nilnil // it is none
 	}
-	j.keep(d.Digest, content)
-	return &ocispec.Descriptor{MediaType: body.MediaType, Digest: d.Digest, Size: int64(len(content)), ArtifactType: body.ArtifactType}, nil
+	read := ocispec.Descriptor{MediaType: body.MediaType, Digest: d.Digest, Size: int64(len(content)), ArtifactType: body.ArtifactType}
+	return &read, j.keep(d.Digest, content)
 }
 
 // readTag reads the manifest behind a tag, if there is one.
@@ -101,8 +150,7 @@ func (j *job) readTag(ctx context.Context, tag string) (ocispec.Descriptor, erro
 		if err != nil {
 			return ocispec.Descriptor{}, orasError(err)
 		}
-		j.keep(m.Descriptor.Digest, m.Content)
-		return m.Descriptor, nil
+		return m.Descriptor, j.keep(m.Descriptor.Digest, m.Content)
 	}
 	d, err := j.from.Resolve(ctx, tag)
 	return plain(d), err
@@ -112,7 +160,9 @@ func (j *job) readTag(ctx context.Context, tag string) (ocispec.Descriptor, erro
 func referrersOf(ctx context.Context, from Source, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	var found []ocispec.Descriptor
 	add := func(referrers []ocispec.Descriptor) error {
-		found = append(found, referrers...)
+		if found = append(found, referrers...); len(found) > maxListed {
+			return errListed
+		}
 		return nil
 	}
 	switch s := from.(type) {

@@ -40,16 +40,20 @@ func notFound(format string, args ...any) error {
 // error.
 func shown(s string) string {
 	const limit = 128
-	s = strings.Map(func(r rune) rune {
+	if s = printable(s); len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
+	}
+	return s
+}
+
+// printable returns text as one line that a terminal does not act upon.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s)
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
 }
 
 // isBroken tells whether an error says that content is missing or not what it should be, and not

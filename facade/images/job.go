@@ -33,9 +33,11 @@ type job struct {
 	known     map[digest.Digest]bool // manifests that an earlier copy has found at the target, or put there; nil: there was none
 
 	mu       sync.Mutex
-	contents map[digest.Digest][]byte // manifests that were read ahead of the walk
+	contents map[digest.Digest][]byte // manifests that were read
+	held     int                      // bytes of contents
+	listed   int                      // referrers in all lists of the source
 	attached map[string]digest.Digest // tags that belong to a digest by their name
-	left     []Node
+	left     map[digest.Digest]Node
 	missing  map[digest.Digest]bool // children of an index that are passed over; nil: they are an error
 
 	root      ocispec.Descriptor
@@ -69,6 +71,7 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 	j := &job{
 		from: from, to: to, reference: reference, tag: tag,
 		contents: map[digest.Digest][]byte{}, attached: map[string]digest.Digest{}, byDigest: map[digest.Digest]*manifestNode{},
+		left: map[digest.Digest]Node{},
 	}
 	if opts != nil {
 		j.CopyOptions = *opts
@@ -155,8 +158,9 @@ func (j *job) report() *Report {
 	for _, m := range j.manifests {
 		r.Nodes = append(r.Nodes, Node{Descriptor: m.Descriptor, Parent: m.Parent, Role: m.role, Action: m.action})
 	}
-	slices.SortFunc(j.left, func(a, b Node) int { return cmpDigest(a.Descriptor.Digest, b.Descriptor.Digest) })
-	r.Nodes = append(r.Nodes, j.left...)
+	for _, d := range sortedKeys(j.left) {
+		r.Nodes = append(r.Nodes, j.left[d])
+	}
 	return r
 }
 
@@ -174,8 +178,8 @@ func cmpDigest(a, b digest.Digest) int {
 func (j *job) leave(d ocispec.Descriptor, parent digest.Digest, role string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !slices.ContainsFunc(j.left, func(n Node) bool { return n.Descriptor.Digest == d.Digest }) {
-		j.left = append(j.left, Node{Descriptor: d, Parent: parent, Role: role, Action: Leave})
+	if _, twice := j.left[d.Digest]; !twice {
+		j.left[d.Digest] = Node{Descriptor: d, Parent: parent, Role: role, Action: Leave}
 	}
 }
 

@@ -84,20 +84,26 @@ func (s *selection) choose(n *graph.Node, wanted []ocispec.Platform) (images []o
 		}
 		chosen = append(chosen, c)
 	}
+	is := digestsOf(chosen)
 	for _, c := range n.Body.Children { // what belongs to a chosen image
-		of := digest.Digest(c.Annotations[attestationOf])
-		if of != "" && slices.ContainsFunc(chosen, func(d ocispec.Descriptor) bool { return d.Digest == of }) && !has(chosen, c.Digest) {
+		if is[digest.Digest(c.Annotations[attestationOf])] {
 			chosen = append(chosen, c)
 		}
 	}
+	is = digestsOf(chosen)
 	// In the order of the index.
-	s.chosen[n.Descriptor.Digest] = slices.DeleteFunc(slices.Clone(n.Body.Children), func(d ocispec.Descriptor) bool { return !has(chosen, d.Digest) })
+	s.chosen[n.Descriptor.Digest] = slices.DeleteFunc(slices.Clone(n.Body.Children), func(d ocispec.Descriptor) bool { return !is[d.Digest] })
 	s.changed[n.Descriptor.Digest] = changed || len(s.chosen[n.Descriptor.Digest]) < len(n.Body.Children)
 	return images
 }
 
-func has(list []ocispec.Descriptor, d digest.Digest) bool {
-	return slices.ContainsFunc(list, func(c ocispec.Descriptor) bool { return c.Digest == d })
+// digestsOf is the set of the digests of a list.
+func digestsOf(list []ocispec.Descriptor) map[digest.Digest]bool {
+	set := make(map[digest.Digest]bool, len(list))
+	for _, d := range list {
+		set[d.Digest] = true
+	}
+	return set
 }
 
 // matches tells whether an image is for a platform.
@@ -122,8 +128,9 @@ func (s *selection) replaces(d digest.Digest) bool { return s.changed[d] }
 // leaveOthers notes the images that were not chosen.
 func (j *job) leaveOthers(s *selection) {
 	for _, n := range s.indexes {
+		chosen := digestsOf(s.chosen[n.Descriptor.Digest])
 		for _, c := range n.Body.Children {
-			if !has(s.chosen[n.Descriptor.Digest], c.Digest) {
+			if !chosen[c.Digest] {
 				role := "image"
 				if graph.KindOf(c.MediaType) == graph.KindIndex {
 					role = "index"
@@ -181,12 +188,13 @@ func withoutOthers(content []byte, chosen []ocispec.Descriptor, replaced map[dig
 	if err := json.Unmarshal(members["manifests"], &all); err != nil {
 		return nil, err
 	}
+	is := digestsOf(chosen)
 	for _, raw := range all {
 		var d ocispec.Descriptor
 		if err := json.Unmarshal(raw, &d); err != nil {
 			return nil, err
 		}
-		if !has(chosen, d.Digest) {
+		if !is[d.Digest] {
 			continue
 		}
 		if by, ok := replaced[d.Digest]; ok {

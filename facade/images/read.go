@@ -21,9 +21,13 @@ var (
 	ErrIncomplete = errors.New("incomplete image")
 	// ErrNoPlatform is returned if no image of an index is for CopyOptions.Platforms.
 	ErrNoPlatform = errors.New("no image for the platform")
-	// ErrTooMany is returned for an image of too many manifests, or with too deeply nested ones.
+	// ErrTooMany is returned for an image of too many manifests, with too deeply nested ones, or with
+	// manifests that are too large together.
 	ErrTooMany = graph.ErrTooMany
 )
+
+// maxManifestBytes bounds what is held of an image while it is copied: all its manifests.
+const maxManifestBytes = 64 << 20
 
 // read reads the manifests of the source.
 func (j *job) read(ctx context.Context) error {
@@ -78,15 +82,21 @@ func (j *job) resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	j.keep(m.Descriptor.Digest, m.Content)
-	return m.Descriptor, nil
+	return m.Descriptor, j.keep(m.Descriptor.Digest, m.Content)
 }
 
 // keep keeps the content of a manifest for the walk.
-func (j *job) keep(d digest.Digest, content []byte) {
+func (j *job) keep(d digest.Digest, content []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.contents[d] != nil {
+		return nil
+	}
+	if j.held += len(content); j.held > maxManifestBytes {
+		return fmt.Errorf("%w: they have more than %d bytes", ErrTooMany, maxManifestBytes)
+	}
 	j.contents[d] = content
+	return nil
 }
 
 func (j *job) kept(d digest.Digest) []byte {
@@ -106,7 +116,9 @@ func (j *job) fetch(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
 			}
 			return nil, j.fault(FromSource, "manifest", d, err)
 		}
-		j.keep(d.Digest, content)
+		if err := j.keep(d.Digest, content); err != nil {
+			return nil, j.fault(FromSource, "manifest", d, err)
+		}
 	}
 	if int64(len(content)) != d.Size && d.Size != 0 {
 		return nil, j.fault(FromSource, "manifest", d, fmt.Errorf("%w: it has %d bytes instead of %d", acr.ErrSizeMismatch, len(content), d.Size))

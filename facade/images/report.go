@@ -80,7 +80,7 @@ func (e *CopyError) Error() string {
 	if e.Name == "" {
 		what = e.Role + " " + shown(string(e.Descriptor.Digest))
 	}
-	return fmt.Sprintf("images: %s %s: %s: %v", e.Side, shown(e.Place), what, e.Err)
+	return fmt.Sprintf("images: %s %s: %s: %s", e.Side, shown(e.Place), what, printable(fmt.Sprint(e.Err)))
 }
 
 // Unwrap returns the cause.

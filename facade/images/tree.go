@@ -31,6 +31,7 @@ type TreeNode struct {
 //
 // Errors:
 //   - an error of [Copy] if the source cannot be read
+//   - [ErrTooMany] if the tree has more than 100,000 nodes
 func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error) {
 	j, err := newJob(from, reference, nowhere{}, "", &CopyOptions{Referrers: true})
 	if err != nil {
@@ -52,19 +53,33 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 		}
 		t.tags[j.root.Digest] = append(t.tags[j.root.Digest], tags...)
 	}
-	return t.node(j.byDigest[j.root.Digest]), nil
+	root := t.node(j.byDigest[j.root.Digest])
+	if t.nodes > maxTreeNodes {
+		return nil, j.fault(FromSource, "manifest", j.root, fmt.Errorf("%w: the tree has more than %d nodes", ErrTooMany, maxTreeNodes))
+	}
+	return root, nil
 }
+
+// maxTreeNodes bounds a tree: a few manifests that name each other many times have a huge one.
+const maxTreeNodes = 100_000
 
 // treeMaker makes a tree of what was read. The depth is bounded by that of the walk.
 type treeMaker struct {
-	j    *job
-	tags map[digest.Digest][]string
+	j     *job
+	tags  map[digest.Digest][]string
+	nodes int // made so far
 }
 
 func (t *treeMaker) node(m *manifestNode) *TreeNode {
+	if t.nodes++; t.nodes > maxTreeNodes {
+		return &TreeNode{}
+	}
 	n := &TreeNode{Descriptor: m.Descriptor, Role: m.role, Tags: t.tags[m.Descriptor.Digest], Blobs: slices.Collect(m.Body.Blobs())}
 	n.Descriptor.ArtifactType = m.Body.ArtifactType
 	for _, c := range m.Body.Children {
+		if t.nodes > maxTreeNodes {
+			break
+		}
 		switch below := t.j.byDigest[c.Digest]; {
 		case below != nil:
 			child := t.node(below)
@@ -75,7 +90,7 @@ func (t *treeMaker) node(m *manifestNode) *TreeNode {
 		}
 	}
 	for _, r := range m.Attached {
-		if below := t.j.byDigest[r.Digest]; below != nil {
+		if below := t.j.byDigest[r.Digest]; below != nil && t.nodes <= maxTreeNodes {
 			n.Referrers = append(n.Referrers, t.node(below))
 		}
 	}
