@@ -48,8 +48,8 @@ type MirroredTag struct {
 // tag: rule by rule, repository by repository, in the order of the tags' names. It copies what is
 // missing and never deletes anything, so it can be run again at any time: a tag that is up to date
 // costs one HEAD request at each side. With CopyOptions.Referrers or a selection of platforms it
-// costs what Plan does, because a tag says nothing of those; but only one HEAD request at the target
-// for each manifest, however many tags of a repository share it.
+// costs what Plan does, because a tag says nothing of those; but only one HEAD request at the
+// target for each manifest, however many tags of a repository share it.
 //
 // A tag that fails does not stop the others. An error as the last pair ends the mirror: a rule that
 // cannot be used, before anything is sent, or a list that cannot be read.

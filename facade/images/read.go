@@ -21,8 +21,8 @@ var (
 	ErrIncomplete = errors.New("incomplete image")
 	// ErrNoPlatform is returned if no image of an index is for CopyOptions.Platforms.
 	ErrNoPlatform = errors.New("no image for the platform")
-	// ErrTooMany is returned for an image of too many manifests, with too deeply nested ones, or with
-	// manifests that are too large together.
+	// ErrTooMany is returned for an image of too many manifests, with too deeply nested ones, or
+	// with manifests that are too large together.
 	ErrTooMany = graph.ErrTooMany
 )
 
