@@ -72,6 +72,9 @@ var additions = []reason{
 	{"* 20[024] header x-ms-ratelimit-remaining-calls-per-second", "Recorded on deletes and exchanges."},
 	{"DELETE /acr/v1/{}/_tags/{} 202 header x-ms-int-docker-content-digest", "Recorded."},
 	{"*/acr/v1/_deleted/*", "Soft delete is a preview that Microsoft's command line uses and no specification has."},
+	{"*/acr/v1/{}/_streaming*", "Artifact streaming is a preview that Microsoft's command line uses and no specification has."},
+	{"*/acr/v1/{}/_operations/*", "Artifact streaming is a preview that Microsoft's command line uses and no specification has."},
+	{"*/acr/v1/*_metadata/_query*", "The metadata query is a preview that Microsoft's command line uses and no specification has."},
 	{"GET /v2/_catalog", "Of the distribution specification; served."},
 	{"GET /v2/{}/tags/list", "Of the distribution specification; served."},
 	{"GET /v2/{}/referrers/{}", "Of the distribution specification 1.1; served."},
@@ -102,6 +105,7 @@ var additions = []reason{
 	{"schema Image* .artifactType", "Of the image specification 1.1."},
 	{"schema Image* .subject", "Of the image specification 1.1."},
 	{"schema ManifestAttributes .quarantine*", "Recorded."},
+	{"PATCH /acr/v1/{}/_manifests/{} body .quarantine*", "A preview that the documentation of the registry describes and no specification has."},
 	{"schema ManifestProperties .mediaType", "Recorded."},
 }
 

@@ -46,8 +46,9 @@ func checkPath(t *testing.T, template string, item *openapi3.PathItem) {
 		}
 	}
 	for segment := range strings.SplitSeq(template, "/") {
-		name, ok := strings.CutPrefix(segment, "{")
-		if ok && item.Parameters.GetByInAndName(openapi3.ParameterInPath, strings.TrimSuffix(name, "}")) == nil {
+		rest, ok := strings.CutPrefix(segment, "{")
+		name, _, _ := strings.Cut(rest, "}") // a verb may follow, as in {id}:cancel
+		if ok && item.Parameters.GetByInAndName(openapi3.ParameterInPath, name) == nil {
 			t.Errorf("%s: parameter %s is not in the path item", template, segment)
 		}
 	}
@@ -60,6 +61,9 @@ func checkOperation(t *testing.T, where, method string, op *openapi3.Operation) 
 	}
 	if _, ok := op.Extensions["x-acr-scopes"].([]any); !ok && op.Tags[0] != "token" {
 		t.Errorf("%s: wants x-acr-scopes", where)
+	}
+	if _, sourced := op.Extensions["x-source"].(string); op.Extensions["x-preview"] != nil && !sourced {
+		t.Errorf("%s: a preview wants x-source: where Microsoft describes or calls it", where)
 	}
 	statuses := slices.Collect(func(yield func(string) bool) {
 		for status := range op.Responses.Map() {

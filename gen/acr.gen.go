@@ -146,6 +146,28 @@ type AttributesPatch struct {
 	WriteEnabled *bool `json:"writeEnabled,omitempty"`
 }
 
+// Conversion The conversion of an image.
+//
+// Example: {"id":"3f2c7d0e-6a51-4f0e-9d0b-1c8a52a1e0aa","status":"Running"}
+type Conversion struct {
+	// ID Identifies the operation.
+	ID string `json:"id"`
+
+	// Status How far an operation is. Succeeded, Failed and Canceled are final.
+	Status OperationState `json:"status,omitempty"`
+}
+
+// ConversionRequest What to convert an image to.
+//
+// Example: {"conversionFormat":"overlaybd","conversionVersion":"v1"}
+type ConversionRequest struct {
+	// ConversionFormat What to convert the image to.
+	ConversionFormat string `json:"conversionFormat"`
+
+	// ConversionVersion Version of the format.
+	ConversionVersion string `json:"conversionVersion"`
+}
+
 // DeletedManifest A soft-deleted manifest. All members except the digest may be absent.
 type DeletedManifest struct {
 	// Architecture As in ManifestProperties.
@@ -304,6 +326,27 @@ type ManifestAttributes struct {
 	WriteEnabled bool `json:"writeEnabled"`
 }
 
+// ManifestAttributesPatch The attributes of a manifest to change; those left out stay as they are.
+type ManifestAttributesPatch struct {
+	// DeleteEnabled It may be deleted.
+	DeleteEnabled *bool `json:"deleteEnabled,omitempty"`
+
+	// ListEnabled It appears in lists.
+	ListEnabled *bool `json:"listEnabled,omitempty"`
+
+	// QuarantineDetails What the scanner has found: a JSON document inside a string. Swagger: lacks it.
+	QuarantineDetails *string `json:"quarantineDetails,omitempty"`
+
+	// QuarantineState The verdict of a scanner. Passed ends the quarantine. Swagger: lacks it.
+	QuarantineState *string `json:"quarantineState,omitempty"`
+
+	// ReadEnabled It may be pulled.
+	ReadEnabled *bool `json:"readEnabled,omitempty"`
+
+	// WriteEnabled It may be updated. False protects from deletion as well.
+	WriteEnabled *bool `json:"writeEnabled,omitempty"`
+}
+
 // ManifestEnvelope A manifest with the names of its registry and repository.
 type ManifestEnvelope struct {
 	// ImageName Name of the repository.
@@ -385,6 +428,67 @@ type ManifestReference struct {
 	Os string `json:"os,omitempty"`
 }
 
+// MetadataQuery A query.
+//
+// Example: {"digest":null,"imageSize":null,"query":"Manifests | order by imageSize desc | project repository"}
+type MetadataQuery struct {
+	// Options Where the page starts.
+	Options *MetadataQueryOptions `json:"options,omitempty"`
+
+	// Query In the Kusto Query Language; begins with the name of the table, `Manifests`.
+	Query string `json:"query"`
+}
+
+// MetadataQueryOptions Where the page starts.
+type MetadataQueryOptions struct {
+	// SkipToken The `$skipToken` of the page before.
+	SkipToken string `json:"$skipToken,omitempty"`
+}
+
+// MetadataRows One page of rows.
+//
+// Example: {"$skipToken":"","count":1,"data":[{"digest":"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","imageSize":1044,"repository":"library/hello"}],"region":"eastus"}
+type MetadataRows struct {
+	// SkipToken Asks for the next page. Empty on the last one.
+	SkipToken string `json:"$skipToken,omitempty"`
+
+	// Count Rows on this page.
+	Count int64 `json:"count,omitempty"`
+
+	// Data The rows. Their keys are what the query asks for; without `project` those of a manifest: `digest`, `repository`, `size`,
+	// `imageSize`, `mediaType`, `createdAt`, `architecture`, `os`, `subject`, `annotations`, and others.
+	Data []map[string]interface{} `json:"data"`
+
+	// Region Region of the replica that answered.
+	Region string `json:"region,omitempty"`
+}
+
+// OperationState How far an operation is. Succeeded, Failed and Canceled are final.
+type OperationState = string
+
+// OperationStatus An operation that goes on after its response.
+//
+// Example: {"details":"Conversion started for resource library/hello@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","name":"ArtifactStreamingConversion","progress":"40%","resource":"library/hello@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b","startTime":"2026-01-02T03:04:05Z","status":"Running"}
+type OperationStatus struct {
+	// Details A sentence for people.
+	Details string `json:"details,omitempty"`
+
+	// Name What sort of operation it is.
+	Name string `json:"name,omitempty"`
+
+	// Progress How much of it is done.
+	Progress string `json:"progress,omitempty"`
+
+	// Resource What it is about: `name@digest`.
+	Resource string `json:"resource,omitempty"`
+
+	// StartTime When it started.
+	StartTime time.Time `json:"startTime,omitempty"`
+
+	// Status How far an operation is. Succeeded, Failed and Canceled are final.
+	Status OperationState `json:"status"`
+}
+
 // Order Order of a list: by time of the last update, newest or oldest first. Leaving the parameter out gives the order by
 // name or digest, and so does `none`.
 type Order string
@@ -438,6 +542,40 @@ type RepositoryProperties struct {
 type RestoreRequest struct {
 	// Tag Tag to put on the manifest; empty for none.
 	Tag string `json:"tag"`
+}
+
+// StreamingProperties A repository's settings of artifact streaming.
+//
+// Example: {"conversionFormat":"overlaybd","conversionVersion":"v1","convertPushedImages":true,"id":"3f2c7d0e-6a51-4f0e-9d0b-1c8a52a1e0aa","status":"Succeeded"}
+type StreamingProperties struct {
+	// ConversionFormat What images are converted to.
+	ConversionFormat string `json:"conversionFormat,omitempty"`
+
+	// ConversionVersion Version of the format.
+	ConversionVersion string `json:"conversionVersion,omitempty"`
+
+	// ConvertPushedImages Images are converted when they are pushed.
+	ConvertPushedImages bool `json:"convertPushedImages"`
+
+	// ID The operation that changed the settings.
+	ID string `json:"id,omitempty"`
+
+	// Status How far an operation is. Succeeded, Failed and Canceled are final.
+	Status OperationState `json:"status,omitempty"`
+}
+
+// StreamingUpdate New settings of artifact streaming.
+//
+// Example: {"conversionFormat":"overlaybd","conversionVersion":"v1","convertPushedImages":true}
+type StreamingUpdate struct {
+	// ConversionFormat What to convert images to.
+	ConversionFormat string `json:"conversionFormat"`
+
+	// ConversionVersion Version of the format.
+	ConversionVersion string `json:"conversionVersion"`
+
+	// ConvertPushedImages Convert images when they are pushed.
+	ConvertPushedImages bool `json:"convertPushedImages"`
 }
 
 // TagEnvelope A tag with the names of its registry and repository.
@@ -516,6 +654,9 @@ type IfNoneMatch = string
 
 // LastItem defines model for LastItem.
 type LastItem = string
+
+// OperationIDPath defines model for OperationIDPath.
+type OperationIDPath = string
 
 // OrderBy Order of a list: by time of the last update, newest or oldest first. Leaving the parameter out gives the order by
 // name or digest, and so does `none`.
@@ -823,11 +964,23 @@ type ListTagNamesParams struct {
 // RestoreManifestJSONRequestBody defines body for RestoreManifest for application/json ContentType.
 type RestoreManifestJSONRequestBody = RestoreRequest
 
+// QueryMetadataJSONRequestBody defines body for QueryMetadata for application/json ContentType.
+type QueryMetadataJSONRequestBody = MetadataQuery
+
 // UpdateRepositoryAttributesJSONRequestBody defines body for UpdateRepositoryAttributes for application/json ContentType.
 type UpdateRepositoryAttributesJSONRequestBody = AttributesPatch
 
 // UpdateManifestAttributesJSONRequestBody defines body for UpdateManifestAttributes for application/json ContentType.
-type UpdateManifestAttributesJSONRequestBody = AttributesPatch
+type UpdateManifestAttributesJSONRequestBody = ManifestAttributesPatch
+
+// QueryRepositoryMetadataJSONRequestBody defines body for QueryRepositoryMetadata for application/json ContentType.
+type QueryRepositoryMetadataJSONRequestBody = MetadataQuery
+
+// UpdateStreamingJSONRequestBody defines body for UpdateStreaming for application/json ContentType.
+type UpdateStreamingJSONRequestBody = StreamingUpdate
+
+// StartConversionJSONRequestBody defines body for StartConversion for application/json ContentType.
+type StartConversionJSONRequestBody = ConversionRequest
 
 // UpdateTagAttributesJSONRequestBody defines body for UpdateTagAttributes for application/json ContentType.
 type UpdateTagAttributesJSONRequestBody = AttributesPatch
@@ -946,6 +1099,20 @@ type ClientInterface interface {
 	// Corresponds with GET /acr/v1/_deleted/{name}/_tags (the `ListDeletedTags` operationId).
 	ListDeletedTags(ctx context.Context, name RepositoryName, params *ListDeletedTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// QueryMetadataWithBody Query the manifests of all repositories with the Kusto Query Language.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /acr/v1/_metadata/_query (the `QueryMetadata` operationId).
+	QueryMetadataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QueryMetadata Query the manifests of all repositories with the Kusto Query Language.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /acr/v1/_metadata/_query (the `QueryMetadata` operationId).
+	QueryMetadata(ctx context.Context, body QueryMetadataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteRepository Delete a repository with its content.
 	//
 	// Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
@@ -993,6 +1160,68 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
 	UpdateManifestAttributes(ctx context.Context, name RepositoryName, digest PathDigest, params *UpdateManifestAttributesParams, body UpdateManifestAttributesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QueryRepositoryMetadataWithBody Query the manifests of one repository with the Kusto Query Language.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_metadata/_query (the `QueryRepositoryMetadata` operationId).
+	QueryRepositoryMetadataWithBody(ctx context.Context, name RepositoryName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QueryRepositoryMetadata Query the manifests of one repository with the Kusto Query Language.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_metadata/_query (the `QueryRepositoryMetadata` operationId).
+	QueryRepositoryMetadata(ctx context.Context, name RepositoryName, body QueryRepositoryMetadataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOperation Get the status of an operation that goes on after its response.
+	//
+	// Corresponds with GET /acr/v1/{name}/_operations/{id} (the `GetOperation` operationId).
+	GetOperation(ctx context.Context, name RepositoryName, id OperationIDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOperation Cancel an operation that has not ended.
+	//
+	// Corresponds with POST /acr/v1/{name}/_operations/{id}:cancel (the `CancelOperation` operationId).
+	CancelOperation(ctx context.Context, name RepositoryName, id OperationIDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStreaming Get a repository's settings of artifact streaming.
+	//
+	// Corresponds with GET /acr/v1/{name}/_streaming (the `GetStreaming` operationId).
+	GetStreaming(ctx context.Context, name RepositoryName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStreamingWithBody Have the images that are pushed from now on converted, or no longer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_streaming (the `UpdateStreaming` operationId).
+	UpdateStreamingWithBody(ctx context.Context, name RepositoryName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStreaming Have the images that are pushed from now on converted, or no longer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_streaming (the `UpdateStreaming` operationId).
+	UpdateStreaming(ctx context.Context, name RepositoryName, body UpdateStreamingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetConversion Get the last conversion of an image.
+	//
+	// Corresponds with GET /acr/v1/{name}/_streaming/{digest} (the `GetConversion` operationId).
+	GetConversion(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartConversionWithBody Start the conversion of an image.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_streaming/{digest} (the `StartConversion` operationId).
+	StartConversionWithBody(ctx context.Context, name RepositoryName, digest PathDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartConversion Start the conversion of an image.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /acr/v1/{name}/_streaming/{digest} (the `StartConversion` operationId).
+	StartConversion(ctx context.Context, name RepositoryName, digest PathDigest, body StartConversionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTags List a repository's tags with their properties.
 	//
@@ -1239,6 +1468,40 @@ func (c *Client) ListDeletedTags(ctx context.Context, name RepositoryName, param
 	return c.Client.Do(req)
 }
 
+// QueryMetadataWithBody Query the manifests of all repositories with the Kusto Query Language.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /acr/v1/_metadata/_query (the `QueryMetadata` operationId).
+func (c *Client) QueryMetadataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryMetadataRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QueryMetadata Query the manifests of all repositories with the Kusto Query Language.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /acr/v1/_metadata/_query (the `QueryMetadata` operationId).
+func (c *Client) QueryMetadata(ctx context.Context, body QueryMetadataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryMetadataRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteRepository Delete a repository with its content.
 //
 // Corresponds with DELETE /acr/v1/{name} (the `DeleteRepository` operationId).
@@ -1357,6 +1620,168 @@ func (c *Client) UpdateManifestAttributesWithBody(ctx context.Context, name Repo
 // Corresponds with PATCH /acr/v1/{name}/_manifests/{digest} (the `UpdateManifestAttributes` operationId).
 func (c *Client) UpdateManifestAttributes(ctx context.Context, name RepositoryName, digest PathDigest, params *UpdateManifestAttributesParams, body UpdateManifestAttributesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateManifestAttributesRequest(c.Server, name, digest, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QueryRepositoryMetadataWithBody Query the manifests of one repository with the Kusto Query Language.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /acr/v1/{name}/_metadata/_query (the `QueryRepositoryMetadata` operationId).
+func (c *Client) QueryRepositoryMetadataWithBody(ctx context.Context, name RepositoryName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryRepositoryMetadataRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QueryRepositoryMetadata Query the manifests of one repository with the Kusto Query Language.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /acr/v1/{name}/_metadata/_query (the `QueryRepositoryMetadata` operationId).
+func (c *Client) QueryRepositoryMetadata(ctx context.Context, name RepositoryName, body QueryRepositoryMetadataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryRepositoryMetadataRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOperation Get the status of an operation that goes on after its response.
+//
+// Corresponds with GET /acr/v1/{name}/_operations/{id} (the `GetOperation` operationId).
+func (c *Client) GetOperation(ctx context.Context, name RepositoryName, id OperationIDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOperationRequest(c.Server, name, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOperation Cancel an operation that has not ended.
+//
+// Corresponds with POST /acr/v1/{name}/_operations/{id}:cancel (the `CancelOperation` operationId).
+func (c *Client) CancelOperation(ctx context.Context, name RepositoryName, id OperationIDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOperationRequest(c.Server, name, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStreaming Get a repository's settings of artifact streaming.
+//
+// Corresponds with GET /acr/v1/{name}/_streaming (the `GetStreaming` operationId).
+func (c *Client) GetStreaming(ctx context.Context, name RepositoryName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStreamingRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStreamingWithBody Have the images that are pushed from now on converted, or no longer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /acr/v1/{name}/_streaming (the `UpdateStreaming` operationId).
+func (c *Client) UpdateStreamingWithBody(ctx context.Context, name RepositoryName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStreamingRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStreaming Have the images that are pushed from now on converted, or no longer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /acr/v1/{name}/_streaming (the `UpdateStreaming` operationId).
+func (c *Client) UpdateStreaming(ctx context.Context, name RepositoryName, body UpdateStreamingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStreamingRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetConversion Get the last conversion of an image.
+//
+// Corresponds with GET /acr/v1/{name}/_streaming/{digest} (the `GetConversion` operationId).
+func (c *Client) GetConversion(ctx context.Context, name RepositoryName, digest PathDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetConversionRequest(c.Server, name, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartConversionWithBody Start the conversion of an image.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /acr/v1/{name}/_streaming/{digest} (the `StartConversion` operationId).
+func (c *Client) StartConversionWithBody(ctx context.Context, name RepositoryName, digest PathDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartConversionRequestWithBody(c.Server, name, digest, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartConversion Start the conversion of an image.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /acr/v1/{name}/_streaming/{digest} (the `StartConversion` operationId).
+func (c *Client) StartConversion(ctx context.Context, name RepositoryName, digest PathDigest, body StartConversionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartConversionRequest(c.Server, name, digest, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2220,6 +2645,46 @@ func NewListDeletedTagsRequest(server string, name RepositoryName, params *ListD
 	return req, nil
 }
 
+// NewQueryMetadataRequest calls the generic QueryMetadata builder with application/json body
+func NewQueryMetadataRequest(server string, body QueryMetadataJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewQueryMetadataRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewQueryMetadataRequestWithBody constructs an http.Request for the QueryMetadata method, with any body, and a specified content type
+func NewQueryMetadataRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/_metadata/_query")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewDeleteRepositoryRequest constructs an http.Request for the DeleteRepository method
 func NewDeleteRepositoryRequest(server string, name RepositoryName, params *DeleteRepositoryParams) (*http.Request, error) {
 	var err error
@@ -2653,6 +3118,311 @@ func NewUpdateManifestAttributesRequestWithBody(server string, name RepositoryNa
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewQueryRepositoryMetadataRequest calls the generic QueryRepositoryMetadata builder with application/json body
+func NewQueryRepositoryMetadataRequest(server string, name RepositoryName, body QueryRepositoryMetadataJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewQueryRepositoryMetadataRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewQueryRepositoryMetadataRequestWithBody constructs an http.Request for the QueryRepositoryMetadata method, with any body, and a specified content type
+func NewQueryRepositoryMetadataRequestWithBody(server string, name RepositoryName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_metadata/_query", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetOperationRequest constructs an http.Request for the GetOperation method
+func NewGetOperationRequest(server string, name RepositoryName, id OperationIDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_operations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCancelOperationRequest constructs an http.Request for the CancelOperation method
+func NewCancelOperationRequest(server string, name RepositoryName, id OperationIDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_operations/%s:cancel", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStreamingRequest constructs an http.Request for the GetStreaming method
+func NewGetStreamingRequest(server string, name RepositoryName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_streaming", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateStreamingRequest calls the generic UpdateStreaming builder with application/json body
+func NewUpdateStreamingRequest(server string, name RepositoryName, body UpdateStreamingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStreamingRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewUpdateStreamingRequestWithBody constructs an http.Request for the UpdateStreaming method, with any body, and a specified content type
+func NewUpdateStreamingRequestWithBody(server string, name RepositoryName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_streaming", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetConversionRequest constructs an http.Request for the GetConversion method
+func NewGetConversionRequest(server string, name RepositoryName, digest PathDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_streaming/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartConversionRequest calls the generic StartConversion builder with application/json body
+func NewStartConversionRequest(server string, name RepositoryName, digest PathDigest, body StartConversionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartConversionRequestWithBody(server, name, digest, "application/json", bodyReader)
+}
+
+// NewStartConversionRequestWithBody constructs an http.Request for the StartConversion method, with any body, and a specified content type
+func NewStartConversionRequestWithBody(server string, name RepositoryName, digest PathDigest, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/acr/v1/%s/_streaming/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -4227,6 +4997,23 @@ func ParseListDeletedTags200Headers(header http.Header) (ListDeletedTags200Heade
 	return headers, nil
 }
 
+// QueryMetadata200Headers holds the response headers of QueryMetadata with status 200. A header that the server left out is zero.
+type QueryMetadata200Headers struct {
+	XMsRatelimitRemainingCallsPerSecond float64
+}
+
+// ParseQueryMetadata200Headers reads the response headers of QueryMetadata with status 200. It
+// fails on a header that is there but not of its type.
+func ParseQueryMetadata200Headers(header http.Header) (QueryMetadata200Headers, error) {
+	var headers QueryMetadata200Headers
+	if value := header.Get("X-Ms-Ratelimit-Remaining-Calls-Per-Second"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "X-Ms-Ratelimit-Remaining-Calls-Per-Second", value, &headers.XMsRatelimitRemainingCallsPerSecond, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "number", Format: "double"}); err != nil {
+			return QueryMetadata200Headers{}, err
+		}
+	}
+	return headers, nil
+}
+
 // DeleteRepository202Headers holds the response headers of DeleteRepository with status 202. A header that the server left out is zero.
 type DeleteRepository202Headers struct {
 	XMsRatelimitRemainingCallsPerSecond float64
@@ -4256,6 +5043,110 @@ func ParseListManifests200Headers(header http.Header) (ListManifests200Headers, 
 	if value := header.Get("Link"); value != "" {
 		if err := runtime.BindStyledParameterWithOptions("simple", "Link", value, &headers.Link, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
 			return ListManifests200Headers{}, err
+		}
+	}
+	return headers, nil
+}
+
+// QueryRepositoryMetadata200Headers holds the response headers of QueryRepositoryMetadata with status 200. A header that the server left out is zero.
+type QueryRepositoryMetadata200Headers struct {
+	XMsRatelimitRemainingCallsPerSecond float64
+}
+
+// ParseQueryRepositoryMetadata200Headers reads the response headers of QueryRepositoryMetadata with status 200. It
+// fails on a header that is there but not of its type.
+func ParseQueryRepositoryMetadata200Headers(header http.Header) (QueryRepositoryMetadata200Headers, error) {
+	var headers QueryRepositoryMetadata200Headers
+	if value := header.Get("X-Ms-Ratelimit-Remaining-Calls-Per-Second"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "X-Ms-Ratelimit-Remaining-Calls-Per-Second", value, &headers.XMsRatelimitRemainingCallsPerSecond, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "number", Format: "double"}); err != nil {
+			return QueryRepositoryMetadata200Headers{}, err
+		}
+	}
+	return headers, nil
+}
+
+// UpdateStreaming202Headers holds the response headers of UpdateStreaming with status 202. A header that the server left out is zero.
+type UpdateStreaming202Headers struct {
+	Location          string
+	OperationID       string
+	OperationLocation string
+}
+
+// ParseUpdateStreaming202Headers reads the response headers of UpdateStreaming with status 202. It
+// fails on a header that is there but not of its type.
+func ParseUpdateStreaming202Headers(header http.Header) (UpdateStreaming202Headers, error) {
+	var headers UpdateStreaming202Headers
+	if value := header.Get("Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return UpdateStreaming202Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Id"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Id", value, &headers.OperationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return UpdateStreaming202Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Location", value, &headers.OperationLocation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return UpdateStreaming202Headers{}, err
+		}
+	}
+	return headers, nil
+}
+
+// GetConversion200Headers holds the response headers of GetConversion with status 200. A header that the server left out is zero.
+type GetConversion200Headers struct {
+	Location          string
+	OperationID       string
+	OperationLocation string
+}
+
+// ParseGetConversion200Headers reads the response headers of GetConversion with status 200. It
+// fails on a header that is there but not of its type.
+func ParseGetConversion200Headers(header http.Header) (GetConversion200Headers, error) {
+	var headers GetConversion200Headers
+	if value := header.Get("Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return GetConversion200Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Id"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Id", value, &headers.OperationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return GetConversion200Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Location", value, &headers.OperationLocation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return GetConversion200Headers{}, err
+		}
+	}
+	return headers, nil
+}
+
+// StartConversion202Headers holds the response headers of StartConversion with status 202. A header that the server left out is zero.
+type StartConversion202Headers struct {
+	Location          string
+	OperationID       string
+	OperationLocation string
+}
+
+// ParseStartConversion202Headers reads the response headers of StartConversion with status 202. It
+// fails on a header that is there but not of its type.
+func ParseStartConversion202Headers(header http.Header) (StartConversion202Headers, error) {
+	var headers StartConversion202Headers
+	if value := header.Get("Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Location", value, &headers.Location, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return StartConversion202Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Id"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Id", value, &headers.OperationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return StartConversion202Headers{}, err
+		}
+	}
+	if value := header.Get("Operation-Location"); value != "" {
+		if err := runtime.BindStyledParameterWithOptions("simple", "Operation-Location", value, &headers.OperationLocation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Required: false, Type: "string", Format: ""}); err != nil {
+			return StartConversion202Headers{}, err
 		}
 	}
 	return headers, nil

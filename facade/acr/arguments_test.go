@@ -46,7 +46,17 @@ func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
 	_, artifact := r.Artifact("v1").Digest(ctx)
 	_, byDigest := r.Artifact(string(acrsuite.GoodDigest)).ManifestProperties(ctx)
 	_, artifactTags := acr.Collect(r.Artifact("v1").Tags(ctx))
+	_, streaming := r.Streaming(ctx)
+	_, updateStreaming := r.UpdateStreaming(ctx, true)
+	_, startConversion := r.StartConversion(ctx, acrsuite.GoodDigest)
+	_, lastConversion := r.LastConversion(ctx, acrsuite.GoodDigest)
+	_, poll := r.Conversion("1").Poll(ctx)
+	_, cancel := r.Conversion("1").Cancel(ctx)
+	_, waitFor := r.Conversion("1").Wait(ctx)
+	_, query := acr.Collect(r.QueryMetadata(ctx, "Manifests"))
 	return map[string]error{
+		"Streaming": streaming, "UpdateStreaming": updateStreaming, "StartConversion": startConversion, "LastConversion": lastConversion,
+		"Conversion.Poll": poll, "Conversion.Cancel": cancel, "Conversion.Wait": waitFor, "QueryMetadata": query,
 		"Properties": properties, "UpdateAttributes": update, "Delete": remove, "Tags": tags, "TagNames": tagNames, "Manifests": manifests,
 		"GetManifest": get, "HeadManifest": head, "WaitForTag": wait, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, acrsuite.GoodDigest),
 		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, acrsuite.GoodDigest, nil),
@@ -103,12 +113,43 @@ func TestBadArguments(t *testing.T) {
 			_, propertiesErr := r.Artifact(string(d)).ManifestProperties(ctx)
 			_, tagsErr := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Digest: d}))
 			_, referrersErr := acr.Collect(r.Referrers(ctx, d, nil))
-			errs := []error{getErr, propertiesErr, tagsErr, referrersErr, r.DeleteManifest(ctx, d), r.RestoreManifest(ctx, d, nil)}
+			_, startErr := r.StartConversion(ctx, d)
+			_, lastErr := r.LastConversion(ctx, d)
+			errs := []error{getErr, propertiesErr, tagsErr, referrersErr, r.DeleteManifest(ctx, d), r.RestoreManifest(ctx, d, nil), startErr, lastErr}
 			for i, err := range errs {
 				refused(t, fmt.Sprintf("%d of %q", i, d), err, "digest")
 			}
 		}
 		refused(t, "no digest", r.DeleteManifest(ctx, ""), "digest")
+	})
+	t.Run("IDs of conversions", func(t *testing.T) {
+		for _, id := range []string{"", ".", "..", "a/b", "a?b", "a:cancel", "%2e", "a b", "é", strings.Repeat("a", 129)} {
+			_, pollErr := r.Conversion(id).Poll(ctx)
+			_, cancelErr := r.Conversion(id).Cancel(ctx)
+			_, waitErr := r.Conversion(id).Wait(ctx)
+			for _, err := range []error{pollErr, cancelErr, waitErr} {
+				refused(t, id, err, "id")
+			}
+		}
+	})
+	t.Run("queries", func(t *testing.T) {
+		for _, query := range []string{"", " \n", strings.Repeat("a", 64<<10+1)} {
+			_, all := acr.Collect(c.QueryMetadata(ctx, query))
+			_, one := acr.Collect(r.QueryMetadata(ctx, query))
+			refused(t, "registry", all, "query")
+			refused(t, "repository", one, "query")
+		}
+	})
+	t.Run("quarantine", func(t *testing.T) {
+		passed := acr.ChangeableAttributes{QuarantineState: new("Passed"), ReadEnabled: new(true)}
+		_, repositoryErr := r.UpdateAttributes(ctx, passed)
+		_, tagErr := r.Artifact("v1").UpdateTagAttributes(ctx, acr.ChangeableAttributes{QuarantineDetails: new("{}")})
+		manifest := r.Artifact(string(acrsuite.GoodDigest))
+		_, stateErr := manifest.UpdateManifestAttributes(ctx, acr.ChangeableAttributes{QuarantineState: new("Passed\r\n")})
+		_, detailsErr := manifest.UpdateManifestAttributes(ctx, acr.ChangeableAttributes{QuarantineState: new("Passed"), QuarantineDetails: new("{")})
+		for _, err := range []error{repositoryErr, tagErr, stateErr, detailsErr} {
+			refused(t, "quarantine", err, "QuarantineState", "QuarantineDetails")
+		}
 	})
 	t.Run("a tag's method on a digest", func(t *testing.T) {
 		refused(t, "DeleteTag", r.Artifact(string(acrsuite.GoodDigest)).DeleteTag(ctx), "reference")

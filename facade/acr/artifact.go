@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -120,12 +121,13 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, or if the name or reference is invalid
+//   - [ErrInvalidArgument] if no attribute is set, or if an attribute, the name or the reference is
+//     invalid
 func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
 	if a.bad() != nil {
 		return ManifestProperties{}, a.bad()
 	}
-	body, err := attributes.patch()
+	body, err := attributes.patchManifest()
 	if err != nil {
 		return ManifestProperties{}, err
 	}
@@ -136,6 +138,9 @@ func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes Chan
 	r := a.repository
 	params := &gen.UpdateManifestAttributesParams{APIVersion: apiVersion()}
 	return readDocument(ctx, r.client, opUpdateManifestAttributes, r.name, func(ctx context.Context) (*http.Response, error) {
+		if attributes.quarantine() { // the documentation of the quarantine has a token for a push, not for metadata
+			ctx = call.With(ctx, func(k *call.Call) { k.Scopes = append(k.Scopes, scopePullPush(r.name)...) })
+		}
 		return r.client.gen.UpdateManifestAttributes(ctx, r.name, d, params, body)
 	}, decodeManifest(d))
 }

@@ -39,6 +39,12 @@
 //	repo.DownloadBlobFile(ctx, layer.Digest, "layer.tar", nil)  // in parallel; verified before the file appears
 //	reader, err := repo.GetBlob(ctx, layer.Digest, nil)         // a stream, verified at its end
 //
+// Previews of Microsoft, on registries that have them:
+//
+//	client.QueryMetadata(ctx, "Manifests | where imageSize > 1000000000")  // find manifests with a query
+//	repo.StartConversion(ctx, dgst)                                         // convert an image for artifact streaming
+//	client.DeletedRepositories(ctx, nil)                                    // the recycle bin of soft delete
+//
 // # Lists
 //
 // Lists are iterators. They send no request before the first iteration, and then one for each page

@@ -48,6 +48,19 @@ func ExampleArtifact_UpdateManifestAttributes() {
 	// Output: false 1 <nil>
 }
 
+// Release a manifest from quarantine after a scan, with the scanner's verdict.
+func ExampleArtifact_UpdateManifestAttributes_quarantine() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	manifest, err := client.Repository("samples/app").Artifact("v1").UpdateManifestAttributes(context.Background(), acr.ChangeableAttributes{
+		QuarantineState:   new("Passed"),
+		QuarantineDetails: new(`{"state":"scan passed","link":"https://scanner.example/1"}`),
+	})
+	fmt.Println(manifest.QuarantineState, manifest.QuarantineDetails, err)
+	// Output: Passed {"state":"scan passed","link":"https://scanner.example/1"} <nil>
+}
+
 func ExampleArtifact_Digest() {
 	srv, client, done := exampleRegistry()
 	defer done()

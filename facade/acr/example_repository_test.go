@@ -3,6 +3,7 @@ package acr_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -212,4 +213,114 @@ func ExampleClient_DeletedRepositories() {
 		fmt.Println(name, len(manifests), err)
 	}
 	// Output: samples/app 2 <nil>
+}
+
+// Query the manifests of a registry with metadata search.
+func ExampleClient_QueryMetadata() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	query := "Manifests | where imageSize > 100 and os == 'linux' | order by repository asc | limit 2 | project repository, os"
+	for row, err := range client.QueryMetadata(context.Background(), query) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		var manifest struct{ Repository, OS string }
+		if err := json.Unmarshal(row, &manifest); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(manifest.Repository, manifest.OS)
+	}
+	// Output:
+	// library/hello-world linux
+	// library/hello-world linux
+}
+
+// Count the manifests of a repository on the registry's side.
+func ExampleRepository_QueryMetadata() {
+	_, client, done := exampleRegistry()
+	defer done()
+
+	rows, err := acr.Collect(client.Repository("samples/app").QueryMetadata(context.Background(), "Manifests | count"))
+	fmt.Printf("%s %v\n", rows, err)
+	// Output: [{"Count":2}] <nil>
+}
+
+// Have images converted for artifact streaming when they are pushed.
+func ExampleRepository_UpdateStreaming() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+
+	before, err := repository.Streaming(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	after, err := repository.UpdateStreaming(ctx, true)
+	fmt.Println(before.ConvertPushedImages, after.ConvertPushedImages, after.ConversionFormat, err)
+	// Output: false true overlaybd <nil>
+}
+
+// Convert an image for artifact streaming, unless it has been converted, and wait for the result.
+func ExampleRepository_StartConversion() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	dgst, err := repository.Artifact("v1").Digest(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	const streaming = "application/vnd.azure.artifact.streaming.v1"
+	if found, err := acr.Collect(repository.Referrers(ctx, dgst, &acr.ReferrersOptions{ArtifactType: streaming})); err != nil || len(found) > 0 {
+		log.Fatal(found, err)
+	}
+	conversion, err := repository.LastConversion(ctx, dgst)
+	if errors.Is(err, acr.ErrNotFound) {
+		conversion, err = repository.StartConversion(ctx, dgst)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	status, err := conversion.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(status.State, status.Progress)
+
+	found, err := acr.Collect(repository.Referrers(ctx, dgst, &acr.ReferrersOptions{ArtifactType: streaming}))
+	fmt.Println(len(found), err)
+	// Output:
+	// Succeeded 100%
+	// 1 <nil>
+}
+
+// Look at a conversion from another process, by its ID, and cancel it.
+func ExampleRepository_Conversion() {
+	_, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	dgst, err := repository.Artifact("v1").Digest(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	started, err := repository.StartConversion(ctx, dgst)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	conversion := repository.Conversion(started.ID())
+	status, err := conversion.Poll(ctx)
+	fmt.Println(status.State, status.Done(), err)
+	status, err = conversion.Cancel(ctx)
+	fmt.Println(status.State, status.Done(), err)
+	_, err = conversion.Wait(ctx)
+	fmt.Println(errors.Is(err, acr.ErrorCode(acr.ConversionCanceled)))
+	// Output:
+	// Running false <nil>
+	// Canceled true <nil>
+	// true
 }

@@ -91,6 +91,15 @@ var (
 	opListDeletedTags         = row(operation{id: "ListDeletedTags", call: call.API, scopes: scopeDeletedRead, success: []int{200}})
 	opRestoreManifest         = row(operation{id: "RestoreManifest", call: call.API, scopes: scopeDeletedRestore, success: []int{200, 201, 202, 204}})
 
+	opGetStreaming            = row(operation{id: "GetStreaming", call: call.API, scopes: scopePull, success: []int{200}})
+	opUpdateStreaming         = row(operation{id: "UpdateStreaming", call: call.API, scopes: scopePullPush, success: []int{202}})
+	opStartConversion         = row(operation{id: "StartConversion", call: call.API, scopes: scopePullPush, success: []int{202}})
+	opGetConversion           = row(operation{id: "GetConversion", call: call.API, scopes: scopePull, success: []int{200}})
+	opGetOperation            = row(operation{id: "GetOperation", call: call.API, scopes: scopePull, success: []int{200}})
+	opCancelOperation         = row(operation{id: "CancelOperation", call: call.API, scopes: scopePullPush, success: []int{200}})
+	opQueryMetadata           = row(operation{id: "QueryMetadata", call: call.API, scopes: scopeCatalog, success: []int{200}})
+	opQueryRepositoryMetadata = row(operation{id: "QueryRepositoryMetadata", call: call.API, scopes: scopeMetadataRead, success: []int{200}})
+
 	// opChallenge is CheckSupport without a credential, which a registry refuses with a challenge.
 	opChallenge = &operation{id: "CheckSupport", call: call.API, scopes: scopeNone, success: []int{http.StatusOK, http.StatusUnauthorized}}
 

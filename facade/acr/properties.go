@@ -1,10 +1,12 @@
 package acr
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -36,6 +38,13 @@ type Attributes struct {
 // https://learn.microsoft.com/azure/container-registry/container-registry-image-lock.
 type ChangeableAttributes struct {
 	DeleteEnabled, WriteEnabled, ListEnabled, ReadEnabled *bool
+
+	// QuarantineState and QuarantineDetails are the verdict of a scanner, on a registry with
+	// quarantine: new("Passed") releases a manifest, new("Failed") does not. The details are a JSON
+	// document. They are attributes of manifests only, and need the role AcrQuarantineWriter.
+	//
+	// Preview: the quarantine is not part of a published API version and may change.
+	QuarantineState, QuarantineDetails *string
 }
 
 // RepositoryProperties are the properties of a repository.
@@ -96,15 +105,47 @@ type DeletedRepository struct {
 	Tags      []string
 }
 
-// patch returns the change as a request body. It fails if nothing is set.
+// patch returns the change of a repository or tag as a request body. It fails if nothing is set.
 func (a ChangeableAttributes) patch() (gen.AttributesPatch, error) {
-	if a == (ChangeableAttributes{}) {
-		return gen.AttributesPatch{}, badArgument("attributes", "", "none is set, so there is nothing to change")
+	if a.quarantine() {
+		return gen.AttributesPatch{}, badArgument("QuarantineState", "", "only a manifest has a quarantine: use UpdateManifestAttributes")
 	}
 	return gen.AttributesPatch{
 		DeleteEnabled: a.DeleteEnabled,
 		WriteEnabled:  a.WriteEnabled,
 		ListEnabled:   a.ListEnabled,
 		ReadEnabled:   a.ReadEnabled,
-	}, nil
+	}, a.set()
+}
+
+// patchManifest returns the change of a manifest as a request body. It fails if nothing is set.
+func (a ChangeableAttributes) patchManifest() (gen.ManifestAttributesPatch, error) {
+	err := a.set()
+	if a.QuarantineDetails != nil && *a.QuarantineDetails != "" && !json.Valid([]byte(*a.QuarantineDetails)) {
+		err = badArgument("QuarantineDetails", *a.QuarantineDetails, "not a JSON document")
+	}
+	if a.QuarantineState != nil && !wire.IsVisible(*a.QuarantineState) {
+		err = badArgument("QuarantineState", *a.QuarantineState, "it may contain printable ASCII only, without blanks")
+	}
+	return gen.ManifestAttributesPatch{
+		DeleteEnabled:     a.DeleteEnabled,
+		WriteEnabled:      a.WriteEnabled,
+		ListEnabled:       a.ListEnabled,
+		ReadEnabled:       a.ReadEnabled,
+		QuarantineState:   a.QuarantineState,
+		QuarantineDetails: a.QuarantineDetails,
+	}, err
+}
+
+// set fails if no attribute is set.
+func (a ChangeableAttributes) set() error {
+	if a == (ChangeableAttributes{}) {
+		return badArgument("attributes", "", "none is set, so there is nothing to change")
+	}
+	return nil
+}
+
+// quarantine reports whether the change is one of the quarantine.
+func (a ChangeableAttributes) quarantine() bool {
+	return a.QuarantineState != nil || a.QuarantineDetails != nil
 }

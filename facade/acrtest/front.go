@@ -20,6 +20,7 @@ type front struct {
 	player     *player
 	oauth      *oauth
 	storage    *storage
+	streaming  *streaming
 	complain   func(string)
 	closing    <-chan struct{}
 }

@@ -16,6 +16,8 @@ type operations struct {
 	seals   sealer
 	host    string // the login server, as bodies name it
 	logger  *slog.Logger
+
+	streaming *streaming // of all replicas
 }
 
 // operation is one row of the table below. Its path is decoded, and {name} in it stands for one or
@@ -113,6 +115,21 @@ var operationTable = []operation{
 	{
 		"RestoreManifest", http.MethodPost, "/acr/v1/_deleted/{name}/_manifests/{digest}",
 		"repository:{name}:deleted_read,deleted_restore", (*operations).restoreManifest,
+	},
+
+	{"QueryMetadata", http.MethodPost, "/acr/v1/_metadata/_query", scopeCatalog, (*operations).queryMetadata},
+	{
+		"QueryRepositoryMetadata", http.MethodPost, "/acr/v1/{name}/_metadata/_query",
+		scopeMetadataRead, (*operations).queryMetadata,
+	},
+	{"GetStreaming", http.MethodGet, "/acr/v1/{name}/_streaming", scopePull, (*operations).getStreaming},
+	{"UpdateStreaming", http.MethodPost, "/acr/v1/{name}/_streaming", scopePush, (*operations).updateStreaming},
+	{"GetConversion", http.MethodGet, "/acr/v1/{name}/_streaming/{digest}", scopePull, (*operations).getConversion},
+	{"StartConversion", http.MethodPost, "/acr/v1/{name}/_streaming/{digest}", scopePush, (*operations).startConversion},
+	{"GetOperation", http.MethodGet, "/acr/v1/{name}/_operations/{id}", scopePull, (*operations).getOperation},
+	{
+		"CancelOperation", http.MethodPost, "/acr/v1/{name}/_operations/{id}:cancel",
+		scopePush, (*operations).cancelOperation,
 	},
 
 	{"ExchangeEntraToken", http.MethodPost, "/oauth2/exchange", "", nil},

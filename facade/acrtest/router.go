@@ -10,7 +10,7 @@ type route struct {
 	op        string // operation id, such as "GetManifest"
 	name      string // repository
 	reference string // tag or digest, as it stands in the path
-	uuid      string // upload session
+	uuid      string // upload session, or an operation that goes on after its response
 	path      string // the path as the caller spelled it, "%2F" and all: a Link repeats it
 }
 
@@ -45,9 +45,13 @@ func (rt *route) set(parameter, value string) bool {
 	case "{reference}":
 		rt.reference = value
 		return tagGrammar.MatchString(value) || looseGrammar.MatchString(value)
-	case "{uuid}":
+	case "{uuid}", "{id}":
 		rt.uuid = value
 		return uuidGrammar.MatchString(value)
+	}
+	if rest, verb, ok := strings.Cut(parameter, "}:"); ok { // a parameter and what is to be done with it
+		value, ok := strings.CutSuffix(value, ":"+verb)
+		return ok && rt.set(rest+"}", value)
 	}
 	return parameter == value // a literal
 }

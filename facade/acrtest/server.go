@@ -140,9 +140,9 @@ func (s *Server) newFront() *front {
 	keeper := &gatekeeper{tokens: s.tokens}
 	return &front{
 		cfg: &s.cfg, clock: &s.clock, ledger: &s.ledger, gatekeeper: keeper,
-		player:   &player{script: &s.script, tokens: s.tokens, gatekeeper: keeper, complain: s.complain},
-		oauth:    &oauth{tokens: s.tokens},
-		storage:  account,
+		player:  &player{script: &s.script, tokens: s.tokens, gatekeeper: keeper, complain: s.complain},
+		oauth:   &oauth{tokens: s.tokens},
+		storage: account, streaming: newStreaming(),
 		complain: s.complain, closing: s.closing,
 	}
 }
@@ -151,6 +151,7 @@ func (s *Server) newFront() *front {
 func (s *Server) newRegion(i int) *region {
 	own := &region{limiter: newLimiter(s.cfg), operations: &operations{
 		cfg: &s.cfg, store: s.store, storage: s.front.storage, seals: s.front.storage.seals, host: s.Host(), logger: s.cfg.logger,
+		streaming: s.front.streaming,
 	}}
 	if len(s.cfg.replicas) > 0 {
 		own.name, own.operations.store = s.cfg.replicas[i], s.store.Replica(i)

@@ -38,6 +38,10 @@ var clientCalls = []Call{
 	{Method: "Client.DeletedRepositories", Kind: ListCall, Op: "ListDeletedRepositories", Prepare: throwAway, run: func(ctx context.Context, f *Fixture) error {
 		return some(f.Client.DeletedRepositories(ctx, nil))
 	}},
+	// A query is sent with POST, and its pages are not linked by a header: for the suites it is no list.
+	{Method: "Client.QueryMetadata", Kind: WriteCall, Op: "QueryMetadata", run: func(ctx context.Context, f *Fixture) error {
+		return some(f.Client.QueryMetadata(ctx, "Manifests | limit 1"))
+	}},
 }
 
 // some demands that a list is not empty.

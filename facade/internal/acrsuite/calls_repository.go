@@ -53,6 +53,33 @@ var repositoryCalls = []Call{
 	{Method: "Repository.RestoreManifest", Kind: WriteCall, Op: "RestoreManifest", takes: "name digest", Prepare: throwAway, run: func(ctx context.Context, f *Fixture) error {
 		return f.Repository().RestoreManifest(ctx, f.Deleted, nil)
 	}},
+	{Method: "Repository.QueryMetadata", Kind: WriteCall, Op: "QueryRepositoryMetadata", takes: "name", run: func(ctx context.Context, f *Fixture) error {
+		return some(f.Repository().QueryMetadata(ctx, "Manifests | project digest"))
+	}},
+	{Method: "Repository.Streaming", Kind: ReadCall, Op: "GetStreaming", takes: "name", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().Streaming(ctx)
+		return err
+	}},
+	{Method: "Repository.UpdateStreaming", Kind: WriteCall, Op: "UpdateStreaming", takes: "name", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().UpdateStreaming(ctx, true)
+		return err
+	}},
+	{Method: "Repository.StartConversion", Kind: WriteCall, Op: "StartConversion", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().StartConversion(ctx, f.Image)
+		return err
+	}},
+	{Method: "Repository.LastConversion", Kind: ReadCall, Op: "GetConversion", takes: "name digest", Prepare: convert, run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().LastConversion(ctx, f.Image)
+		return err
+	}},
+	{Method: "Conversion.Poll", Kind: ReadCall, Op: "GetOperation", takes: "name", Prepare: convert, run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().Conversion(f.Conversion).Poll(ctx)
+		return err
+	}},
+	{Method: "Conversion.Cancel", Kind: WriteCall, Op: "CancelOperation", takes: "name", Prepare: convert, run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().Conversion(f.Conversion).Cancel(ctx)
+		return err
+	}},
 	{Method: "Repository.Delete", Kind: DeleteCall, Op: "DeleteRepository", takes: "name", run: func(ctx context.Context, f *Fixture) error {
 		_, err := f.Repository().Delete(ctx)
 		return err
@@ -63,4 +90,11 @@ var repositoryCalls = []Call{
 	{Method: "Repository.DeleteBlob", Kind: DeleteCall, Op: "DeleteBlob", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
 		return f.Repository().DeleteBlob(ctx, f.Loose)
 	}},
+}
+
+// convert starts a conversion of the image.
+func convert(f *Fixture) error {
+	c, err := f.Repository().StartConversion(f.Ctx, f.Image)
+	f.Conversion = c.ID()
+	return err
 }

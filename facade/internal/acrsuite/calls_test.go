@@ -1,6 +1,7 @@
 package acrsuite_test
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 // silent lists the exported methods that send nothing.
 var silent = []string{
 	"Client.CloseIdleConnections", "Client.Endpoint", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress",
-	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference",
+	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference", "Repository.Conversion",
+	"Conversion.ID", "Conversion.String", "Conversion.Format",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",
 	"BlobWriter.String", "BlobReader.String", "BlobReaderAt.String",
 	"BlobWriter.Format", "BlobReader.Format", "BlobReaderAt.Format", "Client.Format", "Repository.Format", "Repository.String",
@@ -22,7 +24,47 @@ var silent = []string{
 
 // within lists the methods whose requests a call of another name makes.
 var within = map[string]string{"BlobReader.Read": "Repository.GetBlob", "BlobReaderAt.ReadAt": "Repository.BlobReaderAt",
-	"Repository.WaitForTag": "Repository.HeadManifest"}
+	"Repository.WaitForTag": "Repository.HeadManifest", "Conversion.Wait": "Conversion.Poll"}
+
+// handles returns typ, and all types of package acr whose methods send requests and that methods of
+// typ lead to.
+func handles(typ reflect.Type, found []reflect.Type) []reflect.Type {
+	if typ.Kind() != reflect.Pointer || typ.Elem().PkgPath() != reflect.TypeFor[acr.Client]().PkgPath() || slices.Contains(found, typ) || !sends(typ) {
+		return found
+	}
+	found = append(found, typ)
+	for m := range typ.Methods() {
+		for result := range m.Type.Outs() {
+			found = handles(result, found)
+		}
+	}
+	return found
+}
+
+// sends reports whether a type has methods that may send requests: with a context, or of a reader or
+// writer.
+func sends(typ reflect.Type) bool {
+	for m := range typ.Methods() {
+		if m.Name == "Read" || m.Name == "ReadAt" || m.Name == "Write" || slices.Contains(slices.Collect(m.Type.Ins()), reflect.TypeFor[context.Context]()) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestHandles sees that new types are found.
+func TestHandles(t *testing.T) {
+	t.Parallel()
+	found := handles(reflect.TypeFor[*acr.Client](), nil)
+	for _, want := range []reflect.Type{
+		reflect.TypeFor[*acr.Repository](), reflect.TypeFor[*acr.Artifact](), reflect.TypeFor[*acr.BlobWriter](),
+		reflect.TypeFor[*acr.BlobReader](), reflect.TypeFor[*acr.BlobReaderAt](), reflect.TypeFor[*acr.Conversion](),
+	} {
+		if !slices.Contains(found, want) {
+			t.Errorf("%v is not found: its methods would miss in the table of calls", want)
+		}
+	}
+}
 
 // TestCallsAreComplete compares the table with the package and with the document, and makes each call.
 func TestCallsAreComplete(t *testing.T) {
@@ -32,10 +74,7 @@ func TestCallsAreComplete(t *testing.T) {
 		method, _, _ := strings.Cut(c.Method, " ")
 		inTable[method] = true
 	}
-	for _, typ := range []reflect.Type{
-		reflect.TypeFor[*acr.Client](), reflect.TypeFor[*acr.Repository](), reflect.TypeFor[*acr.Artifact](),
-		reflect.TypeFor[*acr.BlobWriter](), reflect.TypeFor[*acr.BlobReader](), reflect.TypeFor[*acr.BlobReaderAt](),
-	} {
+	for _, typ := range handles(reflect.TypeFor[*acr.Client](), nil) {
 		for m := range typ.Methods() {
 			name := typ.Elem().Name() + "." + m.Name
 			if !inTable[name] && !slices.Contains(silent, name) && !inTable[within[name]] {

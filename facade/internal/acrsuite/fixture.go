@@ -33,6 +33,7 @@ type Fixture struct {
 	Source     string        // another repository, which has fresh
 	Fresh      digest.Digest
 	Deleted    digest.Digest  // a manifest in the recycle bin
+	Conversion string         // the ID of a conversion that was started
 	Checkpoint acr.Checkpoint // of an upload that was begun, for calls that go on with one
 	begun      []byte         // all of that upload's content
 }

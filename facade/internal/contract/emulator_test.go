@@ -105,7 +105,7 @@ func TestOperationsAreEmulated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := strings.NewReplacer("{name}", "team/app", "{reference}", "v1", "{tag}", "v1", "{uuid}", "u",
+	values := strings.NewReplacer("{name}", "team/app", "{reference}", "v1", "{tag}", "v1", "{uuid}", "u", "{id}", "u",
 		"{digest}", digest.FromString(pulledBlob).String())
 	const table = "add a row to operationTable in facade/acrtest/operations.go, and the method that serves it"
 	for _, id := range ids {
@@ -120,7 +120,12 @@ func TestOperationsAreEmulated(t *testing.T) {
 		if declared.Scopes == nil { // a token operation: it needs no token
 			continue
 		}
-		req := request(t, declared.Method, c.server.Endpoint()+values.Replace(declared.Path), http.NoBody)
+		path := values.Replace(declared.Path)
+		if strings.Contains(path, "{") {
+			t.Errorf("%s has a parameter that this test has no value for: add one to values", declared.Path)
+			continue
+		}
+		req := request(t, declared.Method, c.server.Endpoint()+path, http.NoBody)
 		resp, err := c.server.HTTPClient().Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -47,6 +47,11 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/acr/v1/_deleted/a/b/_tags", "ListDeletedTags", "a/b"},
 		{"GET", "/acr/v1/_deleted/a/b/_manifests", "ListDeletedManifests", "a/b"},
 		{"POST", "/acr/v1/_deleted/a/b/_manifests/" + digest, "RestoreManifest", "a/b"},
+		{"POST", "/acr/v1/_metadata/_query", "QueryMetadata", ""},
+		{"POST", "/acr/v1/a/b/_metadata/_query", "QueryRepositoryMetadata", "a/b"},
+		{"POST", "/acr/v1/a/b/_streaming/" + digest, "StartConversion", "a/b"},
+		{"GET", "/acr/v1/a/b/_operations/u", "GetOperation", "a/b"},
+		{"POST", "/acr/v1/a/b/_operations/u:cancel", "CancelOperation", "a/b"},
 		{"POST", "/oauth2/exchange", "ExchangeEntraToken", ""},
 		{"POST", "/oauth2/token", "GetAccessToken", ""},
 		{"GET", "/oauth2/token", "GetAccessTokenWithBasic", ""},
@@ -76,11 +81,15 @@ func TestOperationsHaveRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := strings.NewReplacer("{name}", "a/b", "{reference}", "v1", "{tag}", "v1", "{uuid}", "u", "{digest}", "sha256:1")
+	values := strings.NewReplacer("{name}", "a/b", "{reference}", "v1", "{tag}", "v1", "{uuid}", "u", "{id}", "u", "{digest}", "sha256:1")
 	for id := range document.router.ids {
 		d, err := Declared(id)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if path := values.Replace(d.Path); strings.Contains(path, "{") {
+			t.Errorf("%s has a parameter that this test has no value for: add one to values", d.Path)
+			continue
 		}
 		route, err := document.router.find(d.Method, values.Replace(d.Path))
 		if err != nil || route.id != id {

@@ -349,6 +349,17 @@ func (s *Scanner) Skip() {
 	}
 }
 
+// Raw reads any value and returns its text, which shares the memory of the document. It returns nil after an error.
+func (s *Scanner) Raw() []byte {
+	s.Next()
+	start := s.pos
+	s.Skip()
+	if s.err != nil {
+		return nil
+	}
+	return s.data[start:s.pos]
+}
+
 // end checks that nothing follows the document, and returns the first error.
 func (s *Scanner) end() error {
 	for s.err == nil && s.pos < len(s.data) {
