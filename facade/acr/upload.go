@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -90,7 +92,7 @@ func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOption
 		}
 	}
 	if src.at != nil {
-		t.Check = src.unchanged
+		t.Check, t.InPlace = src.unchanged, src.inPlace()
 		return transfer.Upload(ctx, s, src.at, src.size, t)
 	}
 	return s.stream(ctx, src.r, o, t)
@@ -238,6 +240,16 @@ func inspect(r io.Reader) (*source, error) {
 	}
 	s.at = &seekAt{r: r, s: seeker, start: s.start}
 	return s, nil
+}
+
+// inPlace reports whether reading the source costs little more than a copy: it is in memory, or the system reads
+// the file ahead. Any other reader may have a network behind it.
+func (s *source) inPlace() bool {
+	switch s.r.(type) {
+	case *os.File, *bytes.Reader, *strings.Reader:
+		return true
+	}
+	return false
 }
 
 // unchanged fails if the source has changed since the upload began: the blob would not be the one

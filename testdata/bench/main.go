@@ -49,6 +49,7 @@ func run(args []string) error {
 	fs.IntVar(&o.settle, "settle", 0, "before each run, wait up to this many seconds for the machine to be idle")
 	fs.BoolVar(&o.http2, "http2", false, "let the registry speak HTTP/2")
 	fs.StringVar(&o.label, "label", "", "`text` stored with every result")
+	fs.StringVar(&o.profile, "profile", "", "write the CPU profile of each client's last run of a workload to this `directory`, as workload-client.pprof")
 	if len(args) == 0 {
 		fs.Usage()
 		os.Exit(2)

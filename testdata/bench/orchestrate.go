@@ -18,10 +18,10 @@ import (
 )
 
 type options struct {
-	out, dir, disk, peers, only, label string
-	rounds, timeout, settle            int
-	noise                              float64
-	http2                              bool
+	out, dir, disk, peers, only, label, profile string
+	rounds, timeout, settle                     int
+	noise                                       float64
+	http2                                       bool
 }
 
 // result is one line of the result file.
@@ -190,6 +190,9 @@ func (b *bench) one(w workload, peer string) (result, error) {
 			Endpoint: "https://" + info.Registry, Host: info.Registry, Chunk: w.chunk, TempDir: tmp, Concurrency: w.lanes,
 			EntraToken: info.EntraToken, RefreshToken: info.RefreshToken, AccessToken: info.AccessToken,
 		},
+	}
+	if b.o.profile != "" {
+		j.Profile = filepath.Join(b.o.profile, w.name+"-"+peer+".pprof")
 	}
 	if w.size > 0 {
 		j.Desc = adapter.Descriptor{Digest: info.Digests[0], Size: w.size}

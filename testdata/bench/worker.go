@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type job struct {
 	Calls  int                `json:"calls"`
 	Repos  int                `json:"repos"`
 	InTurn bool               `json:"in_turn"` // not all calls at once
+
+	Profile string `json:"profile,omitempty"` // file for the CPU profile of the operation
 }
 
 // measured is what a worker prints.
@@ -73,11 +76,16 @@ func runWorker() error {
 	m.BaseRSS = rss("VmRSS:")
 	var ms0, ms1 runtime.MemStats
 	runtime.ReadMemStats(&ms0)
+	stop, err := profile(j.Profile)
+	if err != nil {
+		return err
+	}
 	u0, s0 := cpu()
 	t0 := time.Now()
 	err = op()
 	m.Wall = time.Since(t0).Seconds()
 	u1, s1 := cpu()
+	stop()
 	runtime.ReadMemStats(&ms1)
 	m.User, m.Sys = u1-u0, s1-s0
 	m.PeakRSS = rss("VmHWM:")
@@ -90,6 +98,24 @@ func runWorker() error {
 		m.Err = err.Error()
 	}
 	return json.NewEncoder(os.Stdout).Encode(m)
+}
+
+// profile begins to write a CPU profile to the file, unless that is empty.
+func profile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }
 
 func cpu() (user, sys float64) {

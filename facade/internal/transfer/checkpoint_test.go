@@ -19,7 +19,7 @@ import (
 // newest checkpoint always names the session at hand, from its opening on.
 func TestCheckpointOfNewSession(t *testing.T) {
 	t.Parallel()
-	for _, how := range []string{"file", "trusted", "spooled"} {
+	for _, how := range []string{"file", "trusted", "in place", "spooled"} {
 		for i := range 40 {
 			synctest.Test(t, func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(*seed, uint64(i)))
@@ -69,8 +69,8 @@ func TestCheckpointOfNewSession(t *testing.T) {
 func killed(ctx context.Context, how string, r *registry, o *transfer.UploadOptions, content []byte) (transfer.Result, error) {
 	s := uncanceled{r}
 	if how != "spooled" {
-		if how == "trusted" {
-			o.Digest, o.Trust = digest.FromBytes(content), true
+		if how == "trusted" || how == "in place" {
+			o.Digest, o.Trust, o.InPlace = digest.FromBytes(content), true, how == "in place"
 		}
 		return transfer.Upload(ctx, s, bytes.NewReader(content), int64(len(content)), o)
 	}

@@ -68,8 +68,9 @@ type fileUpload struct {
 	src    io.ReaderAt
 	size   int64
 	digest digest.Digest // once it is known
-	ahead  *ahead
-	hashed bool // by ahead; otherwise the registry is left to check the digest
+	data   io.ReaderAt   // what requests read: ahead, or src itself
+	ahead  *ahead        // nil if nothing is read ahead
+	hashed bool          // by ahead; otherwise the registry is left to check the digest
 }
 
 // small hashes first, so that the blob can go with the request that opens the upload or the one
@@ -122,7 +123,7 @@ func (f *fileUpload) read(ctx context.Context) (memory, error) {
 	return b, nil
 }
 
-// large sends chunk after chunk, while the source is read and hashed ahead of the sending.
+// large sends chunk after chunk, while the source is read and hashed ahead of the sending, if either pays.
 func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	o := &f.u.opts
 	var h *hasher
@@ -139,8 +140,11 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	} else if o.Resume != nil {
 		from = o.Resume.Offset
 	}
-	f.ahead = newAhead(ctx, f.src, from, f.size, h, f.u.tune, o.Acked != nil)
-	defer f.ahead.close()
+	if f.data = f.src; f.hashed || !o.InPlace {
+		f.ahead = newAhead(ctx, f.src, from, f.size, h, f.u.tune, o.Acked != nil)
+		defer f.ahead.close()
+		f.data = f.ahead
+	}
 	f.u.onAck = f.checkpoint
 	for first := true; ; first = false {
 		if err := f.enter(ctx, first); err != nil {
@@ -182,7 +186,7 @@ func (f *fileUpload) session(ctx context.Context) error {
 	u := f.u
 	for f.size-u.acked > 0 && !f.restFitsCommit() {
 		n := min(u.chunkSize(), f.size-u.acked)
-		if err := u.send(ctx, f.ahead, 0, u.acked+n); err != nil {
+		if err := u.send(ctx, f.data, 0, u.acked+n); err != nil {
 			return err
 		}
 	}
@@ -199,7 +203,7 @@ func (f *fileUpload) session(ctx context.Context) error {
 			return err
 		}
 	}
-	return u.commit(ctx, f.digest, f.ahead, 0, f.size, !u.opts.Limits.noTail.Load())
+	return u.commit(ctx, f.digest, f.data, 0, f.size, !u.opts.Limits.noTail.Load())
 }
 
 // restFitsCommit reports whether the rest can go with the commit at once: it fits into one request,

@@ -56,20 +56,20 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // sources by name: how the content is handed in.
-var sourceNames = []string{"file", "known", "trusted", "stream", "spooled", "slow", "writes"}
+var sourceNames = []string{"file", "known", "trusted", "in place", "stream", "spooled", "slow", "writes"}
 
-func rereadable(how string) bool { return how == "file" || how == "known" || how == "trusted" }
+func rereadable(how string) bool { return how == "file" || how == "known" || how == "trusted" || how == "in place" }
 
 // run uploads content in the given way.
 func run(ctx context.Context, rng *rand.Rand, how string, r *registry, o *transfer.UploadOptions, content []byte) (transfer.Result, error) {
 	switch how {
 	case "known":
 		o.Digest = digest.FromBytes(content)
-	case "trusted":
-		o.Digest, o.Trust = digest.FromBytes(content), true
+	case "trusted", "in place":
+		o.Digest, o.Trust, o.InPlace = digest.FromBytes(content), true, how == "in place"
 	}
 	switch how {
-	case "file", "known", "trusted":
+	case "file", "known", "trusted", "in place":
 		return transfer.Upload(ctx, r, bytes.NewReader(content), int64(len(content)), o)
 	}
 	var sp transfer.Spool

@@ -30,6 +30,10 @@ type UploadOptions struct {
 	// longer what it was.
 	Check func() error
 
+	// InPlace says that reading the source costs little more than a copy. If nothing is hashed either,
+	// requests then read the source itself: reading it ahead of them would only copy every byte once more.
+	InPlace bool
+
 	Tune Tuning
 }
 
