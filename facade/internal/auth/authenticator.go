@@ -110,8 +110,10 @@ func New(c Config) (*Authenticator, error) {
 	}
 	a.vault.keep(c.Credential.username, c.Credential.secret.reveal())
 	a.refresh.fetch, a.refresh.limit, a.refresh.early = a.fetchRefresh, a.limits.refresh, a.limits.early
+	turns := make(turns, maxFetches)
 	a.access = newCache(func(set *scopeSet) *slot {
 		s := &slot{set: set}
+		s.turns = turns
 		s.limit, s.early = a.limits.access, a.limits.early
 		s.fetch = func(ctx context.Context, early bool) (*token, error) { return a.fetchAccess(ctx, set, early) }
 		return s

@@ -25,6 +25,7 @@ type cell struct {
 	// fetch gets a new token. early says that the old one can still be used, so the requests are tried once.
 	fetch func(ctx context.Context, early bool) (*token, error)
 	limit time.Duration // of a fetch
+	turns turns         // shared with other cells
 	early time.Duration // of an early renewal, which is tried once. A caller who needs a token meanwhile waits for it first
 
 	cur atomic.Pointer[token]
@@ -97,29 +98,59 @@ func (c *cell) get(ctx context.Context) (*token, error) {
 	}
 }
 
-// start begins a fetch. The mutex is held. Its limit is no deadline of its context: azidentity gives a command line tool ten seconds, but the whole time where there is one.
+// start begins a fetch. The mutex is held.
 func (c *cell) start(ctx context.Context, early bool) *pending {
 	ctx, cancel := context.WithCancelCause(detach(ctx))
 	f := &pending{done: make(chan struct{}), cancel: func() { cancel(nil) }, early: early}
 	c.pending = f
+	go c.run(ctx, cancel, f)
+	return f
+}
+
+// run carries out a fetch, whose time begins when it has a turn. Its limit is no deadline of its context: azidentity gives a command line tool ten seconds, but the whole time
+// where there is one.
+func (c *cell) run(ctx context.Context, cancel context.CancelCauseFunc, f *pending) {
+	defer cancel(nil)
+	var t *token
+	err := error(errExited) // unless fetch returns
+	pass, waiting := c.turns.take(ctx)
+	if waiting != nil {
+		c.finish(f, nil, waiting, nil) // nobody waits any more
+		return
+	}
 	limit := c.limit
-	if early {
+	if f.early {
 		limit = min(limit, c.early)
 	}
 	late := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
-	abandon := time.AfterFunc(limit+graceTime, func() { c.finish(f, nil, errUnresponsive(c.limit), nil) })
-	go func() {
-		defer cancel(nil)
-		var t *token
-		err := error(errExited) // unless fetch returns
-		defer func() {
-			late.Stop()
-			abandon.Stop()
-			c.finish(f, t, err, recover())
-		}()
-		t, err = c.fetch(ctx, early)
+	abandon := time.AfterFunc(limit+graceTime, func() {
+		pass()
+		c.finish(f, nil, errUnresponsive(c.limit), nil)
+	})
+	defer func() {
+		late.Stop()
+		abandon.Stop()
+		pass()
+		c.finish(f, t, err, recover())
 	}()
-	return f
+	t, err = c.fetch(ctx, f.early)
+}
+
+// turns bounds how many fetches are under way at a time; nil does not. A thousand token requests at once would wait for one another in the transport, where that counts as the
+// silence of the registry.
+type turns chan struct{}
+
+// take waits for a turn and returns the function that passes it on, or the error of ctx.
+func (t turns) take(ctx context.Context) (pass func(), err error) {
+	if t == nil {
+		return func() {}, nil
+	}
+	select {
+	case t <- struct{}{}:
+		return sync.OnceFunc(func() { <-t }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // finish ends a fetch, once: whoever waits for it goes on.

@@ -5,6 +5,10 @@ import "time"
 // defaultTimeout is how long a try of a token request may take: an exchange of 40 seconds has been seen.
 const defaultTimeout = time.Minute
 
+// maxFetches is how many access tokens are fetched at a time. That is fewer than the transport has connections, so that no
+// token request waits for one behind others of its kind.
+const maxFetches = 64
+
 // limits end a sign-in that gets no answer. Each leaves the one within it the time to say what was amiss.
 type limits struct {
 	try     time.Duration // of a token request, its body included
