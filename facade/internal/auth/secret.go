@@ -37,8 +37,9 @@ const maxKnown = 512
 type vault struct {
 	forever []redact.Secret // the credential's own, set once
 
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	known []redact.Secret
+	index redact.Index // of all of them
 }
 
 // keep adds the credential's secret, for good, and in the forms requests carry it in.
@@ -48,7 +49,9 @@ func (v *vault) keep(username, s string) {
 	}
 	// Its letters that are whole in base64 are found in any text; with the user name there are some more.
 	for _, form := range []string{base64.StdEncoding.EncodeToString([]byte(username + ":" + s)), s, url.QueryEscape(s)} {
-		v.forever = append(v.forever, redact.NewSecret(form))
+		x := redact.NewSecret(form)
+		v.forever = append(v.forever, x)
+		v.index.Add(x)
 	}
 }
 
@@ -66,9 +69,12 @@ func (v *vault) remember(s string) {
 		return
 	}
 	if len(v.known) == maxKnown {
+		v.index.Remove(v.known[0])
 		v.known = slices.Delete(v.known, 0, 1)
 	}
-	v.known = append(v.known, redact.NewSecret(s))
+	x := redact.NewSecret(s)
+	v.known = append(v.known, x)
+	v.index.Add(x)
 }
 
 // scrub takes the secrets out of a text, in every form that redact.Hide finds.
@@ -76,9 +82,13 @@ func (v *vault) scrub(s string) string {
 	if len(s) < minSecret {
 		return s
 	}
-	v.mu.Lock()
+	v.mu.RLock()
+	if !v.index.MayHold(s) {
+		v.mu.RUnlock()
+		return s
+	}
 	known := slices.Clone(v.known)
-	v.mu.Unlock()
+	v.mu.RUnlock()
 	return redact.Hide(s, func(yield func(redact.Secret) bool) {
 		for _, k := range v.forever {
 			if !yield(k) {

@@ -29,15 +29,22 @@ func TestHide(t *testing.T) {
 		"base64 behind two":  func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte("xy" + s + "zzz")) },
 		"base64 behind four": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte("wxyz" + s + "z")) },
 	}
-	secrets := slices.Values([]redact.Secret{
-		redact.NewSecret("another-secret"), redact.NewSecret(secret), redact.NewSecret(url.QueryEscape(secret)),
-	})
+	all := []redact.Secret{redact.NewSecret("another-secret"), redact.NewSecret(secret), redact.NewSecret(url.QueryEscape(secret))}
+	secrets := slices.Values(all)
+	var index redact.Index
+	for _, s := range all {
+		index.Add(s)
+	}
 	for first, f := range forms {
 		for second, g := range forms {
 			if strings.HasPrefix(second, "base64") && first != "as it is" {
 				continue // base64 of an escaped secret is not looked for
 			}
-			got := redact.Hide("before "+g(f(secret))+" behind", secrets)
+			text := "before " + g(f(secret)) + " behind"
+			if !index.MayHold(text) {
+				t.Errorf("%s in %s: the index does not find it", first, second)
+			}
+			got := redact.Hide(text, secrets)
 			rest, ok := strings.CutPrefix(got, "before ")
 			rest, behind := strings.CutSuffix(rest, " behind")
 			if !ok || !behind || !strings.Contains(rest, redact.Removed) || len(rest) > len(redact.Removed)+12 {
@@ -53,6 +60,15 @@ func TestHide(t *testing.T) {
 			t.Errorf("%q became %q", text, got)
 		}
 	}
+	if text := "nothing of the kind in here, %25 \\u0026 &amp;"; index.MayHold(text) {
+		t.Errorf("the index finds a secret in %q", text)
+	}
+	for _, s := range all {
+		index.Remove(s)
+	}
+	if index.MayHold(secret) {
+		t.Error("the index holds what was removed")
+	}
 }
 
 // FuzzHide: no text makes it fail, and what it returns holds no secret.
@@ -61,6 +77,14 @@ func FuzzHide(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, secret string) {
 		if len(secret) < 8 {
 			return
+		}
+		var index redact.Index
+		index.Add(redact.NewSecret(secret))
+		if !index.MayHold(text + secret + text) {
+			t.Error("the index does not find the secret")
+		}
+		if !index.MayHold(text) && redact.Hide(text, slices.Values([]redact.Secret{redact.NewSecret(secret)})) != text {
+			t.Error("the index does not find what is hidden")
 		}
 		got := redact.Hide(text+secret+text, slices.Values([]redact.Secret{redact.NewSecret(secret)}))
 		for kept := range strings.SplitSeq(got, redact.Removed) {

@@ -58,7 +58,9 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 // sources by name: how the content is handed in.
 var sourceNames = []string{"file", "known", "trusted", "in place", "stream", "spooled", "slow", "writes"}
 
-func rereadable(how string) bool { return how == "file" || how == "known" || how == "trusted" || how == "in place" }
+func rereadable(how string) bool {
+	return how == "file" || how == "known" || how == "trusted" || how == "in place"
+}
 
 // run uploads content in the given way.
 func run(ctx context.Context, rng *rand.Rand, how string, r *registry, o *transfer.UploadOptions, content []byte) (transfer.Result, error) {
