@@ -121,6 +121,12 @@ bench-peers: ## this library beside the clients of others; about 25 minutes for 
 	cd testdata/bench && $(GO) build -o bench . && rm -f results.jsonl && \
 	./bench all -rounds '$(or $(ROUNDS),3)' -only '$(ONLY)' -dir "$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" && ./bench summary results.jsonl
 
+.PHONY: bench-growth
+bench-growth: ## lists, uploads, calls, token scopes, images and plans at 1, 10 and 100 times the size: cost of one, peak memory (ROUNDS=1)
+	cd testdata/bench && $(GO) build -o bench . && rm -f growth.jsonl && \
+	./bench growth -rounds '$(or $(ROUNDS),1)' -peers acrkit -out growth.jsonl -dir "$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" && \
+	./bench growth-table growth.jsonl
+
 .PHONY: emulator
 emulator: ## run the emulator as a program until interrupted (ARGS=flags)
 	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)

@@ -24,11 +24,13 @@ func main() {
 
 const usage = `usage: bench COMMAND [flags]
 
-  limits, w1 ... w9     run that group of workloads
-  all                   run all groups
+  limits, w1 ... w10    run that group of workloads
+  growth                run one thing at 1, 10 and 100 times the size
+  all                   run all groups but growth
   list                  show the workloads and the libraries
   report FILE...        print a table of medians for each workload from result files
   summary FILE...       print one table of all workloads: wall times and our ratio to the best peer
+  growth-table FILE...  print what grows: the cost of one more, and the peak memory
   serve                 run only the fake registry, for experiments
 
 Flags of the runs:
@@ -68,6 +70,8 @@ func run(args []string) error {
 		return report(os.Stdout, fs.Args())
 	case "summary":
 		return summary(os.Stdout, fs.Args())
+	case "growth-table":
+		return growthTable(os.Stdout, fs.Args())
 	case "list":
 		for _, w := range workloads() {
 			fmt.Printf("%-16s %-7s %s\n", w.name, w.group, w.title)
@@ -78,7 +82,7 @@ func run(args []string) error {
 	var ws []workload
 	only := strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' })
 	for _, w := range workloads() {
-		if (cmd == "all" || cmd == w.group) && (len(only) == 0 || slices.Contains(only, w.name) || slices.Contains(only, w.group)) {
+		if (cmd == "all" && w.group != "growth" || cmd == w.group) && (len(only) == 0 || slices.Contains(only, w.name) || slices.Contains(only, w.group)) {
 			ws = append(ws, w)
 		}
 	}

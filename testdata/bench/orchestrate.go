@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,15 @@ type bench struct {
 	self   string
 	dir    string
 	server address
-	image  []content.Blob
+}
+
+// image returns the layers of the image that a workload moves.
+func (b *bench) image(w workload) []content.Blob {
+	var image []content.Blob
+	for i := range cmp.Or(w.layers, layers) {
+		image = append(image, content.Blob{Seed: int64(1000 + i), Size: layerLen})
+	}
+	return image
 }
 
 // orchestrate runs the workloads, rounds times, each round over all libraries.
@@ -60,9 +69,6 @@ func orchestrate(o options, ws []workload) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{o: o, self: self, dir: dir}
-	for i := range layers {
-		b.image = append(b.image, content.Blob{Seed: int64(1000 + i), Size: layerLen})
-	}
 
 	// The server is a child, so that its CPU time and memory are not the client's.
 	srv := exec.Command(self, "serve", "-dir", dir, fmt.Sprintf("-http2=%v", o.http2))
@@ -167,7 +173,7 @@ func (b *bench) settle() {
 
 // one runs a workload once.
 func (b *bench) one(w workload, peer string) (result, error) {
-	cfg, blob := w.withBlobs(b.image)
+	cfg, blob := w.withBlobs(b.image(w))
 	info, err := b.configure(cfg)
 	if err != nil {
 		return result{}, err
@@ -194,24 +200,24 @@ func (b *bench) one(w workload, peer string) (result, error) {
 	if b.o.profile != "" {
 		j.Profile = filepath.Join(b.o.profile, w.name+"-"+peer+".pprof")
 	}
-	if w.size > 0 {
+	if w.size > 0 && !w.sparse {
 		j.Desc = adapter.Descriptor{Digest: info.Digests[0], Size: w.size}
 	}
 	switch w.op {
 	case "upload", "fileread", "rawpatchfile":
-		if j.File, err = b.source(blob); err != nil {
+		if j.File, err = b.source(blob, w.sparse); err != nil {
 			return result{}, err
 		}
 	case "download", "filewrite", "rawgetfile":
 		j.File = filepath.Join(tmp, "out")
 	case "push", "pull", "copy":
-		if j.Dir, err = b.layout(); err != nil {
+		if j.Dir, err = b.layout(b.image(w)); err != nil {
 			return result{}, err
 		}
 	case "head":
 		j.Repo = "canned/app"
 	case "props":
-		j.Repo, j.Calls, j.Repos = "canned/app", 1000, 50
+		j.Repo, j.Calls, j.Repos = "canned/app", cmp.Or(w.calls, 1000), cmp.Or(w.repos, 50)
 	case "props-turns":
 		j.Repo, j.Calls, j.Repos, j.InTurn = "canned/app", 200, 4, true
 	}
@@ -267,22 +273,26 @@ func (b *bench) check(w workload, j job, blob content.Blob, r result) error {
 			}
 			return nil
 		}
-		if r.Server.Completed != layers+1 || r.Server.Kinds["put_manifest"] == 0 {
+		if r.Server.Completed != int64(len(b.image(w)))+1 || r.Server.Kinds["put_manifest"] == 0 {
 			return fmt.Errorf("server has %d blobs", r.Server.Completed)
 		}
 	case "pull":
-		for _, l := range b.image {
+		for _, l := range b.image(w) {
 			if err := l.CheckFile(filepath.Join(j.Dir, "blobs", "sha256", strings.TrimPrefix(l.Digest(), "sha256:"))); err != nil {
 				return err
 			}
 		}
 	case "tags", "manifests":
-		want := tagCount
-		if w.op == "manifests" {
-			want = manifestCount
-		}
-		if r.N != want {
+		if want := cmp.Or(w.cfg.Manifests, w.cfg.Tags); r.N != want {
 			return fmt.Errorf("%d entries, want %d", r.N, want)
+		}
+	case "mirror":
+		if n := r.Server.Kinds["put_manifest"] + r.Server.Kinds["post_upload"]; r.N != w.cfg.Tags || n > 0 {
+			return fmt.Errorf("%d tags, want %d, and %d writes", r.N, w.cfg.Tags, n)
+		}
+	case "plan":
+		if r.N != w.cfg.Manifests {
+			return fmt.Errorf("%d manifests, want %d", r.N, w.cfg.Manifests)
 		}
 	}
 	return nil
@@ -332,8 +342,15 @@ func workerEnv(cert string) []string {
 	return append(env, "SSL_CERT_FILE="+cert, "SSL_CERT_DIR="+filepath.Dir(cert)+"/none")
 }
 
-// source makes the file to upload, once.
-func (b *bench) source(blob content.Blob) (string, error) {
+// source makes the file to upload, once. A sparse file takes no memory.
+func (b *bench) source(blob content.Blob, sparse bool) (string, error) {
+	if sparse {
+		path := filepath.Join(b.dir, "sparse")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			return "", err
+		}
+		return path, os.Truncate(path, blob.Size)
+	}
 	path := filepath.Join(b.dir, fmt.Sprintf("source-%d-%d", blob.Seed, blob.Size))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
@@ -342,12 +359,12 @@ func (b *bench) source(blob content.Blob) (string, error) {
 }
 
 // layout makes the OCI layout of the image to push, once.
-func (b *bench) layout() (string, error) {
-	dir := filepath.Join(b.dir, "layout")
+func (b *bench) layout(image []content.Blob) (string, error) {
+	dir := filepath.Join(b.dir, fmt.Sprintf("layout-%d", len(image)))
 	if _, err := os.Stat(filepath.Join(dir, "index.json")); err == nil {
 		return dir, nil
 	}
-	return dir, content.WriteLayout(dir, "v1", b.image)
+	return dir, content.WriteLayout(dir, "v1", image)
 }
 
 // seed pushes the image, with the prototype client of this harness.

@@ -184,6 +184,16 @@ func prepare(j job, m *measured) (func() error, error) {
 		return with(func(c adapter.Client) error { return c.PullImage(ctx, j.Repo, "v1", j.Dir) }), nil
 	case "copy":
 		return with(func(c adapter.Client) error { return c.CopyImage(ctx, j.Repo, j.Repo+"-copy", "v1") }), nil
+	case "mirror":
+		return with(func(c adapter.Client) (err error) {
+			m.N, err = c.MirrorTags(ctx, j.Repo, j.Repo+"-copy")
+			return err
+		}), nil
+	case "plan":
+		return with(func(c adapter.Client) (err error) {
+			m.N, err = c.PlanDeletions(ctx, j.Repo)
+			return err
+		}), nil
 	case "head":
 		return with(func(c adapter.Client) error {
 			d, err := c.HeadManifest(ctx, j.Repo, "latest")

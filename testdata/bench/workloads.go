@@ -27,7 +27,12 @@ type workload struct {
 	size   int64 // of the blob moved, if any
 	chunk  int64 // upload chunk size, 0 is the library's default
 	page   int
-	lanes  int // pages of a list at a time, 0 is the library's default
+	units  int // how many of what the growth table counts
+	calls  int // properties to ask for, and over how many repositories; 0 is 1,000 over 50
+	repos  int
+	layers int  // of the image that is moved, 0 is 200
+	sparse bool // the file to upload has nothing but holes
+	lanes  int  // pages of a list at a time, 0 is the library's default
 	known  bool
 	seeded bool // the image is in the registry
 	limit  bool // runs without a library
@@ -49,7 +54,7 @@ func workloads() []workload {
 	}
 	fault := func(c fakeacr.Config) fakeacr.Config { c.Verify = true; return c }
 	dropPatch := fakeacr.Drop{After: upSize/2 + 11*mib/2, Times: 1}
-	return []workload{
+	return append([]workload{
 		rawLimit("lim-sha256", "sha256, one core, from memory", "sha256", downSize),
 		rawLimit("lim-write", "write a file", "filewrite", downSize),
 		rawLimit("lim-read", "read a file", "fileread", upSize),
@@ -106,14 +111,19 @@ func workloads() []workload {
 		{name: "w9-head", group: "w9", title: "first HEAD of a manifest, signing in, 20 ms latency", op: "head", cfg: lat},
 		{name: "w9-props", group: "w9", title: "1,000 concurrent manifest properties over 50 repositories, 20 ms latency", op: "props", cfg: lat},
 		{name: "w9-turns", group: "w9", title: "200 manifest properties one by one, alternating over 4 repositories, 20 ms latency", op: "props-turns", cfg: lat},
-	}
+
+		{name: "w10-mirror", group: "w10", title: "mirror 200 tags that are all there, 20 ms latency", op: "mirror",
+			cfg: fakeacr.Config{Images: true, Tags: 200, Manifests: 200, LatencyMS: 20}},
+		{name: "w10-plan", group: "w10", title: "plan deletions from 50,000 manifests", op: "plan",
+			cfg: fakeacr.Config{Images: true, Tags: manifestCount, Manifests: manifestCount}},
+	}, growth()...)
 }
 
 // withBlobs adds to a scenario the blobs that the workload moves.
 func (w workload) withBlobs(image []content.Blob) (fakeacr.Config, content.Blob) {
 	cfg := w.cfg
 	b := content.Blob{Seed: 1, Size: w.size}
-	if w.size > 0 {
+	if w.size > 0 && !w.sparse {
 		exists := w.op == "download" || strings.HasPrefix(w.op, "rawget")
 		cfg.Blobs = append(cfg.Blobs, fakeacr.Blob{Blob: b, Exists: exists})
 	}

@@ -55,6 +55,11 @@ type Client interface {
 	PullImage(ctx context.Context, repo, tag, dir string) error
 	// CopyImage copies an image from one repository of the registry to another.
 	CopyImage(ctx context.Context, from, to, tag string) error
+	// MirrorTags brings all tags of one repository to another one of the registry and returns how many there are.
+	MirrorTags(ctx context.Context, from, to string) (int, error)
+	// PlanDeletions says of each manifest of a repository whether it can be deleted and why, deletes nothing, and
+	// returns how many manifests it has judged.
+	PlanDeletions(ctx context.Context, repo string) (int, error)
 	// HeadManifest returns the digest of a tag with the cheapest call there is.
 	HeadManifest(ctx context.Context, repo, tag string) (string, error)
 	// ManifestProperties gets one manifest's properties (or, in a library without
@@ -97,6 +102,12 @@ func (Unsupported) PullImage(context.Context, string, string, string) error { re
 
 // CopyImage returns ErrUnsupported.
 func (Unsupported) CopyImage(context.Context, string, string, string) error { return ErrUnsupported }
+
+// MirrorTags returns ErrUnsupported.
+func (Unsupported) MirrorTags(context.Context, string, string) (int, error) { return 0, ErrUnsupported }
+
+// PlanDeletions returns ErrUnsupported.
+func (Unsupported) PlanDeletions(context.Context, string) (int, error) { return 0, ErrUnsupported }
 
 // HeadManifest returns ErrUnsupported.
 func (Unsupported) HeadManifest(context.Context, string, string) (string, error) {

@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/retention"
 	"github.com/acrkit/acrkit/testdata/bench/adapter"
 )
 
@@ -90,6 +92,36 @@ func (a *acrKit) PullImage(ctx context.Context, repo, tag, dir string) error {
 func (a *acrKit) CopyImage(ctx context.Context, from, to, tag string) error {
 	_, err := images.Copy(ctx, images.Of(a.client.Repository(from)), tag, images.Of(a.client.Repository(to)), tag, nil)
 	return err
+}
+
+func (a *acrKit) MirrorTags(ctx context.Context, from, to string) (int, error) {
+	n := 0
+	rules := []images.MirrorRule{{From: from, To: to, Tags: []string{"**"}}}
+	for t, err := range images.Mirror(ctx, images.OfClient(a.client), a.client, rules, nil) {
+		if err != nil {
+			return n, err
+		}
+		if t.Err != nil {
+			return n, t.Err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (a *acrKit) PlanDeletions(ctx context.Context, repo string) (int, error) {
+	plan, err := retention.Make(ctx, a.client, retention.KeepNewest(3, 7*retention.Day, "**"), &retention.PlanOptions{Repositories: []string{repo}})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, r := range plan.Repositories {
+		if r.Refused != nil {
+			return n, fmt.Errorf("refused: %+v", r.Refused)
+		}
+		n += r.Manifests.Total
+	}
+	return n, nil
 }
 
 func (a *acrKit) HeadManifest(ctx context.Context, repo, tag string) (string, error) {

@@ -107,6 +107,17 @@ func testAdapter(t *testing.T, name string) {
 	if d, err := c.HeadManifest(ctx, "canned/x", "latest"); step("head", err) && !strings.HasPrefix(d, "sha256:") {
 		t.Errorf("head: %q", d)
 	}
+	info = server.Configure(fakeacr.Config{Tags: 20, Manifests: 20, Images: true})
+	c = open(0)
+	if n, err := c.MirrorTags(ctx, "t/from", "t/to"); step("mirror", err) && n != 20 {
+		t.Errorf("mirror: %d tags", n)
+	}
+	if st := server.Stats(); st.Kinds["put_manifest"]+st.Kinds["post_upload"] > 0 {
+		t.Errorf("mirror: %+v", st)
+	}
+	if n, err := c.PlanDeletions(ctx, "t/plan"); step("plan", err) && n != 20 {
+		t.Errorf("plan: %d manifests", n)
+	}
 	step("properties", c.ManifestProperties(ctx, "canned/x", "sha256:"+strings.Repeat("0", 64)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -160,6 +161,15 @@ func (g *ggcr) CopyImage(ctx context.Context, from, to, tag string) error {
 		return err
 	}
 	return g.pusher.Push(ctx, g.reg.Repo(to).Tag(tag), d)
+}
+
+func (g *ggcr) MirrorTags(ctx context.Context, from, to string) (int, error) {
+	tags, err := g.puller.List(ctx, g.reg.Repo(from))
+	if err != nil {
+		return 0, err
+	}
+	return len(tags), crane.CopyRepository(g.reg.Repo(from).Name(), g.reg.Repo(to).Name(), crane.WithContext(ctx),
+		crane.WithAuth(authn.FromConfig(authn.AuthConfig{IdentityToken: g.t.RefreshToken})))
 }
 
 func (g *ggcr) HeadManifest(ctx context.Context, repo, tag string) (string, error) {

@@ -16,9 +16,9 @@ import (
 	"github.com/acrkit/acrkit/testdata/bench/content"
 )
 
-// each runs f over the blobs of an image, several at a time.
-func each(ds []blobDescriptor, f func(blobDescriptor) error) error {
-	work := make(chan blobDescriptor)
+// each runs f over the parts of an image, or whatever else there is, several at a time.
+func each[T any](ds []T, f func(T) error) error {
+	work := make(chan T)
 	errs := make(chan error, idealImageJobs)
 	for range idealImageJobs {
 		go func() {

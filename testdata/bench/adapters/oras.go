@@ -14,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/content/file"
 	"oras.land/oras-go/v2/content/oci"
+	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/retry"
@@ -174,6 +175,34 @@ func (o *orasClient) CopyImage(ctx context.Context, from, to, tag string) error 
 	opts.MountFrom = func(context.Context, ocispec.Descriptor) ([]string, error) { return []string{from}, nil }
 	_, err = oras.Copy(ctx, src, tag, dst, tag, opts)
 	return err
+}
+
+// MirrorTags: the library copies one tag at a time, and writes a tag that is there again, so that both sides
+// are asked first.
+func (o *orasClient) MirrorTags(ctx context.Context, from, to string) (int, error) {
+	src, err := o.repo(from)
+	if err != nil {
+		return 0, err
+	}
+	dst, err := o.repo(to)
+	if err != nil {
+		return 0, err
+	}
+	tags, err := registry.Tags(ctx, src)
+	if err != nil {
+		return 0, err
+	}
+	return len(tags), each(tags, func(tag string) error {
+		want, err := src.Resolve(ctx, tag)
+		if err != nil {
+			return err
+		}
+		if have, err := dst.Resolve(ctx, tag); err == nil && have.Digest == want.Digest {
+			return nil
+		}
+		_, err = oras.Copy(ctx, src, tag, dst, tag, oras.DefaultCopyOptions)
+		return err
+	})
 }
 
 func (o *orasClient) HeadManifest(ctx context.Context, repo, tag string) (string, error) {

@@ -130,6 +130,28 @@ func (c *regClient) CopyImage(ctx context.Context, from, to, tag string) error {
 	return c.copy(ctx, c.t.Host+"/"+from+":"+tag, c.t.Host+"/"+to+":"+tag)
 }
 
+func (c *regClient) MirrorTags(ctx context.Context, from, to string) (int, error) {
+	r, err := c.ref(from)
+	if err != nil {
+		return 0, err
+	}
+	list, err := c.rc.TagList(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	return len(list.Tags), each(list.Tags, func(tag string) error {
+		src, err := c.ref(from + ":" + tag)
+		if err != nil {
+			return err
+		}
+		dst, err := c.ref(to + ":" + tag)
+		if err != nil {
+			return err
+		}
+		return c.rc.ImageCopy(ctx, src, dst, regclient.ImageWithFastCheck())
+	})
+}
+
 func (c *regClient) head(ctx context.Context, name string) (string, error) {
 	r, err := c.ref(name)
 	if err != nil {

@@ -373,6 +373,8 @@ func (sc *scenario) manifestReq(w http.ResponseWriter, r *http.Request, repo, re
 	var m *manifest
 	if v, ok := sc.manifests.Load(key); ok {
 		m = v.(*manifest)
+	} else if image, ok := sc.images.find(ref); ok {
+		m = image
 	} else if strings.HasPrefix(repo, cannedPrefix) {
 		m = &manifest{"application/vnd.oci.image.manifest.v1+json", sha(cannedBody), cannedBody}
 		if strings.HasPrefix(ref, "sha256:") {

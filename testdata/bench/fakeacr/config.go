@@ -24,6 +24,8 @@ type Config struct {
 	// can be 50,000 manifests at most.
 	Tags      int `json:"tags,omitempty"`
 	Manifests int `json:"manifests,omitempty"`
+	// Images makes every repository hold Manifests images that can be read, and Tags tags of them in turn.
+	Images bool `json:"images,omitempty"`
 	// Verify hashes uploaded bytes and refuses a wrong digest. Without it big
 	// uploads are only counted, which keeps the server cheap.
 	Verify bool `json:"verify,omitempty"`

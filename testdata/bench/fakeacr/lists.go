@@ -41,7 +41,7 @@ func (l *list) after(last string) int {
 	return sort.Search(l.n, func(i int) bool { return l.name(i) > last })
 }
 
-// maxManifests is the longest list of manifests that there can be.
+// maxManifests is the longest list of manifests that there can be, unless they can be read.
 const maxManifests = 50_000
 
 // Names sort like their numbers. Digests are spread evenly, as real ones are.
@@ -69,20 +69,20 @@ func cached(kind string, n int, build func() *list) *list {
 	return l.(*list)
 }
 
-func acrTags(n int) *list {
-	return cached("tags", n, func() *list {
+func acrTags(n int, m *images) *list {
+	return cached(fmt.Sprint("tags", m != nil), n, func() *list {
 		return newList(n, tagName, func(b []byte, i int) []byte {
 			return fmt.Appendf(b, `{"name":%q,"digest":%q,"createdTime":%q,"lastUpdateTime":%q,"signed":false,%s}`,
-				tagName(i), manifestDigest(i), stamp, stamp, changeable)
+				tagName(i), m.digest(i), stamp, stamp, changeable)
 		})
 	})
 }
 
-func acrManifests(n int) *list {
-	return cached("manifests", n, func() *list {
-		return newList(n, manifestDigest, func(b []byte, i int) []byte {
+func acrManifests(n int, m *images) *list {
+	return cached(fmt.Sprint("manifests", m != nil), n, func() *list {
+		return newList(n, m.digest, func(b []byte, i int) []byte {
 			return fmt.Appendf(b, `{"digest":%q,"imageSize":%d,"createdTime":%q,"lastUpdateTime":%q,"architecture":"amd64","os":"linux","mediaType":"application/vnd.oci.image.manifest.v1+json","configMediaType":"application/vnd.oci.image.config.v1+json","tags":[%q],%s}`,
-				manifestDigest(i), 1000000+i, stamp, stamp, tagName(i), changeable)
+				m.digest(i), 1000000+i, stamp, stamp, tagName(i), changeable)
 		})
 	})
 }
@@ -145,12 +145,12 @@ func (sc *scenario) acr(w http.ResponseWriter, r *http.Request, path string) {
 	case strings.HasSuffix(path, "/_tags"):
 		name := strings.TrimSuffix(path, "/_tags")
 		if sc.count(w, r, "tags", need{"repository", name, "metadata_read"}) {
-			sc.serveList(w, r, acrTags(sc.cfg.Tags), fmt.Sprintf(`{"registry":%q,"imageName":%q,"tags":[`, r.Host, name))
+			sc.serveList(w, r, acrTags(sc.cfg.Tags, sc.images), fmt.Sprintf(`{"registry":%q,"imageName":%q,"tags":[`, r.Host, name))
 		}
 	case strings.HasSuffix(path, "/_manifests"):
 		name := strings.TrimSuffix(path, "/_manifests")
 		if sc.count(w, r, "manifests", need{"repository", name, "metadata_read"}) {
-			sc.serveList(w, r, acrManifests(sc.cfg.Manifests), fmt.Sprintf(`{"registry":%q,"imageName":%q,"manifests":[`, r.Host, name))
+			sc.serveList(w, r, acrManifests(sc.cfg.Manifests, sc.images), fmt.Sprintf(`{"registry":%q,"imageName":%q,"manifests":[`, r.Host, name))
 		}
 	case strings.Contains(path, "/_manifests/"):
 		name, digest, _ := strings.Cut(path, "/_manifests/")
@@ -165,7 +165,15 @@ func (sc *scenario) acr(w http.ResponseWriter, r *http.Request, path string) {
 		name, tag, _ := strings.Cut(path, "/_tags/")
 		if sc.count(w, r, "tag_props", need{"repository", name, "metadata_read"}) {
 			body := fmt.Appendf(nil, `{"registry":%q,"imageName":%q,"tag":{"name":%q,"digest":%q,"createdTime":%q,"lastUpdateTime":%q,"signed":false,%s}}`,
-				r.Host, name, tag, manifestDigest(0), stamp, stamp, changeable)
+				r.Host, name, tag, sc.images.digest(0), stamp, stamp, changeable)
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			w.Write(body)
+		}
+	case sc.images != nil:
+		if sc.count(w, r, "repository_props", need{"repository", path, "metadata_read"}) {
+			body := fmt.Appendf(nil, `{"registry":%q,"imageName":%q,"createdTime":%q,"lastUpdateTime":%q,"manifestCount":%d,"tagCount":%d,%s}`,
+				r.Host, path, stamp, stamp, sc.cfg.Manifests, sc.cfg.Tags, changeable)
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 			w.Write(body)

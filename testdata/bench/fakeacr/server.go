@@ -59,6 +59,7 @@ type scenario struct {
 	cfg Config
 
 	blobs                   map[string]Blob // by digest
+	images                  *images         // nil unless Config.Images
 	tokens, refresh         sync.Map
 	uploads, pushed, small  sync.Map
 	manifests               sync.Map
@@ -99,7 +100,9 @@ func (s *Server) Configure(cfg Config) Info {
 	if cfg.MaxPage == 0 {
 		cfg.MaxPage = 1000
 	}
-	cfg.Manifests = min(cfg.Manifests, maxManifests)
+	if !cfg.Images {
+		cfg.Manifests = min(cfg.Manifests, maxManifests)
+	}
 	sc := &scenario{s: s, cfg: cfg, blobs: map[string]Blob{}, rejects: map[string]*rejecter{}}
 	info := Info{Registry: s.RegistryHost, Storage: s.StorageHost, EntraToken: EntraToken}
 	for _, b := range cfg.Blobs {
@@ -118,9 +121,12 @@ func (s *Server) Configure(cfg Config) Info {
 		sc.rejects[kind] = r
 	}
 	// Render the lists now rather than in the first request.
-	acrTags(cfg.Tags)
+	if cfg.Images {
+		sc.images = newImages(cfg.Manifests)
+	}
+	acrTags(cfg.Tags, sc.images)
 	plainTags(cfg.Tags)
-	acrManifests(cfg.Manifests)
+	acrManifests(cfg.Manifests, sc.images)
 	info.AccessToken, info.RefreshToken = sc.masterToken(), sc.newRefresh()
 	sc.regConns0, sc.storConns0, sc.cpu0 = s.regConns.Load(), s.storConns.Load(), cpuSeconds()
 	s.cur.Store(sc)
