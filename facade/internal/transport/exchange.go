@@ -14,10 +14,15 @@ import (
 // the last megabytes lie in buffers of the system where nobody sees them move.
 const sendStall = 2 * time.Minute
 
+// queueTime is how long an attempt may wait for a connection where others use all there may be. None of them is used for
+// ever, so it only ends what has no limit of its own, such as a SOCKS proxy that does not answer.
+const queueTime = time.Hour
+
 // exchange is one attempt of one request and all that ends with it: its context, its time limits, its forks of the
 // request body. It goes through three phases, each with a limit of its own:
 //
-//	connecting | until the first byte of the body is asked for: limit, counted anew from each connection
+//	connecting | until there is a connection: limit, or queueTime where requests queue for one
+//	           | until the first byte of the body is asked for: limit, counted anew from each connection
 //	sending    | while the body is sent: sendStall without a byte taken; the time that the source takes does not count
 //	waiting    | until the response header has arrived: limit
 //
@@ -25,6 +30,7 @@ const sendStall = 2 * time.Minute
 type exchange struct {
 	cancel context.CancelCauseFunc
 	limit  time.Duration // of the response header; 0: none
+	queue  bool          // the attempt may have to wait for a connection that another one uses
 
 	mu      sync.Mutex
 	timer   *time.Timer // of the first and the third phase
@@ -53,6 +59,16 @@ func (x *exchange) body(b io.ReadCloser) io.ReadCloser {
 		x.wait()
 	}
 	return s
+}
+
+// connect begins the wait for a connection. Behind others that is no wait for the server: a thousand calls that it answers
+// in turn are not to fail because of the time that the first ones take. The mutex is held.
+func (x *exchange) connect() {
+	if x.queue && x.limit > 0 && x.limit < queueTime && !x.over && x.timer == nil {
+		x.timer = time.AfterFunc(queueTime, func() { x.cancel(ErrHeaderTimeout) })
+		return
+	}
+	x.wait()
 }
 
 // wait begins the wait for a connection or a header. The mutex is held.

@@ -29,12 +29,13 @@ type sender struct {
 	whole time.Duration                               // how long all of it may take, its body included; 0: any time
 	idle  func()                                      // closes idle connections; nil: nobody can
 	fetch bool                                        // do uses the fetch function of a JavaScript host
+	queue bool                                        // there are so many connections at most, and requests wait for one
 }
 
 // send makes one attempt of one request, whose response may take limit to begin.
 func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	x := &exchange{cancel: cancel, limit: limit}
+	x := &exchange{cancel: cancel, limit: limit, queue: s.queue}
 	if s.whole > 0 {
 		x.whole = time.AfterFunc(s.whole, func() { cancel(errClientTimeout) })
 	}
@@ -138,7 +139,7 @@ func (x *exchange) attach(r *http.Request, body io.ReadCloser) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.wait()
+	x.connect()
 }
 
 func closeBody(req *http.Request) {

@@ -58,7 +58,7 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 		registry, storage := newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.login, t.loopback)
 		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: roundTrip(registry), idle: registry.CloseIdleConnections, fetch: usesFetch(registry)}
+		t.registry = sender{do: roundTrip(registry), idle: registry.CloseIdleConnections, fetch: usesFetch(registry), queue: true}
 		t.storage = sender{do: roundTrip(storage), idle: storage.CloseIdleConnections, fetch: usesFetch(storage)}
 	case *http.Client:
 		rt := base.Transport
@@ -70,7 +70,7 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 			storage := storageClone(tr)
 			guardDial(storage, t.login, t.loopback)
 			t.own, t.base = []*http.Transport{storage}, tr
-			t.registry.fetch = usesFetch(tr)
+			t.registry.fetch, t.registry.queue = usesFetch(tr), tr.MaxConnsPerHost > 0
 			rt = storage
 		}
 		t.storage = sender{do: rt.RoundTrip, whole: base.Timeout, idle: (&http.Client{Transport: rt}).CloseIdleConnections, fetch: t.registry.fetch}

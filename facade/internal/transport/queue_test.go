@@ -1,0 +1,58 @@
+package transport_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// Calls that wait for a connection behind others do not wait for the server: however long that takes, none of them is timed out.
+func TestQueueForConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var servers sync.WaitGroup
+		slow := func(conn net.Conn) { // answers each request after two minutes
+			defer conn.Close() //nolint:errcheck // of a pipe
+			for r := bufio.NewReader(conn); ; {
+				if _, err := http.ReadRequest(r); err != nil {
+					return
+				}
+				time.Sleep(2 * time.Minute)
+				if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+					return
+				}
+			}
+		}
+		client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			servers.Go(func() { slow(there) })
+			return here, nil
+		}}}
+		tr := transport.New(parse(t, "https://reg.azurecr.io"), client, nil)
+		var calls sync.WaitGroup
+		began := time.Now()
+		for range 4 { // the last of them has its answer after eight minutes; a read may take three
+			calls.Go(func() {
+				resp, err := tr.Do(request(t, call.API, http.MethodGet, "https://reg.azurecr.io/x", nil))
+				if err != nil {
+					t.Errorf("after %v: %v", time.Since(began), err)
+					return
+				}
+				wire.Drain(resp)
+			})
+		}
+		calls.Wait()
+		client.CloseIdleConnections()
+		servers.Wait()
+	})
+}
