@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,9 +26,12 @@ const maxArchiveEntries = 1 << 20
 //
 // Errors:
 //   - [ErrNotLayout] if the file is not such an archive: those of docker before version 25 hold no
-//     manifests
+//     manifests. Also if it is compressed and unpacks to more than 256 MiB and a hundred times its
+//     size
 //   - *[fs.PathError] if the file cannot be opened
-func OpenArchive(name string) (*Layout, error) {
+func OpenArchive(name string) (*Layout, error) { return openArchive(context.Background(), name) }
+
+func openArchive(ctx context.Context, name string) (*Layout, error) {
 	l := &Layout{path: name, verified: map[digest.Digest]fileState{}}
 	f, err := os.Open(name)
 	if err != nil {
@@ -35,7 +39,7 @@ func OpenArchive(name string) (*Layout, error) {
 	}
 	a := &archive{file: f, entries: map[string]archiveEntry{}}
 	l.files = a
-	if err = a.unzip(); err == nil {
+	if err = a.unzip(ctx); err == nil {
 		err = a.scan()
 	}
 	if err == nil {
@@ -49,7 +53,7 @@ func OpenArchive(name string) (*Layout, error) {
 }
 
 // unzip puts a temporary file in the place of one that is compressed with gzip.
-func (a *archive) unzip() error {
+func (a *archive) unzip(ctx context.Context) error {
 	magic := make([]byte, 2)
 	n, err := a.file.ReadAt(magic, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -70,11 +74,43 @@ func (a *archive) unzip() error {
 	packed := a.file
 	defer func() { _ = packed.Close() }() // it was only read
 	a.file, a.temporary = temp, true
-	if _, err := io.CopyBuffer(temp, zip, make([]byte, 256<<10)); err != nil { //nolint:gosec // the caller chose the file
-		return fmt.Errorf("%w: it cannot be unpacked: %w", ErrNotLayout, err)
+	if err := unpack(ctx, temp, zip, packed); err != nil {
+		return err
 	}
 	_, err = temp.Seek(0, io.SeekStart)
 	return err
+}
+
+// Limits on what an archive may unpack to: a small file could fill the disk. Layers that are
+// compressed themselves do not shrink, and others rarely to a tenth.
+const (
+	maxGrowth   = 100
+	growthAbove = 256 << 20 // a smaller one may grow more
+)
+
+// unpack copies what a compressed file unpacks to.
+func unpack(ctx context.Context, temp io.Writer, zip io.Reader, packed io.Seeker) error {
+	for out := int64(0); ; {
+		n, err := io.CopyN(temp, zip, 4<<20)
+		out += n
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case isFileError(err): // the disk is full, for instance
+			return err
+		case err != nil:
+			return fmt.Errorf("%w: it cannot be unpacked: %w", ErrNotLayout, err)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		in, err := packed.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		if out > growthAbove && out > maxGrowth*in {
+			return fmt.Errorf("%w: it unpacks to more than %d times its size; if that is expected, unpack it first", ErrNotLayout, maxGrowth)
+		}
+	}
 }
 
 // archive is a tar archive whose headers have been read.

@@ -41,6 +41,8 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	if len(references) == 0 {
 		return refuse("references", "an archive needs at least one")
 	}
+	ctx, release := pin(ctx, from)
+	defer release()
 	a := &archiveWriter{w: tar.NewWriter(w), index: newLayoutIndex(), content: map[digest.Digest]archived{}}
 	for _, reference := range references {
 		if err := a.add(ctx, from, reference, &o); err != nil {

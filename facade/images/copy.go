@@ -120,7 +120,7 @@ func (o *CopyOptions) check(from Source, to Target) error {
 // Copy sends one GET request per manifest and one or two per blob to the source. To the target it
 // sends one HEAD request per manifest and tag, and up to three requests per blob that is sent, at
 // least one; a manifest costs one. With Referrers, each manifest costs four more requests at the
-// source. A push to a geo-replicated registry stays at one replica. Memory does not grow with the
+// source. Of a geo-replicated registry one replica gets all requests. Memory does not grow with the
 // size of blobs: at most about 90 MB are in use.
 //
 // On failure Copy returns what it did until then, and a *[CopyError] that says which manifest or
@@ -161,7 +161,7 @@ func Plan(ctx context.Context, from Source, reference string, to Target, tag str
 //   - the errors of [OpenLayout] or [OpenArchive] if the layout cannot be opened
 //   - the errors of [Copy] if the copy fails
 func Push(ctx context.Context, path, reference string, to *acr.Repository, tag string, opts *CopyOptions) (*Report, error) {
-	l, err := openPath(path)
+	l, err := openPath(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -119,11 +119,8 @@ func (j *job) sameRegistry() bool {
 func (j *job) copy(ctx context.Context) (report *Report, err error) {
 	ctx, stop := j.meter.start(ctx)
 	defer func() { stop(err == nil) }()
-	if j.target != nil {
-		var release func()
-		ctx, release = j.target.Client().PinAddress(ctx)
-		defer release()
-	}
+	ctx, release := pin(ctx, j.from, j.to)
+	defer release()
 	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect} {
 		if err := step(ctx); err != nil {
 			return j.report(), err
@@ -134,6 +131,8 @@ func (j *job) copy(ctx context.Context) (report *Report, err error) {
 
 // plan finds out what copy would do.
 func (j *job) plan(ctx context.Context) (*Report, error) {
+	ctx, release := pin(ctx, j.from, j.to)
+	defer release()
 	err := j.prepare(ctx)
 	if err == nil {
 		err = j.foresee(ctx)
@@ -206,6 +205,32 @@ func (j *job) failed(err error, e *CopyError) error {
 	}
 	e.Err = err
 	return e
+}
+
+// pin keeps the requests to each of these registries and repositories at one address. The replicas
+// of a geo-replicated registry learn of a push one after another: what one of them has to offer is
+// an image as a whole, or nothing.
+func pin(ctx context.Context, sides ...any) (pinned context.Context, release func()) {
+	var releases []func()
+	for _, side := range sides {
+		var c *acr.Client
+		switch side := side.(type) {
+		case *Repository:
+			c = side.acr.Client()
+		case *Registry:
+			c = side.client
+		default:
+			continue
+		}
+		var release func()
+		ctx, release = c.PinAddress(ctx)
+		releases = append(releases, release)
+	}
+	return ctx, func() {
+		for _, release := range slices.Backward(releases) {
+			release()
+		}
+	}
 }
 
 // placeOf names a source or target.

@@ -258,7 +258,7 @@ func blobPath(d digest.Digest) string {
 }
 
 // openPath opens the layout at a path, a directory or an archive.
-func openPath(name string) (*Layout, error) {
+func openPath(ctx context.Context, name string) (*Layout, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, &layoutError{"layout " + shown(name), err}
@@ -266,5 +266,5 @@ func openPath(name string) (*Layout, error) {
 	if info.IsDir() {
 		return OpenLayout(name, nil)
 	}
-	return OpenArchive(filepath.Clean(name))
+	return openArchive(ctx, filepath.Clean(name))
 }

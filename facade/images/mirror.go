@@ -72,7 +72,7 @@ func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules [
 			}
 			compiled = append(compiled, c)
 		}
-		ctx, release := to.PinAddress(ctx)
+		ctx, release := pin(ctx, from, OfClient(to))
 		defer release()
 		for _, r := range compiled {
 			if more, err := m.rule(ctx, r, yield); err != nil {

@@ -86,6 +86,8 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 //   - [acr.ErrManifestUnknown] if there is no such image
 //   - the errors of [Pack] if packing fails
 func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
+	ctx, release := to.Client().PinAddress(ctx)
+	defer release()
 	subject, err := to.HeadManifest(ctx, reference)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("images: attach to %s: %w", to.Name(), err)
@@ -196,6 +198,8 @@ func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, 
 			yield(nil, err)
 			return
 		}
+		ctx, release := pin(ctx, from)
+		defer release()
 		root, err := j.resolve(ctx)
 		if err != nil {
 			yield(nil, j.faultName(FromSource, "reference", reference, err))

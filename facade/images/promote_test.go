@@ -175,3 +175,94 @@ func TestReplicas(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A pull reads one replica from the tag to the last blob: it finds the image whole or not at all.
+func TestPullReplicas(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	s.whole()
+	srv := acrtest.New(t, acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(time.Hour))
+	whole := 0
+	for i := range 20 {
+		client, err := acr.NewClient(srv.Endpoint(), srv.Credential(), &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.CloseIdleConnections)
+		r := client.Repository("team/app")
+		if i == 0 {
+			if _, err := images.Push(t.Context(), s.dir(), "v1", r, "v1", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%3 == 0 { // so that the next connection is one to the other replica
+			conn, err := srv.DialContext(t.Context(), "tcp", srv.Host())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+		}
+		_, err = images.Pull(t.Context(), r, "v1", t.TempDir(), nil)
+		switch e, _ := errors.AsType[*images.CopyError](err); {
+		case err == nil:
+			whole++
+		case !errors.Is(err, acr.ErrNotFound) || e == nil || e.Role != "reference":
+			t.Errorf("%v", err)
+		}
+	}
+	if whole == 0 {
+		t.Error("no pull went to the replica that has it")
+	}
+}
+
+// A promotion reads back what it put, at the replica that it put it to, and only then sets the tag.
+func TestPromoteReplicas(t *testing.T) {
+	t.Parallel()
+	const lag = time.Hour
+	s := newStock(t)
+	root, _, cosign := s.whole()
+	srv := acrtest.New(t, acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(lag))
+	client, err := acr.NewClient(srv.Endpoint(), srv.Credential(), &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	dev, prod := client.Repository("dev/app"), client.Repository("prod/app")
+	if _, err := images.Push(t.Context(), s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true}); err != nil {
+		t.Fatal(err)
+	}
+	srv.Advance(lag)
+	srv.Ledger().Reset()
+	if _, err := images.Promote(t.Context(), dev, "v1", prod, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	replicas, put, read := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, r := range srv.Ledger().Requests() {
+		if r.Origin == acrtest.LoginOrigin && !strings.HasPrefix(r.Path, "/oauth2/") {
+			replicas[r.Replica] = true
+		}
+		switch {
+		case r.Repository != prod.Name():
+		case r.Operation == "PutManifest" && (r.Reference == "v1" || r.Reference == cosign):
+			if missing := len(put) - len(read); missing != 0 || len(put) != 9 {
+				t.Errorf("%s was set when %d of %d manifests had not been read back", r.Reference, missing, len(put))
+			}
+		case r.Operation == "PutManifest":
+			put[r.Reference] = true
+		case r.Operation == "HeadManifest" && put[r.Reference]:
+			read[r.Reference] = true
+		}
+	}
+	if len(replicas) != 1 {
+		t.Errorf("the promotion was spread: %v", replicas)
+	}
+	// One that loses a manifest in between sets no tag.
+	srv.On("HeadManifest").Path("/lost/app/manifests/" + string(root.Digest)).Nth(2).Status(http.StatusNotFound)
+	_, err = images.Promote(t.Context(), dev, "v1", client.Repository("lost/app"), "v1", nil)
+	if e, ok := errors.AsType[*images.CopyError](err); !errors.Is(err, images.ErrIncomplete) || !ok || e.Side != images.AtTarget || e.Descriptor.Digest != root.Digest {
+		t.Errorf("%v", err)
+	}
+	if tags := srv.Tags("lost/app"); len(tags) != 0 {
+		t.Errorf("%q", tags)
+	}
+}

@@ -60,6 +60,8 @@ func Protect(ctx context.Context, r *acr.Repository, reference string, opts *Pro
 	if err != nil {
 		return nil, err
 	}
+	ctx, release := pin(ctx, j.from)
+	defer release()
 	if err := j.read(ctx); err != nil {
 		return nil, err
 	}

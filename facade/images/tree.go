@@ -37,6 +37,8 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 	if err != nil {
 		return nil, err
 	}
+	ctx, release := pin(ctx, from)
+	defer release()
 	j.missing = map[digest.Digest]bool{}
 	if err := j.read(ctx); err != nil {
 		return nil, err
