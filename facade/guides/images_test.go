@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -50,6 +51,9 @@ func unpack(ctx context.Context, repository *acr.Repository, dir string) error {
 	defer root.Close()
 	for file, err := range images.Files(ctx, images.Of(repository), "v1") {
 		if err != nil {
+			return err
+		}
+		if err := root.MkdirAll(path.Dir(file.Name), 0o755); err != nil {
 			return err
 		}
 		out, err := root.Create(file.Name)
@@ -133,11 +137,12 @@ func Example_directory() {
 	defer remove()
 	other, removeToo := tempDir()
 	defer removeToo()
-	check(os.WriteFile(filepath.Join(dir, "weights.bin"), []byte("..."), 0o600))
+	check(os.Mkdir(filepath.Join(dir, "float16"), 0o700))
+	check(os.WriteFile(filepath.Join(dir, "float16", "weights.bin"), []byte("..."), 0o600))
 
 	check(packDirectory(ctx, client.Repository("models/tiny"), dir))
 	check(unpack(ctx, client.Repository("models/tiny"), other))
-	content, err := os.ReadFile(filepath.Join(other, "weights.bin"))
+	content, err := os.ReadFile(filepath.Join(other, "float16", "weights.bin"))
 	fmt.Println(string(content), err)
 	// Output: ... <nil>
 }

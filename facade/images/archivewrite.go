@@ -38,6 +38,9 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	if o.IfAbsent || o.Protect != nil || len(o.MountFrom) > 0 {
 		return refuse("CopyOptions", "an archive takes neither IfAbsent nor Protect nor MountFrom")
 	}
+	if w == nil {
+		return refuse("w", "it is nil")
+	}
 	if len(references) == 0 {
 		return refuse("references", "an archive needs at least one")
 	}

@@ -197,6 +197,11 @@ func (j *job) foresee(ctx context.Context) error {
 			todo = append(todo, b)
 		}
 	}
+	for _, m := range j.manifests {
+		if !m.present {
+			j.meter.sent(m.Descriptor.Size)
+		}
+	}
 	return each(ctx, j.Concurrency, todo, func(ctx context.Context, b *blobNode) error {
 		there, err := j.has(ctx, b)
 		switch {
@@ -204,12 +209,12 @@ func (j *job) foresee(ctx context.Context) error {
 			return err
 		case there:
 			b.action = Present
-			j.meter.present(b.descriptor.Size)
 		case len(j.mountFrom) > 0 && j.sameRegistry():
 			b.action = Mount
 		default:
 			b.action = Send
 		}
+		j.meter.blob(b.descriptor.Size).end(b.action)
 		return nil
 	})
 }

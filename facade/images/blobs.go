@@ -188,7 +188,7 @@ func (j *job) download(ctx context.Context, b *blobNode, count *blobMeter) error
 	if b.descriptor.Size > progressAbove {
 		o.Progress = func(p acr.Progress) { count.offset(p.Offset, p.Resent) }
 	}
-	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, filepath.Join(j.layout.path, filepath.FromSlash(name)), o)
+	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, filepath.Join(j.layout.dir.path, filepath.FromSlash(name)), o)
 	if err != nil {
 		if isFileError(err) {
 			return j.fault(AtTarget, b.role, b.descriptor, err)

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -91,6 +92,8 @@ func (o *CopyOptions) check(from Source, to Target) error {
 		return refuse("source or target", "it must not be nil")
 	case o.Concurrency < 0:
 		return refuse("CopyOptions.Concurrency", "it must not be negative")
+	case slices.ContainsFunc(o.Platforms, func(p ocispec.Platform) bool { return p.OS == "" || p.Architecture == "" }):
+		return refuse("CopyOptions.Platforms", "each needs OS and Architecture")
 	case o.KeepIndex && len(o.Platforms) == 0:
 		return refuse("CopyOptions.KeepIndex", "it needs Platforms")
 	case o.AllTags && !fromACR && !fromLayout:

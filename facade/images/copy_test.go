@@ -341,7 +341,6 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied.Bytes.Sent = 0
 	if a, b := marshal(t, plan), marshal(t, copied); !bytes.Equal(a, b) {
 		t.Errorf("planned\n%s\ndone\n%s", a, b)
 	}
@@ -370,19 +369,27 @@ func TestCopyArguments(t *testing.T) {
 		opts images.CopyOptions
 		want error
 	}{
-		"no source":                     {nil, r, "v1", images.CopyOptions{}, acr.ErrInvalidArgument},
-		"no target":                     {r, nil, "v1", images.CopyOptions{}, acr.ErrInvalidArgument},
-		"a digest for a tag":            {l, r, "sha256:" + strings.Repeat("0", 64), images.CopyOptions{}, errdef.ErrInvalidReference},
-		"a bad tag":                     {l, r, "..", images.CopyOptions{}, errdef.ErrInvalidReference},
-		"negative concurrency":          {l, r, "v1", images.CopyOptions{Concurrency: -1}, acr.ErrInvalidArgument},
-		"an index without platforms":    {l, r, "v1", images.CopyOptions{KeepIndex: true}, acr.ErrInvalidArgument},
-		"a lock on a layout":            {r, l, "v1", images.CopyOptions{Protect: &images.ProtectOptions{}}, acr.ErrInvalidArgument},
-		"mounting into a layout":        {r, l, "v1", images.CopyOptions{MountFrom: []string{"x"}}, acr.ErrInvalidArgument},
-		"another repository's full tag": {l, r, "example.com/x:v1", images.CopyOptions{}, errdef.ErrInvalidReference},
+		"no source":                          {nil, r, "v1", images.CopyOptions{}, acr.ErrInvalidArgument},
+		"no target":                          {r, nil, "v1", images.CopyOptions{}, acr.ErrInvalidArgument},
+		"a digest for a tag":                 {l, r, "sha256:" + strings.Repeat("0", 64), images.CopyOptions{}, errdef.ErrInvalidReference},
+		"a bad tag":                          {l, r, "..", images.CopyOptions{}, errdef.ErrInvalidReference},
+		"negative concurrency":               {l, r, "v1", images.CopyOptions{Concurrency: -1}, acr.ErrInvalidArgument},
+		"an index without platforms":         {l, r, "v1", images.CopyOptions{KeepIndex: true}, acr.ErrInvalidArgument},
+		"a lock on a layout":                 {r, l, "v1", images.CopyOptions{Protect: &images.ProtectOptions{}}, acr.ErrInvalidArgument},
+		"mounting into a layout":             {r, l, "v1", images.CopyOptions{MountFrom: []string{"x"}}, acr.ErrInvalidArgument},
+		"another repository's full tag":      {l, r, "example.com/x:v1", images.CopyOptions{}, errdef.ErrInvalidReference},
+		"a platform without an architecture": {l, r, "v1", images.CopyOptions{Platforms: []ocispec.Platform{{OS: "linux"}}}, acr.ErrInvalidArgument},
 	} {
-		if _, err := images.Copy(ctx, c.from, "v1", c.to, c.tag, &c.opts); !errors.Is(err, c.want) {
+		_, err := images.Copy(ctx, c.from, "v1", c.to, c.tag, &c.opts)
+		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if e, ok := errors.AsType[*images.CopyError](err); errors.Is(err, errdef.ErrInvalidReference) && (!ok || e.Side != images.AtTarget || e.Name != c.tag) {
+			t.Errorf("%s: it does not say where: %v", name, err)
+		}
+	}
+	if _, err := images.Copy(ctx, r, "", l, "v1", nil); !errors.Is(err, errdef.ErrMissingReference) || !strings.Contains(err.Error(), "source") {
+		t.Error(err)
 	}
 	srv.Ledger().AtMost(t, 0)
 	if _, err := images.Push(ctx, t.TempDir(), "v1", client.Repository("x"), "v1", nil); !errors.Is(err, images.ErrNotLayout) {

@@ -86,18 +86,19 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 		j.source = r.acr
 		var err error
 		if j.reference, err = r.reference(reference); err != nil {
-			return nil, err
+			return nil, j.faultName(FromSource, "reference", reference, err)
 		}
 	}
 	if r, ok := to.(*Repository); ok {
 		j.target = r.acr
 		if tag != "" {
 			var err error
-			if j.tag, err = r.reference(tag); err != nil {
-				return nil, err
-			}
+			j.tag, err = r.reference(tag)
 			if _, notDigest := parseDigest(j.tag); notDigest == nil {
-				return nil, fmt.Errorf("images: %w: %s is a digest, not a tag", errdef.ErrInvalidReference, j.tag)
+				err = fmt.Errorf("%w: it is a digest, not a tag", errdef.ErrInvalidReference)
+			}
+			if err != nil {
+				return nil, j.faultName(AtTarget, "tag", tag, err)
 			}
 		}
 	}

@@ -262,3 +262,23 @@ func TestLayoutDeleteAndPrune(t *testing.T) {
 		t.Errorf("pruned a damaged layout: %d, %v", freed, err)
 	}
 }
+
+// A layout stays where it was opened when the process goes elsewhere.
+func TestLayoutStaysWhereItIs(t *testing.T) {
+	s := newStock(t)
+	root := s.image("amd64", "layer")
+	s.name(root, "v1")
+	_, client := newRegistry(t)
+	from := client.Repository("team/app")
+	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	t.Chdir(work)
+	l := openLayout(t, "layout", &images.LayoutOptions{Create: true})
+	t.Chdir(t.TempDir())
+	if _, err := images.Copy(t.Context(), images.Of(from), "v1", l, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.holds(filepath.Join(work, "layout"), root)
+}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -20,6 +21,7 @@ var errReadOnly = fmt.Errorf("the layout is an archive, which is read only: %w",
 // out of; links inside it are refused too, so that no file has two names.
 type layoutDir struct {
 	root *os.Root
+	path string // absolute, for downloads
 }
 
 // openLayoutDir opens the directory, and makes an empty layout of it if there is nothing in it and
@@ -30,11 +32,15 @@ func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 			return nil, err
 		}
 	}
-	root, err := os.OpenRoot(dir)
+	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	d := &layoutDir{root: root}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, err
+	}
+	d := &layoutDir{root: root, path: abs}
 	if create {
 		err = d.create()
 	}

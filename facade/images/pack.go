@@ -86,6 +86,9 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 //   - [acr.ErrManifestUnknown] if there is no such image
 //   - the errors of [Pack] if packing fails
 func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
+	if a == nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: attach to %s: %w", to.Name(), refuse("artifact", "it is nil"))
+	}
 	ctx, release := to.Client().PinAddress(ctx)
 	defer release()
 	subject, err := to.HeadManifest(ctx, reference)
@@ -110,6 +113,9 @@ type packedFile struct {
 
 // newPack checks what can be known before anything is sent.
 func newPack(a *Artifact) (*pack, error) {
+	if a == nil {
+		return nil, refuse("artifact", "it is nil")
+	}
 	if t, _, err := mime.ParseMediaType(a.Type); err != nil || t != a.Type || !strings.Contains(t, "/") {
 		return nil, &acr.ArgumentError{Argument: "Artifact.Type", Value: a.Type, Reason: "it is not a media type"}
 	}

@@ -68,6 +68,7 @@ func TestPackAndFiles(t *testing.T) {
 	}
 	before := srv.Ledger().Count()
 	for name, a := range map[string]*images.Artifact{
+		"nothing":        nil,
 		"no type":        {},
 		"a bad type":     {Type: "sbom; charset=x"},
 		"no name":        {Type: "a/b", Files: []images.File{{Content: strings.NewReader("x")}}},
@@ -77,6 +78,9 @@ func TestPackAndFiles(t *testing.T) {
 		if _, err := images.Pack(ctx, r, "v3", a); !errors.Is(err, acr.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := images.Attach(ctx, r, "v1", nil); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Error(err)
 	}
 	if n := srv.Ledger().Count(); n != before {
 		t.Errorf("%d requests for what cannot be packed", n-before)
