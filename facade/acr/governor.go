@@ -47,7 +47,7 @@ type GovernorOptions struct {
 	Tier Tier
 
 	// Share is the part of each budget to use, above 0 and at most 1. Processes that use one
-	// identity at the same time spend the same budgets: give two of them 0.45 each. Anonymous
+	// identity at the same time spend the same budgets: give two of them 0.475 each. Anonymous
 	// clients and the admin user share one identity. Default: 0.95.
 	Share float64
 

@@ -3,8 +3,9 @@ package retention_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"net/http"
-	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,60 +17,61 @@ import (
 )
 
 var (
-	planned = flag.Int("retention.manifests", 3_000, "manifests that TestPace plans")
-	removed = flag.Int("retention.deletions", 600, "manifests that TestPace deletes")
+	readAtPace    = flag.Int("retention.manifests", 3_000, "manifests that TestPace plans")
+	deletedAtPace = flag.Int("retention.deletions", 600, "manifests that TestPace deletes")
 )
 
-// A large repository is planned and cleaned within the registry's budgets: it refuses nothing, and at least nine tenths of what
-// it permits are used.
-func TestPace(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+// TestPace plans and cleans a large registry within its budgets: it refuses nothing, and at least nine tenths of what it permits
+// are used, by one process with all of the budget or by two of one identity with half of it each.
+func TestPace(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		sku            acrtest.SKU
 		reads, deletes float64 // permitted in a minute
 	}{{acrtest.Basic, 5000, 500}, {acrtest.Premium, 10_000, 2000}} {
-		t.Run(string(row.sku), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := acrtest.New(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(row.sku), acrtest.WithLimits(), acrtest.WithLedgerSize(1000))
-				srv.SeedManifests(t, repository, *planned)
-				srv.SeedImage(t, repository+":z")
-				srv.Advance(90 * 24 * time.Hour)
-				var refused atomic.Int64
-				c := governedClient(t, srv, &refused)
-				rate, live := planAtPace(t, c)
-				if rate < 0.9*row.reads || rate > row.reads {
-					t.Errorf("%.0f manifests a minute were read, and %.0f are permitted", rate, row.reads)
-				}
-				if live > 64<<20 {
-					t.Errorf("the plan holds %d bytes", live)
-				}
-				deleted := deleteAtPace(t, srv, c)
-				if deleted < 0.9*row.deletes || deleted > row.deletes {
-					t.Errorf("%.0f manifests a minute were deleted, and %.0f are permitted", deleted, row.deletes)
-				}
-				if refused.Load() > 0 {
-					t.Errorf("%d requests were refused", refused.Load())
-				}
-				t.Logf("%d manifests: %.0f read a minute, %.1f MB; %d deleted, %.0f a minute; %d refused", *planned, rate, float64(live)/(1<<20), *removed, deleted, refused.Load())
+		for _, processes := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d", row.sku, processes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := newPaced(t, row.sku, processes)
+					_, took := p.plan("apps/a", *readAtPace)
+					p.demandPace("reading", *readAtPace, row.reads, took)
+					plans, _ := p.plan("apps/b", *deletedAtPace)
+					p.demandPace("deleting", *deletedAtPace, row.deletes, p.apply(plans))
+					if n := p.refused.Load(); n > 0 {
+						t.Errorf("%d requests were refused", n)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
-// governedClient is a client with a Governor, which counts the requests that the registry refuses.
-func governedClient(t *testing.T, srv *acrtest.Server, refused *atomic.Int64) *acr.Client {
+// paced is a registry that enforces its budgets, and processes of one identity.
+type paced struct {
+	t         *testing.T
+	srv       *acrtest.Server
+	processes []*acr.Client
+	refused   atomic.Int64
+}
+
+func newPaced(t *testing.T, sku acrtest.SKU, processes int) *paced {
 	t.Helper()
-	g, err := acr.NewGovernor(nil)
-	if err != nil {
-		t.Fatal(err)
+	p := &paced{t: t, srv: acrtest.New(t, acrtest.WithMemoryNetwork(), acrtest.WithSKU(sku), acrtest.WithLimits(), acrtest.WithLedgerSize(1000))}
+	for range processes {
+		g, err := acr.NewGovernor(&acr.GovernorOptions{Share: 0.95 / float64(processes)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &acr.ClientOptions{ClientOptions: p.srv.ClientOptions(), AllowedHosts: []string{p.srv.Host()}, Governor: g}
+		o.Transport = counting{p.srv.HTTPClient(), &p.refused}
+		c, err := acr.NewClient(p.srv.Endpoint(), p.srv.Credential(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseIdleConnections)
+		p.processes = append(p.processes, c)
 	}
-	o := &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}, Governor: g}
-	o.Transport = counting{srv.HTTPClient(), refused}
-	c, err := acr.NewClient(srv.Endpoint(), srv.Credential(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.CloseIdleConnections)
-	return c
+	return p
 }
 
 type counting struct {
@@ -85,52 +87,68 @@ func (c counting) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// planAtPace returns how many manifests were read a minute, and what the plan holds in memory at its largest.
-func planAtPace(t *testing.T, c *acr.Client) (rate float64, live int64) {
-	t.Helper()
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
+// together runs the processes, each with its number, and returns how long they took.
+func (p *paced) together(do func(n int, c *acr.Client)) time.Duration {
 	start := time.Now()
-	p, err := retention.Make(t.Context(), c, rulesOf(t, `"delete":[`+untagged+`]`), &retention.PlanOptions{Progress: func(p retention.Progress) {
-		if p.Done == p.Of {
-			live = heap() - before
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
+	var wait sync.WaitGroup
+	for n, c := range p.processes {
+		wait.Go(func() { do(n, c) })
 	}
-	rate = float64(*planned) / time.Since(start).Minutes()
-	live = max(live, heap()-before)
-	if r := p.Repositories[0]; len(r.Delete) != *planned {
-		t.Errorf("%s", mustJSON(t, r.Refused))
-	}
-	return rate, live
+	wait.Wait()
+	return time.Since(start)
 }
 
-// deleteAtPace returns how many manifests were deleted a minute.
-func deleteAtPace(t *testing.T, srv *acrtest.Server, c *acr.Client) (rate float64) {
-	t.Helper()
-	srv.SeedManifests(t, "apps/other", *removed)
-	srv.SeedImage(t, "apps/other:z")
-	srv.Advance(90 * 24 * time.Hour)
-	p, err := retention.Make(t.Context(), c, rulesOf(t, `"delete":[`+untagged+`]`), &retention.PlanOptions{Repositories: []string{"apps/other"}})
+// demandPace demands that nearly all of a budget was used.
+func (p *paced) demandPace(what string, n int, permitted float64, took time.Duration) {
+	p.t.Helper()
+	rate := float64(n) / took.Minutes()
+	p.t.Logf("%s %d: %.0f a minute, %.1f %%", what, n, rate, 100*rate/permitted)
+	if rate < 0.9*permitted || rate > permitted {
+		p.t.Errorf("%s %d: %.0f a minute, and %.0f are permitted", what, n, rate, permitted)
+	}
+}
+
+// plan shares n manifests among the processes, a repository for each, and plans their deletion.
+func (p *paced) plan(prefix string, n int) (plans []*retention.Plan, took time.Duration) {
+	p.t.Helper()
+	each := n / len(p.processes)
+	for i := range p.processes {
+		p.srv.SeedManifests(p.t, fmt.Sprint(prefix, i), each)
+		p.srv.SeedImage(p.t, fmt.Sprint(prefix, i, ":z"))
+	}
+	p.srv.Advance(90 * 24 * time.Hour)
+	plans = make([]*retention.Plan, len(p.processes))
+	return plans, p.together(func(i int, c *acr.Client) { plans[i] = p.make(c, fmt.Sprint(prefix, i), each) })
+}
+
+// make plans one repository, of which all but one manifest are deleted.
+func (p *paced) make(c *acr.Client, repository string, deletes int) *retention.Plan {
+	plan, err := retention.Make(p.t.Context(), c, rulesOf(p.t, `"delete":[`+untagged+`]`), &retention.PlanOptions{Repositories: []string{repository}})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Error(err)
+		return nil
 	}
-	var journal bytes.Buffer
-	began := time.Time{}
-	result, err := retention.Apply(t.Context(), c, p, &retention.ApplyOptions{Journal: &journal, Progress: func(p retention.Progress) {
-		if p.Phase == "delete" && began.IsZero() {
-			began = time.Now()
+	if r := plan.Repositories[0]; len(r.Delete) != deletes {
+		p.t.Errorf("%s", mustJSON(p.t, r.Refused))
+	}
+	return plan
+}
+
+// apply applies the plans, and returns how long the deletions alone take.
+func (p *paced) apply(plans []*retention.Plan) (took time.Duration) {
+	p.t.Helper()
+	var first sync.Once
+	var began time.Time
+	p.together(func(i int, c *acr.Client) {
+		var journal bytes.Buffer
+		result, err := retention.Apply(p.t.Context(), c, plans[i], &retention.ApplyOptions{Journal: &journal, Progress: func(p retention.Progress) {
+			if p.Phase == "delete" {
+				first.Do(func() { began = time.Now() })
+			}
+		}})
+		if err != nil || result.Repositories[0].Deleted != len(plans[i].Repositories[0].Delete) {
+			p.t.Errorf("%v %s", err, mustJSON(p.t, result))
 		}
-	}})
-	if err != nil || result.Repositories[0].Deleted != *removed {
-		t.Fatalf("%v %s", err, mustJSON(t, result))
-	}
-	return float64(*removed) / time.Since(began).Minutes()
+	})
+	return time.Since(began)
 }

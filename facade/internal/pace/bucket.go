@@ -11,8 +11,9 @@ const (
 	slowest      = 0.05
 )
 
-// burstTime is how much of a budget may be sent at once: half a second's worth. The service's own buckets hold about one
-// second's worth, so the other half is left for requests that arrive closer together than they were sent.
+// burstTime is how much of the share of a budget may be sent at once: half a second's worth. The service's own buckets hold
+// about one second's worth of the whole budget, so the other half is left for requests that arrive closer together than they
+// were sent. Several processes that share a budget have the same room together.
 const burstTime = 500 * time.Millisecond
 
 // bucket is one budget of one host. Its owner holds the lock.
@@ -47,7 +48,7 @@ func (b *bucket) interval(now time.Time) time.Duration {
 
 // slack is how far next may be ahead of a request that goes at once: the burst, less the request itself.
 func (b *bucket) slack(now time.Time) time.Duration {
-	burst := max(1, float64(b.limit)/60*burstTime.Seconds())
+	burst := max(1, b.full()*burstTime.Seconds())
 	return time.Duration((burst - 1) * float64(b.interval(now)))
 }
 
