@@ -19,7 +19,7 @@
 //	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
 //	internal/match                patterns of names, groups, semantic versions
 //	internal/wait                 sleeping, why a context ended, back-off: shared by all that wait
-//	internal/partial              the file of a download: hidden until it is complete, continued after a failure
+//	internal/partial              files that are hidden until they are complete; those of downloads are continued after a failure
 //	internal/keys                 where the entries of a sorted list are to be expected
 //	internal/jsonscan             a JSON scanner without reflection, for long lists
 //	internal/pace                 spaces requests so that they stay within budgets

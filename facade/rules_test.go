@@ -130,10 +130,10 @@ var importRules = []importRule{
 			g.reachesNone(acrtestPkg, genPkg, acrPkg, internalPkg),
 			g.importsOnly(acrtestPkg, std, goDigest, imageSpec, azcore, acrtestPkg)...)
 	}},
-	{"images and retention use acr's exported API, graph and match alone", func(g graph) []string {
+	{"images and retention use acr's exported API, graph, match and partial alone", func(g graph) []string {
 		return append(
 			g.importsOnly(imagesPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg, orasGo),
-			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg)...)
+			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg, partialPkg)...)
 	}},
 	{"of oras-go images takes nothing that opens a connection", func(g graph) []string {
 		return g.orasPackages(imagesPkg, "content", "errdef", "registry", "registry/remote/errcode")

@@ -11,10 +11,12 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"github.com/acrkit/acrkit/facade/internal/partial"
 )
 
-// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each
-// manifest. It is safe for concurrent use, and for one process at a time.
+// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each manifest
+// and 40 for each of its blobs. It is safe for concurrent use, and for one process at a time.
 type FileCache struct {
 	path    string
 	mu      sync.Mutex
@@ -86,8 +88,8 @@ func (c *FileCache) Close() error {
 	if !c.changed {
 		return nil
 	}
-	if err := writeFile(c.path, c.write); err != nil {
-		return err
+	if err := partial.Write(c.path, c.write); err != nil {
+		return fmt.Errorf("retention: write the cache: %w", err)
 	}
 	c.changed = false
 	return nil

@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/partial"
 )
 
 // Snapshot writes the state of the repositories to a file: their manifests and tags, with digests,
@@ -36,7 +35,7 @@ func Snapshot(ctx context.Context, c *acr.Client, path string, opts *ReadOptions
 	if opts == nil {
 		opts = &ReadOptions{}
 	}
-	return writeFile(path, func(w io.Writer) error {
+	return partial.Write(path, func(w io.Writer) error {
 		names, err := namesOf(ctx, c, opts.Repositories)
 		if err != nil {
 			return err
@@ -56,27 +55,6 @@ func Snapshot(ctx context.Context, c *acr.Client, path string, opts *ReadOptions
 		}
 		return s.Encode(snapshotLine{End: true})
 	})
-}
-
-// writeFile has write fill a temporary file beside path, and renames it when all is on the disk.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".retention-*")
-	if err != nil {
-		return fmt.Errorf("retention: write %s: %w", path, err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
-	b := bufio.NewWriter(f)
-	if err := write(b); err != nil {
-		_ = f.Close()
-		return err
-	}
-	if err = errors.Join(b.Flush(), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("retention: write %s: %w", path, err)
-	}
-	return nil
 }
 
 const snapshotVersion = 1

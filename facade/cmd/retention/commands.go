@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/program"
+	"github.com/acrkit/acrkit/facade/internal/partial"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -39,8 +39,8 @@ func (p command) plan(ctx context.Context, c *acr.Client, s settings) error {
 		return err
 	}
 	if s.out != "" {
-		if err := writeFile(s.out, plan); err != nil {
-			return err
+		if err := partial.Write(s.out, func(w io.Writer) error { return json.NewEncoder(w).Encode(plan) }); err != nil {
+			return fmt.Errorf("%w: %w", errInput, err)
 		}
 	}
 	refused := slices.ContainsFunc(plan.Repositories, func(r *retention.RepositoryPlan) bool { return r.Refused != nil })
@@ -160,17 +160,4 @@ func openCache(s settings, to *retention.Cache) (closeCache func() error, err er
 	}
 	*to = cache
 	return cache.Close, nil
-}
-
-// writeFile writes the plan beside the file, and then in its place: nobody reads half of it.
-func writeFile(path string, plan *retention.Plan) error {
-	var document bytes.Buffer
-	if err := json.NewEncoder(&document).Encode(plan); err != nil {
-		return err
-	}
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, document.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("%w: %w", errInput, err)
-	}
-	return os.Rename(temporary, path)
 }

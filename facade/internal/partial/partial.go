@@ -1,6 +1,6 @@
 // Package partial is the file that a download writes to: hidden until it is complete, so that
 // nobody finds half a blob under its name, and continued by the next download of the same blob to
-// the same path.
+// the same path. [Write] does the same for a file that is written at once.
 //
 // Beside the hidden file lies a small one, the record, that says how far it is written. On systems
 // where a file cannot be claimed for one user (claim_other.go) nothing is continued.
@@ -61,17 +61,10 @@ const maxBase = 200
 // directory of path. No two calls have the same file open. End it with Complete or Leave. It fails
 // with an *os.PathError if path cannot be the name of a file.
 func Open(path string, dgst digest.Digest, o Options) (*File, error) {
-	dir, base := filepath.Split(path)
-	if base == "" {
-		return nil, &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")}
+	dir, base, err := split(path)
+	if err != nil {
+		return nil, err
 	}
-	if dir == "" {
-		dir = "."
-	}
-	if err := replaceable(path, dir); err != nil { // now rather than when all is there
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
 	p := &File{path: path, sync: o.Sync, state: state{Digest: dgst, Size: transfer.Unknown}}
 	if o.Resume {
 		name := filepath.Join(dir, "."+base+"."+dgst.Encoded()[:12]+".partial")
@@ -91,6 +84,22 @@ func Open(path string, dgst digest.Digest, o Options) (*File, error) {
 	}
 	p.File = f
 	return p, nil
+}
+
+// split returns the directory of a file, and the part of its name that hidden names contain. It fails
+// if path cannot be the name of a file: now rather than when all is written.
+func split(path string) (dir, base string, err error) {
+	dir, base = filepath.Split(path)
+	if base == "" {
+		return "", "", &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")}
+	}
+	if dir == "" {
+		dir = "."
+	}
+	if err := replaceable(path, dir); err != nil {
+		return "", "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return dir, strings.ToValidUTF8(base[:min(len(base), maxBase)], ""), nil
 }
 
 // replaceable returns an error if the file at path, if there is one, must not be replaced: a directory,

@@ -5,6 +5,7 @@ package partial_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -35,6 +36,9 @@ func TestNotReplaced(t *testing.T) {
 	for _, path := range paths {
 		var pathError *os.PathError
 		if _, err := partial.Open(path, dgst, partial.Options{Resume: true}); !errors.As(err, &pathError) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if err := partial.Write(path, func(io.Writer) error { return nil }); !errors.As(err, &pathError) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
