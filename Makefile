@@ -85,6 +85,7 @@ test-retention: ## random rules on random registries beside somebody who changes
 	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$$((4 * $(CASES))) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestMemory$$' ./facade/retention -args -retention.held=50000 | $(QUIET)
 
 .PHONY: mutate-retention
 mutate-retention: ## breaks every guard of the clean-up in turn, each of which must turn its test red (GUARD=regexp for some of them)

@@ -18,13 +18,13 @@ type judge struct {
 	now    time.Time
 	used   *used
 
-	keptNodes map[*node]Reason
-	keptTags  map[*tag]Reason
+	keptNodes map[*node]*Reason
+	keptTags  map[*tag]*Reason
 	queue     []any // *node and *tag whose needs are still to be followed
 	exempt    map[*node]bool
-	matched   map[*tag]selected  // tags that a Delete rule selects
-	alone     map[*node]selected // manifests that stand alone and that a Delete rule selects
-	byType    map[*node]selected // referrers that a Delete rule selects by their type
+	matched   map[*tag]*compiledRule  // tags that a Delete rule selects
+	alone     map[*node]*compiledRule // manifests that stand alone and that a Delete rule selects
+	byType    map[*node]*compiledRule // referrers that a Delete rule selects by their type
 	findings  []Finding
 	begun     begun
 }
@@ -36,21 +36,14 @@ type begun struct {
 	tags  map[string]bool
 }
 
-// selected is the Delete rule that selects something.
-type selected struct {
-	rule      *compiledRule
-	untagOnly bool
-	reason    Reason
-}
-
 func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
 	if u == nil {
 		u = &used{}
 	}
 	j := &judge{
 		state: s, policy: p, now: now, used: u, begun: b,
-		keptNodes: map[*node]Reason{}, keptTags: map[*tag]Reason{}, exempt: map[*node]bool{},
-		matched: map[*tag]selected{}, alone: map[*node]selected{}, byType: map[*node]selected{},
+		keptNodes: map[*node]*Reason{}, keptTags: map[*tag]*Reason{}, exempt: map[*node]bool{},
+		matched: map[*tag]*compiledRule{}, alone: map[*node]*compiledRule{}, byType: map[*node]*compiledRule{},
 	}
 	j.matchDeletes()
 	j.exemptTypes()
@@ -62,24 +55,22 @@ func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
 // keepNode puts a manifest into the set, with the first reason that is found.
 func (j *judge) keepNode(n *node, r Reason) {
 	if _, there := j.keptNodes[n]; !there {
-		j.keptNodes[n] = r
+		j.keptNodes[n] = &r
 		j.queue = append(j.queue, n)
 	}
 }
 
 func (j *judge) keepTag(t *tag, r Reason) {
 	if _, there := j.keptTags[t]; !there {
-		j.keptTags[t] = r
+		j.keptTags[t] = &r
 		j.queue = append(j.queue, t)
 	}
 }
 
 // close follows the needs of all that is kept.
 func (j *judge) close() {
-	for len(j.queue) > 0 {
-		v := j.queue[0]
-		j.queue = j.queue[1:]
-		switch v := v.(type) {
+	for at := 0; at < len(j.queue); at++ {
+		switch v := j.queue[at].(type) {
 		case *tag:
 			why := j.keptTags[v]
 			j.keepNode(v.node, Reason{KeptTagged, why.Rule, "", "the tag " + v.name + " on it stays: " + why.Text}) // E1
@@ -87,6 +78,7 @@ func (j *judge) close() {
 			j.closeNode(v)
 		}
 	}
+	j.queue = nil
 }
 
 func (j *judge) closeNode(n *node) {
@@ -127,11 +119,33 @@ func (j *judge) roots() {
 	for _, n := range j.nodes {
 		j.rootNode(n, grace)
 	}
+	j.rootCircles()
+}
+
+// rootCircles keeps what cannot be deleted in any order that is safe to interrupt.
+func (j *judge) rootCircles() {
+	left := make(map[*node]bool, len(j.nodes))
+	for _, n := range j.nodes {
+		left[n] = true
+	}
+	for _, n := range sortDeletions(left) {
+		delete(left, n)
+	}
+	for _, n := range j.nodes {
+		if left[n] {
+			why := Reason{Code: KeptCircle, Text: "it belongs to manifests that belong to each other"}
+			j.keepNode(n, why)         // K9
+			for _, t := range n.tags { // without them it might belong to something else the next time
+				j.keepTag(t, why)
+			}
+			j.find(FoundCircle, string(n.digest), "it belongs to manifests that belong to each other, so that no order of deletions is right: it stays")
+		}
+	}
 }
 
 // rootTag keeps a tag for its own sake.
 func (j *judge) rootTag(t *tag, grace time.Duration) {
-	m, matched := j.matched[t]
+	rule, matched := j.matched[t]
 	switch {
 	case j.used.all || j.used.tags[t.name]:
 		j.keepTag(t, Reason{Code: KeptInUse, Text: "it is in use"}) // K3
@@ -145,8 +159,8 @@ func (j *judge) rootTag(t *tag, grace time.Duration) {
 		if t.named {
 			j.find(FoundOrphan, t.name, "it belongs to a manifest that does not exist, and no rule deletes orphans of its age")
 		}
-	case m.untagOnly:
-		j.keepNode(t.node, Reason{KeptByRule, m.rule.name, "", "the rule deletes the tag only"})
+	case rule.delete.UntagOnly:
+		j.keepNode(t.node, Reason{KeptByRule, rule.name, "", "the rule deletes the tag only"})
 	}
 }
 
@@ -193,7 +207,7 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 	if !n.attributes.ReadEnabled { // K7
 		j.lockedNode(n, "must not be read")
 	}
-	if n.body.kind == graph.KindUnknown {
+	if n.body.Kind == graph.KindUnknown {
 		j.keepNode(n, Reason{Code: KeptUnknown, Text: "its media type is unknown: " + n.mediaType}) // K6
 		j.find(FoundUnknownKind, string(n.digest), "the media type "+n.mediaType+" is unknown, so it stays, and all that it names")
 	}
@@ -205,8 +219,10 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 			}
 		}
 	}
-	for _, d := range n.missing {
-		j.find(FoundBrokenIndex, string(n.digest), "it contains "+string(d)+", which does not exist")
+	for _, r := range n.body.Named {
+		if r.Child && j.byDigest[r.Digest] == nil {
+			j.find(FoundBrokenIndex, string(n.digest), "it contains "+string(r.Digest)+", which does not exist")
+		}
 	}
 }
 
@@ -228,7 +244,7 @@ func (j *judge) mayUnlock(n *node) bool {
 		return true
 	}
 	for _, t := range n.tags {
-		if m, matched := j.matched[t]; !matched || m.untagOnly {
+		if rule, matched := j.matched[t]; !matched || rule.delete.UntagOnly {
 			return false
 		}
 	}

@@ -95,44 +95,75 @@ func (o *oracle) isRefused() bool {
 	return o.rules.refused
 }
 
-// precedes reports whether a manifest has to be deleted before another one, by some way: an index goes before what it contains
-// and what that refers to, a subject before its referrers, and before what holds a tag that belongs to it.
-func (o *oracle) precedes(first, then digest.Digest) bool {
-	seen := map[digest.Digest]bool{first: true}
-	after := func(d digest.Digest) (after []digest.Digest) {
-		for r := range o.manifests {
-			if o.made[r].subject == d {
-				after = append(after, r)
+// owners returns the manifest, then what it is for: its subject, or the one that all of its tags belong to, and so on.
+func (o *oracle) owners(d digest.Digest) (owners []digest.Digest) {
+	for o.exists(d) && !slices.Contains(owners, d) {
+		owners = append(owners, d)
+		owner := o.made[d].subject
+		if !o.exists(owner) {
+			owner = ""
+			for i, tag := range o.tagsOf(d) {
+				if i > 0 && owner != o.belongs(tag) {
+					owner = ""
+					break
+				}
+				owner = o.belongs(tag)
 			}
 		}
-		for name, t := range o.tags {
-			if o.belongs(name) == d {
-				after = append(after, t.digest)
-			}
-		}
-		return append(after, o.made[d].needs()...)
+		d = owner
 	}
-	for todo := after(first); len(todo) > 0; todo = todo[1:] {
-		v := todo[0]
-		if v == then {
-			return true
-		}
-		if made := o.made[v]; made != nil && !seen[v] {
-			seen[v] = true
-			todo = append(append(todo, after(v)...), made.subject)
-		}
-	}
-	return false
+	return owners
 }
 
-// behindCircle reports whether a manifest can only be deleted after manifests that belong to each other in a circle.
-func (o *oracle) behindCircle(d digest.Digest) bool {
-	for c := range o.manifests {
-		if (c == d || o.precedes(c, d)) && o.precedes(c, c) {
-			return true
+// following returns what must not be deleted before the manifest: its parts, its referrers, what its cosign tags are on, and
+// everything with which these would be deleted. It itself may be deleted after its owners, though they are parts of it.
+func (o *oracle) following(d digest.Digest) (following []digest.Digest) {
+	owners := o.owners(d)
+	for other := range o.manifests {
+		part := slices.Contains(o.made[d].needs(), other) && !slices.Contains(owners, other)
+		cosigns := slices.ContainsFunc(o.tagsOf(other), func(tag string) bool { return o.belongs(tag) == d }) && other != d
+		if o.made[other].subject == d {
+			following = append(following, other)
+		}
+		if !part && !cosigns {
+			continue
+		}
+		following = append(following, other)
+		for _, v := range o.owners(other)[1:] {
+			if slices.Contains(owners, v) {
+				break
+			}
+			following = append(following, v)
 		}
 	}
-	return false
+	return following
+}
+
+// circular returns the manifests that cannot be deleted one after another, because they have to follow themselves, or follow
+// one that has to.
+func (o *oracle) circular() map[digest.Digest]bool {
+	following := map[digest.Digest][]digest.Digest{}
+	for d := range o.manifests {
+		following[d] = o.following(d)
+	}
+	behind := func(start digest.Digest) map[digest.Digest]bool {
+		seen := map[digest.Digest]bool{}
+		for todo := slices.Clone(following[start]); len(todo) > 0; todo = todo[1:] {
+			if !seen[todo[0]] {
+				seen[todo[0]] = true
+				todo = append(todo, following[todo[0]]...)
+			}
+		}
+		return seen
+	}
+	circular := map[digest.Digest]bool{}
+	for d := range o.manifests {
+		if seen := behind(d); seen[d] {
+			circular[d] = true
+			maps.Copy(circular, seen)
+		}
+	}
+	return circular
 }
 
 // tagMatches reports whether a Delete rule of one kind selects a tag: with its manifest, or the tag only.
@@ -225,12 +256,16 @@ func (o *oracle) roots() map[string]bool {
 	for _, name := range o.lastTags() {
 		roots[name] = true
 	}
+	circular := o.circular()
 	for d, m := range o.manifests {
 		made := o.made[d]
 		if m.locked || m.held || !m.attributes.Read || o.rules.used[string(d)] || o.now.Sub(m.updated) < o.rules.grace || strings.Contains(made.mediaType, "example.new") {
 			roots[string(d)] = true
 		}
-		if m.locked || m.held || !m.attributes.Read {
+		if circular[d] {
+			roots[string(d)] = true
+		}
+		if m.locked || m.held || !m.attributes.Read || circular[d] {
 			for _, name := range o.tagsOf(d) {
 				roots[name] = true
 			}

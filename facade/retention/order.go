@@ -2,59 +2,92 @@ package retention
 
 import (
 	"container/heap"
+	"slices"
 	"strings"
 )
 
-// sortDeletions puts manifests into an order in which they can be deleted one by one: an index
-// before what it contains, and a subject before its referrers, so that whenever the deletion is
-// interrupted nothing that is left lacks a part or a signature. Ties go by digest. Where the two
-// contradict each other (an index that is a referrer of one of its own images) the first counts;
-// these manifests are returned as odd.
-func sortDeletions(nodes map[*node]bool) (sorted, odd []*node) {
-	s := &sorter{left: nodes, hard: map[*node]int{}, soft: map[*node]int{}, waits: map[*node][]*node{}}
+// sortDeletions puts manifests into an order in which they can be deleted one by one, so that
+// whenever the deletion is interrupted nothing that is left lacks a part or a signature. Ties go by
+// digest. Manifests that belong to each other in a circle, and what comes after those, have no such
+// order: they are not in sorted.
+func sortDeletions(nodes map[*node]bool) (sorted []*node) {
+	before := make(map[*node]int, len(nodes)) // how many still have to go before it
 	for n := range nodes {
-		for p := range firstBefore(n, nodes) {
-			s.hard[n]++
-			s.waits[p] = append(s.waits[p], n)
+		for _, v := range n.after() {
+			before[v]++
 		}
-		s.soft[n] = len(s.before(n))
 	}
+	free := nodeHeap{}
 	for n := range nodes {
-		s.offer(n)
-	}
-	placed := map[*node]bool{}
-	for len(placed) < len(nodes) {
-		n := s.next(placed)
-		if s.soft[n] > 0 {
-			odd = append(odd, n)
+		if before[n] == 0 {
+			heap.Push(&free, n)
 		}
-		placed[n] = true
+	}
+	for free.Len() > 0 {
+		n, _ := heap.Pop(&free).(*node)
 		sorted = append(sorted, n)
-		for _, c := range s.waits[n] {
-			s.hard[c]--
-			s.offer(c)
-		}
-		for _, r := range s.after(n) {
-			s.soft[r]--
-			s.offer(r)
-		}
-	}
-	return sorted, odd
-}
-
-// firstBefore returns the indexes that have to be deleted before a manifest: those that contain it,
-// and those that contain something which the registry deletes along with it.
-func firstBefore(n *node, nodes map[*node]bool) map[*node]bool {
-	with := cascade(n, nodes)
-	before := map[*node]bool{}
-	for v := range with {
-		for _, p := range v.parents {
-			if nodes[p] && !with[p] {
-				before[p] = true
+		for _, v := range n.after() {
+			if before[v]--; before[v] == 0 && nodes[v] {
+				heap.Push(&free, v)
 			}
 		}
 	}
-	return before
+	return sorted
+}
+
+// after returns what may only be deleted after the manifest, some of it several times: what it
+// contains, its referrers, and the manifests with the tags that belong to it.
+//
+// For a signature among these, the image of that signature, too, may only be deleted after the
+// manifest: the registry deletes a referrer along with its subject.
+func (n *node) after() (after []*node) {
+	after = slices.Clone(n.refers)
+	if len(n.needs)+len(n.belongs) == 0 {
+		return after
+	}
+	passed := n.owners()
+	follow := func(v *node) {
+		for ; v != nil && !passed[v]; v = v.owner() {
+			passed[v] = true
+			after = append(after, v)
+		}
+	}
+	for _, v := range n.needs {
+		follow(v)
+	}
+	for _, t := range n.belongs {
+		if t.node != n {
+			after = append(after, t.node)
+			follow(t.node)
+		}
+	}
+	return after
+}
+
+// owners returns the manifest, its owner, the owner of that, and so on. They may be deleted before it
+// even if it contains them, or contains what goes along with them, as does the list of an image's
+// referrers under the image's referrers tag: it is deleted next, and nothing else leads to it. (If
+// somebody takes that tag away in this moment, the list is left, without what it listed.)
+func (n *node) owners() map[*node]bool {
+	owners := map[*node]bool{}
+	for ; n != nil && !owners[n]; n = n.owner() {
+		owners[n] = true
+	}
+	return owners
+}
+
+// owner returns the manifest without which this one has no purpose: its subject, or the one that all
+// of its tags belong to.
+func (n *node) owner() *node {
+	if n.subject != nil || len(n.tags) == 0 {
+		return n.subject
+	}
+	for _, t := range n.tags {
+		if t.of != n.tags[0].of {
+			return nil
+		}
+	}
+	return n.tags[0].of
 }
 
 // cascade returns the manifest and what the registry deletes along with it: its referrers, and
@@ -74,73 +107,7 @@ func cascade(n *node, nodes map[*node]bool) map[*node]bool {
 	return with
 }
 
-// sorter holds the manifests that can be placed now.
-type sorter struct {
-	left       map[*node]bool
-	hard, soft map[*node]int     // indexes, and subjects, that still have to come before it
-	waits      map[*node][]*node // what has to come after it
-	free, bent nodeHeap          // without either; with soft ones only
-}
-
-// before returns what belongs before a referrer: its subject, and the manifests that its tags
-// belong to.
-func (s *sorter) before(n *node) (before []*node) {
-	if n.subject != nil && n.subject != n && s.left[n.subject] {
-		before = append(before, n.subject)
-	}
-	for _, t := range n.tags {
-		if t.of != nil && t.of != n && s.left[t.of] {
-			before = append(before, t.of)
-		}
-	}
-	return before
-}
-
-// after is the inverse of before.
-func (s *sorter) after(n *node) (after []*node) {
-	for _, r := range n.refers {
-		if r != n && s.left[r] {
-			after = append(after, r)
-		}
-	}
-	for _, t := range n.belongs {
-		if t.node != n && s.left[t.node] {
-			after = append(after, t.node)
-		}
-	}
-	return after
-}
-
-func (s *sorter) offer(n *node) {
-	if s.hard[n] > 0 {
-		return
-	}
-	if s.soft[n] == 0 {
-		heap.Push(&s.free, n)
-	} else {
-		heap.Push(&s.bent, n)
-	}
-}
-
-// next takes the manifest that comes next. A manifest may be in both heaps, so those that are
-// placed are passed over. What an index contains is a tree of digests, which has no cycle, so there
-// always is one.
-func (s *sorter) next(placed map[*node]bool) *node {
-	for _, h := range []*nodeHeap{&s.free, &s.bent} {
-		for h.Len() > 0 {
-			if n, ok := heap.Pop(h).(*node); ok && !placed[n] {
-				return n
-			}
-		}
-	}
-	for n := range s.left { // only of digests that lie
-		if !placed[n] {
-			return n
-		}
-	}
-	return nil
-}
-
+// nodeHeap has the manifest with the smallest digest first.
 type nodeHeap []*node
 
 func (h nodeHeap) Len() int { return len(h) }

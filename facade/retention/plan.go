@@ -125,7 +125,7 @@ const (
 	FoundUnknownKind FindingCode = "unknownKind" // a manifest of a media type that this package does not know; it stays
 	FoundNoVersion   FindingCode = "noVersion"   // a tag that is no version under a rule that orders by version; it stays
 	FoundNotThere    FindingCode = "notThere"    // a reference in use that does not exist
-	FoundOrder       FindingCode = "order"       // an index whose own manifest is also its subject
+	FoundCircle      FindingCode = "circle"      // a manifest that stays because no order of deletions is right: see KeptCircle
 )
 
 const planVersion = 1

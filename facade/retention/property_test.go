@@ -305,7 +305,11 @@ func (c *propertyCase) interrupted(judge *oracle, plan *retention.Plan) {
 func (c *propertyCase) demandWhole(judge *oracle, now shot) {
 	c.t.Helper()
 	stays := judge.stays()
+	isGone := func(d digest.Digest) bool { _, there := now.manifests[d]; return !there }
 	for d := range now.manifests {
+		if slices.ContainsFunc(judge.owners(d), isGone) { // it is for nothing any more, and nothing else leads to it
+			continue
+		}
 		for _, need := range judge.made[d].needs() {
 			if _, there := now.manifests[need]; judge.exists(need) && !there {
 				c.t.Fatalf("%s is left without its part %s", d, need)
@@ -325,17 +329,16 @@ func (c *propertyCase) demandWhole(judge *oracle, now shot) {
 }
 
 // demandReferrers demands that a manifest which is still to be deleted has all of its referrers and cosign tags: if the apply is
-// never finished, it is an image like any other. Not so where manifests belong to
-// each other in a circle, such as an index that contains what it refers to: no order is right for them, and for what comes after.
+// never finished, it is an image like any other.
 func (c *propertyCase) demandReferrers(judge *oracle, now shot, d digest.Digest) {
 	c.t.Helper()
 	for r := range judge.manifests {
-		if _, there := now.manifests[r]; !there && judge.made[r].subject == d && !judge.mayLose(r) && !judge.behindCircle(d) {
+		if _, there := now.manifests[r]; !there && judge.made[r].subject == d && !judge.mayLose(r) {
 			c.t.Fatalf("%s is left without its referrer %s", d, r)
 		}
 	}
 	for name, t := range judge.tags {
-		if _, there := now.tags[name]; !there && judge.belongs(name) == d && t.digest != d && !judge.behindCircle(d) {
+		if _, there := now.tags[name]; !there && judge.belongs(name) == d && t.digest != d {
 			c.t.Fatalf("%s is left without its tag %s", d, name)
 		}
 	}

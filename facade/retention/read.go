@@ -27,7 +27,7 @@ type reader struct {
 	client *acr.Client
 	clock  *clock // nil: nothing is going to be deleted, so neither times nor the lock of a repository matter
 	cache  Cache
-	sizes  bool
+	sizes  bool // the blobs of Docker images are wanted too
 	tell   func(phase, repository string, done, of int)
 }
 
@@ -244,7 +244,7 @@ func (s *state) agree(before, after acr.RepositoryProperties, tagNames int) erro
 
 // dockerImage stands for the content of every image of Docker's manifest format, which names no
 // other manifest.
-var dockerImage = &body{kind: graph.KindImage}
+var dockerImage = &body{Kind: graph.KindImage}
 
 // bodies reads what each manifest names, as far as it is not known yet. Of several that cannot be
 // read it reports the first by digest, so that the same registry gives the same plan.
@@ -325,7 +325,7 @@ func (s *state) unread(known map[digest.Digest]*body, sizes bool) (unread []*nod
 
 // body reads what one manifest names, from the cache if that has it.
 func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body, error) {
-	if b := loadBody(r.cache, n.digest, r.sizes); b != nil {
+	if b := loadBody(r.cache, n.digest); b != nil {
 		return b, nil
 	}
 	m, err := repo.GetManifest(ctx, string(n.digest))
@@ -341,8 +341,8 @@ func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body
 	if err != nil {
 		return nil, refuse(RefusedUnreadable, "what the manifest %s needs is not known: %v", n.digest, err)
 	}
-	b := bodyOf(g, r.sizes)
-	storeBody(r.cache, n.digest, b, r.sizes)
+	b := bodyOf(g)
+	storeBody(r.cache, n.digest, b)
 	return b, nil
 }
 

@@ -35,6 +35,7 @@ const (
 	KeptReferrer  Code = "referrer" // it refers to something that stays
 	KeptUnknown   Code = "unknown"  // its media type is unknown
 	KeptLast      Code = "last"     // it is among the newest tags, which always stay: Limits.LeaveTags
+	KeptCircle    Code = "circle"   // it belongs to manifests that belong to each other, such as two images under each other's cosign tag
 )
 
 // Decision is what Explain found out about a tag or manifest.
@@ -45,13 +46,8 @@ type Decision struct {
 
 // explanation holds the reason of everything that stays in a repository.
 type explanation struct {
-	manifests map[digest.Digest]Reason
-	tags      map[string]keptTag
-}
-
-type keptTag struct {
-	digest digest.Digest
-	reason Reason
+	manifests map[digest.Digest]*Reason
+	tags      map[string]*Reason
 }
 
 // Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs
@@ -75,11 +71,11 @@ func (p *Plan) Explain(repository, reference string) (d Decision, ok bool) {
 }
 
 func (r *RepositoryPlan) explainDeleted(reference string) (Decision, bool) {
-	byDigest := map[digest.Digest]Reason{}
+	byDigest := map[digest.Digest]*Reason{}
 	var start *Reason
 	for i := range r.Delete {
 		m := &r.Delete[i]
-		byDigest[m.Digest] = m.Reason
+		byDigest[m.Digest] = &m.Reason
 		if string(m.Digest) == reference {
 			start = &m.Reason
 		}
@@ -97,62 +93,44 @@ func (r *RepositoryPlan) explainDeleted(reference string) (Decision, bool) {
 	if start == nil {
 		return Decision{}, false
 	}
-	return Decision{Deleted: true, Chain: follow(*start, func(d digest.Digest) (Reason, bool) {
-		next, ok := byDigest[d]
-		return next, ok
-	})}, true
+	return Decision{Deleted: true, Chain: follow(start, byDigest)}, true
 }
 
 func (r *RepositoryPlan) explainKept(reference string) (Decision, bool) {
-	reasons := map[digest.Digest]Reason{}
-	for _, k := range r.Keep {
-		reasons[k.Digest] = k.Reason
+	why := r.why
+	if why == nil {
+		why = r.listed()
 	}
-	if r.why != nil {
-		reasons = r.why.manifests
-		if t, ok := r.why.tags[reference]; ok {
-			chain := []Reason{t.reason}
-			if t.reason.Via != "" {
-				chain = follow(t.reason, lookup(reasons))
-			}
-			return Decision{Chain: chain}, true
-		}
+	first := why.tags[reference]
+	if first == nil {
+		first = why.manifests[digest.Digest(reference)]
 	}
-	first, ok := reasons[digest.Digest(reference)]
-	if !ok {
-		for _, k := range r.Keep {
-			for _, tag := range k.Tags {
-				if tag == reference {
-					first, ok = k.Reason, true
-				}
-			}
-		}
-	}
-	if !ok {
+	if first == nil {
 		return Decision{}, false
 	}
-	return Decision{Chain: follow(first, lookup(reasons))}, true
+	return Decision{Chain: follow(first, why.manifests)}, true
 }
 
-func lookup(reasons map[digest.Digest]Reason) func(digest.Digest) (Reason, bool) {
-	return func(d digest.Digest) (Reason, bool) {
-		r, ok := reasons[d]
-		return r, ok
+// listed is the explanation of what the plan lists as kept.
+func (r *RepositoryPlan) listed() *explanation {
+	e := &explanation{map[digest.Digest]*Reason{}, map[string]*Reason{}}
+	for i, k := range r.Keep {
+		e.manifests[k.Digest] = &r.Keep[i].Reason
+		for _, tag := range k.Tags {
+			e.tags[tag] = &r.Keep[i].Reason
+		}
 	}
+	return e
 }
 
 // follow walks the chain of reasons. A chain that comes back to itself ends there.
-func follow(first Reason, next func(digest.Digest) (Reason, bool)) []Reason {
-	chain := []Reason{first}
+func follow(first *Reason, reasons map[digest.Digest]*Reason) (chain []Reason) {
 	seen := map[digest.Digest]bool{}
-	for via := first.Via; via != "" && !seen[via]; {
-		seen[via] = true
-		r, ok := next(via)
-		if !ok {
+	for r := first; r != nil; r = reasons[r.Via] {
+		if chain = append(chain, *r); seen[r.Via] {
 			break
 		}
-		chain = append(chain, r)
-		via = r.Via
+		seen[r.Via] = true
 	}
 	return chain
 }

@@ -170,28 +170,23 @@ func (r *run) connect() {
 	for _, i := range r.items {
 		gone[i.node] = true
 	}
-	sorted, _ := sortDeletions(gone)
-	place := map[*node]int{}
-	for at, n := range sorted {
-		place[n] = at
+	for _, n := range sortDeletions(gone) {
 		r.order = append(r.order, r.items[n.digest])
 	}
 	for _, i := range r.items {
 		for _, d := range i.node.neededBy(gone) {
 			i.needs = append(i.needs, r.items[d])
 		}
-		for p := range firstBefore(i.node, gone) {
-			i.before = append(i.before, r.items[p.digest])
+		for _, v := range i.node.after() {
+			if gone[v] {
+				later := r.items[v.digest]
+				later.before = append(later.before, i)
+				i.needs = append(i.needs, later) // it could not be deleted either
+			}
 		}
 		for v := range cascade(i.node, gone) {
 			if v != i.node {
 				i.with = append(i.with, r.items[v.digest])
-			}
-		}
-		s := sorter{left: gone}
-		for _, v := range s.before(i.node) {
-			if place[v] < place[i.node] {
-				i.before = append(i.before, r.items[v.digest])
 			}
 		}
 	}

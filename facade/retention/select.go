@@ -17,15 +17,11 @@ func (j *judge) matchDeletes() {
 		r := &j.policy.delete[i]
 		for _, t := range j.tags {
 			hit := !t.named && r.selectsTag(t.name) || t.named && t.of == nil && r.sel.Orphans
-			if before, there := j.matched[t]; !hit || there && !before.untagOnly {
+			if before, there := j.matched[t]; !hit || there && (r.delete.UntagOnly || !before.delete.UntagOnly) {
 				continue
 			}
-			if text, ok := j.oldEnough(r.delete, clockOfTag(r.delete.By, t)); ok {
-				code := r.code()
-				if t.named {
-					code = Orphan
-				}
-				j.matched[t] = selected{r, r.delete.UntagOnly, Reason{code, r.name, "", text}}
+			if j.oldEnough(r.delete, clockOfTag(r.delete.By, t)) {
+				j.matched[t] = r
 			}
 		}
 		for _, n := range j.nodes {
@@ -39,27 +35,12 @@ func (j *judge) matchNode(r *compiledRule, n *node) {
 	alone := n.standsAlone()
 	orphan := n.isOrphan()
 	hit := alone && (r.sel.Untagged && !orphan || r.sel.Orphans && orphan)
-	if _, there := j.alone[n]; hit && !there {
-		if text, ok := j.oldEnough(r.delete, clockOfNode(r.delete.By, n)); ok {
-			code := r.code()
-			if orphan {
-				code = Orphan
-			}
-			j.alone[n] = selected{r, false, Reason{code, r.name, "", text}}
-		}
+	if hit && j.alone[n] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
+		j.alone[n] = r
 	}
-	if _, there := j.byType[n]; n.subject != nil && r.types[n.body.artifact] && !there {
-		if text, ok := j.oldEnough(r.delete, clockOfNode(r.delete.By, n)); ok {
-			j.byType[n] = selected{r, false, Reason{r.code(), r.name, "", text}}
-		}
+	if n.subject != nil && r.types[n.body.Artifact] && j.byType[n] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
+		j.byType[n] = r
 	}
-}
-
-func (r *compiledRule) code() Code {
-	if r.delete.Any {
-		return Matched
-	}
-	return Old
 }
 
 func clockOfTag(by Clock, t *tag) time.Time {
@@ -69,38 +50,63 @@ func clockOfTag(by Clock, t *tag) time.Time {
 	return t.updated
 }
 
-func clockOfNode(by Clock, n *node) time.Time {
+func (j *judge) clockOfNode(by Clock, n *node) time.Time {
 	switch by {
 	case Created:
 		return n.created
 	case Untagging:
-		return n.untagged
+		return j.untagged[n]
 	default:
 		return n.updated
 	}
 }
 
-// oldEnough reports whether something of that time is old enough for a Delete rule, and says so for
-// a person.
-func (j *judge) oldEnough(d *Delete, at time.Time) (text string, ok bool) {
-	age := j.now.Sub(at)
+// oldEnough reports whether something of that time is old enough for a Delete rule.
+func (j *judge) oldEnough(d *Delete, at time.Time) bool {
 	switch {
 	case d.Any:
-		return "of any age: " + inDays(age), true
+		return true
 	case at.IsZero():
-		return "", false // the registry tells no time: it may be young
+		return false // the registry tells no time: it may be young
 	case d.OlderThan > 0:
-		return fmt.Sprintf("older than %s: %s", d.OlderThan, inDays(age)), age > time.Duration(d.OlderThan)
+		return j.now.Sub(at) > time.Duration(d.OlderThan)
 	default:
-		return fmt.Sprintf("before %s: %s", d.Before.UTC().Format(time.RFC3339), inDays(age)), at.Before(d.Before)
+		return at.Before(d.Before)
 	}
+}
+
+// selected is the reason of something that a Delete rule selects, and that has this time.
+func (j *judge) selected(r *compiledRule, orphan bool, at time.Time) Reason {
+	reason := Reason{Code: Old, Rule: r.name}
+	age := inDays(j.now.Sub(at))
+	switch {
+	case r.delete.Any:
+		reason.Code, reason.Text = Matched, "of any age: "+age
+	case r.delete.OlderThan > 0:
+		reason.Text = fmt.Sprintf("older than %s: %s", r.delete.OlderThan, age)
+	default:
+		reason.Text = fmt.Sprintf("before %s: %s", r.delete.Before.UTC().Format(time.RFC3339), age)
+	}
+	if orphan {
+		reason.Code = Orphan
+	}
+	return reason
+}
+
+// selectedTag is the reason of a tag. One that an interrupted apply has left alone has none.
+func (j *judge) selectedTag(t *tag) Reason {
+	r := j.matched[t]
+	if r == nil {
+		return Reason{}
+	}
+	return j.selected(r, t.named, clockOfTag(r.delete.By, t))
 }
 
 // exemptTypes finds the referrers that may go although their subject stays.
 func (j *judge) exemptTypes() {
 	for n := range j.byType {
 		kept := slices.ContainsFunc(j.policy.keep, func(k compiledRule) bool {
-			return k.types[n.body.artifact] && j.keepAlways(k.keep, n.updated)
+			return k.types[n.body.Artifact] && j.keepAlways(k.keep, n.updated)
 		})
 		if !kept {
 			j.exempt[n] = true

@@ -21,8 +21,9 @@ type state struct {
 	tags       []*tag  // by name
 	byDigest   map[digest.Digest]*node
 	byTag      map[string]*tag
-	newest     time.Time // the latest time of all
-	blobSizes  bool      // bodies holds the blobs too
+	newest     time.Time           // the latest time of all
+	untagged   map[*node]time.Time // since when manifests are known to be untagged, if a rule asks
+	blobSizes  bool                // all bodies are read, those of Docker images too
 }
 
 // node is a manifest.
@@ -42,9 +43,6 @@ type node struct {
 	parents []*node // those that name it
 	refers  []*node // those whose subject it is: the inverse of E3
 	belongs []*tag  // tags that belong to it by their name: E5
-	missing []digest.Digest
-
-	untagged time.Time // since when it is known to be untagged
 }
 
 // tag is a tag.
@@ -58,52 +56,53 @@ type tag struct {
 	of               *node // the manifest that it belongs to by its name; nil if that does not exist
 }
 
-// body is what is kept of a manifest's content.
+// body is what is kept of a manifest's content, here and in the cache.
 type body struct {
-	kind     graph.Kind
-	artifact string // artifact type
-	subject  digest.Digest
-	named    []reference // children of an index, and the digests in a manifest of an unknown kind
-	others   []uint64    // config and layers, by hash: hardly ever is one of them a manifest too
-	blobs    []blob      // only if sizes are wanted
+	Kind     graph.Kind    `json:"k"`
+	Artifact string        `json:"a,omitzero"` // artifact type
+	Subject  digest.Digest `json:"s,omitzero"`
+	Named    []reference   `json:"n,omitzero"` // children of an index, and the digests in a manifest of an unknown kind
+	Blobs    []blob        `json:"b,omitzero"` // config and layers: hardly ever is one of them a manifest too
 }
 
 // reference is a manifest or blob that a manifest names.
 type reference struct {
-	digest   digest.Digest
-	child    bool // of an index
-	platform string
+	Digest   digest.Digest `json:"d"`
+	Child    bool          `json:"c,omitzero"` // of an index
+	Platform string        `json:"p,omitzero"`
 }
 
+// blob is a config or layer. A repository has several for each manifest, so it is kept as small as it
+// can be.
 type blob struct {
-	digest digest.Digest
-	size   int64
+	Hash uint64 `json:"h"` // see hashOf
+	Size int64  `json:"s"`
 }
+
+// largestBlob bounds the size that a manifest may claim, so that sums do not overflow.
+const largestBlob = 1 << 42
 
 // bodyOf keeps of a manifest's content what the plan needs.
-func bodyOf(g *graph.Body, sizes bool) *body {
-	b := &body{kind: g.Kind, artifact: intern(g.ArtifactType)}
+func bodyOf(g *graph.Body) *body {
+	b := &body{Kind: g.Kind, Artifact: intern(g.ArtifactType), Blobs: make([]blob, 0, 1+len(g.Layers))}
 	if g.Subject != nil {
-		b.subject = digest.Digest(strings.Clone(string(g.Subject.Digest)))
+		b.Subject = digest.Digest(strings.Clone(string(g.Subject.Digest)))
 	}
 	for role, d := range g.Descriptors() {
 		switch role {
 		case graph.RoleSubject:
 			continue
 		case graph.RoleConfig, graph.RoleLayer:
-			b.others = append(b.others, hashOf(d.Digest))
-			if sizes {
-				b.blobs = append(b.blobs, blob{d.Digest, d.Size})
-			}
+			b.Blobs = append(b.Blobs, blob{hashOf(d.Digest), min(d.Size, largestBlob)})
 			continue
 		}
-		b.named = append(b.named, reference{d.Digest, role == graph.RoleChild, graph.Platform(d.Platform)})
+		b.Named = append(b.Named, reference{d.Digest, role == graph.RoleChild, graph.Platform(d.Platform)})
 	}
 	return b
 }
 
 // hashOf is the beginning of a digest as a number. Two digests with the same number would make one
-// edge too many.
+// edge too many, or count as one blob.
 func hashOf(d digest.Digest) uint64 {
 	hex := d.Encoded()
 	n, _ := strconv.ParseUint(hex[:min(16, len(hex))], 16, 64)
@@ -147,15 +146,15 @@ func (s *state) link() {
 	}
 	for _, n := range s.nodes {
 		n.linkSubject(s)
-		for _, r := range n.body.named {
-			v := s.byDigest[r.digest]
-			if v == nil && r.child {
-				n.missing = append(n.missing, r.digest)
+		for i, r := range n.body.Named {
+			v := s.byDigest[r.Digest]
+			if v != nil {
+				n.body.Named[i].Digest = v.digest // one copy of the text is enough
 			}
 			n.link(v)
 		}
-		for _, h := range n.body.others {
-			n.link(hashes[h])
+		for _, b := range n.body.Blobs {
+			n.link(hashes[b.Hash])
 		}
 	}
 }
@@ -181,7 +180,7 @@ func (s *state) linkTags() {
 }
 
 func (n *node) linkSubject(s *state) {
-	if n.subject = s.byDigest[n.body.subject]; n.subject != nil {
+	if n.subject = s.byDigest[n.body.Subject]; n.subject != nil {
 		n.subject.refers = append(n.subject.refers, n)
 	}
 }
@@ -196,7 +195,7 @@ func (n *node) link(v *node) {
 }
 
 // isOrphan reports whether the manifest names a subject that does not exist.
-func (n *node) isOrphan() bool { return n.body.subject != "" && n.subject == nil }
+func (n *node) isOrphan() bool { return n.body.Subject != "" && n.subject == nil }
 
 // standsAlone reports whether nothing in the repository can need the manifest: no tag, no index, no
 // subject.
@@ -207,7 +206,7 @@ func (n *node) kind() string {
 	switch {
 	case n.subject != nil || n.isOrphan():
 		return "referrer"
-	case n.body.kind == graph.KindIndex:
+	case n.body.Kind == graph.KindIndex:
 		return "index"
 	default:
 		return "image"
@@ -216,9 +215,9 @@ func (n *node) kind() string {
 
 // platform is the platform under which an index contains a manifest, or "".
 func (n *node) platform(child *node) string {
-	for _, r := range n.body.named {
-		if r.digest == child.digest {
-			return r.platform
+	for _, r := range n.body.Named {
+		if r.Digest == child.digest {
+			return r.Platform
 		}
 	}
 	return ""

@@ -90,9 +90,6 @@ func Storage(ctx context.Context, c *acr.Client, opts *ReadOptions) (*StorageUsa
 	return t.result(), nil
 }
 
-// largestBlob bounds the size that a manifest may claim, so that sums do not overflow.
-const largestBlob = 1 << 42
-
 // held is what one repository holds.
 type held struct {
 	usage *RepositoryUsage
@@ -126,12 +123,12 @@ func (r *reader) hold(ctx context.Context, name string, plan *Plan) (held, error
 	}
 	tagged := s.tagged()
 	for _, n := range s.nodes {
-		for _, b := range n.body.blobs {
-			u := h.blobs[hashOf(b.digest)]
-			u.size = max(u.size, min(b.size, largestBlob))
+		for _, b := range n.body.Blobs {
+			u := h.blobs[b.Hash]
+			u.size = max(u.size, b.Size)
 			u.tagged = u.tagged || tagged[n]
 			u.stays = u.stays || !gone[n.digest]
-			h.blobs[hashOf(b.digest)] = u
+			h.blobs[b.Hash] = u
 		}
 	}
 	return h, nil

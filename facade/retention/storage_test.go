@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -201,52 +199,5 @@ func TestSnapshotLeavesTheOldFile(t *testing.T) {
 	}
 	if err := retention.Snapshot(t.Context(), w.client(), filepath.Join(dir, "no", "such"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
-	}
-}
-
-// The memory of Storage, Snapshot and Diff does not grow with the number of repositories.
-func TestStorageOfALargeRegistry(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
-	srv := acrtest.New(t, acrtest.WithMemoryNetwork(), acrtest.WithLedgerSize(1000))
-	const repositories = 10
-	for n := range repositories {
-		srv.SeedManifests(t, fmt.Sprintf("apps/r%d", n), *planned/repositories)
-	}
-	c := newClientVia(t, srv, srv.HTTPClient())
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before, peak := heap(), int64(0)
-	usage, err := retention.Storage(t.Context(), c, &retention.ReadOptions{Progress: func(p retention.Progress) {
-		if p.Done == p.Of {
-			peak = max(peak, heap()-before)
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	count := 0
-	for _, r := range usage.Repositories {
-		count += r.Manifests
-	}
-	path := filepath.Join(t.TempDir(), "snapshot")
-	if err := retention.Snapshot(t.Context(), c, path, &retention.ReadOptions{Progress: func(retention.Progress) { peak = max(peak, heap()-before) }}); err != nil {
-		t.Fatal(err)
-	}
-	files := make([]*os.File, 2)
-	for i := range files {
-		if files[i], err = os.Open(path); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = files[i].Close() }()
-	}
-	for change, err := range retention.Diff(files[0], files[1]) {
-		t.Fatal(change, err)
-	}
-	t.Logf("%d manifests in %d repositories: %.1f MB", count, repositories, float64(peak)/(1<<20))
-	if peak > 64<<20 || count != *planned {
-		t.Errorf("%d manifests were counted, and %d bytes held", count, peak)
 	}
 }

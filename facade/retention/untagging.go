@@ -15,12 +15,13 @@ func (r *reader) remember(s *state, p *compiled) {
 		return
 	}
 	now := r.clock.registry
+	s.untagged = map[*node]time.Time{}
 	for _, n := range s.nodes {
 		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
-			n.untagged = last
+			s.untagged[n] = last
 			continue
 		}
-		n.untagged = now
+		s.untagged[n] = now
 		if text, err := now.MarshalText(); err == nil {
 			r.cache.Store(r.taggedKey(s.name, n.digest), text)
 		}
@@ -30,9 +31,10 @@ func (r *reader) remember(s *state, p *compiled) {
 // recall finds out since when manifests are untagged, from the cache alone: what a plan did not see
 // there is not old.
 func (r *reader) recall(s *state) {
+	s.untagged = map[*node]time.Time{}
 	for _, n := range s.nodes {
 		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
-			n.untagged = last
+			s.untagged[n] = last
 		}
 	}
 }

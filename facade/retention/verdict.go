@@ -17,15 +17,14 @@ func (j *judge) plan() *RepositoryPlan {
 			gone[n] = true
 		}
 	}
-	p := &RepositoryPlan{Name: j.name, Policy: j.policy.Name, Delete: []Manifest{}, Untag: []Tag{}}
-	sorted, odd := sortDeletions(gone)
-	for _, n := range sorted {
+	p := &RepositoryPlan{Name: j.name, Policy: j.policy.Name, Delete: make([]Manifest, 0, len(gone)), Untag: []Tag{}}
+	if j.blobSizes {
+		p.Bytes = j.bytes(gone)
+	}
+	for _, n := range sortDeletions(gone) {
 		m := j.deleted(n, gone)
 		p.Tags.Delete += len(m.Tags)
 		p.Delete = append(p.Delete, m)
-	}
-	for _, n := range odd {
-		j.find(FoundOrder, string(n.digest), "an index contains its own subject, which is deleted after it")
 	}
 	for _, t := range j.tags {
 		if _, stays := j.keptTags[t]; !stays && !gone[t.node] {
@@ -45,9 +44,6 @@ func (j *judge) plan() *RepositoryPlan {
 		return cmp.Or(strings.Compare(string(a.Code), string(b.Code)), strings.Compare(a.What, b.What), strings.Compare(a.Detail, b.Detail))
 	})
 	p.Findings = j.findings
-	if j.blobSizes {
-		p.Bytes = j.bytes(gone)
-	}
 	p.why = j.explanation()
 	if refusal := j.limits(len(gone)); refusal != nil {
 		p.refused(refusal)
@@ -107,7 +103,7 @@ func (n *node) neededBy(gone map[*node]bool) []digest.Digest {
 }
 
 func (j *judge) deletedTag(t *tag) Tag {
-	v := Tag{Name: t.name, Updated: t.updated, Locked: t.locked, Reason: j.matched[t].reason}
+	v := Tag{Name: t.name, Updated: t.updated, Locked: t.locked, Reason: j.selectedTag(t)}
 	if t.of != nil {
 		v.Reason = Reason{Follows, "", t.of.digest, "it belongs to " + short(t.of.digest) + ", which is deleted"}
 	}
@@ -116,23 +112,23 @@ func (j *judge) deletedTag(t *tag) Tag {
 
 // whyDeleted returns the reason of a deletion.
 func (j *judge) whyDeleted(n *node, gone map[*node]bool) Reason {
-	if m, ok := j.alone[n]; ok {
-		return m.reason
+	if r := j.alone[n]; r != nil {
+		return j.selected(r, n.isOrphan(), j.clockOfNode(r.delete.By, n))
 	}
 	plain := slices.DeleteFunc(slices.Clone(n.tags), func(t *tag) bool { return t.named && t.of != nil })
 	switch len(plain) {
 	case 0:
 	case 1:
-		r := j.matched[plain[0]].reason
+		r := j.selectedTag(plain[0])
 		r.Text = "its only tag " + plain[0].name + " is " + r.Text
 		return r
 	default:
-		r := j.matched[plain[0]].reason
+		r := j.selectedTag(plain[0])
 		r.Text = fmt.Sprintf("each of its %d tags is deleted; %s is %s", len(plain), plain[0].name, r.Text)
 		return r
 	}
-	if m, ok := j.byType[n]; ok {
-		return m.reason
+	if r := j.byType[n]; r != nil {
+		return j.selected(r, false, j.clockOfNode(r.delete.By, n))
 	}
 	if n.subject != nil && gone[n.subject] {
 		return Reason{Follows, "", n.subject.digest, "it refers to " + short(n.subject.digest) + ", which is deleted"}
@@ -169,7 +165,7 @@ func (j *judge) kept() []Kept {
 		}
 		if alone || byType || len(tags) > 0 {
 			slices.Sort(tags)
-			kept = append(kept, Kept{n.digest, tags, why})
+			kept = append(kept, Kept{n.digest, tags, *why})
 		}
 	}
 	return kept
@@ -195,16 +191,14 @@ func (j *judge) bytes(gone map[*node]bool) *Bytes {
 		size        int64
 		gone, stays bool
 	}
-	blobs := map[digest.Digest]*use{}
+	blobs := map[uint64]use{}
 	for _, n := range j.nodes {
-		for _, b := range n.body.blobs {
-			u := blobs[b.digest]
-			if u == nil {
-				u = &use{size: b.size}
-				blobs[b.digest] = u
-			}
+		for _, b := range n.body.Blobs {
+			u := blobs[b.Hash]
+			u.size = max(u.size, b.Size)
 			u.gone = u.gone || gone[n]
 			u.stays = u.stays || !gone[n]
+			blobs[b.Hash] = u
 		}
 	}
 	b := &Bytes{}
@@ -222,12 +216,12 @@ func (j *judge) bytes(gone map[*node]bool) *Bytes {
 
 // explanation keeps the reasons of all that stays.
 func (j *judge) explanation() *explanation {
-	e := &explanation{manifests: make(map[digest.Digest]Reason, len(j.keptNodes)), tags: make(map[string]keptTag, len(j.keptTags))}
+	e := &explanation{manifests: make(map[digest.Digest]*Reason, len(j.keptNodes)), tags: make(map[string]*Reason, len(j.keptTags))}
 	for n, r := range j.keptNodes {
 		e.manifests[n.digest] = r
 	}
 	for t, r := range j.keptTags {
-		e.tags[t.name] = keptTag{t.node.digest, r}
+		e.tags[t.name] = r
 	}
 	return e
 }

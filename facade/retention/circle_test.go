@@ -1,0 +1,64 @@
+package retention_test
+
+import (
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+// Manifests that belong to each other in a circle stay, because whichever goes first, what is left lacks something. The list of an
+// image's referrers under the image's referrers tag is no such circle, though it contains what refers to the image.
+func TestCircles(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		push   func(w *world) []digest.Digest
+		circle bool
+	}{
+		"each other's signature": {func(w *world) []digest.Digest {
+			a, b := w.put(w.image(), "a"), w.put(w.image())
+			w.tag(repository, cosign(b, ".sig"), a)
+			w.tag(repository, cosign(a, ".sig"), b)
+			return []digest.Digest{a, b}
+		}, true},
+		"an index that signs its image, and is an image itself": {func(w *world) []digest.Digest {
+			a := w.put(w.image())
+			i := w.put(w.index(a), "a")
+			w.tag(repository, cosign(a, ".sig"), i)
+			return []digest.Digest{a, i}
+		}, true},
+		"an index that only signs its image": {func(w *world) []digest.Digest {
+			a := w.put(w.image(), "a")
+			return []digest.Digest{a, w.put(w.index(a), cosign(a, ".sig"))}
+		}, false},
+		"a list of referrers": {func(w *world) []digest.Digest {
+			a := w.put(w.image(), "a")
+			sig := w.put(w.referrer("sig", a))
+			return []digest.Digest{a, sig, w.put(w.index(sig), cosign(a, ""))}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			pushed := row.push(w)
+			w.put(w.image(), "z")
+			w.days(90)
+			p, _ := w.clean(rulesOf(t, `"delete":[`+oldTags+`,`+untagged+`]`), nil)
+			if !row.circle {
+				w.demand(outcome{goes: pushed, tags: []string{"z"}})
+				return
+			}
+			found := 0
+			for _, f := range p.Repositories[0].Findings {
+				if f.Code == retention.FoundCircle {
+					found++
+				}
+			}
+			d, _ := p.Explain(repository, string(pushed[0]))
+			if left := len(w.shoot(repository).manifests); left != len(pushed)+1 || found != len(pushed) || d.Deleted || d.Chain[0].Code != retention.KeptCircle {
+				t.Errorf("%d manifests are left, %d findings, %+v", left, found, d)
+			}
+		})
+	}
+}
