@@ -15,8 +15,9 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/partial"
 )
 
-// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each manifest
-// and 40 for each of its blobs. It is safe for concurrent use, and for one process at a time.
+// FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each
+// manifest and 40 for each of its blobs. It is safe for concurrent use, and for one process at a
+// time.
 type FileCache struct {
 	path    string
 	mu      sync.Mutex

@@ -74,6 +74,9 @@ func planThatDeletes(n int, keep string) func(t *testing.T, c *acr.Client) (tags
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := p.WriteTable(io.Discard); err != nil {
+			t.Error(err)
+		}
 		got := p.Repositories[0]
 		if got.Tags.Delete != n {
 			t.Errorf("%+v %+v", got.Refused, got.Tags)

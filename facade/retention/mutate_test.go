@@ -62,7 +62,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"check of the time", "recheck.go", "case !now.updated.Equal(i.Updated):", "case false:", "TestEachCheckCounts"},
 	{"check of the lock", "recheck.go", "case now.locked && !(i.Locked && i.node.locked):", "case false:", "TestEachCheckCounts"},
 	{"check of the quarantine", "recheck.go", "case now.quarantined:", "case false:", "TestApplyChecksAgain"},
-	{"check of a tag's manifest", "recheck.go", "case at < 0 || t.Digest != i.Digest:", "case at < 0:", "TestEachCheckCounts"},
+	{"check of a tag's manifest", "recheck.go", "case !planned || t.Digest != i.Digest:", "case !planned:", "TestEachCheckCounts"},
 	{"check of a tag's time", "recheck.go", "case !now.updated.Equal(i.Tags[at].Updated):", "case false:", "TestEachCheckCounts"},
 	{"check of a tag's lock", "recheck.go", "case now.locked && !i.Tags[at].Locked:", "case false:", "TestEachCheckCounts"},
 	{"check of the list of tags", "recheck.go", "if there != len(i.Tags) {", "if false {", "TestEachCheckCounts"},

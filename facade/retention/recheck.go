@@ -43,7 +43,7 @@ func (r *run) checkManifest(ctx context.Context, i *item) (*Skipped, error) {
 		return &Skipped{what, SkippedLocked, "it is quarantined"}, nil
 	case !now.updated.Equal(i.Updated):
 		return &Skipped{what, SkippedUpdated, "it was pushed again"}, nil
-	case slices.ContainsFunc(m.Tags, func(t string) bool { return !slices.Contains(planned, t) }):
+	case slices.ContainsFunc(m.Tags, func(t string) bool { _, found := slices.BinarySearch(planned, t); return !found }):
 		return &Skipped{what, SkippedTagged, "its tags are " + strings.Join(m.Tags, ", ")}, nil
 	case !slices.Equal(m.Tags, planned):
 		return &Skipped{what, SkippedMoved, "a tag was taken away from it: somebody is working on it"}, nil
@@ -70,9 +70,9 @@ func (r *run) checkTags(ctx context.Context, i *item) (*Skipped, error) {
 }
 
 func (i *item) checkTag(t *acr.TagProperties) *Skipped {
-	at := slices.IndexFunc(i.Tags, func(p Tag) bool { return p.Name == t.Name })
+	at, planned := slices.BinarySearchFunc(i.Tags, t.Name, func(p Tag, name string) int { return strings.Compare(p.Name, name) })
 	switch now := newTag(t); {
-	case at < 0 || t.Digest != i.Digest:
+	case !planned || t.Digest != i.Digest:
 		return &Skipped{string(i.Digest), SkippedTagged, "it has the tag " + t.Name + ", which was not planned"}
 	case !now.updated.Equal(i.Tags[at].Updated):
 		return &Skipped{string(i.Digest), SkippedUpdated, "its tag " + t.Name + " was pushed again"}

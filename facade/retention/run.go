@@ -224,9 +224,13 @@ func sameTags(a, b []Tag) bool {
 // intersectTags returns the planned tags that the new judgement deletes as well, from the same
 // manifest.
 func intersectTags(planned, again []Tag) []Tag {
+	byName := map[string]*Tag{}
+	for i := range again {
+		byName[again[i].Name] = &again[i]
+	}
 	var both []Tag
 	for _, t := range planned {
-		if slices.ContainsFunc(again, func(o Tag) bool { return o.Name == t.Name && o.Digest == t.Digest && o.Updated.Equal(t.Updated) }) {
+		if o := byName[t.Name]; o != nil && o.Digest == t.Digest && o.Updated.Equal(t.Updated) {
 			both = append(both, t)
 		}
 	}

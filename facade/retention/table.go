@@ -2,6 +2,7 @@ package retention
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -41,17 +42,17 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 		}
 		fmt.Fprintln(t, "  "+strings.Join(columns, "\t"))
 	}
-	along := r.along()
+	roots, along := r.along()
 	for _, m := range r.Delete {
-		if along[m.Digest] != "" {
+		if roots[m.Digest] != m.Digest {
 			continue
 		}
 		age := inDays(p.Made.Sub(m.Updated))
 		if len(m.Tags) == 0 {
-			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+r.countAlong(along, m.Digest))
+			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+along[m.Digest].text())
 		}
 		for _, tag := range m.Tags {
-			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason)+r.countAlong(along, m.Digest))
+			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason)+along[m.Digest].text())
 		}
 	}
 	for _, tag := range r.Untag {
@@ -74,39 +75,38 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 	_ = t.Flush() // w keeps its error
 }
 
-// along returns, for each deleted manifest that is shown with another one, that other one.
-func (r *RepositoryPlan) along() map[digest.Digest]digest.Digest {
-	along := map[digest.Digest]digest.Digest{}
-	for _, m := range r.Delete {
-		if code := m.Reason.Code; code == Unneeded || code == Follows {
-			along[m.Digest] = m.Reason.Via
-		}
-	}
-	return along
-}
+// goingAlong counts what is deleted along with a manifest.
+type goingAlong struct{ images, referrers int }
 
-// countAlong says what is deleted along with a manifest.
-func (r *RepositoryPlan) countAlong(along map[digest.Digest]digest.Digest, d digest.Digest) string {
-	images, referrers := 0, 0
+// along returns, for each deleted manifest, the one with which it is shown, and what is shown with
+// that one.
+func (r *RepositoryPlan) along() (roots map[digest.Digest]digest.Digest, along map[digest.Digest]goingAlong) {
+	roots, along = map[digest.Digest]digest.Digest{}, map[digest.Digest]goingAlong{}
 	for _, m := range r.Delete {
 		root := m.Digest
-		for n := 0; along[root] != "" && n < len(r.Delete); n++ {
-			root = along[root]
+		if code := m.Reason.Code; code == Unneeded || code == Follows {
+			root = cmp.Or(roots[m.Reason.Via], root) // what it goes along with comes before it
 		}
-		switch {
-		case root != d || m.Digest == d:
-		case m.Reason.Code == Follows:
-			referrers++
-		default:
-			images++
+		if roots[m.Digest] = root; root == m.Digest {
+			continue
 		}
+		n := along[root]
+		if m.Reason.Code == Follows {
+			n.referrers++
+		} else {
+			n.images++
+		}
+		along[root] = n
 	}
-	text := ""
-	if images > 0 {
-		text += fmt.Sprintf(" + %d images of it", images)
+	return roots, along
+}
+
+func (n goingAlong) text() (text string) {
+	if n.images > 0 {
+		text += fmt.Sprintf(" + %d images of it", n.images)
 	}
-	if referrers > 0 {
-		text += fmt.Sprintf(" + %d referrers", referrers)
+	if n.referrers > 0 {
+		text += fmt.Sprintf(" + %d referrers", n.referrers)
 	}
 	return text
 }

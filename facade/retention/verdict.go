@@ -84,7 +84,7 @@ func (j *judge) deleted(n *node, gone map[*node]bool) Manifest {
 func (n *node) neededBy(gone map[*node]bool) []digest.Digest {
 	var needs []digest.Digest
 	add := func(v *node) {
-		if v != nil && v != n && gone[v] && !slices.Contains(needs, v.digest) {
+		if v != nil && v != n && gone[v] {
 			needs = append(needs, v.digest)
 		}
 	}
@@ -99,7 +99,7 @@ func (n *node) neededBy(gone map[*node]bool) []digest.Digest {
 		add(t.node)
 	}
 	slices.Sort(needs)
-	return needs
+	return slices.Compact(needs)
 }
 
 func (j *judge) deletedTag(t *tag) Tag {
