@@ -144,3 +144,166 @@ func TestPutManifestOfOtherTypes(t *testing.T) {
 		t.Errorf("sent %q", sent)
 	}
 }
+
+// Deleting a referrer removes its entry from the referrers tag, and nothing else; beside others who add
+// and remove theirs none is lost.
+func TestDeleteReferrerOfTag(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
+		first := acrsuite.NewClient(t, srv).Repository("library/hello")
+		subject := putIndex(t, first, "v1", "x").Digest
+		const clients, each = 3, 6
+		put := func(r *acr.Repository, n, i int) digest.Digest {
+			d, err := r.PutManifest(t.Context(), "", referrer("a/b", subject, fmt.Sprint(n, i)), nil)
+			if err != nil {
+				t.Error(err)
+			}
+			return d.Digest
+		}
+		var wg sync.WaitGroup
+		for n := range clients {
+			client := acrsuite.Checked(t, srv)
+			client.Transport = slowly{client.Transport}
+			r := acrsuite.NewClientVia(t, srv, client).Repository("library/hello")
+			var old []digest.Digest
+			for i := range each {
+				old = append(old, put(first, n, i))
+			}
+			wg.Go(func() {
+				for i, d := range old { // one goes, another comes
+					if err := r.DeleteManifest(t.Context(), d); err != nil {
+						t.Error(err)
+					}
+					put(r, n, each+i)
+				}
+			})
+		}
+		wg.Wait()
+		all, err := acr.Collect(first.Referrers(t.Context(), subject, nil))
+		if err != nil || len(all) != clients*each {
+			t.Errorf("%d of %d referrers: %v", len(all), clients*each, err)
+		}
+		for _, d := range all {
+			if _, err := first.HeadManifest(t.Context(), string(d.Digest)); err != nil {
+				t.Errorf("%s is listed: %v", d.Digest, err)
+			}
+			if err := acrsuite.NewClient(t, srv).Repository("library/hello").Artifact(string(d.Digest)).Delete(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if all, err := acr.Collect(first.Referrers(t.Context(), subject, nil)); err != nil || len(all) > 0 {
+			t.Errorf("left: %v, %v", all, err)
+		}
+	})
+}
+
+// An entry that a client of another kind has left behind does not keep others from adding theirs: the
+// registry refuses an index that names what it does not have.
+func TestReferrersTagDeadEntry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
+		r := acrsuite.NewClient(t, srv).Repository("library/hello")
+		subject := putIndex(t, r, "v1", "x").Digest
+		put := func(text string) digest.Digest {
+			d, err := r.PutManifest(t.Context(), "", referrer("a/b", subject, text), nil)
+			if err != nil {
+				t.Error(err)
+			}
+			return d.Digest
+		}
+		kept, dead := put("kept"), put("dead")
+		// The other client deletes the manifest, and leaves the index as it is.
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, srv.Endpoint()+"/v2/library/hello/manifests/"+string(dead), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(srv.Admin())
+		other := srv.HTTPClient()
+		defer other.CloseIdleConnections()
+		resp, err := other.Do(req)
+		if err != nil || resp.StatusCode != http.StatusAccepted {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+		began := time.Now()
+		added := put("added")
+		all, err := acr.Collect(r.Referrers(t.Context(), subject, nil))
+		if err != nil || len(all) != 2 || all[0].Digest != kept || all[1].Digest != added {
+			t.Errorf("%v, %v", all, err)
+		}
+		if took := time.Since(began); took < 10*time.Second || took > 30*time.Second {
+			t.Errorf("took %s: a replica may only be behind", took)
+		}
+	})
+}
+
+// What a deletion costs, with a referrers API and without one.
+func TestDeleteManifestCost(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		without   bool
+		referrers bool // are deleted, instead of images
+		want      map[string]int
+	}{
+		"with an API":            {want: map[string]int{"DeleteManifest": 3, "ListReferrers": 1}},
+		"referrers, with an API": {referrers: true, want: map[string]int{"DeleteManifest": 3, "ListReferrers": 1}},
+		"without":                {without: true, want: map[string]int{"DeleteManifest": 3, "ListReferrers": 3, "GetManifest": 3}},
+		"referrers, without":     {without: true, referrers: true, want: map[string]int{"DeleteManifest": 3, "ListReferrers": 3, "GetManifest": 9, "PutManifest": 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+				if test.without {
+					srv = withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
+				}
+				r := acrsuite.NewClient(t, srv).Repository("library/hello")
+				subject := putIndex(t, r, "v1", "x").Digest
+				var doomed []digest.Digest
+				for i := range 3 {
+					content := referrer("a/b", subject, fmt.Sprint(i))
+					if !test.referrers {
+						content = fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[],"annotations":{"n":"%d"}}`, ocispec.MediaTypeImageIndex, i)
+					}
+					d, err := r.PutManifest(t.Context(), "", content, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					doomed = append(doomed, d.Digest)
+				}
+				r = acrsuite.NewClient(t, srv).Repository("library/hello")
+				srv.Ledger().Reset()
+				for _, d := range doomed {
+					if err := r.DeleteManifest(t.Context(), d); err != nil {
+						t.Error(err)
+					}
+				}
+				for _, op := range []string{"DeleteManifest", "ListReferrers", "GetManifest", "PutManifest"} {
+					if n := srv.Ledger().Count(op); n != test.want[op] {
+						t.Errorf("%d %s, want %d", n, op, test.want[op])
+					}
+				}
+			})
+		})
+	}
+}
+
+// An identity that may only delete deletes, and asks about referrers once.
+func TestDeleteManifestWithoutPull(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t, acrtest.WithRepositoryToken("cleaner", "secret", "library/hello content/delete"))
+	seeded := []digest.Digest{srv.SeedImage(t, "library/hello:v1"), srv.SeedImage(t, "library/hello:v2"), srv.SeedImage(t, "library/hello:v3")}
+	client, err := acr.NewClientWithPassword(srv.Endpoint(), "cleaner", "secret", &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for _, d := range seeded {
+		if err := client.Repository("library/hello").DeleteManifest(t.Context(), d); err != nil {
+			t.Error(err)
+		}
+	}
+	srv.Ledger().AtMost(t, 2, "ListReferrers")
+}

@@ -37,7 +37,7 @@ var artifactCalls = []Call{
 		_, err := f.Artifact().Tag(ctx, "again", nil)
 		return err
 	}},
-	{Method: "Artifact.Delete", Kind: DeleteCall, Op: "DeleteManifest", Also: []string{"GetTagProperties"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().Delete(ctx) }},
+	{Method: "Artifact.Delete", Kind: DeleteCall, Op: "DeleteManifest", Also: []string{"GetTagProperties", "ListReferrers"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().Delete(ctx) }},
 	{Method: "Artifact.DeleteTag", Kind: DeleteCall, Op: "DeleteTag", takes: "name tag", run: func(ctx context.Context, f *Fixture) error { return f.Artifact().DeleteTag(ctx) }},
 	{Method: "Artifact.Untag", Kind: DeleteCall, Op: "DeleteTag", takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
 		_, err := f.Artifact().Untag(ctx)

@@ -84,7 +84,7 @@ var repositoryCalls = []Call{
 		_, err := f.Repository().Delete(ctx)
 		return err
 	}},
-	{Method: "Repository.DeleteManifest", Kind: DeleteCall, Op: "DeleteManifest", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
+	{Method: "Repository.DeleteManifest", Kind: DeleteCall, Op: "DeleteManifest", Also: []string{"ListReferrers"}, takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
 		return f.Repository().DeleteManifest(ctx, f.Image)
 	}},
 	{Method: "Repository.DeleteBlob", Kind: DeleteCall, Op: "DeleteBlob", takes: "name digest", run: func(ctx context.Context, f *Fixture) error {
