@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
@@ -138,6 +139,34 @@ func TestBadArguments(t *testing.T) {
 			_, one := acr.Collect(r.QueryMetadata(ctx, query))
 			refused(t, "registry", all, "query")
 			refused(t, "repository", one, "query")
+		}
+	})
+	t.Run("typed manifests", func(t *testing.T) {
+		good := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: acrsuite.GoodDigest, Size: 1}
+		bad := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: "sha256:x", Size: 1}
+		_, configErr := r.PutImage(ctx, "v1", ocispec.Manifest{}, nil)
+		_, layerErr := r.PutImage(ctx, "v1", ocispec.Manifest{Config: good, Layers: []ocispec.Descriptor{good, bad}}, nil)
+		_, sizeErr := r.PutImage(ctx, "v1", ocispec.Manifest{Config: good, Layers: []ocispec.Descriptor{{Digest: good.Digest, Size: -1}}}, nil)
+		_, manifestErr := r.PutIndex(ctx, "v1", ocispec.Index{Manifests: []ocispec.Descriptor{bad}}, nil)
+		for _, err := range []error{configErr, layerErr, sizeErr, manifestErr} {
+			refused(t, "typed manifest", err, "Config", "Layers[1]", "Layers[0].Size", "Manifests[0]")
+		}
+		if sent := s.Requests(); len(sent) > 0 {
+			t.Errorf("sent %q", sent)
+		}
+		for what, err := range map[string]error{
+			"an image as an index": func() error {
+				_, err := r.PutImage(ctx, "v1", ocispec.Manifest{MediaType: ocispec.MediaTypeImageIndex, Config: good}, nil)
+				return err
+			}(),
+			"another type": func() error {
+				_, err := r.PutIndex(ctx, "v1", ocispec.Index{}, &acr.PutManifestOptions{MediaType: ocispec.MediaTypeImageManifest})
+				return err
+			}(),
+		} {
+			if !errors.Is(err, acr.ErrManifestMalformed) {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	})
 	t.Run("quarantine", func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
-// Artifact is a handle for a tag with its manifest, or for a manifest by its digest. It is created
-// with [Repository.Artifact] and is as cheap as a [Repository].
+// Artifact is a handle for a tag with its manifest, or for a manifest by its digest. It is
+// created with [Repository.Artifact] and is as cheap as a [Repository].
 type Artifact struct {
 	repository *Repository
 	tag        string        // empty when the reference is a digest
@@ -21,8 +21,8 @@ type Artifact struct {
 	err        error         // what is wrong with the reference
 }
 
-// bad returns what is wrong with the handle: its repository, its reference, or that it was not made by
-// Repository.Artifact.
+// bad returns what is wrong with the handle: its repository, its reference, or that it was not
+// made by Repository.Artifact.
 func (a *Artifact) bad() error {
 	if a == nil || a.repository == nil {
 		return unmade("Artifact")
@@ -47,6 +47,33 @@ func (a *Artifact) Reference() string {
 		return ""
 	}
 	return a.tag + string(a.digest)
+}
+
+// ArtifactName is the name of a tag or manifest in a registry. Exactly one of Tag and Digest is
+// set.
+type ArtifactName struct {
+	Registry   string // host, such as "myregistry.azurecr.io"
+	Repository string
+	Tag        string
+	Digest     digest.Digest
+}
+
+// String returns the fully qualified reference that docker and other clients take, such as
+// "myregistry.azurecr.io/library/hello:v1" or "myregistry.azurecr.io/library/hello@sha256:...".
+func (n ArtifactName) String() string {
+	if n.Digest != "" {
+		return n.Registry + "/" + n.Repository + "@" + string(n.Digest)
+	}
+	return n.Registry + "/" + n.Repository + ":" + n.Tag
+}
+
+// Name returns what the handle was created with: registry, repository, and tag or digest. No
+// request is sent; [Artifact.Digest] resolves a tag. The name of an invalid handle is empty.
+func (a *Artifact) Name() ArtifactName {
+	if a.bad() != nil {
+		return ArtifactName{}
+	}
+	return ArtifactName{Registry: a.repository.client.login.Host, Repository: a.repository.name, Tag: a.tag, Digest: a.digest}
 }
 
 // Get returns the manifest. Requests and errors are those of [Repository.GetManifest].
@@ -74,7 +101,8 @@ func (a *Artifact) Tag(ctx context.Context, tag string, opts *TagOptions) (ocisp
 	return a.repository.Tag(ctx, a.Reference(), tag, opts)
 }
 
-// Digest returns the digest of the manifest. It costs one request for a tag, and none for a digest.
+// Digest returns the digest of the manifest. It costs one request for a tag, and none for a
+// digest.
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
@@ -96,8 +124,8 @@ func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 	return t.Digest, nil
 }
 
-// ManifestProperties returns the properties of the manifest. It costs one request for a digest, and
-// two for a tag.
+// ManifestProperties returns the properties of the manifest. It costs one request for a digest,
+// and two for a tag.
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
@@ -145,9 +173,9 @@ func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes Chan
 	}, decodeManifest(d))
 }
 
-// Tags lists all tags of the manifest. If the artifact was created with a tag, the other tags of
-// the same manifest are listed too. Requests and errors are those of [Repository.Tags] and, for a
-// tag, one more request and the errors of [Artifact.Digest].
+// Tags lists all tags of the manifest. If the artifact was created with a tag, the other tags
+// of the same manifest are listed too. Requests and errors are those of [Repository.Tags] and,
+// for a tag, one more request and the errors of [Artifact.Digest].
 func (a *Artifact) Tags(ctx context.Context) iter.Seq2[TagProperties, error] {
 	return func(yield func(TagProperties, error) bool) {
 		d, err := a.Digest(ctx)
@@ -183,8 +211,8 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	}, a.decodeTag)
 }
 
-// UpdateTagAttributes changes attributes of the tag and returns its properties. The attributes of
-// the manifest do not change. It costs one request.
+// UpdateTagAttributes changes attributes of the tag and returns its properties. The attributes
+// of the manifest do not change. It costs one request.
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
@@ -205,8 +233,8 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 	}, a.decodeTag)
 }
 
-// DeleteTag deletes the tag and keeps the manifest. It costs one request. If the response is lost
-// and a retry finds the tag gone, DeleteTag returns nil.
+// DeleteTag deletes the tag and keeps the manifest. It costs one request. If the response is
+// lost and a retry finds the tag gone, DeleteTag returns nil.
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
@@ -222,8 +250,8 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 	})
 }
 
-// Delete deletes the manifest with all its tags, even if the artifact was created with one of them.
-// It costs one request for a digest, and two for a tag. See [Repository.DeleteManifest].
+// Delete deletes the manifest with all its tags, even if the artifact was created with one of
+// them. It costs one request for a digest, and two for a tag. See [Repository.DeleteManifest].
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])

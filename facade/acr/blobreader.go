@@ -26,22 +26,22 @@ type GetBlobOptions struct {
 	Progress func(Progress)
 }
 
-// BlobReader reads a blob and verifies it. Read returns io.EOF only if size and digest are right.
-// So if io.Copy or io.ReadAll succeeds, the data is the blob. Data read before io.EOF is not
-// verified, unless exactly Descriptor().Size bytes were read.
+// BlobReader reads a blob and verifies it. Read returns io.EOF only if size and digest are
+// right. So if io.Copy or io.ReadAll succeeds, the data is the blob. Data read before io.EOF is
+// not verified, unless exactly Descriptor().Size bytes were read.
 //
-// The reader resumes after a lost or stalled connection and when a storage link expires. It cannot
-// seek; use [BlobReaderAt] or [Repository.GetBlobRange] for unverified random access. Only one
-// goroutine may use it at a time.
+// The reader resumes after a lost or stalled connection and when a storage link expires. It
+// cannot seek; use [BlobReaderAt] or [Repository.GetBlobRange] for unverified random access.
+// Only one goroutine may use it at a time.
 type BlobReader struct {
 	r    *transfer.Reader
 	dgst digest.Digest
 	stop func()
 }
 
-// GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must close. It
-// costs two requests: one to the registry and one to the storage that it redirects to, and a third
-// one if storage does not state the length. The empty blob costs none.
+// GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must
+// close. It costs two requests: one to the registry and one to the storage that it redirects
+// to, and a third one if storage does not state the length. The empty blob costs none.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
@@ -76,8 +76,8 @@ func expectedSize(size int64) (int64, error) {
 	return size, notNegative("Size", size)
 }
 
-// Descriptor returns the descriptor of the blob. Its Size is -1 until the end if the registry did
-// not state it.
+// Descriptor returns the descriptor of the blob. Its Size is -1 until the end if the registry
+// did not state it.
 func (b *BlobReader) Descriptor() ocispec.Descriptor {
 	if b.bad() != nil {
 		return ocispec.Descriptor{}
@@ -143,9 +143,10 @@ func (b *BlobReader) bad() error {
 // Format prints String for every verb.
 func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }
 
-// GetBlobRange reads n bytes of a blob from offset; if n is negative, it reads to the end. ctx also
-// applies to the reader, which the caller must close. It costs two requests, and resumes after a
-// lost connection. The bytes are not verified, because the digest is that of the whole blob.
+// GetBlobRange reads n bytes of a blob from offset; if n is negative, it reads to the end. ctx
+// also applies to the reader, which the caller must close. It costs two requests, and resumes
+// after a lost connection. The bytes are not verified, because the digest is that of the whole
+// blob.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
@@ -192,9 +193,12 @@ const (
 	viewBlocks = 16        // how many blocks are cached
 )
 
-// BlobReaderAt reads at any offset of a blob, for example a file in a large layer. It is safe for
-// concurrent use and caches the 4 MiB that were read last. The bytes are not verified, because the
-// digest is that of the whole blob. It need not be closed.
+// BlobReaderAt reads at any offset of a blob, for example a file in a large layer. It is safe
+// for concurrent use and caches the 4 MiB that were read last. The bytes are not verified,
+// because the digest is that of the whole blob. It need not be closed.
+//
+// It is an [io.ReaderAt], as archive/zip takes one. For a reader that seeks, use
+// io.NewSectionReader(view, 0, view.Size()).
 type BlobReaderAt struct {
 	ctx    context.Context
 	source *blobSource
@@ -233,8 +237,8 @@ func (b *BlobReaderAt) Size() int64 {
 	return b.size
 }
 
-// ReadAt reads len(p) bytes from offset off. If it reads fewer, it returns an error; at the end of
-// the blob that is io.EOF.
+// ReadAt reads len(p) bytes from offset off. If it reads fewer, it returns an error; at the end
+// of the blob that is io.EOF.
 //
 // Errors:
 //   - [ErrInvalidArgument] if off is negative

@@ -34,7 +34,7 @@
 // Upload and download:
 //
 //	layer, err := repo.UploadBlob(ctx, file, nil)               // from any io.Reader, in chunks; returns a descriptor
-//	repo.PutManifest(ctx, "v2", manifest, nil)                  // a manifest that refers to uploaded blobs
+//	repo.PutImage(ctx, "v2", manifest, nil)                     // a manifest that refers to uploaded blobs
 //	manifest, err := repo.GetManifest(ctx, "v2")                // its bytes; Image and Index decode them
 //	repo.DownloadBlobFile(ctx, layer.Digest, "layer.tar", nil)  // in parallel; verified before the file appears
 //	reader, err := repo.GetBlob(ctx, layer.Digest, nil)         // a stream, verified at its end

@@ -48,6 +48,21 @@ func ExampleArtifact_UpdateManifestAttributes() {
 	// Output: false 1 <nil>
 }
 
+// Name an artifact as docker and other clients do.
+func ExampleArtifact_Name() {
+	client, err := acr.NewClient("myregistry.azurecr.io", nil, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	name := client.Repository("samples/app").Artifact("v1").Name()
+	fmt.Println(name.Registry, name.Repository, name.Tag)
+	fmt.Println(name)
+	// Output:
+	// myregistry.azurecr.io samples/app v1
+	// myregistry.azurecr.io/samples/app:v1
+}
+
 // Release a manifest from quarantine after a scan, with the scanner's verdict.
 func ExampleArtifact_UpdateManifestAttributes_quarantine() {
 	_, client, done := exampleRegistry()

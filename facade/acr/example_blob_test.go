@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
@@ -271,6 +273,45 @@ func ExampleRepository_BlobReaderAt() {
 	_, err = view.ReadAt(trailer, view.Size()-7)
 	fmt.Println(string(trailer), err)
 	// Output: trailer <nil>
+}
+
+// Read one file of a zip archive in the registry, and then seek in the blob: only what is needed is transferred.
+func ExampleBlobReaderAt() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	file, err := w.Create("hello.txt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, _ = io.WriteString(file, "hello")
+	if err := w.Close(); err != nil {
+		log.Fatal(err)
+	}
+	layer := srv.SeedBlob(nil, "samples/app", archive.Bytes())
+
+	view, err := client.Repository("samples/app").BlobReaderAt(context.Background(), layer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	files, err := zip.NewReader(view, view.Size())
+	if err != nil {
+		log.Fatal(err)
+	}
+	hello, err := fs.ReadFile(files, "hello.txt")
+	fmt.Println(string(hello), err)
+
+	var seeker io.ReadSeeker = io.NewSectionReader(view, 0, view.Size())
+	if _, err := seeker.Seek(0, io.SeekStart); err != nil {
+		log.Fatal(err)
+	}
+	signature := make([]byte, 2)
+	_, err = io.ReadFull(seeker, signature)
+	fmt.Println(string(signature), err)
+	// Output:
+	// hello <nil>
+	// PK <nil>
 }
 
 // Make a blob of one repository a blob of another one, without moving a byte.

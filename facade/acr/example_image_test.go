@@ -31,16 +31,7 @@ func Example_uploadImage() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	manifest, err := json.Marshal(ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageManifest,
-		Config:    config,
-		Layers:    []ocispec.Descriptor{layer},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	image, err := repository.PutManifest(ctx, "demo", manifest, nil)
+	image, err := repository.PutImage(ctx, "demo", ocispec.Manifest{Config: config, Layers: []ocispec.Descriptor{layer}}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -51,6 +42,32 @@ func Example_uploadImage() {
 	// config   sha256:9d99a75171aea000c711b34c0e5e3f28d3d537dd99d110eafbfbc2bd8e52c2bf
 	// layer    sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9
 	// manifest sha256:3814db98c6a7f79402c3fee82289f288ed5059bf193429bcf7ae935075b0896d
+}
+
+// Put images for two platforms under one tag.
+func ExampleRepository_PutIndex() {
+	srv, client, done := exampleRegistry()
+	defer done()
+	ctx := context.Background()
+	repository := client.Repository("samples/app")
+	srv.SeedImage(nil, "samples/app:v1-arm64")
+
+	var index ocispec.Index
+	for tag, architecture := range map[string]string{"v1": "amd64", "v1-arm64": "arm64"} {
+		image, err := repository.HeadManifest(ctx, tag)
+		if err != nil {
+			log.Fatal(err)
+		}
+		image.Platform = &ocispec.Platform{OS: "linux", Architecture: architecture}
+		index.Manifests = append(index.Manifests, image)
+	}
+	desc, err := repository.PutIndex(ctx, "v1-all", index, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	stored, err := repository.Artifact("v1-all").ManifestProperties(ctx)
+	fmt.Println(desc.MediaType, len(stored.References), err)
+	// Output: application/vnd.oci.image.index.v1+json 2 <nil>
 }
 
 // Push an image to a geo-replicated registry: all of it to one replica, so that the manifest finds its blobs.

@@ -2,11 +2,13 @@ package acr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -35,15 +37,16 @@ type PutManifestOptions struct {
 
 const maxBlobWait = time.Minute
 
-// PutManifest stores the exact bytes of a manifest under a tag or under its digest, and returns its
-// descriptor. If reference is empty, the manifest is stored under its digest. The blobs and
+// PutManifest stores the exact bytes of a manifest under a tag or under its digest, and returns
+// its descriptor. If reference is empty, the manifest is stored under its digest. The blobs and
 // manifests that it names must exist.
 //
-// It usually costs one request. IfAbsent and BlobWait cost more. A manifest with a subject costs
-// one more request if the registry does not confirm the subject: the client asks once whether the
-// registry has a referrers API. If it has none, the client adds the manifest to the subject's
-// referrers tag, as the OCI distribution specification requires: that costs four requests and a
-// quarter of a second, in which it makes sure that no other client has overwritten its entry.
+// It usually costs one request. IfAbsent and BlobWait cost more. A manifest with a subject
+// costs one more request if the registry does not confirm the subject: the client asks once
+// whether the registry has a referrers API. If it has none, the client adds the manifest to the
+// subject's referrers tag, as the OCI distribution specification requires: that costs four
+// requests and a quarter of a second, in which it makes sure that no other client has
+// overwritten its entry.
 //
 // Errors:
 //   - [ErrManifestMalformed] if the manifest contradicts itself or its media type
@@ -74,6 +77,60 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 		return ocispec.Descriptor{}, err
 	}
 	return p.descriptor, nil
+}
+
+// PutImage stores an image manifest: it sets what every manifest has (the schema version and,
+// if it is empty, the media type of OCI), encodes it and calls [Repository.PutManifest]. The
+// returned descriptor has the digest of the encoded manifest.
+//
+// Errors are those of PutManifest, and [ErrInvalidArgument] if the config or a layer has no
+// valid digest.
+func (r *Repository) PutImage(ctx context.Context, reference string, image ocispec.Manifest, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	image.SchemaVersion = schemaVersion
+	image.MediaType = cmp.Or(image.MediaType, ocispec.MediaTypeImageManifest)
+	image.Layers = append([]ocispec.Descriptor{}, image.Layers...) // never null
+	if err := checkNamed("Config", image.Config); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return r.putEncoded(ctx, reference, image, "Layers", image.Layers, opts)
+}
+
+// PutIndex stores an image index like [Repository.PutImage] an image manifest. The manifests
+// that it names must exist.
+//
+// Errors are those of [Repository.PutManifest], and [ErrInvalidArgument] if a manifest has no
+// valid digest.
+func (r *Repository) PutIndex(ctx context.Context, reference string, index ocispec.Index, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	index.SchemaVersion = schemaVersion
+	index.MediaType = cmp.Or(index.MediaType, ocispec.MediaTypeImageIndex)
+	index.Manifests = append([]ocispec.Descriptor{}, index.Manifests...) // never null
+	return r.putEncoded(ctx, reference, index, "Manifests", index.Manifests, opts)
+}
+
+// schemaVersion is that of all manifests of OCI, and of those of Docker that this package
+// accepts.
+const schemaVersion = 2
+
+// putEncoded encodes a manifest, of which it checks what it names, and stores it.
+func (r *Repository) putEncoded(ctx context.Context, reference string, manifest any, member string, names []ocispec.Descriptor, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	for i, d := range names {
+		if err := checkNamed(member+"["+strconv.Itoa(i)+"]", d); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	content, err := json.Marshal(manifest)
+	if err != nil {
+		return ocispec.Descriptor{}, badArgument("manifest", "", err.Error())
+	}
+	return r.PutManifest(ctx, reference, content, opts)
+}
+
+// checkNamed fails if a manifest that names the descriptor could not be stored.
+func checkNamed(argument string, d ocispec.Descriptor) error {
+	if err := checkDigest(d.Digest); err != nil {
+		return badArgument(argument, string(d.Digest), "it has no valid digest")
+	}
+	return notNegative(argument+".Size", d.Size)
 }
 
 // manifestPut is a manifest that is being stored.
@@ -141,8 +198,8 @@ func subjectOf(content []byte) (*ocispec.Descriptor, error) {
 	return d, nil
 }
 
-// member returns a member of a JSON object by its exact name: encoding/json would also take one of
-// another case.
+// member returns a member of a JSON object by its exact name: encoding/json would also take one
+// of another case.
 func member(document []byte, name string) (json.RawMessage, bool) {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(document, &all) != nil {
@@ -173,9 +230,9 @@ func (p *manifestPut) is(d digest.Digest) bool {
 	return checkDigest(d) == nil && computedAs(d, p.content) == d
 }
 
-// send puts the manifest and returns the response's header. If the registry reports a missing blob,
-// send retries for the time of patience. If the response is lost, send asks the registry whether
-// the manifest arrived.
+// send puts the manifest and returns the response's header. If the registry reports a missing
+// blob, send retries for the time of patience. If the response is lost, send asks the registry
+// whether the manifest arrived.
 func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
 	deadline := time.Now().Add(patience)
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {

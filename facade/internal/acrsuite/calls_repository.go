@@ -3,6 +3,8 @@ package acrsuite
 import (
 	"context"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
@@ -44,6 +46,14 @@ var repositoryCalls = []Call{
 	}},
 	{Method: "Repository.PutManifest", Kind: WriteCall, Op: "PutManifest", Also: []string{"HeadManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
 		_, err := f.Repository().PutManifest(ctx, f.Tag, f.Manifest, nil)
+		return err
+	}},
+	{Method: "Repository.PutImage", Kind: WriteCall, Op: "PutManifest", Also: []string{"HeadManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().PutImage(ctx, f.Tag, ocispec.Manifest{Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeEmptyJSON, Digest: f.Blob, Size: int64(len(f.Content))}}, nil)
+		return err
+	}},
+	{Method: "Repository.PutIndex", Kind: WriteCall, Op: "PutManifest", Also: []string{"HeadManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
+		_, err := f.Repository().PutIndex(ctx, f.Tag, ocispec.Index{Manifests: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageManifest, Digest: f.Image, Size: 1}}}, nil)
 		return err
 	}},
 	{Method: "Repository.Tag", Kind: WriteCall, Op: "PutManifest", Also: []string{"GetManifest", "HeadManifest"}, takes: "name tag", run: func(ctx context.Context, f *Fixture) error {
