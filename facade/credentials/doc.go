@@ -10,4 +10,7 @@
 //
 // Only the entry of the registry is used, and only for that registry. Credentials of other
 // registries in the same file are not sent anywhere.
+//
+// For the other direction, clients of others that sign in with an acr.Client, see the adapters for
+// oras-go, go-containerregistry and regclient in testdata/interop/login of this module.
 package credentials
