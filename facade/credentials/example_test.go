@@ -75,3 +75,28 @@ func ExampleFind() {
 	// admin false 8 config.json
 	// acr.Client(https://myregistry.azurecr.io)
 }
+
+// Use the entry that podman has for some repositories of a registry.
+func ExampleOptions() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "auth.json")
+	content := `{"auths":{"myregistry.azurecr.io/team":{"auth":"` + basic("team", "password") + `"}}}`
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	for _, repository := range []string{"team/app", "other/app"} {
+		c, err := credentials.Find(context.Background(), "myregistry.azurecr.io", &credentials.Options{Files: []string{file}, Repository: repository})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(repository, c.IsAnonymous(), c.Username)
+	}
+	// Output:
+	// team/app false team
+	// other/app true
+}
