@@ -112,7 +112,7 @@ func (tr tree) unshownOptions() (broken []string) {
 			}
 			optionFields(f, func(option, field string, at token.Pos) {
 				if full := option + "." + field; leftOut[full] == "" && !set[full] && !set["."+field] {
-					broken = append(broken, fmt.Sprintf("%s:%d: %s is in no example: show what it changes in %s/example_options_test.go, or say in examplesLeaveOut why not",
+					broken = append(broken, fmt.Sprintf("%s:%d: %s is in no example: show what it changes in an example of %s, or say in examplesLeaveOut why not",
 						name, tr.fset.Position(at).Line, full, dir))
 				}
 			})
