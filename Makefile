@@ -39,6 +39,14 @@ generate: ## regenerate gen/ from api/openapi.yaml and its overlay, and the tabl
 reliability-rows: ## write the list of attacks and faults into facade/RELIABILITY.md
 	$(GO) run ./facade/internal/acrsuite/rowbook -table facade/RELIABILITY.md
 
+.PHONY: reliability
+reliability: reliability-rows ## run what facade/RELIABILITY.md tells, and write the results into it; hours (FIGURES=regexp of names)
+	$(GO) run ./facade/internal/acrsuite/rowbook -figures facade/RELIABILITY.md -run '$(or $(FIGURES),.)'
+
+.PHONY: api
+api: ## write the exported API into facade/api.txt, after a change that was meant
+	$(GO) test -count=1 -run '^TestAPI$$' ./facade -args -api.update
+
 .PHONY: verify
 verify: ## fail unless gen/, go.mod and formatting are what the sources say
 	@.ci/verify

@@ -1,26 +1,36 @@
 // Command rowbook makes what follows from the list of rows and from a whole test run:
 //
 //	rowbook -table facade/RELIABILITY.md   writes the table of rows into the file
+//	rowbook -figures facade/RELIABILITY.md writes the figures into the file, each from a run of its command
 //	rowbook -totals DIR                    prints the totals that the packages of a run left, and fails unless they are complete
 package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 func main() {
 	table := flag.String("table", "", "file whose table of rows is written")
+	page := flag.String("figures", "", "file whose table of figures is written")
+	which := flag.String("run", ".", "names of the figures to run, as a regular expression")
 	totals := flag.String("totals", "", "directory of the totals that are summed")
 	flag.Parse()
 	var err error
 	switch {
 	case *table != "":
 		err = write(*table)
+	case *page != "":
+		var names *regexp.Regexp
+		if names, err = regexp.Compile(*which); err == nil {
+			err = writeFigures(context.Background(), *page, figures, names)
+		}
 	case *totals != "":
 		err = sum(*totals)
 	default:
