@@ -52,6 +52,9 @@ var figures = []figure{
 // writeFigures runs the figures whose names match, and writes each result into the file as soon as it is there. The others stay as
 // they were.
 func writeFigures(ctx context.Context, file string, list []figure, which *regexp.Regexp) error {
+	if err := putFigure(file, list, figure{}, "", time.Time{}); err != nil { // rows that are new or have another command
+		return err
+	}
 	var errs []error
 	for _, f := range list {
 		if !which.MatchString(f.name) {
@@ -105,7 +108,7 @@ func putFigure(file string, list []figure, done figure, result string, now time.
 	for _, f := range list {
 		row := fmt.Sprintf("| %s | not run yet | | `%s` |\n", f.name, f.command)
 		for line := range strings.Lines(table) {
-			if strings.HasPrefix(line, "| "+f.name+" |") {
+			if strings.HasPrefix(line, "| "+f.name+" |") && strings.Contains(line, "`"+f.command+"`") {
 				row = line
 			}
 		}
