@@ -40,7 +40,8 @@ reliability-rows: ## write the list of attacks and faults into facade/RELIABILIT
 	$(GO) run ./facade/internal/acrsuite/rowbook -table facade/RELIABILITY.md
 
 .PHONY: reliability
-reliability: reliability-rows ## run what facade/RELIABILITY.md tells, and write the results into it; hours (FIGURES=regexp of names)
+reliability: ## run what facade/RELIABILITY.md tells, and write the results into it; hours (FIGURES=regexp of names)
+	@$(MAKE) reliability-rows
 	$(GO) run ./facade/internal/acrsuite/rowbook -figures facade/RELIABILITY.md -run '$(or $(FIGURES),.)'
 
 .PHONY: api

@@ -24,6 +24,7 @@ var (
 // staleDocuments finds in the Markdown files what does not exist: targets of links, paths, tests, make targets, and names of this
 // module's packages. Whoever moves or renames one is told which page speaks of it.
 func (tr tree) staleDocuments() (broken []string) {
+	members := tr.members()
 	for _, name := range tr.files {
 		if path.Ext(name) != ".md" || strings.Contains(name, "testdata/") {
 			continue
@@ -45,7 +46,8 @@ func (tr tree) staleDocuments() (broken []string) {
 			if s := docSelector.FindStringSubmatch(span); s != nil && !tr.declares(s[1], s[2]) {
 				say("names %s, which package %s does not have", m[1], s[1])
 			}
-			if s := docMember.FindStringSubmatch(span); s != nil && path.Base(name) != "CHANGELOG.md" && !tr.hasMember(s[1], s[2]) {
+			if s := docMember.FindStringSubmatch(span); s != nil && path.Base(name) != "CHANGELOG.md" && members[s[1]] != nil &&
+				!slices.Contains(members[s[1]], s[2]) && !slices.Contains(members[s[1]], "*") {
 				say("names %s, and there is no such method or field", m[1])
 			}
 		}
@@ -91,23 +93,35 @@ func (tr tree) exists(name string) bool {
 	})
 }
 
-// hasMember tells whether a type of a public package has the method or field. A name that is no such type has every member.
-func (tr tree) hasMember(typ, member string) bool {
-	declared := regexp.MustCompile(`(?m)^type ` + typ + `(\[[^\]]*\])? (struct|interface) \{\n((?:\t.*\n|\n)*)`)
-	method := regexp.MustCompile(`(?m)^func \(\w* ?\*?` + typ + `(\[\w+\])?\) ` + member + `\(`)
-	field := regexp.MustCompile(`(?m)^\t(\w+, )*` + member + `\b|^\t\w+\.\w+$`) // or in what is embedded of another module
-	found := false
+var (
+	typeStruct = regexp.MustCompile(`(?m)^type (\w+)(?:\[[^\]]*\])? (?:struct|interface) \{\n((?:\t.*\n|\n)*)`)
+	typeMethod = regexp.MustCompile(`(?m)^func \(\w* ?\*?(\w+)(?:\[\w+\])?\) (\w+)\(`)
+	typeField  = regexp.MustCompile(`(?m)^\t((?:\w+, )*\w+)\b`)
+	typeEmbeds = regexp.MustCompile(`(?m)^\t\w+\.\w+$`)
+)
+
+// members are the methods and fields of the types of the public packages, by type. A type that embeds one of another module has the
+// member "*".
+func (tr tree) members() map[string][]string {
+	of := map[string][]string{}
 	for f, text := range tr.text {
 		if !slices.Contains(publicDirs, path.Dir(f)) || strings.HasSuffix(f, "_test.go") {
 			continue
 		}
-		body := declared.FindStringSubmatch(text)
-		found = found || body != nil
-		if method.MatchString(text) || body != nil && field.MatchString(body[3]) {
-			return true
+		for _, m := range typeMethod.FindAllStringSubmatch(text, -1) {
+			of[m[1]] = append(of[m[1]], m[2])
+		}
+		for _, m := range typeStruct.FindAllStringSubmatch(text, -1) {
+			of[m[1]] = append(of[m[1]], "")
+			for _, field := range typeField.FindAllStringSubmatch(m[2], -1) {
+				of[m[1]] = append(of[m[1]], strings.Split(field[1], ", ")...)
+			}
+			if typeEmbeds.MatchString(m[2]) {
+				of[m[1]] = append(of[m[1]], "*")
+			}
 		}
 	}
-	return !found
+	return of
 }
 
 // declares tells whether a package of this module has the name. What is no package of this module has every name.
