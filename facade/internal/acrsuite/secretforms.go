@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Encodings are the forms in which a text may repeat a secret.
@@ -38,69 +39,104 @@ const leastEncoded = 24
 func eachForm(text string, look func(form string)) {
 	look(text)
 	if strings.Contains(text, "%") {
-		look(unescape(text, '%', 3, func(s string) (string, error) { return url.PathUnescape(s) }))
+		look(unescape(text, "%", 2))
 	}
 	if strings.Contains(text, `\u`) {
-		look(unescape(text, '\\', 6, func(s string) (out string, err error) {
-			err = json.Unmarshal([]byte(`"`+s+`"`), &out)
-			return out, err
-		}))
+		look(unescape(text, `\u`, 4))
 	}
 	encodedIn(text, look)
 }
 
-// unescape undoes escapes of a fixed length; what is none stays.
-func unescape(text string, mark byte, length int, undo func(string) (string, error)) string {
-	var b strings.Builder
+// Most time of the suites goes into the loops below, over strings, which nobody changes; so the race detector is kept out.
+
+// unescape undoes escapes of a mark and so many hexadecimal digits; what is none stays.
+//
+//go:norace
+func unescape(text, mark string, digits int) string {
+	plain := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
-		if text[i] == mark && i+length <= len(text) {
-			if plain, err := undo(text[i : i+length]); err == nil {
-				b.WriteString(plain)
-				i += length - 1
+		end := i + len(mark) + digits
+		if text[i] == mark[0] && end <= len(text) && text[i:i+len(mark)] == mark {
+			if c, ok := hexadecimal(text[i+len(mark) : end]); ok {
+				if digits == 2 {
+					plain = append(plain, byte(c))
+				} else {
+					plain = utf8.AppendRune(plain, c)
+				}
+				i = end - 1
 				continue
 			}
 		}
-		b.WriteByte(text[i])
+		plain = append(plain, text[i])
 	}
-	return b.String()
+	return string(plain)
 }
+
+//go:norace
+func hexadecimal(digits string) (n rune, ok bool) {
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c >= '0' && c <= '9':
+			n = n<<4 | rune(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			n = n<<4 | rune(c|0x20-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// sextets holds the value of each letter of base64's two alphabets, and -1 for what is none.
+var sextets = func() (t [256]int8) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	for i := range t {
+		t[i] = int8(strings.IndexByte(alphabet, byte(i)))
+	}
+	t['+'], t['-'], t['/'], t['_'] = 62, 62, 63, 63
+	return t
+}()
 
 // encodedIn gives what the runs of letters in a text say in base64, where that is text.
 //
 //go:norace
 func encodedIn(text string, look func(form string)) {
 	start := -1
-	flush := func(end int) {
-		if start >= 0 && end-start >= leastEncoded {
-			if plain, ok := fromBase64(text[start:end]); ok {
-				look(plain)
-			}
-		}
-		start = -1
-	}
-	for i := range len(text) {
-		if c := text[i]; strings.IndexByte(letters[:64], c) >= 0 || c == '+' || c == '/' {
+	for i := range len(text) + 1 {
+		if i < len(text) && sextets[text[i]] >= 0 {
 			if start < 0 {
 				start = i
 			}
 			continue
 		}
-		flush(i)
+		if start >= 0 && i-start >= leastEncoded {
+			if plain, ok := fromBase64(text[start:i]); ok {
+				look(plain)
+			}
+		}
+		start = -1
 	}
-	flush(len(text))
 }
 
 // fromBase64 decodes a run of either alphabet, and tells whether the result is printable.
+//
+//go:norace
 func fromBase64(run string) (string, bool) {
-	run = strings.NewReplacer("-", "+", "_", "/").Replace(run[:len(run)/4*4])
-	plain, err := base64.StdEncoding.DecodeString(run)
-	if err != nil {
-		return "", false
-	}
-	for _, c := range plain {
-		if c < ' ' || c > '~' {
-			return "", false
+	var plain []byte
+	bits := 0
+	for i := range len(run) / 4 * 4 {
+		bits = bits<<6 | int(sextets[run[i]])
+		if i%4 < 3 {
+			continue
 		}
+		for shift := 16; shift >= 0; shift -= 8 {
+			c := byte(bits >> shift)
+			if c < ' ' || c > '~' {
+				return "", false
+			}
+			plain = append(plain, c)
+		}
+		bits = 0
 	}
 	return string(plain), true
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -159,8 +158,21 @@ var marks = []struct {
 	more int
 }{{"eyJ", 10}, {"?sig=", 1}, {"&sig=", 1}, {"Bearer ", 12}, {"bearer ", 12}, {"access_token=", 1}, {"refresh_token=", 1}}
 
-// harmless is what a redacted text holds instead, and the claims of a challenge, which begin like a token.
-var harmless = regexp.MustCompile(`REDACTED|claims="[^"]*"`)
+// harmless takes out what a redacted text holds instead of a secret, and the claims of a challenge, which begin like a token.
+func harmless(text string) string {
+	text = strings.ReplaceAll(text, "REDACTED", "")
+	for {
+		before, after, ok := strings.Cut(text, `claims="`)
+		if !ok {
+			return text
+		}
+		_, after, ok = strings.Cut(after, `"`)
+		if !ok {
+			return text
+		}
+		text = before + after
+	}
+}
 
 // suspicious tells whether a text holds what looks like a secret.
 func suspicious(text string) bool {
@@ -184,7 +196,7 @@ const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-
 // LookHard is look, for texts in which nothing of the kind has any business.
 func (b *secretBook) LookHard(where, text string) bool {
 	found := b.look(where, text)
-	if suspicious(text) && suspicious(harmless.ReplaceAllString(text, "")) {
+	if suspicious(text) && suspicious(harmless(text)) {
 		b.note(where, "what looks like a token or signature")
 		found = true
 	}
@@ -193,20 +205,26 @@ func (b *secretBook) LookHard(where, text string) bool {
 
 // LookError looks through everything an error can be made to say.
 func (b *secretBook) LookError(where string, err error) (found bool) {
+	return b.lookError(where, err, map[string]bool{})
+}
+
+// lookError is LookError. An error and what it wraps mostly print alike by several verbs: a text that was looked through is
+// in seen, with whether a secret was found.
+func (b *secretBook) lookError(where string, err error, seen map[string]bool) (found bool) {
 	for range 20 {
 		if err == nil {
 			break
 		}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
-			found = b.LookHard(where+" printed "+verb, fmt.Sprintf(verb, err)) || found
+			found = b.lookOnce(where+" printed "+verb, fmt.Sprintf(verb, err), seen) || found
 		}
 		if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
-			found = b.LookHard(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request)) || found
-			found = b.LookHard(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header)) || found
+			found = b.lookOnce(where+", its request", fmt.Sprintf("%+v", e.RawResponse.Request), seen) || found
+			found = b.lookOnce(where+", its response's header", fmt.Sprintf("%+v", e.RawResponse.Header), seen) || found
 		}
 		if many, ok := err.(interface{ Unwrap() []error }); ok { // the tree itself is walked
 			for _, e := range many.Unwrap() {
-				found = b.LookError(where+", behind it", e) || found
+				found = b.lookError(where+", behind it", e, seen) || found
 			}
 			break
 		}
@@ -215,13 +233,25 @@ func (b *secretBook) LookError(where string, err error) (found bool) {
 	return found
 }
 
+// lookOnce is LookHard for a text that is not in seen.
+func (b *secretBook) lookOnce(where, text string, seen map[string]bool) bool {
+	found, again := seen[text]
+	if again {
+		b.looked.Add(1)
+		return found
+	}
+	seen[text] = b.LookHard(where, text)
+	return seen[text]
+}
+
 // LookValue looks through everything a value prints as.
 func (b *secretBook) LookValue(where string, v any) {
+	seen := map[string]bool{}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%t"} {
-		b.LookHard(where+" printed "+verb, fmt.Sprintf(verb, v))
+		b.lookOnce(where+" printed "+verb, fmt.Sprintf(verb, v), seen)
 	}
 	if text, err := json.Marshal(v); err == nil {
-		b.LookHard(where+" as JSON", string(text))
+		b.lookOnce(where+" as JSON", string(text), seen)
 	}
 	slog.New(logRecorder(where)).Info("value", slog.Any("value", v))
 }

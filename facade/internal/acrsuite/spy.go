@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -128,31 +127,67 @@ type learningBody struct {
 	io.ReadCloser
 	entra bool
 	text  []byte
+	at    int // up to here nothing more is to be learned
 }
-
-var tokenInReply = regexp.MustCompile(`"(access|refresh)_token"\s*:\s*"((?:[^"\\]|\\.)+)"`)
 
 // Read implements io.Reader.
 func (b *learningBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if len(b.text) < 128<<10 {
 		b.text = append(b.text, p[:n]...)
-		if !bytes.Contains(b.text, []byte(`_token"`)) {
-			return n, err // the expression is slow
-		}
-		for _, m := range tokenInReply.FindAllSubmatch(b.text, -1) {
-			kind := accessSecret
-			switch {
-			case b.entra:
-				kind = EntraSecret
-			case string(m[1]) == "refresh":
-				kind = refreshSecret
-			}
-			var token string
-			if json.Unmarshal([]byte(`"`+string(m[2])+`"`), &token) == nil {
-				Secrets.Learn(kind, token, "")
-			}
+		if bytes.IndexByte(p[:n], '"') >= 0 { // without one no token ends here
+			b.learn()
 		}
 	}
 	return n, err
+}
+
+// learn takes each token that has come whole. A regular expression would read the text anew with each piece of it, which
+// the race detector makes slow.
+func (b *learningBody) learn() {
+	for {
+		before, value, ok := bytes.Cut(b.text[b.at:], []byte(`_token"`))
+		if !ok {
+			return
+		}
+		value, ok = bytes.CutPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte(":"))
+		value = bytes.TrimLeft(value, " \t\r\n")
+		if !ok || len(value) == 0 || value[0] != '"' {
+			if len(value) == 0 {
+				return // the rest of it is on its way
+			}
+			b.at = len(b.text) - len(value)
+			continue
+		}
+		end := endOfString(value)
+		if end < 0 {
+			return
+		}
+		b.at = len(b.text) - len(value) + end
+		var token string
+		if json.Unmarshal(value[:end], &token) != nil {
+			continue
+		}
+		switch {
+		case b.entra:
+			Secrets.Learn(EntraSecret, token, "")
+		case bytes.HasSuffix(before, []byte(`"refresh`)):
+			Secrets.Learn(refreshSecret, token, "")
+		case bytes.HasSuffix(before, []byte(`"access`)):
+			Secrets.Learn(accessSecret, token, "")
+		}
+	}
+}
+
+// endOfString returns where the JSON string at the start of a text ends, or -1.
+func endOfString(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
 }
