@@ -3,6 +3,7 @@ package acr_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -19,6 +20,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
+
+var registries = flag.Uint64("registries", 100, "random registries of TestConcurrentListProperty; make test-long has more")
 
 // TestConcurrentManifests: a list of manifests that is requested ahead is the serial list. Where
 // manifests are deleted meanwhile, it has each manifest that stays, once and in order, and nothing
@@ -37,12 +40,12 @@ func TestConcurrentManifests(t *testing.T) {
 	}
 }
 
-// TestConcurrentListProperty: a list of names that is requested ahead is the serial list, in a
-// thousand random registries, and so it is while names are deleted.
+// TestConcurrentListProperty: a list of names that is requested ahead is the serial list, in random
+// registries, and so it is while names are deleted.
 func TestConcurrentListProperty(t *testing.T) {
 	t.Parallel()
 	seed := acrsuite.SeedOr(t, 0)
-	for n := range uint64(1000) {
+	for n := range *registries {
 		rnd := rand.New(rand.NewPCG(seed, n))
 		all := randomNames(rnd)
 		var gone sync.Map

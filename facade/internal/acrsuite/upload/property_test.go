@@ -28,7 +28,7 @@ import (
 )
 
 var (
-	uploadCases = flag.Int("upload.cases", 600, "random cases of TestUploadProperty")
+	uploadCases = flag.Int("upload.cases", 250, "random cases of TestUploadProperty")
 	uploadSeed  = flag.Uint64("upload.seed", 0, "seed of TestUploadProperty; 0: SEED of the environment, else another one each time")
 	uploadCase  = flag.Int("upload.case", -1, "the one case of TestUploadProperty to run, with -upload.seed")
 )
@@ -40,7 +40,7 @@ func TestUploadProperty(t *testing.T) {
 	t.Parallel()
 	seed := acrsuite.SeedOr(t, *uploadSeed)
 	t.Logf("-upload.seed=%d -upload.cases=%d", seed, *uploadCases)
-	const batch = 250 // to a registry
+	const batch = 125 // to a registry
 	first, end := 0, *uploadCases
 	if *uploadCase >= 0 {
 		first, end = *uploadCase, *uploadCase+1
