@@ -62,6 +62,22 @@ func (tr tree) longFiles(limit int) (broken []string) {
 	return broken
 }
 
+// crowded reports the directory that has more Go files of a kind than limit.
+func (tr tree) crowded(dir string, limit int) (broken []string) {
+	count := map[bool]int{}
+	for _, name := range tr.files {
+		if path.Dir(name) == dir && path.Ext(name) == ".go" {
+			count[strings.HasSuffix(name, "_test.go")]++
+		}
+	}
+	for tests, what := range map[bool]string{false: "files", true: "test files"} {
+		if n := count[tests]; n > limit || n == 0 {
+			broken = append(broken, fmt.Sprintf("%s has %d %s, the limit is %d: fold small ones into that of their noun", dir, n, what, limit))
+		}
+	}
+	return broken
+}
+
 func (tr tree) packagesWithoutComment() (broken []string) {
 	commented := map[string]bool{}
 	tr.goFiles("facade/", false, func(name string, f *ast.File) {
