@@ -101,10 +101,10 @@ func TestCallsAreComplete(t *testing.T) {
 			t.Parallel()
 			acrsuite.NewWorldBy(t, by).Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
 				f.MustWork(f.Run())
-				if n := f.Srv.Ledger().Count(f.Call.Op); n == 0 {
+				if len(f.Sent(f.Call.Op)) == 0 {
 					f.Errorf("sends no %s", f.Call.Op)
 				}
-				for _, r := range f.Srv.Ledger().Requests() {
+				for _, r := range f.Sent() {
 					if r.Origin == "login" && !slices.Contains(append(f.Call.Ops(), acrsuite.TokenOperations...), r.Operation) {
 						f.Errorf("sends %s, which the table does not say", r.Operation)
 					}
@@ -112,5 +112,21 @@ func TestCallsAreComplete(t *testing.T) {
 				f.Srv.Ledger().NoCredentialLeaked(t)
 			})
 		})
+	}
+}
+
+// TestSent: what an earlier fixture sends late counts for none of the later ones.
+func TestSent(t *testing.T) {
+	t.Parallel()
+	w := acrsuite.NewWorld(t)
+	earlier := w.Fixture(acrsuite.CallNamed(t, "Repository.HeadManifest"))
+	later := w.Fixture(acrsuite.CallNamed(t, "Repository.MountBlob"))
+	earlier.MustWork(earlier.Run())
+	if late := later.Sent("HeadManifest"); len(late) > 0 {
+		t.Errorf("a request of another fixture counts: %v", late)
+	}
+	later.MustWork(later.Run())
+	if len(later.Sent()) == 0 || len(later.Sent("StartUpload")) != 1 || len(earlier.Sent("HeadManifest")) == 0 {
+		t.Errorf("a fixture's own requests are missing: %v", w.Srv.Ledger().Requests())
 	}
 }

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
 // Fixture is one call in a world: a repository prepared for it, a client without tokens, and what the call is about.
@@ -56,12 +59,15 @@ func InTurn[T any](values ...T) func() T {
 	}
 }
 
+// fixtureNames begins the name of each fixture's repository.
+const fixtureNames = "suite/r"
+
 // Fixture prepares the registry for one call.
 func (w *World) Fixture(c Call) *Fixture {
 	w.T.Helper()
 	w.Srv.ClearFaults()
 	w.made++
-	f := &Fixture{World: w, Call: c, Ctx: w.T.Context(), Name: fmt.Sprintf("suite/r%04d", w.made), Tag: "v1", Source: fmt.Sprintf("other/r%04d", w.made)}
+	f := &Fixture{World: w, Call: c, Ctx: w.T.Context(), Name: fmt.Sprintf(fixtureNames+"%04d", w.made), Tag: "v1", Source: fmt.Sprintf("other/r%04d", w.made)}
 	f.Content = bytes.Repeat(fmt.Appendf(nil, "layer of %s\n", f.Name), 200)
 	f.Image = w.Srv.SeedImage(w.T, f.Name+":"+f.Tag, f.Content)
 	f.Blob = digest.FromBytes(f.Content)
@@ -169,6 +175,15 @@ func (f *Fixture) Repository() *acr.Repository { return f.Client.Repository(f.Na
 
 // Artifact is the handle of the call on its tag.
 func (f *Fixture) Artifact() *acr.Artifact { return f.Repository().Artifact(f.Tag) }
+
+// Sent returns the requests of the operations, of all if none is named, that came since the fixture was prepared. What an
+// earlier fixture has given up may come as late as that: a chunk that its writer canceled is read from a socket that is
+// closed by then. So requests to the repository of another fixture are left out.
+func (f *Fixture) Sent(operations ...string) []acrtest.Request {
+	return slices.DeleteFunc(f.Srv.Ledger().Requests(operations...), func(q acrtest.Request) bool {
+		return q.Repository != f.Name && strings.HasPrefix(q.Repository, fixtureNames)
+	})
+}
 
 // Errorf reports a failure of the call.
 func (f *Fixture) Errorf(format string, args ...any) {

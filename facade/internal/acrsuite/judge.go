@@ -112,7 +112,7 @@ func (f *Fixture) WorksOrTyped(err error) {
 // AtMost demands that no more than n requests of the operations were sent.
 func (f *Fixture) AtMost(n int, operations ...string) {
 	f.T.Helper()
-	if got := f.Srv.Ledger().Count(operations...); got > n {
+	if got := len(f.Sent(operations...)); got > n {
 		f.Errorf("%d requests of %v, want at most %d", got, operations, n)
 	}
 }
