@@ -26,24 +26,17 @@ func passwordClient(t *testing.T, answer func(*http.Request) *http.Response) (*a
 	return c, s
 }
 
+// textCase is an answer to a call, and what the text of the error has to say of it.
+type textCase struct {
+	name, call string
+	answer     func() *http.Response
+	text, not  []string
+	isNot      error
+}
+
 // The text of an error names what the registry says in detail, and its advice fits the operation and the message.
 func TestErrorTextFits(t *testing.T) {
 	t.Parallel()
-	calls := map[string]func(context.Context, *acr.Repository) error{
-		"GetManifest":    func(ctx context.Context, r *acr.Repository) error { _, err := r.GetManifest(ctx, "v1"); return err },
-		"DeleteManifest": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, acrsuite.GoodDigest) },
-		"DeleteTag":      func(ctx context.Context, r *acr.Repository) error { return r.Artifact("v1").DeleteTag(ctx) },
-		"Delete":         func(ctx context.Context, r *acr.Repository) error { _, err := r.Delete(ctx); return err },
-		"PutManifest": func(ctx context.Context, r *acr.Repository) error {
-			_, err := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), nil)
-			return err
-		},
-		"UploadBlob": func(ctx context.Context, r *acr.Repository) error {
-			_, err := r.UploadBlob(ctx, strings.NewReader("x"), nil)
-			return err
-		},
-		"Properties": func(ctx context.Context, r *acr.Repository) error { _, err := r.Properties(ctx); return err },
-	}
 	missing := "sha256:" + strings.Repeat("ab", 32)
 	detail := func(status int, code, message, detail string) func() *http.Response {
 		return func() *http.Response {
@@ -57,46 +50,75 @@ func TestErrorTextFits(t *testing.T) {
 			return acrsuite.Answer(status, "<html><head><title>400 "+text+"</title></head></html>", "Content-Type", "text/html")
 		}
 	}
-	for _, test := range []struct {
-		name, call string
-		answer     func() *http.Response
-		text, not  []string
-		isNot      error
-	}{
-		{"a missing blob", "PutManifest", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", `{"digest":"`+missing+`"}`), []string{missing, "upload the blobs"}, nil, nil},
-		{"a detail that is a text", "Properties", detail(400, "MOON_FULL", "wait", `"the dark side"`), []string{"wait", "the dark side"}, nil, nil},
-		{"a detail that is a list", "GetManifest", detail(403, "DENIED", "no", `[{"Type":"repository","Name":"a/b","Action":"pull"}]`), []string{"Type: repository", "Action: pull"}, nil, nil},
-		{"an empty detail", "Properties", detail(400, "X", "wait", `{}`), nil, []string{"{}", "()"}, nil},
-		{"a null detail", "Properties", detail(400, "X", "wait", `null`), nil, []string{"null"}, nil},
-		{"a detail that says the same", "Properties", detail(400, "X", "wait for the moon", `"wait for the moon"`), nil, []string{"(wait for the moon)"}, nil},
-		{"a long detail", "Properties", detail(400, "X", "wait", `"`+strings.Repeat("dark side ", 100)+`"`), nil, []string{"dark side"}, nil},
-		{"several missing blobs", "PutManifest", func() *http.Response {
-			return acrsuite.Answer(404, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"first"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"second"}]}`)
-		}, []string{"first", "second"}, nil, nil},
+	acrsuite.Row(t, "F80 token that is too large for a header", func(t *testing.T) {
+		textFits(t,
+			textCase{"400 for the size of a token", "Properties", html(400, "Request Header Or Cookie Too Large"), []string{"access token", "too large"}, nil, nil},
+			textCase{"431", "Properties", html(431, "Request Header Fields Too Large"), []string{"access token", "too large"}, nil, nil},
+		)
+	})
+	acrsuite.Row(t, "F81 what the detail says", func(t *testing.T) {
+		textFits(t,
+			textCase{"a missing blob", "PutManifest", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", `{"digest":"`+missing+`"}`), []string{missing, "upload the blobs"}, nil, nil},
+			textCase{"a detail that is a text", "Properties", detail(400, "MOON_FULL", "wait", `"the dark side"`), []string{"wait", "the dark side"}, nil, nil},
+			textCase{"a detail that is a list", "GetManifest", detail(403, "DENIED", "no", `[{"Type":"repository","Name":"a/b","Action":"pull"}]`), []string{"Type: repository", "Action: pull"}, nil, nil},
+			textCase{"an empty detail", "Properties", detail(400, "X", "wait", `{}`), nil, []string{"{}", "()"}, nil},
+			textCase{"a null detail", "Properties", detail(400, "X", "wait", `null`), nil, []string{"null"}, nil},
+			textCase{"a detail that says the same", "Properties", detail(400, "X", "wait for the moon", `"wait for the moon"`), nil, []string{"(wait for the moon)"}, nil},
+			textCase{"a long detail", "Properties", detail(400, "X", "wait", `"`+strings.Repeat("dark side ", 100)+`"`), nil, []string{"dark side"}, nil},
+			textCase{"several missing blobs", "PutManifest", func() *http.Response {
+				return acrsuite.Answer(404, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"first"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":"second"}]}`)
+			}, []string{"first", "second"}, nil, nil},
+		)
+	})
+	acrsuite.Row(t, "F84 advice that does not fit", func(t *testing.T) {
+		textFits(t,
+			textCase{"403 of a cache rule's source", "GetManifest", detail(403, "DENIED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "may not do this"}, acr.ErrMissingAction},
+			textCase{"401 of a cache rule's source", "GetManifest", detail(401, "UNAUTHORIZED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "AcrPush"}, acr.ErrMissingAction},
+			textCase{"429 of a cache rule's source", "GetManifest", detail(429, "TOOMANYREQUESTS", "You have reached your pull rate limit at the upstream registry", "null"), []string{"cache rule"}, []string{"Governor"}, nil},
+			textCase{"413 to a GET", "GetManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
+			textCase{"413 to a manifest", "PutManifest", detail(413, "X", "too large", "null"), []string{"manifest"}, []string{"chunk"}, nil},
+			textCase{"413 to a delete", "DeleteManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
+			textCase{"405 to a delete by digest", "DeleteManifest", detail(405, "UNSUPPORTED", "The operation is unsupported.", "null"), []string{"does not allow"}, []string{"Artifact.Digest", "pass the manifest's digest"}, nil},
+			textCase{"a lost session without one", "Properties", detail(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown", "null"), nil, []string{"upload the blob again"}, nil},
+			textCase{"a missing blob without a manifest", "Properties", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown", "null"), nil, []string{"PutManifestOptions"}, nil},
+		)
+	})
+	acrsuite.Row(t, "F86 whose lock it is", func(t *testing.T) {
+		textFits(t,
+			textCase{"a tag's lock", "DeleteTag", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository"}, []string{"the manifest", "it is locked"}, nil},
+			textCase{"a manifest's lock", "DeleteManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the manifest", "one of its tags", "the repository"}, []string{"it is locked"}, nil},
+			textCase{"a repository's lock", "Delete", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "a manifest or tag in it"}, []string{"it is locked"}, nil},
+			textCase{"a lock that a push meets", "PutManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository", "storage"}, []string{"it is locked"}, nil},
+			textCase{"a lock that an upload meets", "UploadBlob", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "storage"}, []string{"the tag", "it is locked"}, nil},
+			textCase{"a lock that a pull meets", "GetManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"ReadEnabled", "quarantined"}, []string{"storage"}, nil},
+		)
+	})
+}
 
-		{"403 of a cache rule's source", "GetManifest", detail(403, "DENIED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "may not do this"}, acr.ErrMissingAction},
-		{"401 of a cache rule's source", "GetManifest", detail(401, "UNAUTHORIZED", upstream, "null"), []string{"cache rule"}, []string{"AcrPull", "AcrPush"}, acr.ErrMissingAction},
-		{"429 of a cache rule's source", "GetManifest", detail(429, "TOOMANYREQUESTS", "You have reached your pull rate limit at the upstream registry", "null"), []string{"cache rule"}, []string{"Governor"}, nil},
-		{"413 to a GET", "GetManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
-		{"413 to a manifest", "PutManifest", detail(413, "X", "too large", "null"), []string{"manifest"}, []string{"chunk"}, nil},
-		{"413 to a delete", "DeleteManifest", detail(413, "X", "too large", "null"), nil, []string{"chunk"}, nil},
-		{"405 to a delete by digest", "DeleteManifest", detail(405, "UNSUPPORTED", "The operation is unsupported.", "null"), []string{"does not allow"}, []string{"Artifact.Digest", "pass the manifest's digest"}, nil},
-		{"a lost session without one", "Properties", detail(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown", "null"), nil, []string{"upload the blob again"}, nil},
-		{"a missing blob without a manifest", "Properties", detail(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown", "null"), nil, []string{"PutManifestOptions"}, nil},
-		{"400 for the size of a token", "Properties", html(400, "Request Header Or Cookie Too Large"), []string{"access token", "too large"}, nil, nil},
-		{"431", "Properties", html(431, "Request Header Fields Too Large"), []string{"access token", "too large"}, nil, nil},
+// textCalls are the calls of a textCase.
+var textCalls = map[string]func(context.Context, *acr.Repository) error{
+	"GetManifest":    func(ctx context.Context, r *acr.Repository) error { _, err := r.GetManifest(ctx, "v1"); return err },
+	"DeleteManifest": func(ctx context.Context, r *acr.Repository) error { return r.DeleteManifest(ctx, acrsuite.GoodDigest) },
+	"DeleteTag":      func(ctx context.Context, r *acr.Repository) error { return r.Artifact("v1").DeleteTag(ctx) },
+	"Delete":         func(ctx context.Context, r *acr.Repository) error { _, err := r.Delete(ctx); return err },
+	"PutManifest": func(ctx context.Context, r *acr.Repository) error {
+		_, err := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), nil)
+		return err
+	},
+	"UploadBlob": func(ctx context.Context, r *acr.Repository) error {
+		_, err := r.UploadBlob(ctx, strings.NewReader("x"), nil)
+		return err
+	},
+	"Properties": func(ctx context.Context, r *acr.Repository) error { _, err := r.Properties(ctx); return err },
+}
 
-		{"a tag's lock", "DeleteTag", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository"}, []string{"the manifest", "it is locked"}, nil},
-		{"a manifest's lock", "DeleteManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the manifest", "one of its tags", "the repository"}, []string{"it is locked"}, nil},
-		{"a repository's lock", "Delete", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "a manifest or tag in it"}, []string{"it is locked"}, nil},
-		{"a lock that a push meets", "PutManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the tag", "the repository", "storage"}, []string{"it is locked"}, nil},
-		{"a lock that an upload meets", "UploadBlob", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"the repository", "storage"}, []string{"the tag", "it is locked"}, nil},
-		{"a lock that a pull meets", "GetManifest", detail(405, "REGISTRY_DISALLOWED_OPERATION", disallowed, "null"), []string{"ReadEnabled", "quarantined"}, []string{"storage"}, nil},
-	} {
+func textFits(t *testing.T, tests ...textCase) {
+	t.Helper()
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c, _ := passwordClient(t, func(*http.Request) *http.Response { return test.answer() })
-			err := calls[test.call](t.Context(), c.Repository("a/b"))
+			err := textCalls[test.call](t.Context(), c.Repository("a/b"))
 			if _, ok := errors.AsType[*acr.Error](err); !ok {
 				t.Fatalf("no *acr.Error: %v", err)
 			}
@@ -121,6 +143,10 @@ func TestErrorTextFits(t *testing.T) {
 // What is not a document of the registry is described: who sent it, and what it looks like.
 func TestMalformedReplyIsDescribed(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F88 page of a portal", testMalformedReplyIsDescribed)
+}
+
+func testMalformedReplyIsDescribed(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *acr.Client) error{
 		"properties": func(ctx context.Context, c *acr.Client) error {
 			_, err := c.Repository("a/b").Properties(ctx)
@@ -161,6 +187,10 @@ func TestMalformedReplyIsDescribed(t *testing.T) {
 // A refused sign-in names the operation that the caller asked for.
 func TestRefusedSignInNamesTheCall(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F87 sign-in refused in a call", testRefusedSignInNamesTheCall)
+}
+
+func testRefusedSignInNamesTheCall(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *acr.Client) error{
 		"GetManifest": func(ctx context.Context, c *acr.Client) error {
 			_, err := c.Repository("a/b").GetManifest(ctx, "v1")
@@ -192,6 +222,10 @@ func TestRefusedSignInNamesTheCall(t *testing.T) {
 // A registry's bare name, and a repository's name with the registry in it, are refused with what to write.
 func TestNamesWithAndWithoutRegistry(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F83 registry without its domain", testNamesWithAndWithoutRegistry)
+}
+
+func testNamesWithAndWithoutRegistry(t *testing.T) {
 	for _, name := range []string{"myregistry", "https://myregistry", "MyRegistry", "myregistry-abc123"} {
 		_, err := acr.NewClient(name, nil, nil)
 		want := strings.ToLower(strings.TrimPrefix(name, "https://")) + ".azurecr.io"
@@ -228,6 +262,10 @@ func TestNamesWithAndWithoutRegistry(t *testing.T) {
 // A refresh token may come as a password, with either of the user names that stand for one.
 func TestRefreshTokenAsPassword(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F82 refresh token as a password", testRefreshTokenAsPassword)
+}
+
+func testRefreshTokenAsPassword(t *testing.T) {
 	srv := acrsuite.NewServer(t)
 	login, err := acrsuite.NewClient(t, srv).Login(t.Context())
 	if err != nil {

@@ -150,6 +150,10 @@ func TestPortalIsNamed(t *testing.T) {
 // What a registry states as a digest is a digest, or the call fails: whatever it is, it panics nowhere and is not passed over.
 func TestStatedDigests(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F79 digest that is none", testStatedDigests)
+}
+
+func testStatedDigests(t *testing.T) {
 	content := "x"
 	other := digest.FromString("y")
 	for _, stated := range []string{"garbage", "x", "-", "sha256", "sha256:", ":", "sha256:ab", "md5:" + strings.Repeat("a", 32), string(other), string(digest.SHA512.FromString(content))} {
@@ -333,6 +337,10 @@ func TestCaseOfMembers(t *testing.T) {
 
 // A reply of many tiny entries does not cost a multiple of its size in memory.
 func TestTinyEntriesAreCheap(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
+	acrsuite.RowAlone(t, "A69 millions of tiny entries", testTinyEntriesAreCheap)
+}
+
+func testTinyEntriesAreCheap(t *testing.T) {
 	many := func(head, entry string, tail string) string {
 		return head + strings.Repeat(entry+",", (4<<20-200)/(len(entry)+1)) + entry + tail
 	}

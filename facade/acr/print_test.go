@@ -14,6 +14,10 @@ import (
 // for a verb that does not fit.
 func TestNoVerbPrintsSecrets(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A70 printed in the caller's struct", testNoVerbPrintsSecrets)
+}
+
+func testNoVerbPrintsSecrets(t *testing.T) {
 	srv := acrsuite.NewServer(t)
 	entra := acrsuite.NewClient(t, srv)
 	login, err := entra.Login(t.Context())

@@ -43,6 +43,10 @@ func withoutReferrersAPI(t *testing.T, opts ...acrtest.Option) *acrtest.Server {
 // Several clients that note referrers of one subject at once lose none of them.
 func TestReferrersTagOfManyClients(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F89 many writers of a referrers tag", testReferrersTagOfManyClients)
+}
+
+func testReferrersTagOfManyClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := withoutReferrersAPI(t, acrtest.WithMemoryNetwork())
 		subject := putIndex(t, acrsuite.NewClient(t, srv).Repository("library/hello"), "v1", "x").Digest

@@ -20,6 +20,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // memory is a source and target of somebody else: it has no other methods than oras-go's interfaces ask for.
@@ -118,6 +119,10 @@ func TestCopyForeignTargets(t *testing.T) {
 // A50, A54 and their like: what manifests may say.
 func TestCopyHostileManifests(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A50 index without end", testCopyHostileManifests)
+}
+
+func testCopyHostileManifests(t *testing.T) {
 	manifest := func(s *stock, edit func(*ocispec.Manifest)) ocispec.Descriptor {
 		m := ocispec.Manifest{
 			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,

@@ -18,11 +18,16 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // A51: links, pipes and devices in a layout.
 func TestLayoutLinks(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A51 links in a layout", testLayoutLinks)
+}
+
+func testLayoutLinks(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	writeFile(t, secret, []byte("secret"))
 	inside := digest.FromString("layer")
@@ -85,6 +90,10 @@ func TestLayoutLinks(t *testing.T) {
 // A52: a blob file of the right size with other bytes.
 func TestLayoutHashesBeforeReuse(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A52 blob with other content", testLayoutHashesBeforeReuse)
+}
+
+func testLayoutHashesBeforeReuse(t *testing.T) {
 	s := newStock(t)
 	dir := s.dir()
 	blob := filepath.Join(dir, "blobs", "sha256", digest.FromString("layer").Encoded())

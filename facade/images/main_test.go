@@ -1,14 +1,15 @@
 package images_test
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 func TestMain(m *testing.M) {
 	if bigChild() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(acrsuite.Main(m))
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -78,6 +79,10 @@ func skips(result *retention.Result) (codes []retention.SkipCode) {
 // What changes between the plan and the deletion is noticed, and left.
 func TestApplyChecksAgain(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F71 lock seen late", testApplyChecksAgain)
+}
+
+func testApplyChecksAgain(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		when func(*http.Request) bool // before which request it changes

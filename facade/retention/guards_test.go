@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -36,6 +37,10 @@ func (r rewriting) Do(req *http.Request) (*http.Response, error) {
 // Each thing that is checked right before a deletion counts by itself.
 func TestEachCheckCounts(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A61 what must stay", testEachCheckCounts)
+}
+
+func testEachCheckCounts(t *testing.T) {
 	for _, row := range []struct {
 		name, path, old, new string
 		want                 retention.SkipCode

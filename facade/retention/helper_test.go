@@ -5,20 +5,20 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/internal/contract"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(acrsuite.Main(m)) }
 
 // newClient is a client of the emulator. Each of its exchanges is held against the document.
 func newClient(t testing.TB, srv *acrtest.Server) *acr.Client {

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -125,6 +126,10 @@ func TestReadAgain(t *testing.T) {
 // Ages are told by the registry's clock, whatever the local clock says.
 func TestClock(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A62 wrong clock", testClock)
+}
+
+func testClock(t *testing.T) {
 	w := newWorld(t)
 	w.srv.Advance(-400 * 24 * time.Hour)
 	w.put(w.image(), "a")

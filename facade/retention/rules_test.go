@@ -5,12 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
 // Every fault of rules is found, and the error says where it is.
 func TestFaultyRules(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "A60 faulty rule", testFaultyRules)
+}
+
+func testFaultyRules(t *testing.T) {
 	const del = `"delete":[{"name":"d","tags":{"glob":["*"]},"olderThan":"1d"}]`
 	withDelete := func(rule string) string {
 		return `{"version":1,"policies":[{"name":"p","repositories":{"glob":["*"]},"delete":[` + rule + `]}]}`

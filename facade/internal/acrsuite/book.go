@@ -32,10 +32,23 @@ var book = rowBook{ended: map[string]bool{}}
 // sub-test, its clean-up included, did not fail and was not skipped.
 func Row(t *testing.T, name string, test func(t *testing.T)) {
 	t.Helper()
+	row(t, name, func(t *testing.T) {
+		t.Parallel()
+		test(t)
+	})
+}
+
+// RowAlone is Row for a test that runs beside no other, such as one that measures memory.
+func RowAlone(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	row(t, name, test)
+}
+
+func row(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
 	id, _, _ := strings.Cut(name, " ")
 	function, _, _ := strings.Cut(t.Name(), "/")
 	t.Run(name, func(t *testing.T) {
-		t.Parallel()
 		t.Cleanup(func() { // the first to be registered is the last to run
 			if e, ok := rowOf(id); !ok || e.Test != book.suite+"."+function {
 				t.Errorf("the list has no row %s for %s.%s: see rows.go", id, book.suite, function)

@@ -85,7 +85,7 @@ func rowCall(n ast.Node) (id string, ok bool) {
 		return "", false
 	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
-	if x, isIdent := sel0(sel); !ok || !isIdent || x != "acrsuite" || sel.Sel.Name != "Row" {
+	if x, isIdent := sel0(sel); !ok || !isIdent || x != "acrsuite" || sel.Sel.Name != "Row" && sel.Sel.Name != "RowAlone" {
 		return "", false
 	}
 	lit, ok := call.Args[1].(*ast.BasicLit)

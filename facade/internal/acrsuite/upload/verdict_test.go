@@ -14,6 +14,10 @@ import (
 // time limit that the caller gave the transport.
 func TestVerdictNamesItsCause(t *testing.T) {
 	t.Parallel()
+	acrsuite.Row(t, "F85 time limit of the caller's transport", testVerdictNamesItsCause)
+}
+
+func testVerdictNamesItsCause(t *testing.T) {
 	for way, upload := range uploadWays {
 		if way == "small" {
 			continue // it is there all the same, and asked for
