@@ -51,6 +51,17 @@ func CallsOf(kinds ...Kind) []Call {
 	return out
 }
 
+// EveryNth returns every nth call, other ones each turn.
+func EveryNth(calls []Call, turn, n int) []Call {
+	var out []Call
+	for i, c := range calls {
+		if (i+turn)%n == 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // SteadyCalls are those that are expected to get over a fault that passes.
 func SteadyCalls() []Call {
 	return slices.DeleteFunc(CallsOf(), func(c Call) bool { return c.Kind == ExamineCall })

@@ -20,6 +20,15 @@ const (
 // Everywhere is every setting.
 var Everywhere = []Setting{InMemory, OnLoopback}
 
+// UnderRace returns what a test takes under the race detector, which makes it several times slower, and otherwise. The
+// suites run without it too, in make test-long.
+func UnderRace(race, otherwise int) int {
+	if RaceEnabled {
+		return race
+	}
+	return otherwise
+}
+
 // run runs a test in the setting: InMemory at once, in a bubble; OnLoopback as a parallel sub-test.
 func (s Setting) run(t *testing.T, name string, test func(t *testing.T)) {
 	t.Helper()

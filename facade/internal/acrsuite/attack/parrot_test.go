@@ -93,22 +93,11 @@ func repeatedTokens(t *testing.T, encodings ...string) {
 				p.form = func(token string) (int, http.Header, string) { return put(acrsuite.Encodings[encoding](token)) }
 				w.Options = []acrsuite.Option{acrsuite.Once}
 				turn++
-				w.Over(inTurn(acrsuite.CallsOf(acrsuite.ReadCall, acrsuite.ListCall, acrsuite.DeleteCall, acrsuite.ExamineCall), turn, min(len(encodings), 3)), func(f *acrsuite.Fixture) {
+				w.Over(acrsuite.EveryNth(acrsuite.CallsOf(acrsuite.ReadCall, acrsuite.ListCall, acrsuite.DeleteCall, acrsuite.ExamineCall), turn, acrsuite.UnderRace(5, min(len(encodings), 3))), func(f *acrsuite.Fixture) {
 					f.Note = kind + ", " + encoding + ", " + place
 					_ = f.Run() // whatever it ends with is looked through
 				})
 			}
 		}
 	}
-}
-
-// inTurn returns every nth call, other ones each turn.
-func inTurn(calls []acrsuite.Call, turn, n int) []acrsuite.Call {
-	var out []acrsuite.Call
-	for i, c := range calls {
-		if (i+turn)%n == 0 {
-			out = append(out, c)
-		}
-	}
-	return out
 }
