@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/wait"
@@ -30,6 +31,7 @@ const queueTime = time.Hour
 type exchange struct {
 	cancel context.CancelCauseFunc
 	limit  time.Duration // of the response header; 0: none
+	busy   *atomic.Int64 // of the sender
 	queue  bool          // the attempt may have to wait for a connection that another one uses
 
 	mu      sync.Mutex
@@ -133,6 +135,9 @@ func (x *exchange) end() {
 		stop(t)
 	}
 	x.mu.Unlock()
+	if x.busy != nil {
+		x.busy.Add(-1)
+	}
 	x.cancel(nil)
 	for _, b := range sent {
 		_ = b.Close()

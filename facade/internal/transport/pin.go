@@ -117,13 +117,17 @@ func (t *Transport) pinOf(ctx context.Context) *Pin {
 func (t *Transport) Pinned(ctx context.Context) bool { return t.pinOf(ctx) != nil }
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
-// open, and must not take those that other calls wait for.
+// open, and must not take those that other calls wait for. Token requests do not wait behind calls: the chunks of a hundred
+// uploads hold their connections for minutes, and their tokens end meanwhile.
 func (t *Transport) senderFor(req *http.Request, kind call.Kind) sender {
 	if p := t.pinOf(req.Context()); p != nil {
 		return p.via
 	}
 	if kind == call.Blob && req.Method == http.MethodGet && t.inline.Load() {
 		return t.storage
+	}
+	if kind == call.Token && t.tokens.do != nil && t.busy.Load() >= maxConns {
+		return t.tokens
 	}
 	return t.registry
 }

@@ -56,3 +56,36 @@ func TestQueueForConnections(t *testing.T) {
 		servers.Wait()
 	})
 }
+
+// A token is fetched although calls hold every connection that they may have.
+func TestTokensDoNotQueue(t *testing.T) {
+	t.Parallel()
+	held, release := make(chan struct{}, 100), make(chan struct{})
+	s, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			held <- struct{}{}
+			<-release
+		}
+	})
+	tr := transport.New(parse(t, s.URL), nil, nil)
+	transport.TrustForTest(tr, s.Client())
+	t.Cleanup(tr.CloseIdleConnections)
+	var calls sync.WaitGroup
+	send := func(kind call.Kind, path string) {
+		resp, err := tr.Do(request(t, kind, http.MethodGet, s.URL+path, nil))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		wire.Drain(resp)
+	}
+	for range cap(held) {
+		calls.Go(func() { send(call.API, "/slow") })
+	}
+	for range cap(held) {
+		<-held
+	}
+	send(call.Token, "/oauth2/token")
+	close(release)
+	calls.Wait()
+}

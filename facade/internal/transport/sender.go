@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
@@ -30,12 +31,16 @@ type sender struct {
 	idle  func()                                      // closes idle connections; nil: nobody can
 	fetch bool                                        // do uses the fetch function of a JavaScript host
 	queue bool                                        // there are so many connections at most, and requests wait for one
+	busy  *atomic.Int64                               // counts the attempts that have not ended; nil: nobody asks
 }
 
 // send makes one attempt of one request, whose response may take limit to begin.
 func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	x := &exchange{cancel: cancel, limit: limit, queue: s.queue}
+	x := &exchange{cancel: cancel, limit: limit, queue: s.queue, busy: s.busy}
+	if s.busy != nil {
+		s.busy.Add(1)
+	}
 	if s.whole > 0 {
 		x.whole = time.AfterFunc(s.whole, func() { cancel(errClientTimeout) })
 	}

@@ -27,6 +27,8 @@ type Transport struct {
 	strict   []string
 	timeouts Timeouts
 	registry sender
+	tokens   sender       // for token requests while all connections of registry are in use; zero: there is none
+	busy     atomic.Int64 // attempts over registry
 	storage  sender
 	own      []*http.Transport // made here, to be closed here
 	base     *http.Transport   // registry's, nil where it is of another kind
@@ -55,10 +57,11 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 	}
 	switch base := base.(type) {
 	case nil:
-		registry, storage := newRegistryTransport(), newStorageTransport()
+		registry, tokens, storage := newRegistryTransport(), newRegistryTransport(), newStorageTransport()
 		guardDial(storage, t.login, t.loopback)
-		t.own, t.base = []*http.Transport{registry, storage}, registry
-		t.registry = sender{do: roundTrip(registry), idle: registry.CloseIdleConnections, fetch: usesFetch(registry), queue: true}
+		t.own, t.base = []*http.Transport{registry, tokens, storage}, registry
+		t.registry = sender{do: roundTrip(registry), idle: registry.CloseIdleConnections, fetch: usesFetch(registry), queue: true, busy: &t.busy}
+		t.tokens = sender{do: roundTrip(tokens), idle: tokens.CloseIdleConnections, fetch: usesFetch(tokens), queue: true}
 		t.storage = sender{do: roundTrip(storage), idle: storage.CloseIdleConnections, fetch: usesFetch(storage)}
 	case *http.Client:
 		rt := base.Transport
