@@ -155,6 +155,19 @@
 //
 // With GOOS=wasip1, Go has no network; set a ClientOptions.Transport that has one.
 //
+// # Related packages
+//
+//   - images copies, pushes and pulls whole images, with their signatures
+//   - retention deletes by rules, without breaking an image
+//   - credentials signs in with what docker, podman or helm has stored
+//   - acrtest is a registry in the test process
+//
+// To test without a server, declare an interface with the methods that your code calls; [*Client],
+// [*Repository] and [*Artifact] implement it. This package has no interfaces to import.
+//
+// The folder facade/guides has a page for each job, among them one that starts from the text of an
+// error and one for those who come from another client.
+//
 // # Examples
 //
 // The examples run against the emulator of package acrtest. exampleRegistry starts an emulator that

@@ -29,6 +29,9 @@ import (
 //
 // Message is that of the first entry. If the body is not an error document, it is the start of the
 // body. If the sign-in failed, it is a text of this package.
+//
+// A fake in a test can return a literal: &Error{StatusCode: 404} matches [ErrNotFound], and with
+// Code: [ErrTagUnknown] it also matches that.
 type Error struct {
 	Operation     string        // operation id of the OpenAPI document, such as "ListTags"
 	Method        string        // HTTP method

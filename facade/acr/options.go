@@ -25,7 +25,8 @@ type ClientOptions struct {
 	// ClientOptions are the options of every Azure client, with these differences:
 	//
 	//   - Cloud: only Services[ServiceName].Audience is used.
-	//   - Transport: redirects and cookies of an *http.Client are ignored.
+	//   - Transport: redirects and cookies of an *http.Client are ignored. Its Timeout limits each
+	//     request with its body, so a large chunk on a slow line needs a long one or none.
 	//   - Retry: applies to requests that are safe to repeat, by default up to 4 times. The first
 	//     wait is up to 250 ms and doubles up to 30 s; a Retry-After of up to one minute is
 	//     honored. Chunks of an upload are never sent again by the retry policy; the upload first

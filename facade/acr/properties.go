@@ -73,11 +73,17 @@ type TagProperties struct {
 // ManifestProperties are the properties of a manifest. They do not include the subject of a
 // referrer: get the manifest and decode it with [Manifest.Image] or [Manifest.Index], or list
 // [Repository.Referrers] of the subject.
+//
+// The Size of an index is what the registry reports: the bytes of the manifests that it names, not
+// of their layers. For those, add up the properties of its References.
+//
+// An index has References and a MediaType of an index (ocispec.MediaTypeImageIndex or
+// [MediaTypeDockerManifestList]); everything else is a single manifest.
 type ManifestProperties struct {
 	Registry        string // host of the registry, as reported by the registry
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the layers as stored, without config and manifest
+	Size            int64 // bytes of the layers as stored, without config and manifest; of an index: see below
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string

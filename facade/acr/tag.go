@@ -33,6 +33,9 @@ type ListTagsOptions struct {
 // iteration, and then one for each page; breaking out of the loop ends the requests. Tags that are
 // created, moved or deleted during the iteration may be missed or listed twice.
 //
+// In the default order it is safe to delete tags while ranging. With an Order by time, collect the
+// list first.
+//
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name or an option is invalid

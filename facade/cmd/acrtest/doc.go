@@ -23,8 +23,12 @@
 //	regional_endpoints              with -replicas: the URL of each replica, by region
 //	pid                             process ID
 //
-// Azure SDKs look for the certificate where their HTTP stack does (SSL_CERT_FILE for Go,
-// REQUESTS_CA_BUNDLE for Python, NODE_EXTRA_CA_CERTS for JavaScript). Their credentials must be told
+// Azure SDKs look for the certificate where their HTTP stack does (SSL_CERT_FILE for Go on Linux,
+// REQUESTS_CA_BUNDLE for Python, NODE_EXTRA_CA_CERTS for JavaScript). Go on macOS and Windows
+// ignores SSL_CERT_FILE: give the client a transport whose TLSClientConfig.RootCAs has the
+// certificate. The simplest client in Go is acr.NewClientWithPassword with endpoint, username and
+// password, and login_server in ClientOptions.AllowedHosts; facade/guides/testing.md has it in full.
+// For Entra credentials use authority, tenant, client_id and client_secret. Their credentials must be told
 // not to verify the authority with Microsoft (DisableInstanceDiscovery, disable_instance_discovery,
 // disableInstanceDiscovery).
 //
