@@ -55,7 +55,9 @@ func TestSpecDiff(t *testing.T) {
 	if *specDiff == "" {
 		t.Skip("no Swagger to compare with: give one with -swagger=FILE")
 	}
-	breaking, compatible := changes(swagger(t, *specDiff), ourDocument(t))
+	theirs, ours := swagger(t, *specDiff), ourDocument(t)
+	breaking, compatible := changes(theirs, ours)
+	compatible = append(compatible, published(theirs, ours)...)
 	t.Logf("breaking changes: %d", len(breaking))
 	operations := ourOperations(t)
 	for _, line := range breaking {
@@ -86,6 +88,27 @@ func changes(theirs, ours facts) (breaking, compatible []string) {
 		}
 	}
 	return breaking, compatible
+}
+
+// published lists the operations of a Swagger that were additions of ours: previews, for the most part.
+func published(theirs, ours facts) (lines []string) {
+	added := explain(additions)
+	for _, fact := range slices.Sorted(maps.Keys(theirs)) {
+		if theirs[fact] == "operation" && ours[fact] == "operation" && added.why(fact, theirs[fact]) != "" {
+			lines = append(lines, "published: "+fact+": no addition of ours any more; take it out of additions, and x-preview off")
+		}
+	}
+	return lines
+}
+
+// A preview that has been published is named, with what to do about it.
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	ours := ourDocument(t)
+	theirs := facts{"GET /acr/v1/{}/_streaming": "operation", "GET /acr/v1/{}/_tags": "operation", "GET /acr/v1/_new": "operation"}
+	if got := published(theirs, ours); len(got) != 1 || !strings.Contains(got[0], "_streaming") || placeOf(got[0], ourOperations(t)) != "operation GetStreaming in api/openapi.yaml" {
+		t.Errorf("%q", got)
+	}
 }
 
 // placeOf says what to edit for a line of changes: the operation of the document, or its schema.
@@ -139,7 +162,7 @@ func TestChanges(t *testing.T) {
 		"a PATCH takes another property": {"PATCH /acr/v1/{} body .newFlag", "boolean, optional", "", "new:     PATCH /acr/v1/{} body .newFlag: boolean, optional"},
 		"a PATCH loses a property":       {"PATCH /acr/v1/{} body .deleteEnabled", "", "gone:    PATCH /acr/v1/{} body .deleteEnabled (was boolean, optional)", ""},
 		"an operation is deprecated":     {"GET /acr/v1/{}/_tags deprecated", "yes", "", "changed: GET /acr/v1/{}/_tags deprecated:  -> yes"},
-		"the version moves":              {"document version", "2030-01-01", "", "changed: document version: 2021-07-01 -> 2030-01-01"},
+		"the version moves":              {"document version", "2030-01-01", "", "changed: document version: " + ours["document version"] + " -> 2030-01-01"},
 		"the base path moves":            {"document base path", "/next", "", "new:     document base path: /next"},
 		"another media type":             {"GET /acr/v1/{}/_tags 200 types", "application/xml", "changed: GET /acr/v1/{}/_tags 200 types: application/json -> application/xml", ""},
 		"nothing":                        {"GET /v2/", "operation", "", ""},

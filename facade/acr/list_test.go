@@ -15,6 +15,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 // names answers as a catalog of n names, in pages as asked for, with Link as ACR writes it.
@@ -49,7 +50,7 @@ func TestListFollowsLinks(t *testing.T) {
 			t.Fatalf("%d names, %v", len(all), err)
 		}
 		want := []string{
-			"GET /acr/v1/_catalog?n=10&api-version=2021-07-01", "GET /acr/v1/_catalog?last=r0009&n=10&orderby=", "GET /acr/v1/_catalog?last=r0019&n=10&orderby=",
+			"GET /acr/v1/_catalog?n=10&api-version=" + version.API, "GET /acr/v1/_catalog?last=r0009&n=10&orderby=", "GET /acr/v1/_catalog?last=r0019&n=10&orderby=",
 		}
 		got := s.Requests()
 		got[0] = sortedQuery(got[0])

@@ -3,6 +3,8 @@ package contract
 import (
 	"strings"
 	"testing"
+
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 // TestRoutes sends each shape of path to its operation, names with slashes and names that look like routes included.
@@ -95,5 +97,17 @@ func TestOperationsHaveRoutes(t *testing.T) {
 		if err != nil || route.id != id {
 			t.Errorf("%s %s leads to %+v, %v, and not to %s: see the paths of api/openapi.yaml", d.Method, d.Path, route, err, id)
 		}
+	}
+}
+
+// TestVersion sees that requests ask for the version that the document describes.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	document, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if described := document.doc.Info.Version; version.API != described {
+		t.Errorf("requests ask for API version %s (facade/internal/version), api/openapi.yaml describes %s", version.API, described)
 	}
 }
