@@ -81,7 +81,7 @@ func TestGuidesQuotePrograms(t *testing.T) {
 			t.Errorf("doc.go does not list %s", page)
 		}
 	}
-	if len(pages) < 9 {
+	if len(pages) < 10 {
 		t.Errorf("only %d guides", len(pages))
 	}
 }
