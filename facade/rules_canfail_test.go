@@ -44,7 +44,7 @@ func TestRulesCanFail(t *testing.T) {
 		"acr never reaches oras-go, kin-openapi, azidentity or the emulator":                              edges(acrPkg, genPkg, genPkg, orasGo+"/v2/registry"),
 		"transfer knows no HTTP":                                                                          edges(transferPkg, goDigest, goDigest, "net/http"),
 		"route imports the standard library alone":                                                        edges(routePkg, wirePkg),
-		"wait imports the standard library alone, and no HTTP":                                            edges(waitPkg, wirePkg),
+		"wait and observe import the standard library, and no HTTP":                                       edges(waitPkg, wirePkg),
 		"partial knows no HTTP":                                                                           edges(partialPkg, wirePkg),
 		"jsonscan imports the standard library alone":                                                     edges(jsonscanPkg, wirePkg),
 		"redact, wire, transport, retry, auth: each is built on those before it alone":                    edges(wirePkg, transportPkg),

@@ -54,6 +54,7 @@ const (
 	acrsuitePkg  = internalPkg + "/acrsuite"
 	graphPkg     = internalPkg + "/graph"
 	matchPkg     = internalPkg + "/match"
+	observePkg   = internalPkg + "/observe"
 	pacePkg      = internalPkg + "/pace"
 	routePkg     = internalPkg + "/route"
 	cmdPkg       = module + "/facade/cmd"
@@ -67,9 +68,9 @@ var floors = []struct {
 }{
 	{redactPkg, []string{std}},
 	{wirePkg, []string{std, callPkg}},
-	{transportPkg, []string{std, azcore, callPkg, waitPkg}},
-	{retryPkg, []string{std, azcore, callPkg, waitPkg}},
-	{authPkg, []string{std, azcore, genPkg, callPkg, waitPkg, versionPkg}},
+	{transportPkg, []string{std, azcore, callPkg, observePkg, pacePkg, waitPkg}},
+	{retryPkg, []string{std, azcore, callPkg, observePkg, waitPkg}},
+	{authPkg, []string{std, azcore, genPkg, callPkg, observePkg, waitPkg, versionPkg}},
 }
 
 // importRule is a question about the package graph.
@@ -91,16 +92,16 @@ var importRules = []importRule{
 	}},
 	{"acr imports azcore, image-spec, go-digest, gen and its internals", func(g graph) []string {
 		return g.importsOnly(acrPkg, std, azcore, imageSpec, goDigest, genPkg, authPkg, retryPkg, transportPkg, wirePkg,
-			redactPkg, callPkg, transferPkg, jsonscanPkg, keysPkg, partialPkg, pacePkg, routePkg, versionPkg, waitPkg)
+			redactPkg, callPkg, transferPkg, jsonscanPkg, keysPkg, observePkg, partialPkg, pacePkg, routePkg, versionPkg, waitPkg)
 	}},
 	{"acr never reaches oras-go, kin-openapi, azidentity or the emulator", func(g graph) []string {
 		return g.reachesNone(acrPkg, orasGo, kin, azident, acrtestPkg)
 	}},
 	{"transfer knows no HTTP", func(g graph) []string {
-		return append(g.reachesNone(transferPkg, "net/http", azcore), g.importsOnly(transferPkg, std, goDigest, imageSpec, transferPkg, waitPkg)...)
+		return append(g.reachesNone(transferPkg, "net/http", azcore), g.importsOnly(transferPkg, std, goDigest, imageSpec, transferPkg, observePkg, waitPkg)...)
 	}},
-	{"wait imports the standard library alone, and no HTTP", func(g graph) []string {
-		return append(g.reachesNone(waitPkg, "net/http"), g.importsOnly(waitPkg, std)...)
+	{"wait and observe import the standard library, and no HTTP", func(g graph) []string {
+		return slices.Concat(g.reachesNone(waitPkg, "net/http"), g.importsOnly(waitPkg, std, observePkg), g.importsOnly(observePkg, std))
 	}},
 	{"partial knows no HTTP", func(g graph) []string {
 		return append(g.reachesNone(partialPkg, "net/http"), g.importsOnly(partialPkg, std, goDigest, transferPkg)...)

@@ -152,6 +152,7 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 //   - [ErrInvalidArgument] if no attribute is set, or if an attribute, the name or the reference is
 //     invalid
 func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
+	ctx = staying(ctx)
 	if a.bad() != nil {
 		return ManifestProperties{}, a.bad()
 	}
@@ -219,6 +220,7 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 //   - [ErrInvalidArgument] if no attribute is set, if the reference is a digest, or if the name or
 //     reference is invalid
 func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes ChangeableAttributes) (TagProperties, error) {
+	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {
 		return TagProperties{}, err
 	}
@@ -241,6 +243,7 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 //   - [ErrLocked] if the tag is locked
 //   - [ErrInvalidArgument] if the reference is a digest, or if the name or reference is invalid
 func (a *Artifact) DeleteTag(ctx context.Context) error {
+	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {
 		return err
 	}
@@ -259,6 +262,7 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 //   - [ErrLocked] if the manifest or one of its tags is locked
 //   - [ErrInvalidArgument] if the name or reference is invalid
 func (a *Artifact) Delete(ctx context.Context) error {
+	ctx = staying(ctx)
 	d, err := a.Digest(ctx)
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 //   - [ErrNotMounted] if the registry does not mount the blob; upload it instead
 //   - [ErrInvalidArgument] if a name or the digest is invalid
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
+	ctx = staying(ctx)
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -206,11 +207,11 @@ func (e *storageError) Unwrap() error { return e.err }
 
 // headStorage follows the redirect of a HEAD request to storage.
 func (r *Repository) headStorage(ctx context.Context, resp *http.Response) (*http.Response, error) {
-	link, err := r.client.transport.BlobLink(resp)
+	link, err := r.client.serving(resp).transport.BlobLink(resp)
 	if err != nil {
 		return nil, err
 	}
-	if resp, err = r.client.transport.Fetch(ctx, link, http.Header{}); err != nil {
+	if resp, err = r.client.fetch(ctx, http.MethodHead, link, http.Header{}); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
@@ -26,7 +27,8 @@ type blobSource struct {
 	mu     sync.Mutex
 	size   int64 // as stated by the registry; 0 if not yet asked
 	link   *transport.Link
-	inline bool // the registry sends the blob itself
+	avoid  string // host of the endpoint whose storage failed
+	inline bool   // the registry sends the blob itself
 	asking chan struct{}
 }
 
@@ -36,7 +38,9 @@ var _ transfer.Blob = (*blobSource)(nil)
 func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*transfer.Part, error) {
 	rng := requestRange(off, end)
 	if fresh {
-		b.r.client.transport.RenewStorage()
+		for _, e := range b.r.client.router.endpoints {
+			e.transport.RenewStorage()
+		}
 	}
 	for try := 0; ; try++ {
 		link, resp, err := b.current(ctx, rng, fresh)
@@ -47,7 +51,11 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 			return b.part(ctx, resp)
 		}
 		if resp, err = b.fetch(ctx, link, rng); err != nil {
+			b.leave(link)
 			return nil, uploadFault(opGetBlob.fail(err), false)
+		}
+		if resp.StatusCode >= http.StatusInternalServerError {
+			b.leave(link)
 		}
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
 			return b.part(ctx, resp)
@@ -102,6 +110,10 @@ func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *htt
 	if rng != "" {
 		params.Range = &rng
 	}
+	b.mu.Lock()
+	avoid := b.avoid
+	b.mu.Unlock()
+	ctx = call.With(ctx, func(k *call.Call) { k.Avoid = avoid })
 	resp, err := b.r.do(ctx, opGetBlob, func(ctx context.Context) (*http.Response, error) {
 		return b.r.client.gen.GetBlob(ctx, b.r.name, b.dgst, params, identity)
 	})
@@ -111,7 +123,7 @@ func (b *blobSource) ask(ctx context.Context, rng string) (*transport.Link, *htt
 	if !wire.IsRedirect(resp.StatusCode) {
 		return nil, resp, nil
 	}
-	link, err := b.r.client.transport.BlobLink(resp)
+	link, err := b.r.client.serving(resp).transport.BlobLink(resp)
 	if err != nil {
 		return nil, nil, &transfer.Fault{Kind: transfer.Final, Err: opGetBlob.fail(err)}
 	}
@@ -127,13 +139,24 @@ func (b *blobSource) expired(link *transport.Link) {
 	}
 }
 
+// leave discards a link whose storage failed, if another endpoint can be asked for one.
+func (b *blobSource) leave(link *transport.Link) {
+	if len(b.r.client.router.endpoints) == 1 {
+		return
+	}
+	b.expired(link)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.avoid = link.Registry()
+}
+
 // fetch gets the content from storage.
 func (b *blobSource) fetch(ctx context.Context, link *transport.Link, rng string) (*http.Response, error) {
 	header := http.Header{}
 	if rng != "" {
 		header.Set("Range", rng)
 	}
-	return b.r.client.transport.Fetch(ctx, link, header)
+	return b.r.client.fetch(ctx, http.MethodGet, link, header)
 }
 
 // part reads from a response which part of the blob it has.

@@ -36,7 +36,8 @@ type GetBlobOptions struct {
 type BlobReader struct {
 	r    *transfer.Reader
 	dgst digest.Digest
-	stop func()
+	stop func(error)
+	err  error // what a read failed with
 }
 
 // GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must
@@ -56,13 +57,13 @@ func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetB
 	if err != nil {
 		return nil, err
 	}
-	m, ctx, stop := newMeter(ctx, o.Progress, false)
+	m, ctx, stop := r.newMeter(ctx, "GetBlob", dgst, o.Progress, false)
 	reader, err := transfer.NewReader(ctx, &blobSource{r: r, dgst: dgst}, dgst, size, &m.Meter)
 	if err == nil {
 		err = reader.Open()
 	}
 	if err != nil {
-		stop()
+		stop(err)
 		return nil, failed("GetBlob", err)
 	}
 	return &BlobReader{r: reader, dgst: dgst, stop: stop}, nil
@@ -100,6 +101,7 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
 		return n, err
 	}
+	b.err = err
 	return n, failed("GetBlob", err)
 }
 
@@ -111,6 +113,9 @@ func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 		return 0, err
 	}
 	n, err := b.r.WriteTo(w)
+	if err != nil {
+		b.err = err
+	}
 	return n, failed("GetBlob", err)
 }
 
@@ -120,7 +125,8 @@ func (b *BlobReader) Close() error {
 		return err
 	}
 	err := b.r.Close()
-	b.stop()
+	b.stop(b.err)
+	b.stop, b.err = func(error) {}, nil
 	return err
 }
 

@@ -25,7 +25,7 @@ type BlobWriter struct {
 	meter   *meter
 	ctx     context.Context
 	spool   *spoolFile
-	stop    func()
+	stop    func(error)
 	ended   bool
 }
 
@@ -44,7 +44,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 	var spool transfer.Spool
 	if b.options.Spool {
 		if b.spool, err = newSpool(b.options.SpoolDir); err != nil {
-			b.finish()
+			b.finish(err)
 			return nil, failed("StartUpload", err)
 		}
 		spool = b.spool
@@ -53,7 +53,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 		err = b.w.Open()
 	}
 	if err != nil {
-		b.finish()
+		b.finish(err)
 		return nil, failed("StartUpload", err)
 	}
 	return b, nil
@@ -84,7 +84,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Resu
 		return nil, err
 	}
 	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.ctx, b.session, b.meter)); err != nil {
-		b.finish()
+		b.finish(err)
 		return nil, failed("ResumeUpload", err)
 	}
 	return b, nil
@@ -99,17 +99,17 @@ func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobW
 	if err := b.options.check(r.client); err != nil {
 		return nil, err
 	}
-	b.meter, b.ctx, b.stop = newMeter(ctx, b.options.Progress, b.options.Checkpoint != nil)
+	b.meter, b.ctx, b.stop = r.newMeter(ctx, "StartUpload", b.options.Digest, b.options.Progress, b.options.Checkpoint != nil)
 	return b, nil
 }
 
 // finish releases everything except the session at the registry. It panics if a callback panicked.
-func (b *BlobWriter) finish() {
+func (b *BlobWriter) finish(err error) {
 	b.ended = true
 	if b.spool != nil {
 		b.spool.remove()
 	}
-	b.stop()
+	b.stop(err)
 }
 
 // Offset returns the number of bytes written so far, including those before the upload was resumed.
@@ -182,7 +182,7 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, failed("CompleteUpload", err)
 	}
 	b.meter.SetDone()
-	b.finish()
+	b.finish(nil)
 	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
 }
 
@@ -196,7 +196,7 @@ func (b *BlobWriter) Cancel() error {
 		return nil
 	}
 	b.w.Abort(b.ctx, false)
-	b.finish()
+	b.finish(nil)
 	return nil
 }
 
@@ -211,7 +211,7 @@ func (b *BlobWriter) Close() error {
 		return nil
 	}
 	err := b.w.Close()
-	b.finish()
+	b.finish(err)
 	return failed("UploadChunk", err)
 }
 

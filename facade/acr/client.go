@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
 	"github.com/acrkit/acrkit/facade/internal/call"
@@ -29,6 +28,7 @@ type Client struct {
 	options   ClientOptions
 	azure     *azcore.Client // pipeline and tracer
 	transport *transport.Transport
+	router    *router
 	auth      *auth.Authenticator
 	gen       *gen.Client
 	limits    transfer.Limits // what uploads have learned of the registry
@@ -120,6 +120,8 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	}
 	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{
 		StrictStorage: c.options.StrictStorage,
+		OnRequest:     c.options.onRequest(),
+		Rate:          c.options.rate(),
 		Timeouts:      transport.Timeouts(c.options.ResponseTimeouts),
 	})
 	budget := retry.NewBudget() // of retries, for requests and sign-ins together
@@ -142,7 +144,10 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
-	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(transport.Doer{Pipeline: c.azure.Pipeline()}), gen.WithRequestEditorFn(plainSlashes))
+	if err := c.newFallbacks(cred); err != nil {
+		return nil, err
+	}
+	c.gen, err = gen.NewClient(c.login.String(), gen.WithHTTPClient(c.router), gen.WithRequestEditorFn(plainSlashes))
 	if err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
@@ -158,17 +163,26 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	}
 	scopes := append(op.scopes(name), extra...)
 	ctx = call.With(ctx, func(k *call.Call) {
-		k.Kind, k.Sign, k.Scopes, k.Scrub = op.call, true, scopes, c.auth.Scrub
+		k.Kind, k.Operation, k.Sign, k.Scopes, k.Scrub = op.call, op.id, true, scopes, c.auth.Scrub
 	})
-	ctx, end := runtime.StartSpan(ctx, "acr."+op.id, c.azure.Tracer(), nil)
+	ctx, end := c.track(ctx, op.id, name, "")
 	defer func() { end(err) }()
 	answer, err := send(ctx)
 	resp, err = op.check(answer, withCause(ctx, err))
 	err = c.located(err)
 	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
-		refusal.explain(c.auth.Explain(answer, refusal.body, scopes...))
+		refusal.explain(c.serving(answer).auth.Explain(answer, refusal.body, scopes...))
 		refusal.body = nil
 	}
+	return resp, err
+}
+
+// fetch sends a request to storage.
+func (c *Client) fetch(ctx context.Context, method string, link *transport.Link, header http.Header) (*http.Response, error) {
+	ctx = call.With(ctx, func(k *call.Call) { k.Operation = opGetBlobContent.id })
+	ctx, end := c.storageSpan(ctx, method, link)
+	resp, err := c.transport.Fetch(ctx, link, header)
+	end(resp, err)
 	return resp, err
 }
 
@@ -204,7 +218,9 @@ func (c *Client) Ping(ctx context.Context) error {
 // Connections of a ClientOptions.Transport are not closed; the caller owns them.
 func (c *Client) CloseIdleConnections() {
 	if c.bad() == nil {
-		c.transport.CloseIdleConnections()
+		for _, e := range c.router.endpoints {
+			e.transport.CloseIdleConnections()
+		}
 	}
 }
 
@@ -227,10 +243,11 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // geo-replicated registry may resolve to another replica from one connection to the next, and that
 // replica may not have yet what was pushed to the first.
 //
-// If the address can no longer be reached, the requests move on to the next one. It does not pin
-// token requests (tokens are valid at every replica), requests to storage, requests through a
-// proxy, and those of other clients. If ctx is already pinned for this client, PinAddress returns
-// it unchanged.
+// The requests are not sent to fallback endpoints either, so that what is read and what is written
+// is the same replica. If the address can no longer be reached, the requests move on to the next
+// one. It does not pin token requests (tokens are valid at every replica), requests to storage,
+// requests through a proxy, and those of other clients. If ctx is already pinned for this client,
+// PinAddress returns it unchanged.
 //
 // PinAddress sends no request. Pinned requests have their own connections. Call release after all
 // calls with the context have returned; it closes the idle ones.

@@ -142,6 +142,20 @@
 // registry in trouble is not flooded. The Retry options in [ClientOptions] change this. Uploads and
 // downloads resume from what has arrived.
 //
+// # Observability
+//
+// [WithUsage] counts what calls cost. ClientOptions.OnRequest gets the figures of each request for
+// metrics, and ClientOptions.Logger a record of each delay.
+//
+// ClientOptions.TracingProvider gets a span "acr.NAME" for each call that sends a request and for
+// each transfer, from its first request to its last: NAME is that of the method for transfers and
+// otherwise that of the operation, such as "ListTags". Its attributes are acr.registry,
+// acr.repository and acr.digest (of transfers, if known), and at the end acr.requests,
+// acr.retries, acr.bytes_sent, acr.bytes_received, acr.tokens and acr.waited_ms, which are the
+// fields of [Usage]. Within it, each request has a span "HTTP METHOD" with http.method, http.url,
+// net.peer.name, http.status_code and, for the registry, the ids that azcore adds. Storage
+// requests have one too; the signature of their URL is left out.
+//
 // # Platforms
 //
 // The package is pure Go. It is built and checked for Linux, macOS, Windows, FreeBSD, 32-bit Linux

@@ -104,7 +104,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 //   - [ErrStalled] if no data arrives for a long time, several times in a row
 //   - [ErrInvalidArgument] if the name, digest, dst or an option is invalid
 //   - the error of dst if writing to it fails
-func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (ocispec.Descriptor, error) {
+func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -112,8 +112,8 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	if dst == nil {
 		return ocispec.Descriptor{}, badArgument("dst", "", "it is nil")
 	}
-	m, ctx, stop := newMeter(ctx, o.Progress, false)
-	defer stop()
+	m, ctx, stop := r.newMeter(ctx, "DownloadBlob", dgst, o.Progress, false)
+	defer func() { stop(err) }()
 	t, err := o.transfer(dgst, m)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -142,8 +142,8 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	if err := r.checkBlob(dgst); err != nil {
 		return desc, err
 	}
-	m, ctx, stop := newMeter(ctx, o.Progress, false)
-	defer stop()
+	m, ctx, stop := r.newMeter(ctx, "DownloadBlobFile", dgst, o.Progress, false)
+	defer func() { stop(err) }()
 	t, err := o.download().transfer(dgst, m)
 	if err != nil {
 		return desc, err

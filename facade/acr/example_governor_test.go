@@ -18,7 +18,7 @@ func ExampleNewGovernor() {
 	srv, _, done := exampleRegistry()
 	defer done()
 
-	governor, err := acr.NewGovernor(&acr.GovernorOptions{Tier: acr.TierPremium, Share: 0.5})
+	governor, err := acr.NewGovernor(&acr.GovernorOptions{Tier: acr.TierPremium, Share: 0.5, BytesPerSecond: 50 << 20})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -697,3 +697,40 @@ func ExampleDownloadFileOptions() {
 	fmt.Println(errors.Is(err, acr.ErrDigestMismatch), len(left))
 	// Output: true 0
 }
+
+// Read from another region while the own one is away. For a registry in Azure:
+//
+//	opts := &acr.ClientOptions{FallbackEndpoints: []string{"myregistry.westeurope.geo.azurecr.io"}}
+//	client, err := acr.NewClient("myregistry.eastus.geo.azurecr.io", cred, opts)
+func ExampleClientOptions_fallbackEndpoints() {
+	srv, _, done := exampleRegistry(acrtest.WithReplicas("eastus", "westeurope"))
+	defer done()
+	east, west := srv.RegionalEndpoint("eastus"), srv.RegionalEndpoint("westeurope")
+
+	opts := exampleOptions(srv)
+	opts.AllowedHosts = []string{strings.TrimPrefix(east, "https://"), strings.TrimPrefix(west, "https://")}
+	opts.FallbackEndpoints = []string{west}
+	client, err := acr.NewClient(east, srv.Credential(), opts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	host := strings.TrimPrefix(east, "https://")
+	srv.On("ListTags").When(func(r *http.Request) bool { return r.Host == host }).Always().Status(503)
+	for tag, err := range client.Repository("samples/app").Tags(context.Background(), nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(tag.Name)
+	}
+	for _, r := range srv.Ledger().Requests("ListTags") {
+		fmt.Println(r.Replica, r.Status)
+	}
+	// Output:
+	// v1
+	// v2
+	// eastus 503
+	// eastus 503
+	// westeurope 200
+}

@@ -59,6 +59,11 @@ type GovernorOptions struct {
 	// same time. Token requests do not count. Default: no limit.
 	Concurrency int
 
+	// BytesPerSecond is the maximum number of bytes of request and response bodies that the clients
+	// with this Governor send and receive in a second, both directions and all transfers together.
+	// It has no effect on clients that use the Governor as a policy. Default: no limit.
+	BytesPerSecond int64
+
 	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that
 	// waits. Default: nil.
 	OnWait func(budget Budget, wait time.Duration)
@@ -82,6 +87,7 @@ type BudgetUsage struct {
 // ten seconds.
 type Governor struct {
 	pacer *pace.Pacer
+	rate  *pace.Rate
 	fixed bool // the tier is known, or the budgets are the caller's: responses do not raise them
 }
 
@@ -103,7 +109,7 @@ const (
 // NewGovernor returns a Governor. It sends no request.
 //
 // Errors:
-//   - [ErrInvalidArgument] if Tier, Share, Concurrency or a budget is out of range
+//   - [ErrInvalidArgument] if Tier, Share, Concurrency, BytesPerSecond or a budget is out of range
 func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 	o := given(opts)
 	limits := map[pace.Budget]int{}
@@ -131,11 +137,14 @@ func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 	if o.Concurrency < 0 {
 		return nil, notNegative("Concurrency", int64(o.Concurrency))
 	}
+	if o.BytesPerSecond < 0 {
+		return nil, notNegative("BytesPerSecond", o.BytesPerSecond)
+	}
 	config := pace.Config{Limits: limits, Share: share, Concurrency: o.Concurrency}
 	if o.OnWait != nil {
 		config.OnWait = func(b pace.Budget, d time.Duration) { o.OnWait(Budget(b), d) }
 	}
-	return &Governor{pacer: pace.New(config), fixed: o.Tier != TierUnknown || len(o.PerMinute) > 0}, nil
+	return &Governor{pacer: pace.New(config), rate: pace.NewRate(o.BytesPerSecond), fixed: o.Tier != TierUnknown || len(o.PerMinute) > 0}, nil
 }
 
 func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
@@ -241,6 +250,14 @@ func remaining(h http.Header) float64 {
 		}
 	}
 	return 0
+}
+
+// rate returns the limit of the client's bytes, nil without one.
+func (o *ClientOptions) rate() *pace.Rate {
+	if o.Governor == nil {
+		return nil
+	}
+	return o.Governor.rate
 }
 
 // gate returns the gate of the client's requests, nil without a Governor.

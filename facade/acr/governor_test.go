@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -257,7 +258,7 @@ func TestGovernorAsPolicy(t *testing.T) {
 func TestGovernorOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, o := range []acr.GovernorOptions{
-		{Tier: "Gold"}, {Share: -0.1}, {Share: 1.01}, {Share: math.NaN()}, {Concurrency: -1},
+		{Tier: "Gold"}, {Share: -0.1}, {Share: 1.01}, {Share: math.NaN()}, {Concurrency: -1}, {BytesPerSecond: -1},
 		{PerMinute: map[acr.Budget]int{"reads": 1}}, {PerMinute: map[acr.Budget]int{acr.BudgetRead: 0}},
 	} {
 		if g, err := acr.NewGovernor(&o); !errors.Is(err, acr.ErrInvalidArgument) || g != nil {
@@ -265,3 +266,43 @@ func TestGovernorOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// An upload and a download share the bytes per second, and use nearly all of them.
+func TestGovernorLimitsBytes(t *testing.T) {
+	t.Parallel()
+	const perSecond, size = 1 << 20, 10 << 20
+	synctest.Test(t, func(t *testing.T) {
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		content := make([]byte, size)
+		stored := srv.SeedBlob(t, "samples/app", content)
+		client := acrsuite.NewClient(t, srv, governed(governor(t, &acr.GovernorOptions{BytesPerSecond: perSecond})))
+		repository := client.Repository("samples/app")
+		ctx, usage := acr.WithUsage(t.Context())
+		began := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := repository.DownloadBlob(ctx, stored, nowhere{}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		group.Go(func() {
+			if _, err := repository.UploadBlob(ctx, bytes.NewReader(content[1:]), nil); err != nil {
+				t.Error(err)
+			}
+		})
+		group.Wait()
+		u := usage()
+		moved := u.BytesSent + u.BytesReceived
+		if rate := float64(moved) / time.Since(began).Seconds(); moved < 2*size-1 || rate < 0.95*perSecond || rate > 1.05*perSecond {
+			t.Errorf("%d bytes, %.0f a second: %+v", moved, rate, u)
+		}
+		if moved > 2*size+1<<20 || u.Retries > 0 {
+			t.Errorf("the limit made the transfers repeat something: %+v", u)
+		}
+	})
+}
+
+// nowhere takes bytes at any offset.
+type nowhere struct{}
+
+func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }

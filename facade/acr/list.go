@@ -205,7 +205,10 @@ func (w *walk[T]) page(ctx context.Context, into []T) (items []T, err error) {
 		op: w.op, name: w.name, limit: maxPageSize, buf: w.buf,
 		send: func(ctx context.Context) (*http.Response, error) { return w.first(ctx, edit) },
 		look: func(resp *http.Response) (err error) {
-			next, err = wire.NextLink(resp, w.client.login, w.path)
+			next, err = wire.NextLink(resp, w.client.serving(resp).login, w.path)
+			if next != nil {
+				next.Host = w.client.login.Host // the next page may come from another endpoint
+			}
 			return err
 		},
 		use: func(got reply) (again bool, err error) {

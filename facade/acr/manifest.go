@@ -181,6 +181,7 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 //   - [ErrLocked] if the manifest or one of its tags is locked
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
+	ctx = staying(ctx)
 	if r.bad() != nil {
 		return r.bad()
 	}

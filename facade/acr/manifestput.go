@@ -56,6 +56,7 @@ const maxBlobWait = time.Minute
 //   - [ErrManifestBlobUnknown] if a blob or manifest that it names does not exist
 //   - [ErrLocked] if the tag or repository is locked
 func (r *Repository) PutManifest(ctx context.Context, reference string, content []byte, opts *PutManifestOptions) (ocispec.Descriptor, error) {
+	ctx = staying(ctx)
 	o := given(opts)
 	p, err := r.preparePut(reference, content, &o)
 	if err != nil {

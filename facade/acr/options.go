@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -42,9 +43,29 @@ type ClientOptions struct {
 	// Default: ACR domains only.
 	AllowedHosts []string
 
-	// Logger receives one debug record for each request, without headers, query and bodies.
-	// Default: no records.
+	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions
+	// ("myregistry.westeurope.geo.azurecr.io"). A request that only reads, also of a download that
+	// is under way, is sent to the next of them if an endpoint cannot be reached or responds with a
+	// status code from 500 on, twice in a row; for a minute, that endpoint is then asked last.
+	// Writes, and what is read for them, stay at the client's own endpoint, as do all calls with a
+	// context of [Client.PinAddress]. A replica may lag behind another one, so something new may be
+	// missing.
+	//
+	// The client signs in to each endpoint with its credential, when it first needs it; a token of
+	// one endpoint is never sent to another one. The endpoints have to fulfill the conditions of
+	// the client's own. Default: none.
+	FallbackEndpoints []string
+
+	// Logger receives one debug record for each request, without headers, query and bodies, and
+	// info records of delays: for each retry, for each transfer that starts again from the first
+	// byte, and for each wait of more than a second for a Governor. Default: no records.
 	Logger *slog.Logger
+
+	// OnRequest, if not nil, is called for each request when its response has been read or it has
+	// failed, including token and storage requests. It is called in the goroutine of the request,
+	// so it must return soon, and by several goroutines at the same time. ctx has the values of
+	// the call's context. Default: nil.
+	OnRequest func(ctx context.Context, m RequestMetrics)
 
 	// ARMAudience is a second audience, such as "https://management.azure.com", for credentials
 	// that cannot get a token for the registry's own audience. Registries can be configured to

@@ -1,15 +1,22 @@
 package acr_test
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/internal/version"
 )
@@ -48,4 +55,82 @@ func TestTokenRequestsAreTheCallersToo(t *testing.T) {
 	if text := log.String(); strings.Count(text, "registry exchange") != 3 || strings.Contains(text, "eyJ") {
 		t.Error(text)
 	}
+}
+
+// TestUsageIsWhatTheRegistrySaw: usage, metrics and the emulator's ledger agree about a job with faults, and what is waited for is logged.
+func TestUsageIsWhatTheRegistrySaw(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		s.SeedImage(t, "samples/app:v1")
+		var mu sync.Mutex
+		var seen acr.Usage
+		var text strings.Builder
+		c := acrsuite.NewClient(t, s, func(o *acr.ClientOptions) {
+			o.Logger = slog.New(slog.NewTextHandler(&text, nil))
+			o.OnRequest = func(_ context.Context, m acr.RequestMetrics) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen.Requests++
+				seen.BytesSent += m.BytesSent
+				seen.BytesReceived += m.BytesReceived
+				if m.Try > 1 {
+					seen.Retries++
+					seen.Waited += m.Waited
+				}
+				if m.Operation == "" || m.Host == "" || m.Status == 0 && m.Operation != "UploadChunk" && m.Operation != "GetBlobContent" {
+					t.Errorf("%+v", m)
+				}
+			}
+		})
+		r := c.Repository("samples/app")
+		s.On("ListTags").Nth(1).Status(503)
+		s.On("GetManifest").Nth(1).Status(429, 20*time.Second)
+		s.On("UploadChunk").Nth(2).ResetRequestAfter(1000)
+		s.On("GetBlobContent").Nth(1).ResetAfter(5000)
+
+		outer, all := acr.WithUsage(t.Context())
+		inner, lists := acr.WithUsage(outer)
+		if _, err := acr.Collect(r.Tags(inner, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if u := lists(); u.Requests != 4 || u.Retries != 1 || u.Tokens != 2 {
+			t.Errorf("the list: %+v", u)
+		}
+		if _, err := r.GetManifest(outer, "v1"); err != nil {
+			t.Fatal(err)
+		}
+		content := bytes.Repeat([]byte("x"), 300<<10)
+		desc, err := r.UploadBlob(outer, bytes.NewReader(content), &acr.UploadOptions{ChunkSize: 64 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := r.GetBlob(outer, desc.Digest, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, reader); err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.Close(); err != nil {
+			t.Fatal(err)
+		}
+		u, ledger := all(), s.Ledger().Requests()
+		sent, received := int64(0), int64(0)
+		for _, q := range ledger {
+			sent, received = sent+q.BytesIn, received+q.BytesOut
+		}
+		if u.Requests != int64(len(ledger)) || u.Requests != seen.Requests {
+			t.Errorf("%d requests, metrics of %d, the registry saw %d", u.Requests, seen.Requests, len(ledger))
+		}
+		if u.BytesReceived > received || u.BytesReceived < received-5000 || u.BytesReceived != seen.BytesReceived || u.BytesSent < sent || u.BytesSent != seen.BytesSent {
+			t.Errorf("%+v, metrics %+v, the registry read %d and wrote %d", u, seen, sent, received)
+		}
+		if u.Retries != 4 || u.Waited < 20*time.Second || seen.Retries != 2 || seen.Waited < 20*time.Second {
+			t.Errorf("%+v, metrics %+v", u, seen)
+		}
+		if n := strings.Count(text.String(), "msg=retrying"); n != 4 || !strings.Contains(text.String(), "status 429") {
+			t.Errorf("%d retries are logged:\n%s", n, text.String())
+		}
+	})
 }

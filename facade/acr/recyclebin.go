@@ -101,6 +101,7 @@ type RestoreManifestOptions struct {
 //   - [ErrManifestUnknown] if the manifest is not in the recycle bin (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name, digest or tag is invalid
 func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
+	ctx = staying(ctx)
 	o := given(opts)
 	if r.bad() != nil {
 		return r.bad()

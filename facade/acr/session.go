@@ -254,6 +254,7 @@ func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, er
 
 // look is head that also returns whether the registry names the blob, as lookAtBlob does.
 func (s *uploadSession) look(ctx context.Context, dgst digest.Digest) (size int64, named bool, err error) {
+	ctx = staying(ctx)
 	return s.r.lookAtBlob(ctx, dgst, scopePullPush(s.r.name)...)
 }
 

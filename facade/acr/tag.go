@@ -99,6 +99,7 @@ type TagOptions struct {
 //
 // Errors are those of [Repository.GetManifest] and [Repository.PutManifest].
 func (r *Repository) Tag(ctx context.Context, reference, tag string, opts *TagOptions) (ocispec.Descriptor, error) {
+	ctx = staying(ctx)
 	if r.bad() != nil {
 		return ocispec.Descriptor{}, r.bad()
 	}
@@ -194,6 +195,7 @@ func (r *Repository) checkWait(tag string, dgst digest.Digest, opts *WaitForTagO
 //
 // Errors are those of [Artifact.DeleteTag].
 func (a *Artifact) Untag(ctx context.Context) (digest.Digest, error) {
+	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {
 		return "", err
 	}

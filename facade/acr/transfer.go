@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
@@ -42,20 +44,23 @@ type meter struct {
 }
 
 // newMeter returns a meter and the context of the transfer, which ends if a callback panics. stop
-// must be called at the end, in the caller's goroutine: it panics again with the callback's value.
-func newMeter(ctx context.Context, progress func(Progress), more bool) (m *meter, inner context.Context, stop func()) {
+// must be called with the transfer's error at the end, in the caller's goroutine: it panics again
+// with the callback's value.
+func (r *Repository) newMeter(ctx context.Context, call string, dgst digest.Digest, progress func(Progress), more bool) (m *meter, inner context.Context, stop func(error)) {
 	m = &meter{}
 	m.SetTotal(transfer.Unknown)
-	inner, cancel := context.WithCancelCause(ctx)
+	inner, end := r.client.track(ctx, call, r.name, dgst)
+	inner, cancel := context.WithCancelCause(inner)
 	if progress == nil && !more {
-		return m, inner, func() { cancel(nil) }
+		return m, inner, func(err error) { cancel(nil); end(err) }
 	}
 	var tell func(transfer.Event)
 	if progress != nil {
 		tell = func(e transfer.Event) { progress(Progress(e)) }
 	}
 	m.reporter = transfer.NewReporter(&m.Meter, tell, cancel)
-	return m, inner, func() {
+	return m, inner, func(err error) {
+		defer end(err)
 		defer cancel(nil)
 		m.reporter.Stop(ctx)
 	}

@@ -67,8 +67,8 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if err != nil {
 		return desc, failed("UploadBlob", err)
 	}
-	m, ctx, stop := newMeter(ctx, o.Progress, o.Checkpoint != nil)
-	defer stop()
+	m, ctx, stop := r.newMeter(ctx, "UploadBlob", o.Digest, o.Progress, o.Checkpoint != nil)
+	defer func() { stop(err) }()
 	s := &uploadSession{r: r}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {

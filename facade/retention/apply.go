@@ -87,6 +87,8 @@ const (
 // What happened to single repositories, manifests and tags is in the Result, which is complete also
 // if there is an error.
 func Apply(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptions) (*Result, error) {
+	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
+	defer release()
 	a, err := newApplier(ctx, c, plan, opts)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,8 @@ type PlanOptions struct {
 //   - [ErrClock] if the registry does not tell its time, or has something that is newer than it
 //   - those of [acr.Client.Repositories] if the list of repositories cannot be read
 func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*Plan, error) {
+	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
+	defer release()
 	m, err := newMaker(ctx, c, rules, opts)
 	if err != nil {
 		return nil, err

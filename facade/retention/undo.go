@@ -44,6 +44,8 @@ type UndoOptions struct {
 //
 // What could not be put back is in the Result, which is complete also if there is an error.
 func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptions) (*Result, error) {
+	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
+	defer release()
 	if opts == nil {
 		opts = &UndoOptions{}
 	}

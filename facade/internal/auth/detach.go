@@ -4,11 +4,16 @@ import (
 	"context"
 	"reflect"
 	"strings"
+
+	"github.com/acrkit/acrkit/facade/internal/observe"
 )
 
 // detach returns a context for a token request made on behalf of several callers: it does not end with ctx, and has its values (a trace to belong to) but for those
 // that azcore and this module would act on: a header, a response capture or retry options of one caller's call are not for the token request.
-func detach(ctx context.Context) context.Context { return detached{context.WithoutCancel(ctx)} }
+// What it costs is counted for the caller who began it.
+func detach(ctx context.Context) context.Context {
+	return observe.Carry(detached{context.WithoutCancel(ctx)}, ctx)
+}
 
 type detached struct{ context.Context }
 

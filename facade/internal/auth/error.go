@@ -108,6 +108,11 @@ func (e *Error) Unwrap() []error {
 // Is finds ErrClockSkew beside the cause.
 func (e *Error) Is(target error) bool { return target == ErrClockSkew && e.ClockSkew != 0 }
 
+// Unreachable reports whether the token endpoint sent no response.
+func (e *Error) Unreachable() bool {
+	return e.StatusCode == 0 && e.Err != nil && e.Operation != opEntra && e.Operation != ""
+}
+
 // NonRetriable marks the error for retry policies: token requests have been retried already.
 func (*Error) NonRetriable() {}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/version"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
@@ -41,7 +42,7 @@ func (a *Authenticator) ask(ctx context.Context, op string, early bool, send fun
 		_, err := r.result()
 		end(err)
 	}()
-	ctx, cancel := context.WithTimeout(call.WithKind(ctx, call.Token), a.limits.request)
+	ctx, cancel := context.WithTimeout(call.With(ctx, func(c *call.Call) { c.Kind, c.Operation = call.Token, op }), a.limits.request)
 	defer cancel()
 	if early {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: a.limits.try})
@@ -69,6 +70,7 @@ func (a *Authenticator) ask(ctx context.Context, op string, early bool, send fun
 		return reply{err: (&Error{Operation: op, Cause: ErrBadReply, Message: "no token in it", Advice: adviseStranger}).fill(resp, now)}
 	}
 	a.vault.remember(value)
+	observe.LedgerOf(ctx).Add(observe.Tokens, 1)
 	return reply{token: newToken(value, dateOf(resp), now)}
 }
 

@@ -2,7 +2,10 @@
 // context: the generated client between the layers takes nothing else along.
 package call
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Call describes the requests of one call. Each field says who sets it and who reads it.
 type Call struct {
@@ -18,6 +21,17 @@ type Call struct {
 	Scrub func(string) string
 	// Tries is where the tries of the call are noted; nil if nobody wants to know. Set and read by acr.
 	Tries *Tries
+	// Operation names the request in metrics, as "UploadChunk". Set by acr and auth, read by transport.
+	Operation string
+	// Stay keeps a read at the client's own endpoint. Avoid is a host whose endpoint a read goes to last. Set and read by acr.
+	Stay  bool
+	Avoid string
+	// Hasty says that there is another endpoint to ask: the request is tried twice at most. Set by acr, read by retry.
+	Hasty bool
+	// Try counts the sendings of the request, from 1; 0 if nobody counted. Set by retry, read by transport.
+	Try int
+	// Waited is how long the request waited before this try. Set by retry, read by transport.
+	Waited time.Duration
 	// Pins names the connections that requests have to use, for each registry one. Set by acr, read by transport.
 	Pins []Pin
 }

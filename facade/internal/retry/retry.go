@@ -6,15 +6,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
+	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -95,31 +99,40 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		o = override.options
 	}
 	r := rulesOf(o)
-	if carriesContent(req.Raw()) {
+	hasty := call.Of(req.Raw().Context()).Hasty
+	switch {
+	case carriesContent(req.Raw()):
 		r.MaxRetries = 0
+	case hasty:
+		r.MaxRetries = min(r.MaxRetries, 1)
 	}
 	ctx := req.Raw().Context()
+	sent, pause := 0, time.Duration(0)
 	for try, lost, silent := int32(1), 0, 0; ; try++ {
 		if err := req.RewindBody(); err != nil {
 			return nil, err
 		}
-		resp, err := p.gated(req, r.TryTimeout)
+		sent++
+		resp, err := p.gated(req, sent, pause, r.TryTimeout)
 		wants := ctx.Err() == nil && r.retryable(resp, err)
 		if !wants && try == 1 && err == nil {
 			p.budget.earn()
 		}
 		if wants && lost < maxLostIdle && r.MaxRetries > 0 && transport.IsLostIdle(err) {
-			lost, try = lost+1, try-1
+			lost, try, pause = lost+1, try-1, 0
+			report(req.Raw(), resp, err, 0)
 			continue // at once, and for nothing: it says nothing of the server
 		}
 		if errors.Is(err, transport.ErrHeaderTimeout) {
-			silent++
+			if silent++; hasty {
+				return nil, err
+			}
 		}
 		if !wants || try > r.MaxRetries || timedOut(req.Raw(), silent, err) {
 			return resp, err
 		}
-		pause, asked := time.Duration(0), false
-		if resp != nil {
+		asked := false
+		if pause = 0; resp != nil {
 			pause, asked = wire.RetryAfter(resp.Header, time.Now())
 		}
 		switch {
@@ -132,6 +145,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		default:
 			pause = wait.Backoff(int(try), r.RetryDelay, r.MaxRetryDelay)
 		}
+		report(req.Raw(), resp, err, pause)
 		wire.Drain(resp)
 		if err := wait.Sleep(ctx, pause); err != nil {
 			return nil, err
@@ -163,16 +177,36 @@ func spread(pause time.Duration) time.Duration {
 	return 0
 }
 
-// gated is one try behind the gate.
-func (p *retryPolicy) gated(req *policy.Request, timeout time.Duration) (*http.Response, error) {
-	if p.gate == nil {
-		return attempt(req, timeout)
+// report notes that a request is sent again after a pause.
+func report(r *http.Request, resp *http.Response, err error, pause time.Duration) {
+	reason := ""
+	if err != nil {
+		reason = redact.OneLine(err.Error())
+	} else {
+		reason = "status " + strconv.Itoa(resp.StatusCode)
 	}
+	observe.Retry(r.Context(), reason, pause, slog.String("method", r.Method), slog.String("url", redact.URL(r.URL)))
+}
+
+// longWait is how long a wait for the gate has to be to be reported.
+const longWait = time.Second
+
+// gated is one try behind the gate, sent after the pause.
+func (p *retryPolicy) gated(req *policy.Request, try int, pause, timeout time.Duration) (*http.Response, error) {
+	if p.gate == nil {
+		return attempt(req, try, pause, timeout)
+	}
+	began := time.Now()
 	after, err := p.gate(req.Raw())
 	if err != nil {
 		return nil, &gateError{err}
 	}
-	resp, err := attempt(req, timeout)
+	waited := time.Since(began)
+	if waited >= longWait {
+		observe.Info(req.Raw().Context(), "waited for the turn of a request", slog.String("method", req.Raw().Method),
+			slog.String("url", redact.URL(req.Raw().URL)), slog.Duration("pause", waited))
+	}
+	resp, err := attempt(req, try, pause+waited, timeout)
 	after(resp, err)
 	return resp, err
 }
@@ -187,8 +221,8 @@ func (e *gateError) Unwrap() error { return e.error }
 func (*gateError) NonRetriable() {}
 
 // attempt is one try, within its own time when it has one.
-func attempt(req *policy.Request, timeout time.Duration) (*http.Response, error) {
-	ctx := req.Raw().Context()
+func attempt(req *policy.Request, try int, waited, timeout time.Duration) (*http.Response, error) {
+	ctx := call.With(req.Raw().Context(), func(c *call.Call) { c.Try, c.Waited = try, waited })
 	if timeout <= 0 {
 		return req.Clone(ctx).Next()
 	}

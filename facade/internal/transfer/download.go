@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -86,6 +88,7 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 		opts.Meter.offset.Store(0)
 		dst.Written(0) // what was written is worth nothing, whatever the second attempt brings
 		opts.Meter.restarts.Add(1)
+		observe.Info(ctx, "download starts again from the first byte", slog.String("reason", err.Error()))
 	}
 }
 

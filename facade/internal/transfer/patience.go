@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -22,15 +23,20 @@ type patience struct{ tries int }
 // sense, and the cause of ctx if ctx ends first.
 func (p *patience) wait(ctx context.Context, f *Fault) error {
 	p.tries++
+	pause := f.After
 	switch {
 	case f.Kind == Final, p.tries >= maxTries, f.After > maxAfter:
 		return f.Err
 	case f.After > 0:
-		return wait.Sleep(ctx, f.After)
 	case f.Kind == Doubt && p.tries == 1:
-		return wait.Cause(ctx) // a lost connection: what became of the request can be asked at once
+		pause = 0 // a lost connection: what became of the request can be asked at once
+	default:
+		pause = wait.Backoff(p.tries, firstWait, maxWait)
 	}
-	return wait.Sleep(ctx, wait.Backoff(p.tries, firstWait, maxWait))
+	if ctx.Err() == nil {
+		observe.Retry(ctx, f.Err.Error(), pause)
+	}
+	return wait.Sleep(ctx, pause)
 }
 
 // progressed forgets the failures so far.

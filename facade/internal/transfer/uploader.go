@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/observe"
 )
 
 // Sizes of chunks.
@@ -211,6 +214,7 @@ func (u *uploader) restart(ctx context.Context) error {
 	u.trust.withdraw() // the session may have been lost because the count was believed
 	u.restarts++
 	u.opts.Meter.restarts.Add(1)
+	observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", fmt.Sprint(u.last)))
 	u.patience.progressed()
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
@@ -14,6 +15,7 @@ import (
 
 // Link is the checked target of a blob redirect: a URL whose query is a credential for some minutes. It prints without it.
 type Link struct {
+	owner  *Transport
 	method string
 	url    *url.URL
 	agent  string // the redirected request's User-Agent
@@ -26,6 +28,14 @@ type Link struct {
 
 // String returns the link without its query.
 func (l *Link) String() string { return redact.URL(l.url) }
+
+// Registry returns the host and port of the registry that sent the link.
+func (l *Link) Registry() string {
+	return strings.TrimPrefix(l.owner.login.String(), "https://")
+}
+
+// Host returns the host and port of the storage.
+func (l *Link) Host() string { return l.url.Host }
 
 // GoString is String.
 func (l *Link) GoString() string { return l.String() }
@@ -45,7 +55,7 @@ func (t *Transport) BlobLink(resp *http.Response) (*Link, error) {
 		return nil, wire.Untrusted(wire.BadRedirect, "not a redirect: "+resp.Status)
 	}
 	return t.link(resp, &Link{
-		method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),
+		owner: t, method: resp.Request.Method, agent: resp.Request.Header.Get("User-Agent"), authorization: resp.Request.Header.Get("Authorization"),
 		scrub: call.Of(resp.Request.Context()).Scrub,
 	})
 }
@@ -63,7 +73,7 @@ func (t *Transport) link(resp *http.Response, from *Link) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{method: from.method, agent: from.agent, scrub: from.scrub, url: to, hops: from.hops + 1, left: from.left || wire.OriginOf(to) != t.login}
+	l := &Link{owner: t, method: from.method, agent: from.agent, scrub: from.scrub, url: to, hops: from.hops + 1, left: from.left || wire.OriginOf(to) != t.login}
 	if verdict.Credential {
 		l.authorization = from.authorization
 	}
@@ -79,6 +89,7 @@ var fetchHeader = []string{"Range", "If-Range", "If-Match", "Accept", "Accept-En
 // A link may be fetched many times, also at the same time, until storage says it has expired.
 // Errors: *wire.Refusal, *url.Error (without query).
 func (t *Transport) Fetch(ctx context.Context, link *Link, header http.Header) (*http.Response, error) {
+	t = link.owner // the link may be of another endpoint's transport
 	ctx = call.With(ctx, func(k *call.Call) { k.Scrub = link.scrub })
 	for {
 		req, err := http.NewRequestWithContext(ctx, link.method, "https://storage.invalid/", nil)

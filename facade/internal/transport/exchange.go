@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -44,6 +45,8 @@ type exchange struct {
 	ended   bool
 
 	seen seen
+
+	cost cost
 }
 
 // body hands b to the transport.
@@ -131,6 +134,7 @@ func (x *exchange) end() {
 	}
 	x.ended, x.over = true, true
 	sent := x.sent
+	defer x.cost.tell()
 	for _, t := range []*time.Timer{x.timer, x.stall, x.whole} {
 		stop(t)
 	}
@@ -160,7 +164,9 @@ type sentBody struct {
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.x.reading(true)
 	defer b.x.reading(false)
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(b.x.cost.rate.Piece(p))
+	b.x.cost.moved(observe.BytesSent, n)
+	return n, err
 }
 
 func (b *sentBody) Close() (err error) {

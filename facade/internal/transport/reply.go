@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -45,9 +46,11 @@ func (b *replyBody) Read(p []byte) (int, error) {
 		}
 	}
 	began := time.Now()
-	n, err := b.Reader.Read(p)
+	n, err := b.Reader.Read(b.x.cost.rate.Piece(p))
 	stop(b.silence)
-	if err == nil && b.idle > 0 && b.drips(n, time.Since(began)) {
+	took := time.Since(began)
+	b.x.cost.moved(observe.BytesReceived, n)
+	if err == nil && b.idle > 0 && b.drips(n, took) {
 		b.x.cancel(wait.ErrStalled)
 		return n, wait.ErrStalled
 	}

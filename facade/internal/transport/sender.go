@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
+	"github.com/acrkit/acrkit/facade/internal/pace"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -32,6 +34,8 @@ type sender struct {
 	fetch bool                                        // do uses the fetch function of a JavaScript host
 	queue bool                                        // there are so many connections at most, and requests wait for one
 	busy  *atomic.Int64                               // counts the attempts that have not ended; nil: nobody asks
+	told  func(context.Context, observe.Request)      // called at the end of each exchange; nil: nobody wants to know
+	rate  *pace.Rate                                  // of the bytes of bodies; nil: any
 }
 
 // send makes one attempt of one request, whose response may take limit to begin.
@@ -41,6 +45,7 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 	if s.busy != nil {
 		s.busy.Add(1)
 	}
+	x.cost.begin(req, &s)
 	if s.whole > 0 {
 		x.whole = time.AfterFunc(s.whole, func() { cancel(errClientTimeout) })
 	}
@@ -55,6 +60,7 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 
 	resp, err := s.do(r)
 	x.begun()
+	x.cost.answered(resp)
 	if err == nil && resp == nil {
 		err = errors.New("wire: the transport returned neither a response nor an error")
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -8,6 +9,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
+	"github.com/acrkit/acrkit/facade/internal/pace"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -17,6 +20,10 @@ type Options struct {
 	StrictStorage bool
 	// Timeouts are how long responses may take to begin.
 	Timeouts Timeouts
+	// OnRequest is called when the response to a request has been read, or the request has failed.
+	OnRequest func(context.Context, observe.Request)
+	// Rate limits the bytes of bodies, in both directions together; nil: no limit.
+	Rate *pace.Rate
 }
 
 // Transport is the innermost policy.Transporter of a registry's pipeline. It sends requests to the login origin and nowhere else, without cookies; follows redirects by
@@ -81,6 +88,8 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 		t.registry = sender{do: base.Do}
 		t.storage = t.registry
 	}
+	t.registry.told, t.storage.told = opts.OnRequest, opts.OnRequest
+	t.registry.rate, t.storage.rate = opts.Rate, opts.Rate
 	return t
 }
 

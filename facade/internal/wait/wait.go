@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/observe"
 )
 
-// Sleep waits for d. If ctx ends first, it returns [Cause] of ctx at once; so it does if ctx has
+// Sleep waits for d, and counts the time in the ledger of ctx. If ctx ends first, it returns [Cause] of ctx at once; so it does if ctx has
 // ended before the call, even for a d of zero or less.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 || ctx.Err() != nil {
 		return Cause(ctx)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	t, began := time.NewTimer(d), time.Now()
+	defer func() {
+		t.Stop()
+		observe.Waited(ctx, time.Since(began))
+	}()
 	select {
 	case <-ctx.Done():
 		return Cause(ctx)

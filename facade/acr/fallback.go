@@ -1,0 +1,153 @@
+package acr
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
+	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wire"
+)
+
+// downTime is how long an endpoint that failed is asked only after the others.
+const downTime = time.Minute
+
+// router is the HTTP client of the generated code. It sends a request to the client's endpoint, and
+// one that only reads to the fallback endpoints if that fails. Each endpoint has a client of its
+// own, and so its own tokens and its own login origin: nothing of one is sent to another.
+type router struct {
+	endpoints []*Client // the first is the client's own
+
+	mu   sync.Mutex
+	down map[*Client]time.Time // until when
+}
+
+// newFallbacks creates the clients of ClientOptions.FallbackEndpoints.
+func (c *Client) newFallbacks(cred auth.Credential) error {
+	c.router = &router{endpoints: []*Client{c}, down: map[*Client]time.Time{}}
+	options := c.options
+	options.FallbackEndpoints = nil
+	for _, endpoint := range c.options.FallbackEndpoints {
+		other, err := newClient(endpoint, cred, &options)
+		if err != nil {
+			return err
+		}
+		for _, e := range c.router.endpoints {
+			if e.login.Host == other.login.Host {
+				return badArgument("FallbackEndpoints", e.login.Host, "it is given twice, or is the client's own endpoint")
+			}
+		}
+		c.router.endpoints = append(c.router.endpoints, other)
+	}
+	return nil
+}
+
+// serving returns the client of the endpoint that sent a response.
+func (c *Client) serving(resp *http.Response) *Client {
+	if resp != nil && resp.Request != nil && resp.Request.URL != nil {
+		for _, e := range c.router.endpoints {
+			if wire.OriginOf(e.login) == wire.OriginOf(resp.Request.URL) {
+				return e
+			}
+		}
+	}
+	return c
+}
+
+// staying returns a context whose reads are not sent to fallback endpoints, because they belong to
+// a write.
+func staying(ctx context.Context) context.Context {
+	return call.With(ctx, func(k *call.Call) { k.Stay = true })
+}
+
+// Do implements gen.HttpRequestDoer.
+func (f *router) Do(r *http.Request) (*http.Response, error) {
+	k, own := call.Of(r.Context()), f.endpoints[0]
+	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) && (k.Kind == call.API || k.Kind == call.Blob)
+	if len(f.endpoints) == 1 || !reads || k.Stay || own.transport.Pinned(r.Context()) {
+		return own.send(r)
+	}
+	order := f.order(k.Avoid)
+	for i, e := range order {
+		last := i == len(order)-1
+		resp, err := e.send(f.request(r, e, !last))
+		reason := failure(r.Context(), resp, err)
+		if reason == "" {
+			return resp, err
+		}
+		f.mark(e)
+		if last {
+			return resp, err
+		}
+		observe.Info(r.Context(), "falling back to another endpoint", slog.String("from", e.login.Host),
+			slog.String("to", order[i+1].login.Host), slog.String("reason", reason))
+		wire.Drain(resp)
+	}
+	return own.send(r)
+}
+
+// send sends a request over the client's own pipeline.
+func (c *Client) send(r *http.Request) (*http.Response, error) {
+	return transport.Doer{Pipeline: c.azure.Pipeline()}.Do(r)
+}
+
+// request returns the request as it is sent to an endpoint. A hasty one is tried twice only.
+func (f *router) request(r *http.Request, e *Client, hasty bool) *http.Request {
+	scrub := call.Of(r.Context()).Scrub
+	r = r.Clone(call.With(r.Context(), func(k *call.Call) {
+		k.Hasty = hasty
+		k.Scrub = func(text string) string { return e.auth.Scrub(scrub(text)) }
+	}))
+	r.URL.Host, r.Host = e.login.Host, ""
+	return r
+}
+
+// order returns the endpoints in the order in which they are asked: the caller's, but those last
+// that were down, and the one to avoid.
+func (f *router) order(avoid string) []*Client {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var up, later []*Client
+	for _, e := range f.endpoints {
+		if e.login.Host == avoid || time.Now().Before(f.down[e]) {
+			later = append(later, e)
+		} else {
+			up = append(up, e)
+		}
+	}
+	return append(up, later...)
+}
+
+// mark notes that an endpoint failed.
+func (f *router) mark(e *Client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down[e] = time.Now().Add(downTime)
+}
+
+// failure says in what way an endpoint failed: no connection, no response, or a status code from 500
+// on. It returns "" for any other outcome, which another endpoint would not improve.
+func failure(ctx context.Context, resp *http.Response, err error) string {
+	switch signIn, _ := errors.AsType[*auth.Error](err); {
+	case ctx.Err() != nil:
+		return ""
+	case err == nil && resp.StatusCode >= http.StatusInternalServerError:
+		return "status " + strconv.Itoa(resp.StatusCode)
+	case err == nil:
+		return ""
+	case signIn != nil && signIn.StatusCode >= http.StatusInternalServerError, signIn != nil && signIn.Unreachable():
+		return redact.OneLine(err.Error())
+	}
+	if _, refused := errors.AsType[unsent](err); refused {
+		return ""
+	}
+	return redact.OneLine(err.Error())
+}
