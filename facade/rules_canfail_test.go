@@ -86,11 +86,16 @@ func TestRulesCanFail(t *testing.T) {
 		"every exported function and method is shown by an example": {
 			"facade/acr/a.go": "package acr\nfunc A() {}\n", "facade/acr/a_test.go": "package acr_test\nfunc ExampleB() { acr.B() }\n",
 		},
-		"documents name what exists":        {"README.md": "[a](b.md)"},
-		"comments begin with the name":      {"facade/acr/a.go": "package acr\n\n// Name of it.\nfunc A() {}\n"},
-		"comments are wrapped":              {"facade/acr/a.go": "package acr\n\n// A does " + strings.Repeat("x", 100) + ".\nfunc A() {}\n"},
-		"errors are a list with conditions": {"facade/acr/a.go": "package acr\n\n// A fails. Errors: ErrX.\nfunc A() {}\n"},
-		"comments are in plain English":     {"facade/acr/a.go": "package acr\n\n// A is told.\nfunc A() {}\n"},
+		"every option is shown by an example": {
+			"facade/acr/a.go":            "package acr\ntype AOptions struct{ B, C int }\ntype DOptions struct{ B int }\n",
+			"facade/acr/example_test.go": "package acr_test\nfunc ExampleA() { acr.A(&acr.AOptions{B: 1}); acr.D(&acr.DOptions{B: 1}) }\n",
+		},
+		"exceptions from the rules of examples exist": {"facade/acr/a.go": "package acr\n"},
+		"documents name what exists":                  {"README.md": "[a](b.md)"},
+		"comments begin with the name":                {"facade/acr/a.go": "package acr\n\n// Name of it.\nfunc A() {}\n"},
+		"comments are wrapped":                        {"facade/acr/a.go": "package acr\n\n// A does " + strings.Repeat("x", 100) + ".\nfunc A() {}\n"},
+		"errors are a list with conditions":           {"facade/acr/a.go": "package acr\n\n// A fails. Errors: ErrX.\nfunc A() {}\n"},
+		"comments are in plain English":               {"facade/acr/a.go": "package acr\n\n// A is told.\nfunc A() {}\n"},
 		"methods of a digest are called of checked ones": {
 			"facade/acr/a.go": "package acr\n\nfunc size(d digest.Digest) int { return len(d.Encoded()) }\n",
 		},

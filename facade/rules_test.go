@@ -225,6 +225,8 @@ var sourceRules = []struct {
 	{"every exported identifier is documented", tree.undocumented},
 	{"every package has a package comment", tree.packagesWithoutComment},
 	{"every exported function and method is shown by an example", tree.unshown},
+	{"every option is shown by an example", tree.unshownOptions},
+	{"exceptions from the rules of examples exist", tree.staleLeaveOuts},
 	{"a skipped test says why", tree.silentSkips},
 	{"methods of a digest are called of checked ones", tree.uncheckedDigests},
 	{"tests do not sleep", tree.sleepingTests},
