@@ -6,6 +6,7 @@
 //	images.md          push, pull, copy with signatures, attach, promote
 //	retention.md       delete by rules: plan, approve, apply, undo
 //	testing.md         test your own code with the emulator: time, faults, ledger
+//	observability.md   logs, spans, metrics, and what calls cost
 //	errors.md          I see ... -> it means ... -> do ...
 //	per-call.md        retries, headers and deadlines of one call; the response behind a result
 //	replication.md     geo-replicated registries

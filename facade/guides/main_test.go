@@ -81,7 +81,7 @@ func TestGuidesQuotePrograms(t *testing.T) {
 			t.Errorf("doc.go does not list %s", page)
 		}
 	}
-	if len(pages) < 10 {
+	if len(pages) < 11 {
 		t.Errorf("only %d guides", len(pages))
 	}
 }

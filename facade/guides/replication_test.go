@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -24,6 +25,11 @@ func pushPinned(ctx context.Context, client *acr.Client, layer, manifest []byte)
 	}
 	_, err := repository.PutManifest(ctx, "v2", manifest, nil)
 	return err
+}
+
+func withFallback(endpoint string, cred azcore.TokenCredential, opts acr.ClientOptions, regions ...string) (*acr.Client, error) {
+	opts.FallbackEndpoints = regions // "myregistry.westeurope.geo.azurecr.io"
+	return acr.NewClient(endpoint, cred, &opts)
 }
 
 func waitForRegions(ctx context.Context, cred azcore.TokenCredential, opts *acr.ClientOptions, dgst digest.Digest, endpoints ...string) error {
@@ -60,5 +66,14 @@ func Example_replication() {
 	opts := reach(srv)
 	opts.AllowedHosts = append(opts.AllowedHosts, strings.TrimPrefix(east, "https://"), strings.TrimPrefix(west, "https://"))
 	fmt.Println(waitForRegions(ctx, srv.Credential(), opts, dgst, east, west))
-	// Output: <nil>
+
+	second, err := withFallback(east, srv.Credential(), *opts, west)
+	check(err)
+	defer second.CloseIdleConnections()
+	srv.On("ListTags").When(func(r *http.Request) bool { return "https://"+r.Host == east }).Always().Status(503)
+	tag, err := latest(ctx, second.Repository("shop/web"))
+	fmt.Println(tag.Name, err)
+	// Output:
+	// <nil>
+	// v2 <nil>
 }
