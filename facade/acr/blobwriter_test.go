@@ -124,9 +124,15 @@ func TestUploadResume(t *testing.T) {
 	srv.Ledger().Reset()
 	r := acrsuite.NewClient(t, srv).Repository("big/two")
 	opts.Resume = last
+	from := last.Offset
+	var told []acr.Checkpoint
+	opts.Checkpoint = func(cp acr.Checkpoint) { told = append(told, cp) }
 	desc, err := r.UploadBlob(ctx, bytes.NewReader(want), opts)
 	if err != nil || desc.Digest != digest.FromBytes(want) {
 		t.Fatalf("%+v %v", desc, err)
+	}
+	if len(told) == 0 || told[len(told)-1].Offset <= from || told[len(told)-1].Location == "" {
+		t.Errorf("resumed at %d, the checkpoints told are %+v", from, told)
 	}
 	if n := srv.Ledger().Count("UploadChunk"); n != 2 {
 		t.Errorf("%d chunks, 2 were missing before the last", n)
