@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -236,6 +237,62 @@ func testCopyHostileManifests(t *testing.T) {
 			}
 			s.holds(dir, root)
 		})
+	}
+}
+
+// A54: what a descriptor says beside digest and size is data. Its urls are not requested, its data does not stand for the
+// content, and its annotations reach no terminal as they are.
+func TestCopyDescriptorsAreData(t *testing.T) {
+	t.Parallel()
+	acrsuite.Row(t, "A54 descriptors that say more than a digest", testCopyDescriptorsAreData)
+}
+
+func testCopyDescriptorsAreData(t *testing.T) {
+	srv, client := newRegistry(t)
+	elsewhere, err := srv.Canary(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was requested", r.URL) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hostile = "../../../etc/passwd\x1b[31m\r\n"
+	s := newStock(t)
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "a/b" + hostile,
+		Config:      s.blob(ocispec.MediaTypeImageConfig, []byte("{}")),
+		Layers:      []ocispec.Descriptor{s.blob(ocispec.MediaTypeImageLayer, []byte("layer")), describe("nowhere")},
+		Annotations: map[string]string{hostile: hostile},
+	}
+	m.Layers[0].URLs, m.Layers[0].Data = []string{elsewhere + "/layer"}, []byte("other")
+	m.Layers[1].URLs, m.Layers[1].Data = []string{elsewhere + "/nowhere"}, []byte("nowhere") // which would be right
+	for i := range m.Layers {
+		m.Layers[i].Annotations = map[string]string{ocispec.AnnotationTitle: hostile}
+	}
+	lacking := s.json(m.MediaType, m)
+	s.name(lacking, "lacking")
+	m.Layers = m.Layers[:1]
+	root := s.json(m.MediaType, m)
+	s.name(root, "v1")
+	from, to, dir := openLayout(t, s.dir(), nil), images.Of(client.Repository("team/app")), t.TempDir()
+	ctx := t.Context()
+	if _, err := images.Copy(ctx, from, "lacking", to, "lacking", nil); !errors.Is(err, images.ErrIncomplete) || strings.ContainsAny(err.Error(), "\x1b\r\n") {
+		t.Errorf("%q", err)
+	}
+	if _, err := images.Copy(ctx, from, "v1", to, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.Pull(ctx, client.Repository("team/app"), "v1", dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.holds(dir, root)
+	if tree, err := images.Tree(ctx, to, "v1"); err != nil || strings.ContainsAny(tree.String(), "\x1b\r\n") {
+		t.Errorf("%q, %v", tree, err)
+	}
+	for f, err := range images.Files(ctx, to, "v1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if content, err := io.ReadAll(f.Content); err != nil || string(content) != "layer" || f.Name != hostile {
+			t.Errorf("%q of %q, %v", content, f.Name, err)
+		}
 	}
 }
 

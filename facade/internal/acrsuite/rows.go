@@ -65,7 +65,7 @@ var Rows = []Entry{
 	{"A51", Refused, "images.TestLayoutLinks", "A layout holds symbolic links, pipes or devices: it is refused."},
 	{"A52", Refused, "images.TestLayoutHashesBeforeReuse", "A file has the name of a blob and other content: it is hashed before it is used."},
 	{"A53", Refused, "download.TestSuiteCrashes", "The process is killed in the middle of a pull: nothing has its final name, and the next pull completes."},
-	{"A54", Open, "images.TestCopyForeignLayers shows that urls are not fetched; no test shows it of data and annotations", "A layer has urls, data or control characters in its annotations: none of it is fetched, trusted or printed raw."},
+	{"A54", Refused, "images.TestCopyDescriptorsAreData", "A layer has urls, data or control characters in its annotations: none of it is fetched, trusted or printed raw."},
 	{"A55", Refused, "attack.TestAttacksByError", "Storage fails behind a signed link: the signature is in no error, log or span."},
 	{"A56", Refused, "attack.TestAttacksByError", "The token endpoint repeats what it was sent: the secret is in no error."},
 	{"A57", Refused, "attack.TestAttacksByError", "Error messages have control characters or no end: one line, escaped, of at most 4 KiB."},
