@@ -303,6 +303,8 @@ func TestRulesThatProtectNothing(t *testing.T) {
 	for name, document := range map[string]string{
 		"null keep":            `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":null,` + rest + `}]}`,
 		"null exceptions":      `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"delete":[{"name":"d","tags":{"glob":["*"]},"exceptTags":null,"any":true}]}]}`,
+		"a limit of nothing":   `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"limits":{"percent":0},` + rest + `}]}`,
+		"newest of nothing":    `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"glob":["v*"]},"newest":0}],` + rest + `}]}`,
 		"null limits":          `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"limits":null,` + rest + `}]}`,
 		"no exceptions":        `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"except":{},` + rest + `}]}`,
 		"empty exceptions":     `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"except":{"glob":[]},` + rest + `}]}`,

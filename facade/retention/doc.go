@@ -28,6 +28,10 @@
 //   - the subject of a referrer
 //   - a manifest that another one names as one of its blobs
 //
+// Manifests that belong to each other in a circle stay as well, such as two images under each
+// other's cosign tag: whichever is deleted first, the other one is incomplete for a moment. The
+// plan lists them ([FoundCircle]).
+//
 // The newest tag of a repository always stays, unless Limits.LeaveTags says otherwise.
 //
 // A repository is left as it is, with the reason in the plan, if it cannot be read completely: if

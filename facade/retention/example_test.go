@@ -287,7 +287,7 @@ func Example_keepThree() {
 		log.Fatal(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	journal, err := os.Create(filepath.Join(dir, "deleted.jsonl"))
+	journal, err := os.OpenFile(filepath.Join(dir, "deleted.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		log.Fatal(err)
 	}

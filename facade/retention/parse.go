@@ -7,7 +7,8 @@ const maxRules = 1 << 20
 
 // ParseRules reads rules as JSON and checks them. The members are those of [Rules]; ages are
 // written as "30d", times as RFC 3339. A member that is unknown, or occurs twice, is an error: a
-// rule that is misspelled must not be lost.
+// rule that is misspelled must not be lost. So is the number 0: a limit of 0 is the default, and
+// not a limit that allows nothing.
 //
 // Errors:
 //   - [ErrRules] if there are faults: a *RulesError with each of them and where it is
@@ -16,7 +17,7 @@ func ParseRules(document []byte) (*Rules, error) {
 		return nil, &RulesError{[]Fault{{"document", fmt.Sprintf("%d bytes, the limit is %d", len(document), maxRules)}}}
 	}
 	r := &Rules{}
-	if err := decodeStrict(document, r); err != nil {
+	if err := decodeMembers(document, r, memberChecker{noZero: true}); err != nil {
 		return nil, &RulesError{[]Fault{{"document", err.Error()}}}
 	}
 	if err := r.Check(); err != nil {

@@ -15,7 +15,12 @@ import (
 // v does not have, members that occur twice, members in other letters, null, and anything that
 // follows the document.
 func decodeStrict(document []byte, v any) error {
-	c := memberChecker{json.NewDecoder(bytes.NewReader(document)), map[string]bool{}}
+	return decodeMembers(document, v, memberChecker{})
+}
+
+// decodeMembers is decodeStrict with a checker that may refuse more.
+func decodeMembers(document []byte, v any, c memberChecker) error {
+	c.Decoder, c.known = json.NewDecoder(bytes.NewReader(document)), map[string]bool{}
 	memberNames(reflect.TypeOf(v), c.known)
 	if err := c.document(); err != nil {
 		return err
@@ -33,7 +38,8 @@ const maxDepth = 32
 // which encoding/json takes for a missing member.
 type memberChecker struct {
 	*json.Decoder
-	known map[string]bool
+	known  map[string]bool
+	noZero bool // a number must not be 0, which means the same as a missing member
 }
 
 func (c memberChecker) document() error {
@@ -63,10 +69,12 @@ func (c memberChecker) value(path string, depth int) error {
 		}
 	case nil:
 		return fmt.Errorf("%q is null: leave it out, or write what it is", path)
-	default:
-		return nil
+	case float64(0):
+		if c.noZero {
+			return fmt.Errorf("%q is 0, which means the default: leave it out, or write another number", path)
+		}
 	}
-	if err == nil {
+	if _, opened := t.(json.Delim); opened && err == nil {
 		_, err = c.Token() // the closing bracket
 	}
 	return err
