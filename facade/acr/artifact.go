@@ -13,7 +13,8 @@ import (
 )
 
 // Artifact is a handle for a tag with its manifest, or for a manifest by its digest. It is
-// created with [Repository.Artifact] and is as cheap as a [Repository].
+// created with [Repository.Artifact]. Like a [Repository] it is cheap, has no state and is safe for
+// concurrent use.
 type Artifact struct {
 	repository *Repository
 	tag        string        // empty when the reference is a digest

@@ -243,9 +243,9 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // geo-replicated registry may resolve to another replica from one connection to the next, and that
 // replica may not have yet what was pushed to the first.
 //
-// The requests are not sent to fallback endpoints either, so that what is read and what is written
-// is the same replica. If the address can no longer be reached, the requests move on to the next
-// one. It does not pin token requests (tokens are valid at every replica), requests to storage,
+// The requests are not sent to fallback endpoints either, so reads and writes reach the same
+// replica. If the address can no longer be reached, the requests move on to the next one. It does
+// not pin token requests (tokens are valid at every replica), requests to storage,
 // requests through a proxy, and those of other clients. If ctx is already pinned for this client,
 // PinAddress returns it unchanged.
 //

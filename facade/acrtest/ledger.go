@@ -104,7 +104,7 @@ func (r Request) String() string {
 // response, the entry of that request is complete.
 //
 // An operation name that is not one of [Operations] fails the test of [New], because no entry could
-// ever match it; with [Start] it is logged.
+// ever match it; with [Start] it is logged. A Ledger is safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 

@@ -17,7 +17,7 @@ import (
 // grants no access. It does contain names, digests and content: review it before you publish it.
 //
 // Recorder keeps every body in memory, up to 1 MiB each. A longer body is marked as cut, and the
-// transcript cannot be replayed.
+// transcript cannot be replayed. A Recorder is safe for concurrent use.
 type Recorder struct {
 	base http.RoundTripper
 

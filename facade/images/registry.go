@@ -8,7 +8,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Registry is a registry with the methods of oras-go's registry.Registry.
+// Registry is a registry with the methods of oras-go's registry.Registry. It is safe for concurrent
+// use.
 type Registry struct {
 	client *acr.Client
 }
