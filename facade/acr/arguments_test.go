@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -197,10 +200,58 @@ func TestBadArguments(t *testing.T) {
 			refused(t, "an option", row.err, row.name)
 		}
 	})
+	t.Run("ranges of options", func(t *testing.T) { outOfRange(t, r, refused) })
 	if sent := s.Requests(); len(sent) > 0 {
 		t.Errorf("sent all the same: %q", sent)
 	}
 }
+
+// outOfRange gives options that nobody can mean, in both directions.
+func outOfRange(t *testing.T, r *acr.Repository, refused func(*testing.T, string, error, ...string)) {
+	t.Helper()
+	ctx, dgst := t.Context(), acrsuite.GoodDigest
+	path := filepath.Join(t.TempDir(), "blob")
+	for _, o := range []acr.DownloadOptions{
+		{PartSize: 1, Concurrency: 100_000}, {PartSize: 1}, {PartSize: 1023}, {PartSize: 1<<30 + 1}, {PartSize: math.MaxInt64}, {PartSize: -1}, {PartSize: math.MinInt64},
+		{Concurrency: 101}, {Concurrency: math.MaxInt}, {Concurrency: -1}, {Size: -1}, {Size: math.MinInt64},
+	} {
+		_, err := r.DownloadBlob(ctx, dgst, nowhere{}, &o)
+		refused(t, fmt.Sprintf("DownloadBlob %+v", o), err, "PartSize", "Concurrency", "Size")
+		_, err = r.DownloadBlobFile(ctx, dgst, path, &acr.DownloadFileOptions{Size: o.Size, Concurrency: o.Concurrency, PartSize: o.PartSize})
+		refused(t, fmt.Sprintf("DownloadBlobFile %+v", o), err, "PartSize", "Concurrency", "Size")
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) > 0 {
+		t.Errorf("files of a refused download: %v, %v", files, err)
+	}
+	cp := acr.Checkpoint{Repository: r.Name(), Location: "/v2/" + r.Name() + "/blobs/uploads/1"}
+	for _, size := range []int64{-1, math.MinInt64, 4<<30 + 1, math.MaxInt64} {
+		_, err := r.UploadBlob(ctx, strings.NewReader("x"), &acr.UploadOptions{ChunkSize: size})
+		refused(t, "UploadBlob", err, "ChunkSize")
+		_, err = r.UploadBlob(ctx, acrsuite.Stream{Reader: strings.NewReader("x")}, &acr.UploadOptions{ChunkSize: size})
+		refused(t, "UploadBlob of a stream", err, "ChunkSize")
+		_, err = r.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: size})
+		refused(t, "StartUpload", err, "ChunkSize")
+		_, err = r.ResumeUpload(ctx, cp, &acr.ResumeUploadOptions{ChunkSize: size})
+		refused(t, "ResumeUpload", err, "ChunkSize")
+	}
+	for _, n := range []int{-1, 101, math.MaxInt, math.MinInt} {
+		_, tags := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Concurrency: n}))
+		_, names := acr.Collect(r.TagNames(ctx, &acr.ListOptions{Concurrency: n}))
+		_, manifests := acr.Collect(r.Manifests(ctx, &acr.ListManifestsOptions{Concurrency: n}))
+		for _, err := range []error{tags, names, manifests} {
+			refused(t, "a list", err, "Concurrency")
+		}
+	}
+	for _, row := range [][2]int64{{-1, 1}, {math.MaxInt64, 1}, {1, math.MaxInt64}, {math.MinInt64, -1}} {
+		_, err := r.GetBlobRange(ctx, dgst, row[0], row[1])
+		refused(t, fmt.Sprintf("GetBlobRange %d", row), err, "offset", "n")
+	}
+}
+
+// nowhere is a destination that is not to be reached.
+type nowhere struct{}
+
+func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
 // TestEndpoints: a credential is bound to an https host of ACR, or to one that was named.
 func TestEndpoints(t *testing.T) {

@@ -15,20 +15,26 @@ import (
 )
 
 // HeadBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request, and a
-// second one to storage if the registry redirects it.
+// second one to storage if the registry redirects it. The registry is believed: only the content
+// proves the digest, so to be sure use GetBlob.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
+//   - [ErrMalformedReply] if the response does not name the digest, nor the registry API, so that it
+//     may be that of a portal or proxy
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	size, err := r.headBlob(ctx, dgst)
+	seen, err := r.lookAtBlob(ctx, dgst)
+	if err == nil && !seen.ofRegistry {
+		err = opHeadBlob.fail(contradicts(ErrMalformedReply, "the response names neither the digest nor the registry API, so it may be that of a portal or proxy"))
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return blobDescriptor("", dgst, size), nil
+	return blobDescriptor("", dgst, seen.size), nil
 }
 
 // DeleteBlob deletes a blob from the repository, even if a manifest refers to it. It costs one
@@ -162,19 +168,25 @@ func (r *Repository) checkBlob(dgst digest.Digest) error {
 
 // headBlob returns the size of a blob.
 func (r *Repository) headBlob(ctx context.Context, dgst digest.Digest, extra ...string) (int64, error) {
-	size, _, err := r.lookAtBlob(ctx, dgst, extra...)
-	return size, err
+	seen, err := r.lookAtBlob(ctx, dgst, extra...)
+	return seen.size, err
 }
 
-// lookAtBlob returns the size of a blob, and whether the registry names the blob in its response. A
-// response that names another blob is an error. Registries need not name it, and those that
-// redirect to storage do not.
-func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra ...string) (size int64, named bool, err error) {
+// sight is what a HEAD request shows of a blob.
+type sight struct {
+	size       int64
+	named      bool // the response names the digest; registries need not, and those that redirect to storage do not
+	ofRegistry bool // the response is one that a registry gives: it names the digest or the API, or redirects
+}
+
+// lookAtBlob sends a HEAD request. A response that names another blob is an error.
+func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra ...string) (sight, error) {
+	none := sight{size: transfer.Unknown}
 	resp, err := r.do(ctx, opHeadBlob, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.HeadBlob(ctx, r.name, dgst)
 	}, extra...)
 	if err != nil {
-		return transfer.Unknown, false, err
+		return none, err
 	}
 	stated, err := statedDigest(resp.Header, headerDigest)
 	if err == nil {
@@ -182,18 +194,20 @@ func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra .
 	}
 	if err != nil {
 		wire.Drain(resp)
-		return transfer.Unknown, false, opHeadBlob.fail(err)
+		return none, opHeadBlob.fail(err)
 	}
+	seen := sight{named: stated == dgst, ofRegistry: stated == dgst || namesAPI(resp)}
 	if wire.IsRedirect(resp.StatusCode) {
+		seen.ofRegistry = true
 		if resp, err = r.headStorage(ctx, resp); err != nil {
-			return transfer.Unknown, false, opHeadBlob.fail(&storageError{err})
+			return none, opHeadBlob.fail(&storageError{err})
 		}
 	}
 	wire.Drain(resp)
-	if resp.ContentLength < 0 {
-		return transfer.Unknown, false, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
+	if seen.size = resp.ContentLength; seen.size < 0 {
+		return none, opHeadBlob.fail(contradicts(ErrMalformedReply, "the size of the blob is missing"))
 	}
-	return resp.ContentLength, stated == dgst, nil
+	return seen, nil
 }
 
 // storageError is what the question for a blob failed with at the storage: the registry has said that

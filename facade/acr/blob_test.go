@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -234,4 +236,42 @@ func TestUploadExpectations(t *testing.T) {
 			t.Errorf("%d uploads were started, %d ended", started, ended)
 		}
 	})
+}
+
+// A range that the blob does not have is a size mismatch that says so, whatever the answer looks like.
+func TestRangeBeyondTheBlob(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		status  int
+		body    string
+		length  int64
+		headers []string
+		says    string
+	}{
+		"an empty body":                     {200, "", 0, nil, "the blob has 0 bytes, the range ends at 15"},
+		"an empty body of unknown length":   {200, "", -1, nil, "the answer ends at byte 0 instead of 5"},
+		"a short body":                      {200, "1234567", 7, nil, "the blob has 7 bytes, the range ends at 15"},
+		"a short body of unknown length":    {200, "1234567", -1, nil, "the answer ends at byte 7 instead of 15"},
+		"a part of a shorter blob":          {206, "67", 2, []string{"Content-Range", "bytes 5-6/7"}, "the blob has 7 bytes, the range ends at 15"},
+		"the answer that it does not exist": {416, "", 0, []string{"Content-Range", "bytes */7"}, "the registry has no byte 5 of the blob"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := (&acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
+				if r.Method == http.MethodHead {
+					return acrsuite.Answer(404, "")
+				}
+				resp := acrsuite.Answer(row.status, row.body, row.headers...)
+				resp.ContentLength = row.length
+				return resp
+			}}).Client(t)
+			r, err := c.Repository("a").GetBlobRange(t.Context(), digest.FromString("x"), 5, 10)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				_ = r.Close()
+			}
+			if !errors.Is(err, acr.ErrSizeMismatch) || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
 }

@@ -114,9 +114,6 @@ func TestAnswersOfSomebodyElse(t *testing.T) {
 		for name, call := range calls {
 			t.Run(portal+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				if portal != "a page" && (name == "HeadBlob" || name == "HeadManifest") {
-					t.Skip("a HEAD without a type cannot be told from a registry's")
-				}
 				c := (&acrsuite.Scripted{Answer: answer}).Client(t)
 				if err := call(t.Context(), c, c.Repository("a/b")); err == nil {
 					t.Error("somebody else's answer was taken for the registry's")
@@ -143,6 +140,27 @@ func TestPortalIsNamed(t *testing.T) {
 	for _, text := range []string{"https://registry.azurecr.io/acr/v1/a/b/_tags", "200", "text/html", "portal"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not in %v", text, err)
+		}
+	}
+}
+
+// HeadBlob believes a registry: one that names the digest or the API, or redirects to storage.
+func TestHeadBlobBelievesARegistry(t *testing.T) {
+	t.Parallel()
+	dgst := digest.FromString("x")
+	for name, row := range map[string]struct {
+		headers []string
+		fine    bool
+	}{
+		"names the digest": {[]string{"Docker-Content-Digest", string(dgst)}, true},
+		"names the API":    {[]string{"Docker-Distribution-Api-Version", "registry/2.0"}, true},
+		"names nothing":    {nil, false},
+		"names itself":     {[]string{"Docker-Distribution-Api-Version", "portal/1.0", "Content-Type", "application/octet-stream"}, false},
+	} {
+		c := (&acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Answer(200, "x", row.headers...) }}).Client(t)
+		desc, err := c.Repository("a").HeadBlob(t.Context(), dgst)
+		if row.fine && (err != nil || desc.Size != 1) || !row.fine && !errors.Is(err, acr.ErrMalformedReply) {
+			t.Errorf("%s: %+v, %v", name, desc, err)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (op *operation) impostor(resp *http.Response) error {
 	switch {
 	case mediaType == "text/html", mediaType == "application/xhtml+xml":
 	case slices.Contains(unread, op) && resp.StatusCode == http.StatusOK &&
-		!strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/") && !saysNothing(resp):
+		!namesAPI(resp) && !saysNothing(resp):
 	default:
 		return nil
 	}
@@ -154,6 +154,11 @@ func (op *operation) impostor(resp *http.Response) error {
 	}
 	return contradicts(ErrMalformedReply, "%sanswered %d with content of type %q, as a portal or proxy does and a registry does not",
 		where, resp.StatusCode, redact.OneLine(mediaType))
+}
+
+// namesAPI reports whether the response names the API, as every response of the registry does.
+func namesAPI(resp *http.Response) bool {
+	return strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/")
 }
 
 // saysNothing reads the body of a response, and reports whether it is empty or an empty object.

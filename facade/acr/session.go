@@ -248,14 +248,7 @@ func (s *uploadSession) Stat(ctx context.Context, dgst digest.Digest) (int64, er
 // head returns the size of a blob. It uses the token of the upload, so that it costs no token of
 // its own.
 func (s *uploadSession) head(ctx context.Context, dgst digest.Digest) (int64, error) {
-	size, _, err := s.look(ctx, dgst)
-	return size, err
-}
-
-// look is head that also returns whether the registry names the blob, as lookAtBlob does.
-func (s *uploadSession) look(ctx context.Context, dgst digest.Digest) (size int64, named bool, err error) {
-	ctx = staying(ctx)
-	return s.r.lookAtBlob(ctx, dgst, scopePullPush(s.r.name)...)
+	return s.r.headBlob(staying(ctx), dgst, scopePullPush(s.r.name)...)
 }
 
 // anyUpload is the id of an upload where the location replaces the whole URL.

@@ -125,14 +125,15 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	if size != transfer.Unknown && size <= cheapUpload {
 		return transfer.Unknown, nil
 	}
-	there, named, err := s.look(ctx, o.Digest)
+	seen, err := s.r.lookAtBlob(staying(ctx), o.Digest, scopePullPush(s.r.name)...)
+	there := seen.size
 	_, unreachable := errors.AsType[*storageError](err)
 	switch {
 	case hopeless(ctx, err):
 	case unreachable && size != transfer.Unknown:
 		there, err = size, nil // the registry has it, and the size is known
 		m.SetSkipped(there)
-	case err != nil || !named && there != size:
+	case err != nil || !seen.named && there != size:
 		return transfer.Unknown, nil //nolint:nilerr // uploading is right in any case, and says what is wrong if something is
 	case size != transfer.Unknown && there != size:
 		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)

@@ -36,8 +36,8 @@ type UploadOptions struct {
 
 	// ChunkSize is the size of each request body in bytes. If the registry refuses a chunk as too
 	// large, it is halved; if the registry requires a minimum (of at most 64 MiB), it is increased.
-	// Default: 16 MiB for a source that can be read again, doubling while a chunk takes less than
-	// about a second; 8 MiB for a stream, of which two chunks are held in memory.
+	// At most 4 GiB. Default: 16 MiB for a source that can be read again, doubling while a chunk
+	// takes less than about a second; 8 MiB for a stream, of which two chunks are held in memory.
 	ChunkSize int64
 
 	// Spool copies a stream to a temporary file in SpoolDir, so that it can be read again if the
@@ -79,7 +79,7 @@ type StartUploadOptions struct {
 	// MediaType is the media type in the descriptor that Commit returns. Default:
 	// application/octet-stream.
 	MediaType string
-	// ChunkSize is the size of each request body in bytes. Default: 8 MiB.
+	// ChunkSize is the size of each request body in bytes. At most 4 GiB. Default: 8 MiB.
 	ChunkSize int64
 	// Spool copies the content to a temporary file in SpoolDir, so that it can be sent again if the
 	// upload session is lost. Default: it is not copied.
@@ -110,7 +110,7 @@ type ResumeUploadOptions struct {
 	// MediaType is the media type in the descriptor that Commit returns. Default:
 	// application/octet-stream.
 	MediaType string
-	// ChunkSize is the size of each request body in bytes. Default: 8 MiB.
+	// ChunkSize is the size of each request body in bytes. At most 4 GiB. Default: 8 MiB.
 	ChunkSize int64
 	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
 	Checkpoint func(Checkpoint)
@@ -125,6 +125,9 @@ func (o ResumeUploadOptions) upload() UploadOptions {
 	}
 }
 
+// maxChunk is more than anybody needs: two chunks of a stream are held in memory.
+const maxChunk = 4 << 30
+
 // check checks the options.
 func (o *UploadOptions) check(c *Client) error {
 	if o.Digest != "" {
@@ -137,6 +140,9 @@ func (o *UploadOptions) check(c *Client) error {
 	}
 	if err := notNegative("ChunkSize", o.ChunkSize); err != nil {
 		return err
+	}
+	if o.ChunkSize > maxChunk {
+		return badArgument("ChunkSize", strconv.FormatInt(o.ChunkSize, 10), "it must be at most 4 GiB")
 	}
 	if len(o.MountFrom) > 0 && o.Digest == "" {
 		return badArgument("MountFrom", o.MountFrom[0], "it needs the Digest of the blob")

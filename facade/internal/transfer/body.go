@@ -107,13 +107,21 @@ func (b *body) Read(p []byte) (int, error) {
 			if limit == Unknown {
 				return 0, io.EOF // for all anybody knows
 			}
-			err = io.ErrUnexpectedEOF
+			err = tooShort(b.off, limit)
+		} else {
+			err = fmt.Errorf("the answer broke off at byte %d: %w", b.off, err)
 		}
 		b.disconnect()
-		if err := b.failed(fmt.Errorf("the answer broke off at byte %d: %w", b.off, err)); err != nil {
+		if err := b.failed(err); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// tooShort returns the error of an answer that ends at byte off, as if it were complete, although it
+// should go on to limit. The next answer may be longer.
+func tooShort(off, limit int64) error {
+	return &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the answer ends at byte %d instead of %d: %w", ErrSizeMismatch, off, limit, io.ErrUnexpectedEOF)}
 }
 
 // read reads from the connection, and cancels it if no byte arrives for too long.
@@ -184,6 +192,8 @@ func (b *body) check(p *Part) error {
 		return &Fault{Kind: Final, Err: fmt.Errorf("%w: want %d bytes, the registry has %d", ErrSizeMismatch, b.size, p.Size)}
 	case p.Size > maxBlob && b.size == Unknown:
 		return &Fault{Kind: Final, Err: fmt.Errorf("%w: the registry states %d bytes, more than a blob has", ErrSizeMismatch, p.Size)}
+	case p.Size != Unknown && b.size == Unknown && p.Size < b.end:
+		return &Fault{Kind: Final, Err: fmt.Errorf("%w: the blob has %d bytes, the range ends at %d", ErrSizeMismatch, p.Size, b.end)}
 	case p.Offset == 0 && b.off > 0 && !b.skip:
 		return &Fault{Kind: Final, Err: errNoRanges}
 	case p.Offset != b.off && p.Offset != 0:
@@ -209,9 +219,9 @@ func (b *body) discard(n int64) error {
 		at, n = at+int64(m), n-int64(m)
 		if err != nil && n > 0 {
 			if atEnd(err) {
-				err = io.ErrUnexpectedEOF
+				return tooShort(at, b.off)
 			}
-			return err
+			return fmt.Errorf("the answer broke off at byte %d: %w", at, err)
 		}
 	}
 	return nil
