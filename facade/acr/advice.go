@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"slices"
@@ -35,8 +36,26 @@ func advise(op *operation, e *Error) string {
 	case e.has(ErrUnsupported) && deletes(op):
 		return "the registry does not allow deletes: it may be a connected registry in read-only mode, or a registry that is not an Azure Container Registry"
 	}
+	return adviseStranger(e)
+}
+
+// adviseStranger returns what to do about an answer that looks as if the registry had not given it.
+func adviseStranger(e *Error) string {
+	switch {
+	case e.StatusCode < http.StatusBadRequest:
+		return "this status is not a success of this operation: look for a proxy or portal in between"
+	case e.StatusCode == http.StatusProxyAuthRequired:
+		return auth.AdviseProxy
+	case e.StatusCode == http.StatusNetworkAuthenticationRequired:
+		return auth.AdvisePortal
+	case e.StatusCode < http.StatusInternalServerError && e.Code == "" && isPage(e.body): // the registry's own gateway has pages for 5xx
+		return "the answer is a web page, so it may be from a proxy or portal instead of the registry"
+	}
 	return ""
 }
+
+// isPage reports whether a body is HTML or XML.
+func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
 var uploadOperations = []*operation{opStartUpload, opGetUploadStatus, opUploadChunk, opCompleteUpload, opCancelUpload}
 
@@ -85,8 +104,7 @@ func (e *Error) ofUpstream() bool {
 
 // pageSaysTooLarge reports whether a page says that the header of the request is too large, as nginx does with status 400.
 func pageSaysTooLarge(body []byte) bool {
-	text := strings.ToLower(string(body))
-	return strings.HasPrefix(strings.TrimSpace(text), "<") && strings.Contains(text, "too large")
+	return isPage(body) && strings.Contains(strings.ToLower(string(body)), "too large")
 }
 
 // explain adds what auth knows about the cause: a missing right, the firewall, a disabled audience.

@@ -202,7 +202,7 @@ func adviseAnyway(err error) string {
 	case wire.IsUntrusted(err, wire.BadRedirect), wire.IsUntrusted(err, wire.ForeignOrigin):
 		return "the server redirects to a host that this client does not trust: check the endpoint, and look for a proxy or portal in between"
 	case isRefusal && (refusal.StatusCode == http.StatusTooManyRequests || refusal.StatusCode >= http.StatusInternalServerError):
-		return "try again later; if it persists, give the correlation id to Azure support"
+		return auth.Later(refusal.CorrelationID)
 	case network && !errors.Is(err, context.Canceled):
 		return "the connection was interrupted: look for a firewall or proxy in between"
 	}

@@ -67,7 +67,10 @@ func (e *Error) Error() string {
 	if e.during != "" {
 		b.WriteString(e.during + ": ")
 	}
-	fmt.Fprintf(&b, "%s: %s %s: %d %s", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode, shown(cmp.Or(string(e.Code), http.StatusText(e.StatusCode)), 128))
+	fmt.Fprintf(&b, "%s: %s %s: %d", e.Operation, e.Method, shown(e.URL, 1024), e.StatusCode)
+	if name := cmp.Or(string(e.Code), http.StatusText(e.StatusCode)); name != "" {
+		b.WriteString(" " + shown(name, 128))
+	}
 	if e.Message != "" {
 		fmt.Fprintf(&b, ": %s", strings.TrimSuffix(shown(e.Message, 1536), "."))
 	}

@@ -108,6 +108,9 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 	if isSchema1(mediaType) {
 		return nil, malformedManifest("the registry sent Docker schema 1 (%s), whose digest is not that of its bytes", mediaType)
 	}
+	if len(got.body) == 0 {
+		return nil, malformedManifest("it is empty")
+	}
 	stated, err := statedDigest(got.header, headerDigest)
 	if err != nil {
 		return nil, err

@@ -37,8 +37,13 @@ const (
 	adviseStranger   = "what answers is not a registry: check the endpoint, and look for a proxy or portal in between"
 	adviseSilence    = "look for a firewall or proxy on the way that drops packets"
 	adviseThrottle   = "wait, and let all calls share one client: its tokens serve them all"
-	adviseLater      = "try again later; if it persists, give the correlation id to Azure support"
+	adviseLater      = "try again later"
+	adviseSupport    = "try again later; if it persists, give the correlation id to Azure support"
 	advisePerson     = "look at what the credential waits for; one that asks a person is best signed in beforehand (its method Authenticate)"
+
+	// AdviseProxy and AdvisePortal are about statuses 407 and 511, which no registry answers with.
+	AdviseProxy  = "a proxy asks for a user name and password: put them into the proxy's URL (HTTPS_PROXY)"
+	AdvisePortal = "sign in to the network first: its portal answers in place of the registry"
 
 	adviseAssertion   = "the federated, workload or pipeline token that the credential signs in with is outside its time: have a new one issued, and check the local clock"
 	adviseInteractive = "sign in with a person at hand (az login --scope " + DefaultAudience + "/.default), or use an identity that needs none"
@@ -96,13 +101,27 @@ func (a *Authenticator) refused(op string, resp *http.Response, body []byte, now
 		e.Cause, e.Advice = ErrRevoked, a.adviseAgain()
 	case status == http.StatusTooManyRequests:
 		e.Advice = adviseThrottle
+	case status == http.StatusProxyAuthRequired:
+		e.Advice = AdviseProxy
+	case status == http.StatusNetworkAuthenticationRequired:
+		e.Advice = AdvisePortal
+	case status < http.StatusBadRequest:
+		e.Advice = adviseStranger
 	case status >= http.StatusInternalServerError:
-		e.Advice = adviseLater
+		e.Advice = Later(e.CorrelationID)
 	}
 	if e.ClockSkew != 0 && (errors.Is(e.Cause, ErrExpired) || errors.Is(e.Cause, ErrRevoked)) {
 		e.Advice = adviseClock
 	}
 	return e
+}
+
+// Later is the advice on a failure of the registry itself.
+func Later(correlationID string) string {
+	if correlationID == "" {
+		return adviseLater
+	}
+	return adviseSupport
 }
 
 // tooLarge reports whether a token request was refused for its size: by status code, or by a page that says so.

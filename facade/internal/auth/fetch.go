@@ -43,9 +43,8 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, early bo
 	}
 	if a.credential.kind == kindRefreshToken {
 		if refresh.expired(time.Now()) {
-			r.err.Cause = ErrExpired
+			r.err.Cause, r.err.Advice = ErrExpired, adviseRefresh
 		}
-		r.err.Advice = adviseRefresh
 		return r.result()
 	}
 	if refresh, err = a.refreshToken(ctx); err != nil {

@@ -27,6 +27,10 @@ func TestRefusedTokenRequests(t *testing.T) {
 		{"no token endpoint", opToken, 404, "404 page not found", adviseNoEndpoint},
 		{"no token endpoint for Basic", opBasic, 405, "", adviseNoEndpoint},
 		{"no exchange", opExchange, 404, "404 page not found", adviseStranger},
+		{"a proxy that asks who it is", opToken, 407, "", AdviseProxy},
+		{"a network that asks who it is", opExchange, 511, "<html>Log in</html>", AdvisePortal},
+		{"a success that is none", opBasic, 204, "", adviseStranger},
+		{"a gateway", opToken, 502, "<html>", adviseLater},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

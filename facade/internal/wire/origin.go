@@ -122,9 +122,9 @@ func Decide(m Move) (Verdict, error) {
 	}
 	switch {
 	case m.Call != call.API && m.Call != call.Blob:
-		return Verdict{}, Untrusted(BadRedirect, "a "+m.Call.String()+" request was redirected to "+origin.String())
+		return Verdict{}, Untrusted(BadRedirect, article(m.Call.String())+" request was redirected to "+origin.String())
 	case m.Method != http.MethodGet && m.Method != http.MethodHead:
-		return Verdict{}, Untrusted(BadRedirect, "a "+m.Method+" was redirected to "+origin.String())
+		return Verdict{}, Untrusted(BadRedirect, "a "+m.Method+" request was redirected to "+origin.String())
 	case m.Hops >= maxHops:
 		return Verdict{}, Untrusted(BadRedirect, "more than "+strconv.Itoa(maxHops)+" redirects")
 	case origin == m.Login:
@@ -169,3 +169,11 @@ func resolve(base *url.URL, ref string) (*url.URL, bool) {
 
 // maxURL bounds a URL a server hands out.
 const maxURL = 16 << 10
+
+// article puts the article before a word.
+func article(word string) string {
+	if strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an " + word
+	}
+	return "a " + word
+}
