@@ -126,9 +126,9 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 }
 
 // DownloadBlobFile downloads a blob to a file. The file appears at path only when it is complete,
-// verified and flushed; it replaces an existing file or symbolic link. Until then the data is in a
-// hidden file in the same directory. The file has mode 0600. Requests and memory are those of
-// [Repository.DownloadBlob].
+// verified and flushed; it replaces an existing file, or a symbolic link to one. Until then the
+// data is in a hidden file in the same directory. The file has mode 0600. Requests and memory are
+// those of [Repository.DownloadBlob].
 //
 // A failed download leaves a hidden .partial file; the next call for the same path and digest
 // hashes it again and continues. On Windows, AIX and Solaris nothing is left, and the next call
@@ -136,7 +136,8 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 //
 // Errors:
 //   - the errors of [Repository.DownloadBlob], if the download fails
-//   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed
+//   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed, or if path
+//     is a directory, a pipe or a device
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {

@@ -103,16 +103,19 @@ func split(path string) (dir, base string, err error) {
 }
 
 // replaceable returns an error if the file at path, if there is one, must not be replaced: a directory,
-// a pipe or a device, or somebody else's file in a directory where everybody leaves the files of
-// others alone.
+// a pipe or a device, a link to one of these (as /dev/stdout is), or somebody else's file in a
+// directory where everybody leaves the files of others alone.
 func replaceable(path, dir string) error {
 	info, err := os.Lstat(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil //nolint:nilerr // there is none, or making the new one will say what is wrong
-	case info.IsDir():
+	}
+	target, err := os.Stat(path)
+	switch {
+	case err != nil: // a link that leads nowhere
+	case target.IsDir():
 		return syscall.EISDIR
-	case !info.Mode().IsRegular() && info.Mode().Type() != os.ModeSymlink:
+	case !target.Mode().IsRegular():
 		return errors.New("not a regular file")
 	}
 	if parent, err := os.Stat(dir); err == nil && parent.Mode()&os.ModeSticky != 0 && foreign(info) {
@@ -164,6 +167,9 @@ func (p *File) Complete(size int64) error {
 // Leave keeps the file for the next call, unless it is useless.
 func (p *File) Leave(err error) {
 	bad := errors.Is(err, transfer.ErrDigestMismatch) || errors.Is(err, transfer.ErrSizeMismatch)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		bad = false // only the answer was too short
+	}
 	if p.record == "" || bad || p.state.Offset == 0 {
 		discard(p.File)
 		p.forget()
