@@ -42,6 +42,10 @@ func TestRetention(t *testing.T) {
 	good, bad := write("rules.json", rules), write("bad.json", `{"version":1,"polices":[]}`)
 	used := write("pods.json", `{"image":"`+srv.Host()+`/apps/web:v1"}`)
 	plan, journal := file("plan.json"), file("deleted.jsonl")
+	device := file("device") // a link to one, as /dev/stdout is
+	if err := os.Symlink(os.DevNull, device); err != nil {
+		t.Fatal(err)
+	}
 	for _, step := range []struct {
 		name           string
 		args           []string
@@ -68,6 +72,8 @@ func TestRetention(t *testing.T) {
 		{"snapshot", []string{"snapshot", "-out", file("before"), srv.Host()}, 0, "", "", 2},
 		{"snapshot without a file", []string{"snapshot", srv.Host()}, 2, "", "-out is required", 2},
 		{"snapshot to nowhere", []string{"snapshot", "-out", file("no/such"), srv.Host()}, 2, "", "no such file", 2},
+		{"snapshot to a device", []string{"snapshot", "-out", device, srv.Host()}, 2, "", "not a regular file", 2},
+		{"plan to a device", []string{"plan", "-rules", good, "-out", device, srv.Host()}, 2, "", "not a regular file", 2},
 		{"no difference", []string{"diff", file("before"), file("before")}, 0, "", "", 2},
 		{"apply", []string{"apply", "-plan", plan, "-journal", journal, srv.Host()}, 0, "done, 3 manifests deleted", "", 1},
 		{"snapshot again", []string{"snapshot", "-out", file("after"), srv.Host()}, 0, "", "", 1},
@@ -93,5 +99,8 @@ func TestRetention(t *testing.T) {
 		if n := len(srv.Tags("apps/web")); n != step.tags {
 			t.Errorf("%s: %d tags are left, want %d", step.name, n, step.tags)
 		}
+	}
+	if target, err := os.Readlink(device); err != nil || target != os.DevNull {
+		t.Errorf("the link to a device leads to %q, %v", target, err)
 	}
 }
