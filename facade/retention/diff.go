@@ -41,8 +41,8 @@ func Diff(before, after io.Reader) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		d := differ{yield: yield}
 		var err error
-		if d.before, err = openSnapshot(before, "first"); err == nil {
-			d.after, err = openSnapshot(after, "second")
+		if d.before, err = openSnapshot(given(before), "first"); err == nil {
+			d.after, err = openSnapshot(given(after), "second")
 		}
 		for err == nil && !d.stopped && !(d.before.ended && d.after.ended) {
 			err = d.step()

@@ -38,6 +38,9 @@ type cacheLine struct {
 //
 // It fails with an *os.PathError if the file cannot be read.
 func OpenFileCache(path string) (*FileCache, error) {
+	if path == "" {
+		return nil, fmt.Errorf("retention: open the cache: %w", &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")})
+	}
 	c := &FileCache{path: path, entries: map[string][]byte{}}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,6 +70,9 @@ func OpenFileCache(path string) (*FileCache, error) {
 
 // Load implements Cache.
 func (c *FileCache) Load(key string) (entry []byte, ok bool) {
+	if c == nil {
+		return nil, false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry, ok = c.entries[key]
@@ -75,8 +81,14 @@ func (c *FileCache) Load(key string) (entry []byte, ok bool) {
 
 // Store implements Cache.
 func (c *FileCache) Store(key string, entry []byte) {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.entries == nil {
+		c.entries = map[string][]byte{}
+	}
 	c.entries[key] = slices.Clone(entry)
 	c.changed = true
 }
@@ -84,6 +96,9 @@ func (c *FileCache) Store(key string, entry []byte) {
 // Close writes the file: beside the old one, and then in its place. It fails with an *os.PathError
 // if that is not possible; then the old file stays.
 func (c *FileCache) Close() error {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.changed {

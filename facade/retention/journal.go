@@ -133,7 +133,7 @@ const maxJournalLine = 64 << 20
 // program was killed while it wrote the line, and before the deletion that the line announces. So
 // only the head of another run may follow such a line.
 func readJournal(r io.Reader, each func(entry) error) error {
-	lines := bufio.NewReaderSize(r, 64<<10)
+	lines := bufio.NewReaderSize(given(r), 64<<10)
 	var cut error // of the line before
 	for n := 1; ; n++ {
 		line, err := readLine(lines)

@@ -167,7 +167,7 @@ const maxPlan = 256 << 20
 //   - [ErrRules] if its rules are faulty
 //   - the error of r if it fails
 func ReadPlan(r io.Reader) (*Plan, error) {
-	document, err := io.ReadAll(io.LimitReader(r, maxPlan+1))
+	document, err := io.ReadAll(io.LimitReader(given(r), maxPlan+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("retention: read the plan: %w", err)
@@ -262,6 +262,9 @@ func (r *RepositoryPlan) check() error {
 
 // repository returns the part of one repository, nil if there is none.
 func (p *Plan) repository(name string) *RepositoryPlan {
+	if p == nil {
+		return nil
+	}
 	i := slices.IndexFunc(p.Repositories, func(r *RepositoryPlan) bool { return r.Name == name })
 	if i < 0 {
 		return nil

@@ -128,3 +128,11 @@ func fields(t reflect.Type) iter.Seq[reflect.StructField] {
 		}
 	}
 }
+
+// given returns the reader, or an empty one if it is nil: that is not a document either.
+func given(r io.Reader) io.Reader {
+	if r == nil {
+		return strings.NewReader("")
+	}
+	return r
+}

@@ -17,6 +17,9 @@ import (
 // stays although a Delete rule selects it (STAYS), and everything odd (ODD). Images of an index and
 // signatures are counted with what they belong to.
 func (p *Plan) WriteTable(w io.Writer) error {
+	if p == nil {
+		p = &Plan{}
+	}
 	b := bufio.NewWriter(w)
 	for _, r := range p.Repositories {
 		r.writeTable(b, p)

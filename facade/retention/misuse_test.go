@@ -1,0 +1,79 @@
+package retention_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+// A nil reader, plan or cache is an empty one, and a cache or snapshot without a name is refused before
+// anything is read.
+func TestNilAndZeroValues(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	if _, err := retention.ReadPlan(nil); !errors.Is(err, retention.ErrPlan) {
+		t.Errorf("ReadPlan: %v", err)
+	}
+	for _, err := range retention.Diff(nil, nil) {
+		if !errors.Is(err, retention.ErrSnapshot) {
+			t.Errorf("Diff: %v", err)
+		}
+	}
+	if _, err := retention.Undo(ctx, w.client(), nil, nil); err != nil && !errors.Is(err, retention.ErrJournal) {
+		t.Errorf("Undo: %v", err)
+	}
+	if _, err := retention.Apply(ctx, w.client(), nil, nil); !errors.Is(err, retention.ErrPlan) {
+		t.Errorf("Apply: %v", err)
+	}
+	for _, p := range []*retention.Plan{nil, {}} {
+		if _, ok := p.Explain("a", "b"); ok || p.WriteTable(io.Discard) != nil {
+			t.Error("an empty plan explains something, or has no table")
+		}
+	}
+	for _, c := range []*retention.FileCache{nil, {}} {
+		c.Store("key", []byte("entry"))
+		if _, ok := c.Load("key"); ok != (c != nil) {
+			t.Errorf("stored: %t", ok)
+		}
+		if err := c.Close(); (err == nil) != (c == nil) {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	var pathError *os.PathError
+	if _, err := retention.OpenFileCache(""); !errors.As(err, &pathError) {
+		t.Errorf("OpenFileCache: %v", err)
+	}
+	if err := retention.Snapshot(ctx, w.client(), "", nil); !errors.As(err, &pathError) {
+		t.Errorf("Snapshot: %v", err)
+	}
+	for _, opts := range []*retention.PlanOptions{nil, {}, {Cache: (*retention.FileCache)(nil)}, {InUse: []retention.InUse{nil}}} {
+		_, err := retention.Make(ctx, w.client(), &retention.Rules{}, opts)
+		if err == nil {
+			t.Error("rules without a policy make a plan")
+		}
+	}
+}
+
+// A plan whose ID is right, and whose repositories are none, is refused.
+func TestPlanOfNulls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	document, err := json.Marshal(&retention.Plan{Version: 1, Registry: w.client().Endpoint(), Rules: retention.KeepNewest(1, retention.Age(24*time.Hour)), Repositories: []*retention.RepositoryPlan{nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := retention.ReadPlan(bytes.NewReader(document))
+	if err == nil {
+		_, err = retention.Apply(t.Context(), w.client(), p, nil)
+	}
+	if !errors.Is(err, retention.ErrPlan) && !errors.Is(err, retention.ErrRules) {
+		t.Error(err)
+	}
+}
