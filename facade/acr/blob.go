@@ -20,7 +20,7 @@ import (
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
-//   - [ErrMalformedReply] if the response does not name the digest, nor the registry API, so that it
+//   - [ErrMalformedReply] if the response names neither the digest nor the registry API, so that it
 //     may be that of a portal or proxy
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {

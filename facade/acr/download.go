@@ -136,8 +136,8 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 //
 // Errors:
 //   - the errors of [Repository.DownloadBlob], if the download fails
-//   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed, or if path
-//     is a directory, a pipe or a device
+//   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed, or if
+//     path is a directory, a pipe or a device
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
