@@ -102,6 +102,8 @@ func (o *CopyOptions) check(from Source, to Target) error {
 		return refuse("CopyOptions.Protect", "it needs a Repository as target")
 	case len(o.MountFrom) > 0 && !toACR:
 		return refuse("CopyOptions.MountFrom", "it needs a Repository as target")
+	case toLayout && l.bad() != nil:
+		return l.bad()
 	case toLayout && l.dir == nil:
 		return l.fail(errReadOnly)
 	}

@@ -83,14 +83,14 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 		j.Concurrency = defaultConcurrency
 	}
 	if r, ok := from.(*Repository); ok {
-		j.source = r.acr
+		j.source = r.ACR()
 		var err error
 		if j.reference, err = r.reference(reference); err != nil {
 			return nil, j.faultName(FromSource, "reference", reference, err)
 		}
 	}
 	if r, ok := to.(*Repository); ok {
-		j.target = r.acr
+		j.target = r.ACR()
 		if tag != "" {
 			var err error
 			j.tag, err = r.reference(tag)
@@ -217,9 +217,9 @@ func pin(ctx context.Context, sides ...any) (pinned context.Context, release fun
 		var c *acr.Client
 		switch side := side.(type) {
 		case *Repository:
-			c = side.acr.Client()
+			c = side.ACR().Client()
 		case *Registry:
-			c = side.client
+			c = side.acrClient()
 		default:
 			continue
 		}

@@ -117,6 +117,14 @@ func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
 	return l, nil
 }
 
+// bad returns an error for a layout that was not opened.
+func (l *Layout) bad() error {
+	if l == nil || l.files == nil {
+		return refuse("Layout", "it is nil or a zero value: open it with OpenLayout or OpenArchive")
+	}
+	return nil
+}
+
 // fail adds which layout it was.
 func (l *Layout) fail(err error) error {
 	if err == nil {
@@ -168,13 +176,23 @@ func (l *Layout) read(name string, limit int64) ([]byte, error) {
 }
 
 // Close closes the directory or archive.
-func (l *Layout) Close() error { return l.files.Close() }
+func (l *Layout) Close() error {
+	if err := l.bad(); err != nil {
+		return err
+	}
+	return l.files.Close()
+}
 
 // Path returns the path that the layout was opened with.
-func (l *Layout) Path() string { return l.path }
+func (l *Layout) Path() string {
+	if l == nil {
+		return ""
+	}
+	return l.path
+}
 
 // String returns the path of the layout.
-func (l *Layout) String() string { return l.path }
+func (l *Layout) String() string { return l.Path() }
 
 // Entry is one entry of a layout's index.json.
 type Entry struct {
@@ -187,6 +205,9 @@ type Entry struct {
 // Entries ranges over the entries of index.json in their order.
 func (l *Layout) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		if l.bad() != nil {
+			return
+		}
 		l.mu.Lock()
 		entries := slices.Clone(l.index.entries)
 		l.mu.Unlock()
@@ -205,6 +226,9 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 //   - [errdef.ErrNotFound] if the layout has no such image
 //   - [ErrAmbiguous] if the reference stands for several
 func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
+	if err := l.bad(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	l.mu.Lock()
 	d, err := l.index.resolve(reference)
 	l.mu.Unlock()
@@ -239,6 +263,9 @@ func (l *Layout) resolveDigest(dgst digest.Digest) (ocispec.Descriptor, error) {
 
 // Tags calls fn once with the names in index.json that follow last, in order.
 func (l *Layout) Tags(_ context.Context, last string, fn func(tags []string) error) error {
+	if err := l.bad(); err != nil {
+		return err
+	}
 	var names []string
 	for e := range l.Entries() {
 		if e.Name > last {

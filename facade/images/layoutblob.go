@@ -44,6 +44,9 @@ func (l *Layout) openBlob(d digest.Digest, size int64) (*layoutFile, error) {
 //   - [acr.ErrSizeMismatch] if its file has another size
 //   - [acr.ErrDigestMismatch] from Read, if its file has other content
 func (l *Layout) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	if err := l.bad(); err != nil {
+		return nil, err
+	}
 	f, err := l.openBlob(target.Digest, target.Size)
 	if err != nil {
 		return nil, l.fail(err)
@@ -55,6 +58,9 @@ func (l *Layout) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClo
 // hashed unless this Layout has done that before, or LayoutOptions.TrustBlobs is set. A file of
 // another size, or other content, does not count.
 func (l *Layout) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
+	if err := l.bad(); err != nil {
+		return false, err
+	}
 	f, err := l.openBlob(target.Digest, target.Size)
 	switch {
 	case errors.Is(err, errdef.ErrNotFound), errors.Is(err, acr.ErrSizeMismatch):
@@ -122,6 +128,9 @@ func (l *Layout) manifest(d ocispec.Descriptor) ([]byte, error) {
 //   - the error of content if reading it fails
 //   - *[fs.PathError] if a file cannot be written
 func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
+	if err := l.bad(); err != nil {
+		return err
+	}
 	if l.dir == nil {
 		return l.fail(errReadOnly)
 	}

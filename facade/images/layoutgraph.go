@@ -29,6 +29,9 @@ type layoutGraph struct {
 // indexes that it is in. The first call, and one after a change, reads every manifest that
 // index.json reaches.
 func (l *Layout) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	if err := l.bad(); err != nil {
+		return nil, err
+	}
 	g, err := l.readGraph(ctx)
 	if err != nil {
 		return nil, l.fail(err)
@@ -128,6 +131,9 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 //   - [errors.ErrUnsupported] if the layout is an archive
 //   - *[fs.PathError] if a file cannot be removed
 func (l *Layout) Prune(ctx context.Context) (freed int64, err error) {
+	if err := l.bad(); err != nil {
+		return 0, err
+	}
 	if err := l.updateIndex(func(*layoutIndex) bool { return false }); err != nil {
 		return 0, l.fail(err)
 	}

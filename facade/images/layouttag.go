@@ -18,6 +18,9 @@ import (
 //   - [errdef.ErrNotFound] if the layout does not have the manifest
 //   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
+	if err := l.bad(); err != nil {
+		return err
+	}
 	if reference == "" {
 		return l.fail(errdef.ErrMissingReference)
 	}
@@ -38,6 +41,9 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 //   - [errdef.ErrNotFound] if index.json does not have the name
 //   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Untag(_ context.Context, reference string) error {
+	if err := l.bad(); err != nil {
+		return err
+	}
 	found := false
 	err := l.updateIndex(func(x *layoutIndex) bool {
 		found = reference != "" && x.remove(func(d ocispec.Descriptor) bool {
@@ -58,6 +64,9 @@ func (l *Layout) Untag(_ context.Context, reference string) error {
 //   - [errdef.ErrNotFound] if the layout does not have it
 //   - [errors.ErrUnsupported] if the layout is an archive
 func (l *Layout) Delete(_ context.Context, target ocispec.Descriptor) error {
+	if err := l.bad(); err != nil {
+		return err
+	}
 	if err := checkDigest(target.Digest); err != nil {
 		return l.fail(err)
 	}

@@ -139,6 +139,9 @@ func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string)
 // Errors:
 //   - an error of package acr if a lock cannot be taken back or read
 func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
+	if p == nil {
+		return refuse("Protection", "it is nil")
+	}
 	open := acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)}
 	if p.Tag != "" {
 		if _, err := r.Artifact(p.Tag).UpdateTagAttributes(ctx, open); err != nil && !errors.Is(err, acr.ErrNotFound) {

@@ -18,13 +18,13 @@ type Registry struct {
 func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
 
 // String returns the registry's host.
-func (r *Registry) String() string { return hostOf(r.client) }
+func (r *Registry) String() string { return hostOf(r.acrClient()) }
 
 // Repositories calls fn with the names of the repositories that follow last, in order. It costs one
 // request per thousand.
 func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
 	var page pager[string]
-	for name, err := range r.client.Repositories(ctx, &acr.ListOptions{After: last}) {
+	for name, err := range r.acrClient().Repositories(ctx, &acr.ListOptions{After: last}) {
 		if err != nil {
 			return orasError(err)
 		}
@@ -38,5 +38,13 @@ func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos 
 // Repository returns a repository of the registry. It sends nothing: a name that is not valid is
 // reported by the first method called.
 func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
-	return Of(r.client.Repository(name)), nil
+	return Of(r.acrClient().Repository(name)), nil
+}
+
+// acrClient returns the client, or nil, whose methods say so.
+func (r *Registry) acrClient() *acr.Client {
+	if r == nil {
+		return nil
+	}
+	return r.client
 }

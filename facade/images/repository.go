@@ -51,13 +51,18 @@ var (
 func Of(r *acr.Repository) *Repository { return &Repository{acr: r} }
 
 // ACR returns the repository that Of was called with.
-func (r *Repository) ACR() *acr.Repository { return r.acr }
+func (r *Repository) ACR() *acr.Repository {
+	if r == nil {
+		return nil // its methods say so
+	}
+	return r.acr
+}
 
 // String returns the full name of the repository, such as "myregistry.azurecr.io/library/hello".
-func (r *Repository) String() string { return r.host() + "/" + r.acr.Name() }
+func (r *Repository) String() string { return r.host() + "/" + r.ACR().Name() }
 
 // host is the registry's name as it is in the full names of images.
-func (r *Repository) host() string { return hostOf(r.acr.Client()) }
+func (r *Repository) host() string { return hostOf(r.ACR().Client()) }
 
 func hostOf(c *acr.Client) string {
 	u, err := url.Parse(c.Endpoint())
@@ -72,7 +77,7 @@ func hostOf(c *acr.Client) string {
 // Errors:
 //   - [errdef.ErrInvalidReference] if it is not a valid reference, or one to another repository
 func (r *Repository) ParseReference(reference string) (registry.Reference, error) {
-	ref := registry.Reference{Registry: r.host(), Repository: r.acr.Name()}
+	ref := registry.Reference{Registry: r.host(), Repository: r.ACR().Name()}
 	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {
 		if full.Registry != ref.Registry || full.Repository != ref.Repository {
 			return registry.Reference{}, fmt.Errorf("%w: %q is not in %s", errdef.ErrInvalidReference, shown(reference), r)
@@ -154,7 +159,7 @@ func (r *Repository) Untag(ctx context.Context, reference string) error {
 	if err != nil {
 		return err
 	}
-	return orasError(r.acr.Artifact(tag).DeleteTag(ctx))
+	return orasError(r.ACR().Artifact(tag).DeleteTag(ctx))
 }
 
 // FetchReference returns the descriptor and the content of the manifest that a reference stands
@@ -174,11 +179,11 @@ func (r *Repository) PushReference(ctx context.Context, expected ocispec.Descrip
 func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRepo string, getContent func() (io.ReadCloser, error)) error {
 	if getContent == nil {
 		getContent = func() (io.ReadCloser, error) {
-			return r.acr.Client().Repository(fromRepo).GetBlob(ctx, desc.Digest, &acr.GetBlobOptions{Size: desc.Size})
+			return r.ACR().Client().Repository(fromRepo).GetBlob(ctx, desc.Digest, &acr.GetBlobOptions{Size: desc.Size})
 		}
 	}
 	lazy := &lazyReader{open: getContent}
-	_, err := r.acr.UploadBlob(ctx, lazy, &acr.UploadOptions{
+	_, err := r.ACR().UploadBlob(ctx, lazy, &acr.UploadOptions{
 		Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType, MountFrom: []string{fromRepo},
 	})
 	return orasError(errors.Join(err, lazy.Close()))
@@ -233,7 +238,7 @@ func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) 
 // referrers API.
 func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
 	var page pager[ocispec.Descriptor]
-	for d, err := range r.acr.Referrers(ctx, desc.Digest, &acr.ReferrersOptions{ArtifactType: artifactType}) {
+	for d, err := range r.ACR().Referrers(ctx, desc.Digest, &acr.ReferrersOptions{ArtifactType: artifactType}) {
 		if errors.Is(err, acr.ErrNotFound) {
 			return nil // a repository that does not exist has none, as for oras-go's own client
 		} else if err != nil {
@@ -250,7 +255,7 @@ func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, art
 // thousand.
 func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
 	var page pager[string]
-	for tag, err := range r.acr.TagNames(ctx, &acr.ListOptions{After: last}) {
+	for tag, err := range r.ACR().TagNames(ctx, &acr.ListOptions{After: last}) {
 		if err != nil {
 			return orasError(err)
 		}

@@ -28,7 +28,7 @@ type blobStore struct{ r *Repository }
 
 // Fetch implements content.Fetcher.
 func (s blobStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
-	r, err := s.r.acr.GetBlob(ctx, target.Digest, &acr.GetBlobOptions{Size: target.Size})
+	r, err := s.r.ACR().GetBlob(ctx, target.Digest, &acr.GetBlobOptions{Size: target.Size})
 	if err != nil {
 		return nil, orasError(err)
 	}
@@ -49,7 +49,7 @@ func (t *translatingReader) Read(p []byte) (int, error) {
 
 // Exists implements content.ReadOnlyStorage.
 func (s blobStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
-	_, err := s.r.acr.HeadBlob(ctx, target.Digest)
+	_, err := s.r.ACR().HeadBlob(ctx, target.Digest)
 	return exists(err)
 }
 
@@ -62,13 +62,13 @@ func exists(err error) (bool, error) {
 
 // Push implements content.Pusher.
 func (s blobStore) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
-	_, err := s.r.acr.UploadBlob(ctx, content, &acr.UploadOptions{Digest: expected.Digest, Size: expected.Size, MediaType: expected.MediaType})
+	_, err := s.r.ACR().UploadBlob(ctx, content, &acr.UploadOptions{Digest: expected.Digest, Size: expected.Size, MediaType: expected.MediaType})
 	return orasError(err)
 }
 
 // Delete implements content.Deleter.
 func (s blobStore) Delete(ctx context.Context, target ocispec.Descriptor) error {
-	return orasError(s.r.acr.DeleteBlob(ctx, target.Digest))
+	return orasError(s.r.ACR().DeleteBlob(ctx, target.Digest))
 }
 
 // Resolve implements content.Resolver.
@@ -77,7 +77,7 @@ func (s blobStore) Resolve(ctx context.Context, reference string) (ocispec.Descr
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	desc, err := s.r.acr.HeadBlob(ctx, d)
+	desc, err := s.r.ACR().HeadBlob(ctx, d)
 	return desc, orasError(err)
 }
 
@@ -100,7 +100,7 @@ func (s blobStore) FetchReference(ctx context.Context, reference string) (ocispe
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	r, err := s.r.acr.GetBlob(ctx, d, nil)
+	r, err := s.r.ACR().GetBlob(ctx, d, nil)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, orasError(err)
 	}
@@ -112,7 +112,7 @@ type manifestStore struct{ r *Repository }
 
 // Fetch implements content.Fetcher.
 func (s manifestStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
-	m, err := s.r.acr.GetManifest(ctx, string(target.Digest))
+	m, err := s.r.ACR().GetManifest(ctx, string(target.Digest))
 	if err != nil {
 		return nil, orasError(err)
 	}
@@ -124,7 +124,7 @@ func (s manifestStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io
 
 // Exists implements content.ReadOnlyStorage.
 func (s manifestStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
-	_, err := s.r.acr.HeadManifest(ctx, string(target.Digest))
+	_, err := s.r.ACR().HeadManifest(ctx, string(target.Digest))
 	return exists(err)
 }
 
@@ -150,13 +150,13 @@ func (s manifestStore) put(ctx context.Context, expected ocispec.Descriptor, con
 	if checkDigest(expected.Digest) == nil && expected.Digest.Algorithm().FromBytes(raw) != expected.Digest {
 		return fmt.Errorf("images: %w: the content is not that of %s", acr.ErrDigestMismatch, expected.Digest)
 	}
-	_, err = s.r.acr.PutManifest(ctx, reference, raw, &acr.PutManifestOptions{MediaType: expected.MediaType})
+	_, err = s.r.ACR().PutManifest(ctx, reference, raw, &acr.PutManifestOptions{MediaType: expected.MediaType})
 	return orasError(err)
 }
 
 // Delete implements content.Deleter.
 func (s manifestStore) Delete(ctx context.Context, target ocispec.Descriptor) error {
-	return orasError(s.r.acr.DeleteManifest(ctx, target.Digest))
+	return orasError(s.r.ACR().DeleteManifest(ctx, target.Digest))
 }
 
 // Resolve implements content.Resolver.
@@ -165,7 +165,7 @@ func (s manifestStore) Resolve(ctx context.Context, reference string) (ocispec.D
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	d, err := s.r.acr.HeadManifest(ctx, ref)
+	d, err := s.r.ACR().HeadManifest(ctx, ref)
 	return d, orasError(err)
 }
 
@@ -178,7 +178,7 @@ func (s manifestStore) Tag(ctx context.Context, desc ocispec.Descriptor, referen
 	if ref == string(desc.Digest) {
 		return nil // every manifest has that name
 	}
-	_, err = s.r.acr.Tag(ctx, string(desc.Digest), ref, nil)
+	_, err = s.r.ACR().Tag(ctx, string(desc.Digest), ref, nil)
 	return orasError(err)
 }
 
@@ -188,7 +188,7 @@ func (s manifestStore) FetchReference(ctx context.Context, reference string) (oc
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	m, err := s.r.acr.GetManifest(ctx, ref)
+	m, err := s.r.ACR().GetManifest(ctx, ref)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, orasError(err)
 	}
