@@ -118,6 +118,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if !wire.IsVisible(c.options.SourceClient) {
 		return nil, badArgument("SourceClient", c.options.SourceClient, "it may contain printable ASCII only, without blanks")
 	}
+	if c.options.Governor != nil && c.options.Governor.bad() != nil {
+		return nil, c.options.Governor.bad()
+	}
 	c.transport = transport.New(c.login, c.options.Transport, &transport.Options{
 		StrictStorage: c.options.StrictStorage,
 		OnRequest:     c.options.onRequest(),

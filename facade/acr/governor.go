@@ -156,6 +156,9 @@ func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
 // Usage returns the state of the budgets of a registry host, such as myregistry.azurecr.io.
 func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	usage := map[Budget]BudgetUsage{}
+	if g.bad() != nil {
+		return usage
+	}
 	for b, u := range g.pacer.Usage(host) {
 		usage[Budget(b)] = BudgetUsage(u)
 	}
@@ -170,6 +173,9 @@ func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 //   - the error of the context if it ends during the wait, or at once if its deadline is before the
 //     turn
 func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
+	if err := g.bad(); err != nil {
+		return nil, err
+	}
 	after, err := g.gate(req.Raw())
 	if err != nil {
 		return nil, err
@@ -177,6 +183,14 @@ func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
 	resp, err := req.Next()
 	after(resp, err)
 	return resp, err
+}
+
+// bad returns an error for a governor that was not made by NewGovernor.
+func (g *Governor) bad() error {
+	if g == nil || g.pacer == nil {
+		return unmade("Governor")
+	}
+	return nil
 }
 
 // gate waits for the turn of a request. It is a retry.Gate.

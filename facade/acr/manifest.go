@@ -45,6 +45,9 @@ type Manifest struct {
 // Errors:
 //   - [ErrManifestMalformed] if the manifest is not an image manifest, or cannot be decoded
 func (m *Manifest) Image() (*ocispec.Manifest, error) {
+	if m == nil {
+		return nil, malformedManifest("it is nil")
+	}
 	if k := kindOf(m.Descriptor.MediaType); k != kindImage {
 		return nil, malformedManifest("%s is not the media type of an image manifest", quote(m.Descriptor.MediaType))
 	}
@@ -60,6 +63,9 @@ func (m *Manifest) Image() (*ocispec.Manifest, error) {
 // Errors:
 //   - [ErrManifestMalformed] if the manifest is not an index, or cannot be decoded
 func (m *Manifest) Index() (*ocispec.Index, error) {
+	if m == nil {
+		return nil, malformedManifest("it is nil")
+	}
 	if k := kindOf(m.Descriptor.MediaType); k != kindIndex {
 		return nil, malformedManifest("%s is not the media type of an index", quote(m.Descriptor.MediaType))
 	}

@@ -15,6 +15,7 @@ func TestZeroValues(t *testing.T) {
 	for _, v := range []any{
 		(*acr.Client)(nil), &acr.Client{}, (*acr.Repository)(nil), &acr.Repository{}, (*acr.Artifact)(nil), &acr.Artifact{},
 		(*acr.Client)(nil).Repository("a"), (&acr.Client{}).Repository("a"), (*acr.Repository)(nil).Artifact("v1"), (&acr.Client{}).Repository("a").Artifact("v1"),
+		(*acr.Governor)(nil), &acr.Governor{}, &acr.Error{}, &acr.ArgumentError{}, acr.Progress{},
 		(*acr.BlobWriter)(nil), &acr.BlobWriter{}, (*acr.BlobReader)(nil), &acr.BlobReader{}, (*acr.BlobReaderAt)(nil), &acr.BlobReaderAt{},
 	} {
 		value := reflect.ValueOf(v)
@@ -60,5 +61,20 @@ func call(t *testing.T, value reflect.Value, m reflect.Method) {
 				}
 			}
 		}
+	}
+}
+
+// A manifest that is nil or empty is malformed, and a governor that nobody made is refused before a request needs it.
+func TestZeroManifestAndGovernor(t *testing.T) {
+	t.Parallel()
+	for _, m := range []*acr.Manifest{nil, {}} {
+		_, image := m.Image()
+		_, index := m.Index()
+		if !errors.Is(image, acr.ErrManifestMalformed) || !errors.Is(index, acr.ErrManifestMalformed) {
+			t.Errorf("%v, %v", image, index)
+		}
+	}
+	if _, err := acr.NewClient("myregistry.azurecr.io", nil, &acr.ClientOptions{Governor: &acr.Governor{}}); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Error(err)
 	}
 }
