@@ -1,0 +1,85 @@
+package images_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/images"
+)
+
+// Manifests that are small and name each other a thousand times unfold to nothing that takes memory or time.
+func TestTreeBomb(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root := s.image("amd64", "layer")
+	for range 7 {
+		list := make([]ocispec.Descriptor, 100)
+		for i := range list {
+			list[i] = root
+		}
+		root = s.index(list...)
+	}
+	s.name(root, "v1")
+	if _, err := images.Tree(t.Context(), openLayout(t, s.dir(), nil), "v1"); !errors.Is(err, images.ErrTooMany) {
+		t.Errorf("%v", err)
+	}
+}
+
+// listing is a source that lists whatever it likes as referrers.
+type listing struct {
+	*memory
+
+	referrers []ocispec.Descriptor
+}
+
+func (l listing) Predecessors(context.Context, ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	return l.referrers, nil
+}
+
+// A source that lists referrers without end, or manifests that together are too large for memory.
+func TestCopyTooMuch(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root := s.image("amd64", "layer")
+	from := newMemory()
+	from.blobs, from.tags["v1"] = s.blobs, root
+	endless := make([]ocispec.Descriptor, 10_001)
+	for i := range endless {
+		endless[i] = s.referrer(root, "application/vnd.example.sbom", fmt.Sprint(i))
+	}
+	var large []ocispec.Descriptor
+	for i := range 20 {
+		m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}"))}
+		m.Subject, m.Annotations = &root, map[string]string{"padding": strings.Repeat(string(rune('a'+i)), 4<<20-4096)}
+		large = append(large, s.json(m.MediaType, m))
+	}
+	for name, referrers := range map[string][]ocispec.Descriptor{"many": endless, "large": large} {
+		_, err := images.Copy(t.Context(), listing{from, referrers}, "v1", newMemory(), "v1", &images.CopyOptions{Referrers: true})
+		if e, ok := errors.AsType[*images.CopyError](err); !errors.Is(err, images.ErrTooMany) || !ok || e.Side != images.FromSource {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// An error of somebody else's source is one line, without anything that a terminal would act upon.
+func TestCopyErrorsAreOneLine(t *testing.T) {
+	t.Parallel()
+	_, err := images.Copy(t.Context(), failing{newMemory()}, "v1", newMemory(), "v1", nil)
+	if !errors.Is(err, errFailing) || strings.ContainsAny(err.Error(), "\x1b\n\r") {
+		t.Errorf("%q", err)
+	}
+}
+
+var errFailing = errors.New("the server said\r\n\x1b[31mred")
+
+type failing struct{ *memory }
+
+func (failing) Resolve(context.Context, string) (ocispec.Descriptor, error) {
+	return ocispec.Descriptor{}, errFailing
+}
