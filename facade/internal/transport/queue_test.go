@@ -22,7 +22,7 @@ func TestQueueForConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var servers sync.WaitGroup
 		slow := func(conn net.Conn) { // answers each request after two minutes
-			defer conn.Close() //nolint:errcheck // of a pipe
+			defer func() { _ = conn.Close() }()
 			for r := bufio.NewReader(conn); ; {
 				if _, err := http.ReadRequest(r); err != nil {
 					return
