@@ -25,12 +25,21 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"a","changeableAttributes":{"readEnabled":false},"changeableAttributes":null}],"manifests":[{"digest":"a"}]}`))
 	f.Add([]byte(`{"manifests":[{"digest":"a","createdTime":"2023-01-02T03:04:05.123456789+01:00","lastUpdateTime":null,"references":[{"os":"linux"}]}]} `))
 	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"count":2,"$skipToken":"x","data":[{"a":[1,{"b":null}]},{} ]}`))
 	for _, number := range numbers {
 		f.Add(fmt.Appendf(nil, `{"manifests":[{"digest":"a","imageSize":%s,"x":%[1]s}]}`, number))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = checkManifest(data, "")
 		_, _ = decodeIndex(data)
+		_, _ = decodeOperation(data)
+		if page, err := decodeMetadata(data); err == nil {
+			for _, row := range page.rows {
+				if !json.Valid(row) || row[0] != '{' {
+					t.Errorf("%s is no row", row)
+				}
+			}
+		}
 		if bytes.Contains(data, []byte(`"imageName"`)) && bytes.Contains(data, []byte(`"name"`)) {
 			return // two names of one thing, of which the later one counts
 		}

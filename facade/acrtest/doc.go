@@ -119,6 +119,9 @@
 //   - Manifests are not converted. For a Docker image requested by tag without its media type in
 //     Accept, the service returns a schema 1 manifest; the emulator answers 404 MANIFEST_UNKNOWN,
 //     as the service does for OCI images.
+//   - Previews of the service behave as the Azure command line shows. A conversion of artifact
+//     streaming is one step further each time it is polled. Metadata queries understand where,
+//     project, order by, limit and count. Both are forgotten when the registry closes.
 //   - It is not secure. It listens on the loopback interface only, unless [WithRemoteAccess] is
 //     given. It accepts only tokens that it issued itself; a real token sent by mistake is rejected
 //     and not stored.
