@@ -36,6 +36,7 @@ func newRegistry(t *testing.T, opts ...acrtest.Option) (*acrtest.Server, *acr.Cl
 }
 
 func TestNewestTag(t *testing.T) {
+	t.Parallel() // each test has a registry of its own
 	registry, client := newRegistry(t)
 	registry.SeedImage(t, "shop/web:v1")
 	registry.Advance(time.Hour)
@@ -56,6 +57,7 @@ func newestTag(ctx context.Context, repository *acr.Repository) (string, error) 
 }
 
 func TestWaitsForThrottling(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		registry, client := newRegistry(t, acrtest.WithMemoryNetwork())
 		registry.SeedImage(t, "shop/web:v1")
@@ -72,6 +74,7 @@ func TestWaitsForThrottling(t *testing.T) {
 }
 
 func TestSurvivesLostReply(t *testing.T) {
+	t.Parallel()
 	registry, client := newRegistry(t)
 	line := registry.On("PutManifest").Nth(1).DropReply() // executed, but nobody hears of it
 	d := registry.SeedImage(t, "shop/web:v1")
