@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,5 +312,16 @@ func TestTableIsOneLineEach(t *testing.T) {
 	var b bytes.Buffer
 	if err := p.WriteTable(&b); err != nil || strings.ContainsAny(b.String(), "\x1b") || strings.Count(b.String(), "\n") != 3 {
 		t.Errorf("%q %v", b.String(), err)
+	}
+}
+
+// An image with very many tags does not make every line of a table as long as their names.
+func TestTableOfManyTags(t *testing.T) {
+	t.Parallel()
+	kept := retention.Kept{Digest: digest.FromString("a"), Tags: slices.Repeat([]string{"tag"}, 1000), Reason: retention.Reason{Text: "it stays"}}
+	p := &retention.Plan{Repositories: []*retention.RepositoryPlan{{Name: "apps/web", Keep: []retention.Kept{kept}}}}
+	var b bytes.Buffer
+	if err := p.WriteTable(&b); err != nil || b.Len() > 300 || !strings.Contains(b.String(), "tag, tag, tag and 997 more") {
+		t.Errorf("%v\n%.500s", err, b.String())
 	}
 }

@@ -62,11 +62,7 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 		line("UNTAG", tag.Name, "tag", short(tag.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason))
 	}
 	for _, k := range r.Keep {
-		name := strings.Join(k.Tags, ", ")
-		if name == "" {
-			name = "-"
-		}
-		line("STAYS", name, "", short(k.Digest), "", reasonText(k.Reason))
+		line("STAYS", someOf(k.Tags), "", short(k.Digest), "", reasonText(k.Reason))
 	}
 	for _, f := range r.Findings {
 		what := f.What
@@ -76,6 +72,21 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 		line("ODD", what, "", "", "", string(f.Code)+": "+f.Detail)
 	}
 	_ = t.Flush() // w keeps its error
+}
+
+// shownTags is how many tags of one manifest a line shows: the longest line decides how wide all are.
+const shownTags = 3
+
+// someOf returns the first tags, and how many more there are.
+func someOf(tags []string) string {
+	switch n := len(tags) - shownTags; {
+	case len(tags) == 0:
+		return "-"
+	case n > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(tags[:shownTags], ", "), n)
+	default:
+		return strings.Join(tags, ", ")
+	}
 }
 
 // goingAlong counts what is deleted along with a manifest.
