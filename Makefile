@@ -85,7 +85,7 @@ test: ## every test under the race detector, and the official Azure client again
 	@totals="$$(mktemp -d)" && trap 'rm -rf "$$totals"' EXIT && \
 	ACRKIT_TOTALS="$$totals" $(GO) test $(WATCHED_RACE) -count=1 -v $(TIMEOUT) ./... | $(QUIET) && \
 	$(GO) run ./facade/internal/acrsuite/rowbook -totals "$$totals"
-	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
+	cd testdata/interop && $(GO) test $(WATCHED_RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
 
 .PHONY: test-long
 test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=5000 SEED=n)
@@ -156,11 +156,11 @@ emulator: ## run the emulator as a program until interrupted (ARGS=flags)
 
 .PHONY: interop
 interop: ## the clients of others against the emulator: Azure SDK, oras, ggcr, regclient, notation, containerd, helm; skopeo, umoci, buildah if installed
-	cd testdata/interop && $(GO) test $(RACE) -v $(TIMEOUT) ./... | $(QUIET)
+	cd testdata/interop && $(GO) test $(WATCHED_RACE) -v $(TIMEOUT) ./... | $(QUIET)
 
 .PHONY: conformance
 conformance: ## the OCI distribution spec's conformance program against the emulator
-	cd testdata/conformance && $(GO) test $(RACE) -v $(TIMEOUT) ./...
+	cd testdata/conformance && $(GO) test $(WATCHED_RACE) -v $(TIMEOUT) ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz test in turn (FUZZTIME=1m each, FUZZ=regexp of names)
