@@ -275,3 +275,66 @@ func TestRangeBeyondTheBlob(t *testing.T) {
 		})
 	}
 }
+
+// oddSource claims an end, and counts of bytes, that no source has.
+type oddSource struct {
+	*bytes.Reader
+	end   int64
+	extra int
+}
+
+func (s *oddSource) Seek(off int64, whence int) (int64, error) {
+	if n, err := s.Reader.Seek(off, whence); whence != io.SeekEnd || s.end == 0 {
+		return n, err
+	}
+	return s.end, nil
+}
+
+func (s *oddSource) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.Reader.ReadAt(p, off)
+	return n + s.extra, err
+}
+
+// oddDestination returns counts of bytes that no destination has.
+type oddDestination int
+
+func (d oddDestination) WriteAt(p []byte, _ int64) (int, error) { return len(p) + int(d), nil }
+
+// A source or destination that returns impossible numbers is named, and neither is believed.
+func TestImpossibleCounts(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
+	content := acrsuite.Content(300_000)
+	for _, size := range []int{100, len(content)} {
+		for name, row := range map[string]struct {
+			src  io.Reader
+			says string
+		}{
+			"an end below 0": {&oddSource{Reader: bytes.NewReader(content[:size]), end: -5}, "negative offset"},
+			"more than read": {&oddSource{Reader: bytes.NewReader(content[:size]), extra: 1}, "impossible count"},
+			"less than none": {&oddSource{Reader: bytes.NewReader(content[:size]), extra: -1 << 40}, "impossible count"},
+		} {
+			if _, err := r.UploadBlob(t.Context(), row.src, &acr.UploadOptions{ChunkSize: 64 << 10}); err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%s of %d: %v", name, size, err)
+			}
+		}
+	}
+	desc, err := r.UploadBlob(t.Context(), bytes.NewReader(content), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range []oddDestination{7, -1 << 40} {
+		for _, workers := range []int{1, 4} {
+			_, err := r.DownloadBlob(t.Context(), desc.Digest, extra, &acr.DownloadOptions{Concurrency: workers, PartSize: 64 << 10})
+			if err == nil || !strings.Contains(err.Error(), "impossible count") {
+				t.Errorf("%d too many, %d at once: %v", extra, workers, err)
+			}
+		}
+	}
+	long := filepath.Join(t.TempDir(), strings.Repeat("x", 300))
+	before := len(srv.Ledger().Requests("GetBlob"))
+	if _, err := r.DownloadBlobFile(t.Context(), desc.Digest, long, nil); err == nil || len(srv.Ledger().Requests("GetBlob")) > before {
+		t.Errorf("a name that is too long: %v", err)
+	}
+}

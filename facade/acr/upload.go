@@ -233,6 +233,9 @@ func inspect(r io.Reader) (*source, error) {
 		if _, err = seeker.Seek(s.start, io.SeekStart); err != nil {
 			return nil, fmt.Errorf("the source cannot seek back to its offset: %w", err)
 		}
+		if end < 0 || s.start < 0 {
+			return nil, errors.New("the source states a negative offset")
+		}
 	}
 	s.size = max(end-s.start, 0)
 	if at, ok := r.(io.ReaderAt); ok {

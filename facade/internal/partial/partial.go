@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,8 +108,14 @@ func split(path string) (dir, base string, err error) {
 // directory where everybody leaves the files of others alone.
 func replaceable(path, dir string) error {
 	info, err := os.Lstat(path)
-	if err != nil {
-		return nil //nolint:nilerr // there is none, or making the new one will say what is wrong
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil { // such as a name that is too long, which only the rename would say
+		if e, ok := errors.AsType[*os.PathError](err); ok {
+			err = e.Err
+		}
+		return err
 	}
 	target, err := os.Stat(path)
 	switch {

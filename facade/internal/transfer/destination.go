@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,7 @@ func NewPlain(w io.WriterAt) *Plain { return &Plain{w: w} }
 // WriteAt implements io.WriterAt.
 func (p *Plain) WriteAt(b []byte, off int64) (int, error) {
 	n, err := p.w.WriteAt(b, off)
-	for end := off + int64(max(n, 0)); ; {
+	for end := off + int64(min(max(n, 0), len(b))); ; {
 		old := p.end.Load()
 		if end <= old || p.end.CompareAndSwap(old, end) {
 			return n, err
@@ -85,6 +86,8 @@ func cuttable(w io.WriterAt) bool {
 // returns it) is wrapped, so that it is not taken for the end of the blob.
 func writeError(n, want int, err error) error {
 	switch {
+	case n < 0 || n > want:
+		return errors.New("the destination writer returned an impossible count of bytes")
 	case err == nil && n < want:
 		return io.ErrShortWrite
 	case atEnd(err):

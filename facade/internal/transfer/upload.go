@@ -56,11 +56,17 @@ func (g *guardedSource) ReadAt(p []byte, off int64) (n int, err error) {
 		n, err = g.src.ReadAt(p, off)
 		return nil
 	})
-	if crashed != nil {
+	switch {
+	case crashed != nil:
 		return 0, crashed
+	case n < 0 || n > len(p):
+		return 0, errImpossible
 	}
 	return n, err
 }
+
+// errImpossible is the error of a source whose reads return a negative count, or more than was asked for.
+var errImpossible = errors.New("impossible count of bytes")
 
 // fileUpload uploads a source that can be read again.
 type fileUpload struct {

@@ -200,7 +200,7 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 		}
 		n, err := r.Read(room)
 		if n < 0 || n > len(room) {
-			return taken, w.fail(errors.New("reading the source: impossible count of bytes"))
+			return taken, w.fail(fmt.Errorf("reading the source: %w", errImpossible))
 		}
 		if n > 0 { // after the end of a stream nothing is touched any more
 			w.take(n)
