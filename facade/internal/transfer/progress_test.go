@@ -279,3 +279,47 @@ func TestReadAfterClose(t *testing.T) {
 		}
 	}
 }
+
+// silentBlob is a blob whose bytes never come.
+type silentBlob struct{}
+
+func (silentBlob) Open(ctx context.Context, _, _ int64, _ bool) (*transfer.Part, error) {
+	return &transfer.Part{Body: silence{ctx}, End: 100, Size: 100}, nil
+}
+
+type silence struct{ ctx context.Context }
+
+func (s silence) Read([]byte) (int, error) { <-s.ctx.Done(); return 0, s.ctx.Err() }
+func (silence) Close() error               { return nil }
+
+// Two reads of a reader at once are noticed, and Close ends the one that is under way.
+func TestConcurrentReads(t *testing.T) {
+	t.Parallel()
+	for _, read := range []func(*transfer.Reader) error{
+		func(r *transfer.Reader) error { _, err := r.Read(make([]byte, 10)); return err },
+		func(r *transfer.Reader) error { _, err := r.WriteTo(io.Discard); return err },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, err := transfer.NewReader(t.Context(), silentBlob{}, digest.FromString("x"), transfer.Unknown, &transfer.Meter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := make(chan error)
+			go func() { first <- read(r) }()
+			synctest.Wait()
+			if err := read(r); !errors.Is(err, transfer.ErrConcurrentUse) {
+				t.Errorf("a second read: %v", err)
+			}
+			began := time.Now()
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-first; !errors.Is(err, transfer.ErrClosed) || time.Since(began) > time.Second {
+				t.Errorf("the first read: %v after %s", err, time.Since(began))
+			}
+			if err := read(r); !errors.Is(err, transfer.ErrClosed) {
+				t.Errorf("a later read: %v", err)
+			}
+		})
+	}
+}

@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -16,6 +18,10 @@ type Reader struct {
 	h    *hasher
 	err  error
 	more bool // an early end was questioned once already
+
+	busy   atomic.Bool // a call is reading
+	closed atomic.Bool
+	cancel context.CancelCauseFunc
 }
 
 // NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request
@@ -32,7 +38,32 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 		size = 0
 	}
 	m.SetTotal(size)
-	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h}, nil
+	ctx, cancel := context.WithCancelCause(ctx)
+	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h, cancel: cancel}, nil
+}
+
+// enter refuses a call while another one reads: two at once would hash bytes twice, or in the wrong
+// order.
+func (r *Reader) enter() bool { return r.busy.CompareAndSwap(false, true) }
+
+// leave ends what enter began, and closes the connection if Close was called meanwhile.
+func (r *Reader) leave() {
+	r.busy.Store(false)
+	if r.closed.Load() {
+		r.shut()
+	}
+}
+
+// shut closes the connection, unless a call is reading from it: that one will.
+func (r *Reader) shut() {
+	if !r.enter() {
+		return
+	}
+	r.b.disconnect()
+	if r.err == nil || errors.Is(r.err, context.Canceled) && errors.Is(r.err, ErrClosed) {
+		r.err = ErrClosed
+	}
+	r.busy.Store(false)
 }
 
 // Open requests the blob, so that an error is returned before the first Read.
@@ -49,6 +80,10 @@ func (r *Reader) Size() int64 { return r.b.size }
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
+	if !r.enter() {
+		return 0, ErrConcurrentUse
+	}
+	defer r.leave()
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -94,6 +129,10 @@ func (r *Reader) verdict() error {
 
 // WriteTo implements io.WriterTo. The connection is read while w.Write runs.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	if !r.enter() {
+		return 0, ErrConcurrentUse
+	}
+	defer r.leave()
 	if r.err != nil {
 		if atEnd(r.err) {
 			return 0, nil
@@ -121,11 +160,10 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	return total, r.err
 }
 
-// Close closes the connection. Later reads return ErrClosed.
+// Close closes the connection. It ends a read that is under way; later reads return ErrClosed.
 func (r *Reader) Close() error {
-	r.b.disconnect()
-	if r.err == nil {
-		r.err = ErrClosed
-	}
+	r.closed.Store(true)
+	r.cancel(ErrClosed)
+	r.shut()
 	return nil
 }
