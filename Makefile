@@ -130,6 +130,10 @@ cross: ## go vet as for Windows, macOS, FreeBSD, 32-bit Linux and both kinds of 
 wasm: ## the library as WebAssembly under node, against the emulator (skipped without node)
 	cd testdata/wasm && $(GO) test -v $(TIMEOUT) ./... | $(QUIET)
 
+.PHONY: observe
+observe: ## the adapters for OpenTelemetry and Prometheus
+	cd testdata/observe && $(GO) test -v $(TIMEOUT) ./... | $(QUIET)
+
 .PHONY: demo
 demo: ## the tour: an artifact to a registry and back (DIR=path to pack, REGISTRY_ENDPOINT=url of a real registry)
 	@echo 'building the tour (about a minute the first time)' >&2

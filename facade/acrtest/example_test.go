@@ -155,7 +155,8 @@ func ExampleLedger() {
 		fmt.Println(r.Operation, r.Repository, r.Status, r.Credential, r.Caller)
 	}
 	fmt.Println(s.Ledger().Count("ListTags"))
-	// In a test: s.Ledger().AtMost(t, 1, "ListTags"), s.Ledger().NoCredentialLeaked(t)
+	// In a test: s.Ledger().AtMost(t, 1, "ListTags"), s.Ledger().NoCredentialLeaked(t), and for all that a client did:
+	s.Ledger().Exactly(nil, map[string]int{"ListRepositories": 1, "ListTags": 1})
 
 	// Output:
 	// ListRepositories  200 basic admin

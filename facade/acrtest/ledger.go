@@ -2,6 +2,7 @@ package acrtest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -182,6 +183,38 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	}
 	if got := l.find(operations); len(got) > n {
 		t.Errorf("%d requests%s, want at most %d:%s", len(got), of(operations), n, list(got))
+	}
+}
+
+// Exactly fails the test unless the requests are exactly these, by operation: also those of the
+// sign-in and of storage, so that nothing a client did is overlooked. The failure lists what
+// differs and the requests of these operations. Requests without a route have the operation "".
+func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
+	if t != nil {
+		t.Helper()
+	}
+	got := map[string]int{}
+	for _, r := range l.find(nil) {
+		got[r.Operation]++
+	}
+	names := slices.Collect(maps.Keys(got))
+	for op := range want {
+		if op != "" && !isOperation(op) {
+			t.Error(unknownOperation("Exactly", op))
+		}
+		names = append(names, op)
+	}
+	slices.Sort(names)
+	var wrong []string
+	var text strings.Builder
+	for _, op := range slices.Compact(names) {
+		if got[op] != want[op] {
+			wrong = append(wrong, op)
+			fmt.Fprintf(&text, "\n\t%q: %d requests, want %d", op, got[op], want[op])
+		}
+	}
+	if len(wrong) > 0 {
+		t.Errorf("the requests are not those expected:%s%s", text.String(), list(l.find(wrong)))
 	}
 }
 

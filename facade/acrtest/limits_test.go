@@ -205,6 +205,15 @@ func TestLedger(t *testing.T) {
 	if !failing.failed {
 		t.Error("AtMost let two requests pass for one")
 	}
+	l.Exactly(t, map[string]int{"GetManifest": 2, "GetAccessToken": 1, "ExchangeEntraToken": 1})
+	for _, wrong := range []map[string]int{
+		nil, {"GetManifest": 2}, {"GetManifest": 1, "GetAccessToken": 1, "ExchangeEntraToken": 1}, {"GetManifest": 2, "GetAccessToken": 1, "ExchangeEntraToken": 1, "ListTags": 1},
+	} {
+		var failing recordingT
+		if l.Exactly(&failing, wrong); !failing.failed {
+			t.Errorf("Exactly let %v pass", wrong)
+		}
+	}
 	l.Reset()
 	if l.Count() != 0 {
 		t.Error("Reset left entries")

@@ -78,6 +78,10 @@ func TestMisuseIsTold(t *testing.T) {
 	}
 	told := &toldTB{TB: t}
 	s := acrtest.New(t)
+	s.Ledger().Exactly(told, map[string]int{"ListTag": 0})
+	if !strings.Contains(told.errors, `Exactly("ListTag"): unknown operation`) {
+		t.Errorf("Exactly with an operation that there is not: %q", told.errors)
+	}
 	s.Ledger().AtMost(told, 1, "ListTag")
 	if !strings.Contains(told.errors, `AtMost("ListTag"): unknown operation`) {
 		t.Errorf("AtMost of an operation that there is not: %q", told.errors)
