@@ -148,11 +148,10 @@ func (r *Repository) listedSubject(ctx context.Context, dgst digest.Digest) (dig
 	if err != nil {
 		return "", err
 	}
-	subject, err := subjectOf(m.Content)
-	if subject == nil || err != nil {
-		return "", nil //nolint:nilerr // no client has listed what cannot be read
+	if subject, err := subjectOf(m.Content); err == nil && subject != nil {
+		return subject.Digest, nil
 	}
-	return subject.Digest, nil
+	return "", nil // no client has listed what cannot be read
 }
 
 // denies reports whether a right is missing.

@@ -42,7 +42,7 @@ func (o *operations) queryMetadata(w http.ResponseWriter, r *http.Request, rt ro
 	}
 	rows = query.Run(rows)
 	start, err := skipped(body.Options.SkipToken)
-	if err != nil || start > len(rows) {
+	if err != nil || start < 0 || start > len(rows) {
 		fail(w, http.StatusBadRequest, "SKIP_TOKEN_INVALID", "the skip token is not one", nil)
 		return
 	}
@@ -67,8 +67,7 @@ func skipped(token string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.ParseUint(string(text), 10, 31)
-	return int(n), err
+	return strconv.Atoi(string(text))
 }
 
 // manifestRows are the manifests of a repository; of all of them if the name is empty.

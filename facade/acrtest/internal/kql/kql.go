@@ -9,6 +9,7 @@ package kql
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -56,7 +57,7 @@ func Parse(text string) (*Query, error) {
 		stages[len(stages)-1] = append(stages[len(stages)-1], t)
 	}
 	if len(stages[0]) != 1 {
-		return nil, fmt.Errorf("a query begins with the name of a table")
+		return nil, errors.New("a query begins with the name of a table")
 	}
 	q := &Query{Table: stages[0][0]}
 	for _, stage := range stages[1:] {
@@ -71,7 +72,7 @@ func Parse(text string) (*Query, error) {
 
 func parseStage(stage []string) (func([]Row) []Row, error) {
 	if len(stage) == 0 {
-		return nil, fmt.Errorf("an operator is missing after '|'")
+		return nil, errors.New("an operator is missing after '|'")
 	}
 	verb, rest := stage[0], stage[1:]
 	switch {
@@ -94,7 +95,7 @@ func parseWhere(rest []string) (func([]Row) []Row, error) {
 	var tests []func(Row) bool
 	for {
 		if len(rest) < 3 {
-			return nil, fmt.Errorf("where wants a comparison")
+			return nil, errors.New("where wants a comparison")
 		}
 		column, operator, value := rest[0], rest[1], rest[2]
 		holds, ok := operators[operator]
@@ -137,7 +138,7 @@ func parseOrder(rest []string) (func([]Row) []Row, error) {
 		direction = -1
 	case len(rest) == 2 && rest[1] == "asc":
 	default:
-		return nil, fmt.Errorf("order by wants one column, and asc or desc")
+		return nil, errors.New("order by wants one column, and asc or desc")
 	}
 	return func(rows []Row) []Row {
 		rows = slices.Clone(rows)
@@ -150,14 +151,14 @@ func parseProject(rest []string) (func([]Row) []Row, error) {
 	var columns []string
 	for i, t := range rest {
 		if (t == ",") != (i%2 == 1) {
-			return nil, fmt.Errorf("project wants columns, separated by commas")
+			return nil, errors.New("project wants columns, separated by commas")
 		}
 		if t != "," {
 			columns = append(columns, t)
 		}
 	}
 	if len(columns) == 0 || rest[len(rest)-1] == "," {
-		return nil, fmt.Errorf("project wants columns, separated by commas")
+		return nil, errors.New("project wants columns, separated by commas")
 	}
 	return func(rows []Row) []Row {
 		out := make([]Row, len(rows))

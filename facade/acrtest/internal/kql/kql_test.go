@@ -31,8 +31,8 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s: %v", tc.query, err)
 			continue
 		}
-		if got, _ := json.Marshal(q.Run(rows)); string(got) != tc.want || q.Table != "Manifests" {
-			t.Errorf("%s: %s, want %s", tc.query, got, tc.want)
+		if got, err := json.Marshal(q.Run(rows)); err != nil || string(got) != tc.want || q.Table != "Manifests" {
+			t.Errorf("%s: %s, %v, want %s", tc.query, got, err, tc.want)
 		}
 	}
 }
