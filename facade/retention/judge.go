@@ -69,8 +69,10 @@ func (j *judge) keepTag(t *tag, r Reason) {
 
 // close follows the needs of all that is kept.
 func (j *judge) close() {
-	for at := 0; at < len(j.queue); at++ {
-		switch v := j.queue[at].(type) {
+	for len(j.queue) > 0 {
+		v := j.queue[0]
+		j.queue = j.queue[1:]
+		switch v := v.(type) {
 		case *tag:
 			why := j.keptTags[v]
 			j.keepNode(v.node, Reason{KeptTagged, why.Rule, "", "the tag " + v.name + " on it stays: " + why.Text}) // E1

@@ -48,7 +48,7 @@ func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the memory 
 		{"the storage of ten", registrySize{Images: *held, Repositories: 10}, stored},
 		{"a snapshot and its differences", registrySize{Images: *held, Repositories: 10}, compared},
 	} {
-		t.Run(row.name, func(t *testing.T) { //nolint:paralleltest // the same
+		t.Run(row.name, func(t *testing.T) {
 			c := otherProcess(t, row.size)
 			start := time.Now()
 			count := 0
