@@ -92,20 +92,26 @@ func rulesOf(o policy.RetryOptions) rules {
 	return r
 }
 
-func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
+// rules returns how the request is retried, and whether it is in a hurry.
+func (p *retryPolicy) rules(req *policy.Request) (r rules, hasty bool) {
 	o := p.options
 	var override retryOverride
 	if req.OperationValue(&override) {
 		o = override.options
 	}
-	r := rulesOf(o)
-	hasty := call.Of(req.Raw().Context()).Hasty
+	r = rulesOf(o)
+	hasty = call.Of(req.Raw().Context()).Hasty
 	switch {
 	case carriesContent(req.Raw()):
 		r.MaxRetries = 0
 	case hasty:
 		r.MaxRetries = min(r.MaxRetries, 1)
 	}
+	return r, hasty
+}
+
+func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
+	r, hasty := p.rules(req)
 	ctx := req.Raw().Context()
 	sent, pause := 0, time.Duration(0)
 	for try, lost, silent := int32(1), 0, 0; ; try++ {

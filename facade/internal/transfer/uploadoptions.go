@@ -6,6 +6,22 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
+// Sizes of chunks.
+const (
+	DefaultChunk       = 16 << 20
+	DefaultStreamChunk = 8 << 20
+	maxGrownChunk      = 256 << 20
+	maxMinChunk        = 64 << 20 // of what a registry may demand
+	patientChunk       = 4 << 20  // above this size, requests that keep failing are made smaller
+
+	// slowChunk is the least size of the chunks of a connection on which larger ones time out.
+	slowChunk = 256 << 10
+
+	// growBelow lets chunks double while one takes less time than this: few requests on a fast
+	// line, little to lose on a slow one.
+	growBelow = time.Second
+)
+
 // UploadOptions are the choices of an upload. Only Size, Meter and Limits are required. The loops
 // never write to them.
 type UploadOptions struct {

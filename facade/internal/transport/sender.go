@@ -74,6 +74,12 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 		x.end()
 		return nil, cleanError(req, err)
 	}
+	return s.accept(ctx, x, r, resp, kind)
+}
+
+// accept refuses a response that cannot be one, and puts limits on the body of any other. Its end ends
+// the exchange.
+func (s sender) accept(ctx context.Context, x *exchange, r *http.Request, resp *http.Response, kind call.Kind) (*http.Response, error) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
