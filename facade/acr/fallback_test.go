@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,7 +161,7 @@ func readAfter(t *testing.T, g *regions, gone func()) ([]byte, error) {
 	}
 	gone()
 	rest, err := io.ReadAll(reader)
-	return append(head, rest...), errors.Join(err, reader.Close())
+	return slices.Concat(head, rest), errors.Join(err, reader.Close())
 }
 
 // TestReadsFallBack: lists and manifests come from the other endpoint after a refused connection and after 5xx, page by page, and for a

@@ -1,6 +1,6 @@
 // Package guides contains no code. It holds the guides, one page for each job:
 //
-//	authentication.md  sign in in every way; roles, ABAC, tokens for other tools
+//	authentication.md  every way to sign in; roles, ABAC, tokens for other tools
 //	lists.md           list, lock, retag, delete
 //	transfers.md       upload and download, with progress, resume and limits
 //	images.md          push, pull, copy with signatures, attach, promote

@@ -34,7 +34,7 @@ const mostMemory = 96 << 20
 // A layer of any size is pushed, pulled, copied to another registry and to an archive, and pushed from there, within the same
 // memory. Each is done by a process of its own, which has none of the emulator's memory. What arrives is what went in: the
 // emulator accepts no blob of another digest.
-func TestBigLayer(t *testing.T) {
+func TestBigLayer(t *testing.T) { //nolint:paralleltest // it needs the disk to itself
 	if raceDetector {
 		t.Skip("the race detector needs memory of its own")
 	}

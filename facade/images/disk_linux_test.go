@@ -19,7 +19,7 @@ import (
 
 // A53: the disk is full at any point of a pull. The error says so, and of what; nothing is there under a name that it does not
 // deserve; and once there is space the pull goes on.
-func TestPullFullDisk(t *testing.T) {
+func TestPullFullDisk(t *testing.T) { //nolint:paralleltest // it needs the file system to itself
 	const child = "ACRKIT_IMAGES_FULL_DISK"
 	if os.Getenv(child) == "" {
 		ownMounts(t, child+"=1")

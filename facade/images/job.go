@@ -224,7 +224,7 @@ func pin(ctx context.Context, sides ...any) (pinned context.Context, release fun
 			continue
 		}
 		var release func()
-		ctx, release = c.PinAddress(ctx)
+		ctx, release = c.PinAddress(ctx) //nolint:fatcontext // one pin for each side, of which there are two
 		releases = append(releases, release)
 	}
 	return ctx, func() {

@@ -67,7 +67,7 @@ func callWithZeros(t *testing.T, name string, f reflect.Value) {
 		out := f.Call(args)
 		for _, o := range out {
 			if o.Kind() == reflect.Func && !o.IsNil() && o.Type().NumIn() == 1 && o.Type().In(0).Kind() == reflect.Func && o.Type().In(0).NumIn() == 2 {
-				for range o.Seq2() { //nolint:revive // it is enough that it ends
+				for range o.Seq2() {
 				}
 			}
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 func main() {
-	if err := run(context.Background(), os.Getenv("REGISTRY"), os.Getenv("USERNAME"), os.Getenv("PASSWORD")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if err := run(context.Background(), os.Getenv("REGISTRY"), os.Getenv("USERNAME"), os.Getenv("PASSWORD"), os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, registry, username, password string) error {
+func run(ctx context.Context, registry, username, password string, out io.Writer) error {
 	client, err := acr.NewClientWithPassword(registry, username, password, &acr.ClientOptions{AllowedHosts: []string{registry}})
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func run(ctx context.Context, registry, username, password string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println("tag", tag.Name)
+		_, _ = fmt.Fprintln(out, "tag", tag.Name)
 	}
 
 	content := bytes.Repeat([]byte("wasm"), 512<<10) // 2 MiB: several chunks
@@ -40,7 +40,7 @@ func run(ctx context.Context, registry, username, password string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("pushed", blob.Size)
+	_, _ = fmt.Fprintln(out, "pushed", blob.Size)
 
 	reader, err := repo.GetBlob(ctx, blob.Digest, nil)
 	if err != nil {
@@ -50,9 +50,9 @@ func run(ctx context.Context, registry, username, password string) error {
 	if err := errors.Join(err, reader.Close()); err != nil {
 		return err
 	}
-	fmt.Println("pulled", len(pulled), bytes.Equal(pulled, content))
+	_, _ = fmt.Fprintln(out, "pulled", len(pulled), bytes.Equal(pulled, content))
 
 	_, err = repo.HeadManifest(ctx, "missing")
-	fmt.Println("missing", errors.Is(err, acr.ErrNotFound))
+	_, _ = fmt.Fprintln(out, "missing", errors.Is(err, acr.ErrNotFound))
 	return nil
 }

@@ -109,7 +109,7 @@ func bad(w *acrsuite.World, argument string, values []string, set func(f *acrsui
 			return
 		}
 		for _, v := range values {
-			if v == "" && argument != "name" && f.Call.Method == "Repository.PutManifest" {
+			if v == "" && argument != "name" && strings.HasPrefix(f.Call.Method, "Repository.Put") {
 				continue // the digest is computed then
 			}
 			if v == "" && f.Call.Kind == acrsuite.ExamineCall {

@@ -45,7 +45,7 @@ func TestAttacksOnEmulator(t *testing.T) {
 		form := url.Values{"grant_type": {"access_token"}, "service": {srv.Host()}, "access_token": {token}}
 		client := srv.HTTPClient()
 		defer client.CloseIdleConnections()
-		resp, err := client.PostForm(srv.Endpoint()+"/oauth2/exchange", form) //nolint:noctx // of the emulator
+		resp, err := client.PostForm(srv.Endpoint()+"/oauth2/exchange", form)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,6 +74,9 @@ func TestFaultsOfLimits(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		w.Sign = acrsuite.ByAnonymous
 		w.Over(acrsuite.CallsOf(acrsuite.WriteCall, acrsuite.DeleteCall), func(f *acrsuite.Fixture) {
+			if strings.HasSuffix(f.Call.Method, ".QueryMetadata") {
+				return // sent with POST, but it reads
+			}
 			if err := f.Run(); !errors.Is(err, acr.ErrAnonymous) {
 				f.Errorf("%v", err)
 			}
