@@ -170,10 +170,11 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	})
 	ctx, end := c.track(ctx, op.id, name, "")
 	defer func() { end(err) }()
-	answer, err := send(ctx)
-	resp, err = op.check(answer, withCause(ctx, err))
+	answer, failure := send(ctx)
+	resp, err = op.check(answer, withCause(ctx, failure))
 	err = c.located(err)
-	if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
+	// A failure may wrap the *Error of another call, for which the context was cancelled. Only what check made belongs to this call.
+	if refusal, ok := errors.AsType[*Error](err); ok && failure == nil {
 		refusal.explain(c.serving(answer).auth.Explain(answer, refusal.body, scopes...))
 		refusal.body = nil
 	}

@@ -236,15 +236,15 @@ func signInSummary(e *auth.Error) string {
 // seen gets the response if op.check accepts it; its body is closed afterwards.
 func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scopes []string, send func(context.Context, gen.RequestEditorFn) (*http.Response, error), seen func(*http.Response) error) error {
 	ctx = policy.WithRetryOptions(call.With(ctx, func(k *call.Call) { k.Kind, k.Scrub = op.call, d.scrub }), policy.RetryOptions{MaxRetries: -1})
-	answer, err := send(ctx, func(_ context.Context, r *http.Request) error {
+	answer, failure := send(ctx, func(_ context.Context, r *http.Request) error {
 		if grant != nil {
 			grant.Sign(r)
 		}
 		return nil
 	})
-	resp, err := op.check(answer, err)
+	resp, err := op.check(answer, failure)
 	if err != nil {
-		if refusal, ok := errors.AsType[*Error](err); ok && answer != nil {
+		if refusal, ok := errors.AsType[*Error](err); ok && failure == nil {
 			refusal.explain(d.auth.Explain(answer, refusal.body, scopes...))
 			refusal.body = nil
 		}

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
@@ -318,3 +320,43 @@ func TestRefusedSignInIsNotNotFound(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorOfAnotherCall: a call that ends because another one failed leaves that one's error as it is, which others may be reading.
+func TestErrorOfAnotherCall(t *testing.T) {
+	t.Parallel()
+	srv := acrtest.New(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	opts := &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}}
+	first, err := acr.NewClient(srv.Endpoint(), srv.Credential(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other := first.Repository("library/hello").HeadManifest(ctx, "missing")
+	if !errors.Is(other, acr.ErrNotFound) {
+		t.Fatal(other)
+	}
+	said := other.Error()
+
+	opts.PerCallPolicies = []policy.Policy{instead(func(*policy.Request) (*http.Response, error) {
+		cancel(other)
+		return &http.Response{StatusCode: http.StatusForbidden, Body: http.NoBody}, ctx.Err()
+	})}
+	second, err := acr.NewClient(srv.Endpoint(), srv.Credential(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Ping(ctx); !errors.Is(err, other) || !errors.Is(err, context.Canceled) {
+		t.Errorf("it does not name its cause: %v", err)
+	}
+	if _, err := second.Doctor(ctx, nil); err == nil {
+		t.Error("the doctor found nothing")
+	}
+	if other.Error() != said || errors.Is(other, acr.ErrNoRole) {
+		t.Errorf("%q became %q", said, other.Error())
+	}
+}
+
+// instead is what happens in place of a request.
+type instead func(*policy.Request) (*http.Response, error)
+
+func (f instead) Do(req *policy.Request) (*http.Response, error) { return f(req) }
