@@ -133,7 +133,7 @@ func Example_openTelemetry() {
 		fmt.Print("span ", s.Name)
 		for _, a := range s.Attributes {
 			if slices.Contains([]string{"acr.repository", "acr.requests", "acr.retries", "http.status_code"}, string(a.Key)) {
-				fmt.Print(" ", a.Key, "=", a.Value.Emit())
+				fmt.Print(" ", a.Key, "=", a.Value.String())
 			}
 		}
 		fmt.Println()
