@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
 	"github.com/acrkit/acrkit/facade/internal/call"
@@ -26,7 +27,8 @@ import (
 type Client struct {
 	login     *url.URL // the registry's endpoint: the only origin that sees a credential
 	options   ClientOptions
-	azure     *azcore.Client // pipeline and tracer
+	azure     *azcore.Client // pipeline
+	tracer    tracing.Tracer
 	transport *transport.Transport
 	router    *router
 	auth      *auth.Authenticator
@@ -147,6 +149,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if c.azure, err = newPipeline(c, budget); err != nil {
 		return nil, fmt.Errorf("acr: %w", err)
 	}
+	c.tracer = newTracer(c.options.TracingProvider)
 	if err := c.newFallbacks(cred); err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 		Registry: c.Endpoint(), Credential: d.auth.Kind(), Time: time.Now().Round(0),
 		Client: version.Product + " " + version.Module() + ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH,
 	}
-	ctx, end := azruntime.StartSpan(staying(ctx), "acr.Doctor", c.azure.Tracer(), nil)
+	ctx, end := azruntime.StartSpan(staying(ctx), "acr.Doctor", c.tracer, nil)
 	defer func() { end(d.report.Err()) }()
 	d.contact(ctx)
 	d.signIn(ctx)

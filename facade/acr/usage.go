@@ -11,6 +11,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
 // Usage is what calls have cost.
@@ -54,11 +55,21 @@ func (o *ClientOptions) onRequest() func(context.Context, observe.Request) {
 	return func(ctx context.Context, r observe.Request) { o.OnRequest(ctx, RequestMetrics(r)) }
 }
 
+// newTracer returns the tracer of a client. That of azcore's own client is not for spans with parallel requests in them: each of those
+// would write its URL into one variable of the span.
+func newTracer(p tracing.Provider) tracing.Tracer {
+	tracer := p.NewTracer(version.Product, version.Semantic())
+	if tracer.Enabled() {
+		tracer.SetAttributes(tracing.Attribute{Key: "az.namespace", Value: namespace})
+	}
+	return tracer
+}
+
 // track begins a call: its span, and the log records of its delays. end must be called with the
 // error of the call; then the span gets the counts of what happened within it.
 func (c *Client) track(ctx context.Context, name, repository string, dgst digest.Digest) (inner context.Context, end func(error)) {
 	ctx = observe.WithLogger(ctx, c.options.Logger)
-	tracer := c.azure.Tracer()
+	tracer := c.tracer
 	if !tracer.Enabled() {
 		return ctx, func(error) {}
 	}
@@ -89,7 +100,7 @@ func (c *Client) track(ctx context.Context, name, repository string, dgst digest
 // storageSpan begins the span of a request to storage, which the policies of the pipeline do not
 // see. Its attributes are those of azcore's spans.
 func (c *Client) storageSpan(ctx context.Context, method string, link *transport.Link) (inner context.Context, end func(*http.Response, error)) {
-	tracer := c.azure.Tracer()
+	tracer := c.tracer
 	if !tracer.Enabled() {
 		return ctx, func(*http.Response, error) {}
 	}
