@@ -85,7 +85,7 @@ func Example_retention() {
 		srv.Advance(30 * 24 * time.Hour)
 		srv.SeedImage(nil, fmt.Sprintf("shop/api:build-%d", n+1))
 	}
-	srv.Advance(48 * time.Hour)
+	srv.Advance(50 * time.Hour)
 
 	var table bytes.Buffer
 	p, err := plan(ctx, client, guideRules(), &table)
@@ -97,7 +97,7 @@ func Example_retention() {
 	check(undo(ctx, client, journal))
 	fmt.Println(srv.Tags("shop/api"))
 	// Output:
-	// services/old builds - older than 14d: 121d
+	// services/old builds - older than 14d: 122d
 	// services/newest builds - 3rd newest
 	// shop/api done 2 deleted, 0 left
 	// shop/web done 0 deleted, 0 left
