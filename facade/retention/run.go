@@ -149,7 +149,7 @@ func (r *run) intersect(now *RepositoryPlan) error {
 			r.protect(m.Needs, m.Digest)
 		}
 	}
-	r.untag = intersectTags(r.plan.Untag, now.Untag)
+	r.untag = intersectTags(r.plan.Untag, now)
 	return nil
 }
 
@@ -222,15 +222,21 @@ func sameTags(a, b []Tag) bool {
 }
 
 // intersectTags returns the planned tags that the new judgement deletes as well, from the same
-// manifest.
-func intersectTags(planned, again []Tag) []Tag {
-	byName := map[string]*Tag{}
-	for i := range again {
-		byName[again[i].Name] = &again[i]
+// manifest: alone or with it, for once the first tags are gone a rule may select the manifest too.
+func intersectTags(planned []Tag, now *RepositoryPlan) []Tag {
+	byName := map[string]Tag{}
+	for _, t := range now.Untag {
+		byName[t.Name] = t
+	}
+	for _, m := range now.Delete {
+		for _, t := range m.Tags {
+			t.Digest = m.Digest
+			byName[t.Name] = t
+		}
 	}
 	var both []Tag
 	for _, t := range planned {
-		if o := byName[t.Name]; o != nil && o.Digest == t.Digest && o.Updated.Equal(t.Updated) {
+		if o := byName[t.Name]; o.Digest == t.Digest && o.Updated.Equal(t.Updated) {
 			both = append(both, t)
 		}
 	}
