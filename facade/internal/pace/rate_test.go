@@ -2,6 +2,7 @@ package pace_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func TestRateEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		began := time.Now()
 		none := pace.NewRate(0)
-		none.Wait(t.Context(), 1<<40)
+		none.Wait(t.Context(), math.MaxInt)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		pace.NewRate(1).Wait(ctx, 1000)
