@@ -75,7 +75,6 @@ func (o *operations) getStreaming(w http.ResponseWriter, _ *http.Request, rt rou
 	o.streaming.mu.Lock()
 	p := o.streaming.settings[rt.name]
 	o.streaming.mu.Unlock()
-	p.Status, p.ID = "", ""
 	replyJSON(w, http.StatusOK, p)
 }
 
@@ -88,10 +87,10 @@ func (o *operations) updateStreaming(w http.ResponseWriter, r *http.Request, rt 
 		o.refuse(w, rt, err)
 		return
 	}
-	p.Status, p.ID = "Succeeded", newGUID()
 	o.streaming.mu.Lock()
-	o.streaming.settings[rt.name] = p
+	o.streaming.settings[rt.name] = streamingProperties{Convert: p.Convert, Format: p.Format, Version: p.Version}
 	o.streaming.mu.Unlock()
+	p.Status, p.ID = "Succeeded", newGUID() // of the update, not of the settings
 	o.nameOperation(w, rt, p.ID)
 	replyJSON(w, http.StatusAccepted, p)
 }
@@ -153,41 +152,35 @@ func (o *operations) replyConversion(w http.ResponseWriter, rt route, code int, 
 
 // getOperation answers with the status, after a step. The last step makes the referrer.
 func (o *operations) getOperation(w http.ResponseWriter, _ *http.Request, rt route) {
-	o.streaming.mu.Lock()
-	defer o.streaming.mu.Unlock()
-	c := o.streaming.byID[rt.name+"/"+rt.uuid]
-	if c == nil {
-		noOperation(w, rt)
-		return
-	}
-	if !c.ended() {
-		if c.step(); c.status == "Succeeded" {
-			_, image, _ := strings.Cut(c.resource, "@")
-			makes := &seeder{store: o.store, now: o.storage.now}
-			if _, err := makes.seedReferrer(rt.name, digest.Digest(image), streamingType); err != nil {
-				c.status = "Failed"
-			}
+	o.replyOperation(w, rt, conversionName, func(c *conversion) {
+		if c.step(); c.status != "Succeeded" {
+			return
 		}
-	}
-	replyJSON(w, http.StatusOK, c.report(conversionName))
+		_, image, _ := strings.Cut(c.resource, "@")
+		makes := &seeder{store: o.store, now: o.storage.now}
+		if _, err := makes.seedReferrer(rt.name, digest.Digest(image), streamingType); err != nil {
+			c.status = "Failed"
+		}
+	})
 }
 
 // cancelOperation ends an operation. How the service answers for one that has ended is not known; the
 // emulator answers with its status.
 func (o *operations) cancelOperation(w http.ResponseWriter, _ *http.Request, rt route) {
+	o.replyOperation(w, rt, "Cancel: "+conversionName, func(c *conversion) { c.status = "Canceled" })
+}
+
+// replyOperation answers with the status of an operation, which goes on if it has not ended.
+func (o *operations) replyOperation(w http.ResponseWriter, rt route, name string, goOn func(*conversion)) {
 	o.streaming.mu.Lock()
 	defer o.streaming.mu.Unlock()
 	c := o.streaming.byID[rt.name+"/"+rt.uuid]
 	if c == nil {
-		noOperation(w, rt)
+		fail(w, http.StatusNotFound, "OPERATION_UNKNOWN", fmt.Sprintf("operation %s is not found", rt.uuid), nil)
 		return
 	}
 	if !c.ended() {
-		c.status = "Canceled"
+		goOn(c)
 	}
-	replyJSON(w, http.StatusOK, c.report("Cancel: "+conversionName))
-}
-
-func noOperation(w http.ResponseWriter, rt route) {
-	fail(w, http.StatusNotFound, "OPERATION_UNKNOWN", fmt.Sprintf("operation %s is not found", rt.uuid), nil)
+	replyJSON(w, http.StatusOK, c.report(name))
 }
