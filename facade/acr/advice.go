@@ -107,6 +107,15 @@ func pageSaysTooLarge(body []byte) bool {
 	return isPage(body) && strings.Contains(strings.ToLower(string(body)), "too large")
 }
 
+// explain adds the cause to a refusal that check made of a response. It must not be called if the request failed without one: the
+// failure may wrap the *Error of another call, for which the context was cancelled.
+func explain(err error, resp *http.Response, a *auth.Authenticator, scopes []string) {
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		refusal.explain(a.Explain(resp, refusal.body, scopes...))
+		refusal.body = nil
+	}
+}
+
 // explain adds what auth knows about the cause: a missing right, the firewall, a disabled audience.
 func (e *Error) explain(cause *auth.Error) {
 	if cause == nil || e.ofUpstream() {

@@ -176,10 +176,8 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	answer, failure := send(ctx)
 	resp, err = op.check(answer, withCause(ctx, failure))
 	err = c.located(err)
-	// A failure may wrap the *Error of another call, for which the context was cancelled. Only what check made belongs to this call.
-	if refusal, ok := errors.AsType[*Error](err); ok && failure == nil {
-		refusal.explain(c.serving(answer).auth.Explain(answer, refusal.body, scopes...))
-		refusal.body = nil
+	if err != nil && failure == nil {
+		explain(err, answer, c.serving(answer).auth, scopes)
 	}
 	return resp, err
 }

@@ -75,7 +75,7 @@ func decodeList[T any](page reply, into []T, key string, entry func(*jsonscan.Sc
 		}
 	}
 	if err == nil && !found { // nobody may take the document of somebody else for an empty list
-		err = contradicts(ErrMalformedReply, "it has no %q", key)
+		err = lacks(key)
 	}
 	return into, err
 }
@@ -277,7 +277,7 @@ func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner,
 		}
 	})
 	if err == nil && !found {
-		err = contradicts(ErrMalformedReply, "it has no %q", key)
+		err = lacks(key)
 	}
 	return v, h, err
 }

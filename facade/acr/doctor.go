@@ -244,9 +244,8 @@ func (d *doctor) ask(ctx context.Context, op *operation, grant *auth.Grant, scop
 	})
 	resp, err := op.check(answer, failure)
 	if err != nil {
-		if refusal, ok := errors.AsType[*Error](err); ok && failure == nil {
-			refusal.explain(d.auth.Explain(answer, refusal.body, scopes...))
-			refusal.body = nil
+		if failure == nil {
+			explain(err, answer, d.auth, scopes)
 		}
 		return err
 	}

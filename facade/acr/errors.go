@@ -205,3 +205,6 @@ func (r *reason) Unwrap() error { return r.error }
 func contradicts(kind error, format string, args ...any) error {
 	return fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
 }
+
+// lacks returns the error of a document without a member that it must have.
+func lacks(member string) error { return contradicts(ErrMalformedReply, "it has no %q", member) }

@@ -75,23 +75,20 @@ func (f *router) Do(r *http.Request) (*http.Response, error) {
 	if len(f.endpoints) == 1 || !reads || k.Stay || own.transport.Pinned(r.Context()) {
 		return own.send(r)
 	}
-	order := f.order(k.Avoid)
-	for i, e := range order {
-		last := i == len(order)-1
+	for order := f.order(k.Avoid); ; order = order[1:] {
+		e, last := order[0], len(order) == 1
 		resp, err := e.send(f.request(r, e, !last))
 		reason := failure(r.Context(), resp, err)
-		if reason == "" {
-			return resp, err
+		if reason != "" {
+			f.mark(e)
 		}
-		f.mark(e)
-		if last {
+		if reason == "" || last {
 			return resp, err
 		}
 		observe.Info(r.Context(), "falling back to another endpoint", slog.String("from", e.login.Host),
-			slog.String("to", order[i+1].login.Host), slog.String("reason", reason))
+			slog.String("to", order[1].login.Host), slog.String("reason", reason))
 		wire.Drain(resp)
 	}
-	return own.send(r)
 }
 
 // send sends a request over the client's own pipeline.

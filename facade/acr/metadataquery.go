@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"net/http"
 	"strings"
@@ -116,17 +115,9 @@ func (q metadataQuery) check() error {
 }
 
 // page requests one page.
-func (q metadataQuery) page(ctx context.Context, body gen.MetadataQuery) (page metadataPage, err error) {
+func (q metadataQuery) page(ctx context.Context, body gen.MetadataQuery) (metadataPage, error) {
 	send := func(ctx context.Context) (*http.Response, error) { return q.send(ctx, body) }
-	_, err = q.client.read(ctx, question{op: q.op, name: q.name, limit: maxPageSize, send: send, use: func(got reply) (bool, error) {
-		decoded, err := decodeMetadata(got.body)
-		if err != nil {
-			return errors.Is(err, errCutShort), q.op.malformed(&got, err)
-		}
-		page = decoded
-		return false, nil
-	}})
-	return page, err
+	return readDecoded(ctx, q.client, question{op: q.op, name: q.name, limit: maxPageSize, send: send}, decodeMetadata)
 }
 
 // decodeMetadata reads {"count":…,"$skipToken":…,"data":[rows]}. The rows are copies: a caller
@@ -155,7 +146,7 @@ func decodeMetadata(document []byte) (page metadataPage, err error) {
 		}
 	})
 	if err == nil && !found {
-		err = contradicts(ErrMalformedReply, "it has no %q", "data")
+		err = lacks("data")
 	}
 	return page, err
 }

@@ -16,9 +16,6 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/version"
 )
 
-// namespace is the resource provider that spans name.
-const namespace = "Microsoft.ContainerRegistry"
-
 // newPipeline builds the policies, outermost first: telemetry, the caller's per-call policies,
 // retry, token, timing of uploads, tally, the caller's per-retry policies, tracing, logging,
 // transport. azcore's own retries are off: they send bodies again from a shared reader, and know
@@ -33,7 +30,7 @@ func newPipeline(c *Client, budget *retry.Budget) (*azcore.Client, error) {
 		AllowedQueryParameters: []string{"n", "last", "orderby", "digest", "artifactType", "mount", "from"},
 		PerCall:                []policy.Policy{retry.NewGuard(), sourceClient(c.options.SourceClient)},
 		PerRetry:               []policy.Policy{retry.New(retries, budget, c.gate()), c.auth.Policy(), uploading{}, tally{}, journal{c.options.Logger}},
-		Tracing:                runtime.TracingOptions{Namespace: namespace},
+		Tracing:                runtime.TracingOptions{Namespace: version.Namespace},
 	}, &options)
 }
 

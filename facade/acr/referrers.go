@@ -162,7 +162,7 @@ func decodeIndex(body []byte) (ocispec.Index, error) {
 	case err != nil:
 		return index, err // tells a document cut short from a malformed one
 	case !found:
-		return index, contradicts(ErrMalformedReply, "it has no %q", "manifests") // not even an empty list: nobody may take it for one
+		return index, lacks("manifests") // not even an empty list: nobody may take it for one
 	default:
 		return index, json.Unmarshal(body, &index)
 	}

@@ -160,16 +160,22 @@ func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 	return body, err
 }
 
-// readDocument is read for a JSON document.
-func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (v T, err error) {
-	_, err = c.read(ctx, question{op: op, name: name, limit: maxPropertySize, send: send, use: func(got reply) (bool, error) {
+// readDocument is read for a JSON document of properties.
+func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
+	return readDecoded(ctx, c, question{op: op, name: name, limit: maxPropertySize, send: send}, decode)
+}
+
+// readDecoded is read for a JSON document. It sets q.use.
+func readDecoded[T any](ctx context.Context, c *Client, q question, decode func([]byte) (T, error)) (v T, err error) {
+	q.use = func(got reply) (bool, error) {
 		doc, err := decode(got.body)
 		if err != nil {
-			return errors.Is(err, errCutShort), op.malformed(&got, err)
+			return errors.Is(err, errCutShort), q.op.malformed(&got, err)
 		}
 		v = doc
 		return false, nil
-	}})
+	}
+	_, err = c.read(ctx, q)
 	return v, err
 }
 

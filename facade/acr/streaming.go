@@ -262,7 +262,7 @@ func decodeStreaming(document []byte) (p StreamingProperties, err error) {
 		}
 	})
 	if err == nil && !found {
-		err = contradicts(ErrMalformedReply, "it has no %q", "convertPushedImages")
+		err = lacks("convertPushedImages")
 	}
 	return p, err
 }
@@ -302,7 +302,7 @@ func decodeOperation(document []byte) (p ConversionStatus, err error) {
 		}
 	})
 	if err == nil && p.State == "" {
-		err = contradicts(ErrMalformedReply, "it has no %q", "status")
+		err = lacks("status")
 	}
 	return p, err
 }

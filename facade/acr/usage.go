@@ -60,7 +60,7 @@ func (o *ClientOptions) onRequest() func(context.Context, observe.Request) {
 func newTracer(p tracing.Provider) tracing.Tracer {
 	tracer := p.NewTracer(version.Product, version.Semantic())
 	if tracer.Enabled() {
-		tracer.SetAttributes(tracing.Attribute{Key: "az.namespace", Value: namespace})
+		tracer.SetAttributes(tracing.Attribute{Key: "az.namespace", Value: version.Namespace})
 	}
 	return tracer
 }

@@ -31,7 +31,7 @@ func tokenPipeline(c Config, v *vault) (*azcore.Client, error) {
 		runtime.PipelineOptions{
 			PerCall:  []policy.Policy{retry.NewGuard()},
 			PerRetry: []policy.Policy{retry.New(retries, budget, c.Gate), readReply{}},
-			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.ContainerRegistry"},
+			Tracing:  runtime.TracingOptions{Namespace: version.Namespace},
 		},
 		&policy.ClientOptions{
 			Logging:          logging,

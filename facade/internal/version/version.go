@@ -13,6 +13,9 @@ import (
 // Product is the name that programs built on this module have in the User-Agent.
 const Product = "acrkit"
 
+// Namespace is the resource provider that the spans of requests name.
+const Namespace = "Microsoft.ContainerRegistry"
+
 // API is the version of the data-plane API that requests ask for.
 const API = "2021-07-01"
 
