@@ -74,7 +74,7 @@ const (
 // Undo puts the manifest back.
 //
 // It costs the lists of the plan, two reads for each manifest and one more if it has tags, one
-// deletion, and one list for each batch. Memory: the largest repository, and the manifests of two
+// deletion, and one list for each batch. Memory: the largest repository, and the manifests of three
 // batches.
 //
 // Errors:

@@ -25,7 +25,7 @@ func (r *run) deleteAll(ctx context.Context) error {
 		if err := r.look(ctx); err != nil {
 			return err
 		}
-		batch := r.nextBatch()
+		batch := r.nextBatch(nil)
 		if len(batch) == 0 {
 			return nil
 		}
@@ -57,11 +57,14 @@ func (r *run) again(ctx context.Context) error {
 	return r.judge(ctx)
 }
 
-// nextBatch returns the next pending items, and with each what the registry deletes along with it:
-// that too has to be in the journal before.
-func (r *run) nextBatch() []*item {
+// nextBatch returns the next pending items behind those of a batch, and with each what the registry
+// deletes along with it: that too has to be in the journal before.
+func (r *run) nextBatch(behind []*item) []*item {
 	var batch []*item
 	taken := map[*item]bool{}
+	for _, i := range behind {
+		taken[i] = true
+	}
 	add := func(i *item) {
 		if i.status == pending && !taken[i] {
 			taken[i] = true
@@ -72,7 +75,7 @@ func (r *run) nextBatch() []*item {
 		if len(batch) >= r.opts.Batch {
 			break
 		}
-		if i.status != pending {
+		if i.status != pending || taken[i] {
 			continue
 		}
 		add(i)
@@ -89,6 +92,7 @@ func (r *run) deleteBatch(ctx context.Context, batch []*item) error {
 	if err := r.note(ctx, batch); err != nil {
 		return err
 	}
+	defer r.readAhead(ctx, r.nextBatch(batch))()
 	for {
 		var ready []*item
 		for _, i := range batch {
@@ -137,15 +141,47 @@ func (r *run) parallel(ctx context.Context, items []*item, do func(context.Conte
 	return context.Cause(ctx)
 }
 
+// readAhead reads the manifests of the next batch while this one is deleted, so that deletions need
+// not wait for reads. What cannot be read is read again when its turn comes. stop must be called.
+func (r *run) readAhead(ctx context.Context, next []*item) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		_ = r.parallel(ctx, next, func(ctx context.Context, i *item) error {
+			_ = r.readContent(ctx, i)
+			return nil
+		})
+	})
+	return func() {
+		cancel()
+		wait.Wait()
+		for _, i := range next {
+			if i.status != pending {
+				i.content = nil
+			}
+		}
+	}
+}
+
+// readContent reads the manifest of an item, unless it was read ahead.
+func (r *run) readContent(ctx context.Context, i *item) error {
+	if i.content != nil {
+		return nil
+	}
+	m, err := r.repo.GetManifest(ctx, string(i.Digest))
+	if err == nil {
+		i.content, i.MediaType = m.Content, m.Descriptor.MediaType
+	}
+	return err
+}
+
 // note reads the manifests of a batch and writes them into the journal, onto the disk, before the
 // first is deleted.
 func (r *run) note(ctx context.Context, batch []*item) error {
 	err := r.parallel(ctx, batch, func(ctx context.Context, i *item) error {
-		m, err := r.repo.GetManifest(ctx, string(i.Digest))
-		if err != nil {
+		if err := r.readContent(ctx, i); err != nil {
 			return r.failed(ctx, i, err)
 		}
-		i.content, i.MediaType = m.Content, m.Descriptor.MediaType
 		return nil
 	})
 	if err != nil {
