@@ -28,6 +28,7 @@ TIMEOUT       := -timeout 40m
 # How often the emulator is killed, and how many random cases each property is tried with, in the long tests.
 KILLS         ?= 1000
 CASES         ?= 5000
+RETENTION_CASES ?= 20000
 # What a test run prints: packages, failures, skips with their reasons, and what tests report; not each test that passed.
 QUIET         := awk -f $(CURDIR)/.ci/quiet.awk
 
@@ -104,8 +105,8 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 	$(GO) test -v $(TIMEOUT) ./facade/internal/transfer -args -cases=$$((20 * $(CASES))) | $(QUIET)
 
 .PHONY: test-retention
-test-retention: ## random rules on random registries beside somebody who changes them, killed at every request (CASES=5000 SEED=n)
-	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$$((4 * $(CASES))) | $(QUIET)
+test-retention: ## random rules on random registries beside somebody who changes them, killed at every request (RETENTION_CASES=20000 SEED=n)
+	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$(RETENTION_CASES) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestMemory$$' ./facade/retention -args -retention.held=50000 | $(QUIET)
