@@ -23,7 +23,9 @@
 //	internal/keys                 where the entries of a sorted list are to be expected
 //	internal/jsonscan             a JSON scanner without reflection, for long lists
 //	internal/pace                 spaces requests so that they stay within budgets
-//	internal/contract             holds each exchange of a test against api/openapi.yaml
+//	internal/observe              counts what calls cost, and logs what delays them
+//	internal/contract             compares each exchange of a test with api/openapi.yaml
+//	internal/acrsuite             the suites of attacks and faults, by subject, and their harness
 //	cmd/tour                      the demonstration
 //	cmd/acrtest                   the emulated registry as a program
 //	cmd/doctor                    says why a registry cannot be used

@@ -45,7 +45,7 @@ func badArgument(argument, value, reason string) error {
 
 // unmade returns the error of a nil pointer or zero value of a type that functions of this package make.
 func unmade(name string) error {
-	return badArgument(name, "", "it is nil or a zero value: make it with the functions of this package")
+	return badArgument(name, "", "it is nil or a zero value: create it with a function of this package")
 }
 
 // notNegative refuses a number below zero.
@@ -165,7 +165,7 @@ func sameContent(stated, has digest.Digest) error {
 	if stated == "" || stated == has || stated.Algorithm() == digest.SHA256 && has.Algorithm() != digest.SHA256 {
 		return nil
 	}
-	return contradicts(ErrDigestMismatch, "asked for %s, the registry has %s", has, stated)
+	return contradicts(ErrDigestMismatch, "requested %s, the registry states %s", has, stated)
 }
 
 // parseReference tells a digest from a tag: a colon is in every digest and in no tag.

@@ -15,8 +15,8 @@ import (
 )
 
 // HeadBlob returns the descriptor (digest and size) of a blob. It costs one HEAD request, and a
-// second one to storage if the registry redirects it. The registry is believed: only the content
-// proves the digest, so to be sure use GetBlob.
+// second one to storage if the registry redirects it. The response is not proof that the content
+// has the digest; to verify the content, read it with [Repository.GetBlob].
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])

@@ -249,9 +249,9 @@ func TestRangeBeyondTheBlob(t *testing.T) {
 		says    string
 	}{
 		"an empty body":                     {200, "", 0, nil, "the blob has 0 bytes, the range ends at 15"},
-		"an empty body of unknown length":   {200, "", -1, nil, "the answer ends at byte 0 instead of 5"},
+		"an empty body of unknown length":   {200, "", -1, nil, "the response ends at byte 0 instead of 5"},
 		"a short body":                      {200, "1234567", 7, nil, "the blob has 7 bytes, the range ends at 15"},
-		"a short body of unknown length":    {200, "1234567", -1, nil, "the answer ends at byte 7 instead of 15"},
+		"a short body of unknown length":    {200, "1234567", -1, nil, "the response ends at byte 7 instead of 15"},
 		"a part of a shorter blob":          {206, "67", 2, []string{"Content-Range", "bytes 5-6/7"}, "the blob has 7 bytes, the range ends at 15"},
 		"the answer that it does not exist": {416, "", 0, []string{"Content-Range", "bytes */7"}, "the registry has no byte 5 of the blob"},
 	} {

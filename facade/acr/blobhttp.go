@@ -174,7 +174,7 @@ func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.P
 		p.Offset, p.End, p.Size, err = wire.ContentRange(resp.Header)
 		p.End++
 		if err == nil && resp.ContentLength >= 0 && resp.ContentLength != p.End-p.Offset {
-			err = contradicts(ErrUntrusted, "Content-Range speaks of %d bytes, Content-Length of %d", p.End-p.Offset, resp.ContentLength)
+			err = contradicts(ErrUntrusted, "Content-Range states %d bytes, Content-Length %d", p.End-p.Offset, resp.ContentLength)
 		}
 		if err == nil && p.Size == transfer.Unknown {
 			p.Size = b.stated(ctx) // the end of this range need not be the end of the blob

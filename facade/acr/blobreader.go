@@ -166,7 +166,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 		return nil, err
 	}
 	if n > math.MaxInt64-offset {
-		return nil, badArgument("n", strconv.FormatInt(n, 10), "the range ends beyond what a blob can hold")
+		return nil, badArgument("n", strconv.FormatInt(n, 10), "offset plus n is larger than any blob")
 	}
 	end := transfer.Unknown
 	if n >= 0 {
@@ -222,7 +222,7 @@ type block struct {
 
 // BlobReaderAt returns a reader for random access to a blob. ctx also applies to the reader. It
 // costs one HEAD request. The first ReadAt costs two requests and others one; data in the cache
-// costs none. A short read requests 256 KiB.
+// costs none. A ReadAt of less than 256 KiB requests 256 KiB.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])

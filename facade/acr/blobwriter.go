@@ -16,8 +16,8 @@ import (
 // [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. It holds two chunks
 // in memory.
 //
-// Only one goroutine may use it at a time: a method that is called while another one runs fails,
-// and changes nothing. Checkpoint may be called at any time.
+// Only one goroutine may use it at a time: a method that is called while another one runs fails
+// and changes nothing. Checkpoint is the exception; it may be called at any time.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions
@@ -157,7 +157,7 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 	}
 	cp, ok := b.w.Checkpoint()
 	if !ok {
-		return Checkpoint{}, failed("Checkpoint", errors.New("there is no upload yet"))
+		return Checkpoint{}, failed("Checkpoint", errors.New("no upload session has been opened yet"))
 	}
 	return checkpoint(b.session.r.name, cp), nil
 }
@@ -169,8 +169,8 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 // Errors:
 //   - [ErrUploadLost] if the registry no longer knows the upload and the content cannot be sent
 //     again
-//   - [ErrDigestMismatch] if the content has another digest than UploadOptions.Digest
-//   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
+//   - [ErrDigestMismatch] if the content has another digest than StartUploadOptions.Digest
+//   - [ErrSizeMismatch] if the content has another size than StartUploadOptions.Size
 //   - [ErrClosed] if the writer has been ended
 //   - [*Error] if the registry refuses the upload
 func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {

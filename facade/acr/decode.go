@@ -285,7 +285,7 @@ func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner,
 // about fails if a response is about something else than was requested.
 func about(got, want string, err error) error {
 	if err == nil && got != want {
-		return contradicts(ErrMalformedReply, "it is about %s instead of %s", quote(got), want)
+		return contradicts(ErrMalformedReply, "it describes %s instead of %s", quote(got), want)
 	}
 	return err
 }

@@ -131,8 +131,8 @@
 // A credential is sent only to the https origin that the client was created with. That must be an
 // ACR host, or be listed in [ClientOptions].AllowedHosts. The realm of a challenge is ignored.
 // Links and locations are followed on that origin only. A redirect of a blob is followed to storage
-// without the credential. Tokens are cached in memory by scope, shared by all calls that wait for
-// one, and renewed before they expire.
+// without the credential. Tokens are cached in memory by scope, shared by all calls of the client,
+// and renewed before they expire.
 //
 // # Retries
 //
@@ -147,25 +147,28 @@
 // [WithUsage] counts what calls cost. ClientOptions.OnRequest gets the figures of each request for
 // metrics, and ClientOptions.Logger a record of each delay.
 //
-// ClientOptions.TracingProvider gets a span "acr.NAME" for each call that sends a request and for
-// each transfer, from its first request to its last: NAME is that of the method for transfers and
-// otherwise that of the operation, such as "ListTags". Its attributes are acr.registry,
-// acr.repository and acr.digest (of transfers, if known), and at the end acr.requests,
+// ClientOptions.TracingProvider gets a span "acr.NAME" for each call and for each transfer, from
+// its first request to its last. NAME is the operation of a call, such as "ListTags", and the
+// method of a transfer, such as "UploadBlob". The span has the attributes acr.registry,
+// acr.repository and, for transfers, acr.digest if it is known. At its end it gets acr.requests,
 // acr.retries, acr.bytes_sent, acr.bytes_received, acr.tokens and acr.waited_ms, which are the
-// fields of [Usage]. Within it, each request has a span "HTTP METHOD" with http.method, http.url,
-// net.peer.name, http.status_code and, for the registry, the ids that azcore adds. Storage
-// requests have one too; the signature of their URL is left out.
+// fields of [Usage].
+//
+// Within that span, each request has a span "HTTP METHOD" with http.method, http.url,
+// net.peer.name, http.status_code and, for the registry, the ids that azcore adds. Requests to
+// storage have such a span too, without the signature of the URL.
 //
 // # Platforms
 //
 // The package is pure Go. It is built and checked for Linux, macOS, Windows, FreeBSD, 32-bit Linux
 // and both kinds of WebAssembly.
 //
-// With GOOS=js, requests are sent by the fetch function of the host. Then [Client.PinAddress] has
-// no effect, and of the addresses that storage may not have only those written in a link are
-// refused, not those that a name resolves to. net/http does not use fetch in a program that is
-// started as "node" (https://go.dev/issue/57613): start node by its full path. Azure's registries
-// do not allow requests from web pages (no CORS).
+// With GOOS=js, requests are sent by the fetch function of the host, with two consequences.
+// [Client.PinAddress] has no effect. And the client cannot see which address a host name resolves
+// to: it refuses a storage link to a loopback or link-local address only if the link contains the
+// address itself. Start node by its full path, because net/http does not use fetch in a program
+// that is started as "node" (https://go.dev/issue/57613). Azure's registries do not allow requests
+// from web pages (no CORS).
 //
 // With GOOS=wasip1, Go has no network; set a ClientOptions.Transport that has one.
 //

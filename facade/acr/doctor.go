@@ -53,7 +53,7 @@ type DoctorOptions struct {
 // own tokens and discards them. Idle connections are closed first, so that a new one is observed; a
 // Transport of the caller may still reuse one, and the report says so.
 //
-// Problems of the registry are in the report only.
+// Problems that it finds are in the report, not in the returned error.
 //
 // Errors:
 //   - [ErrInvalidArgument] if an option is invalid

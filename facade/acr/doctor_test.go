@@ -221,7 +221,7 @@ func TestDoctorSilentCredential(t *testing.T) {
 		}
 		began := time.Now()
 		report, err := c.Doctor(t.Context(), &acr.DoctorOptions{StepTimeout: 20 * time.Second})
-		if step := report.Step(acr.DoctorCredential); err != nil || step.Seen != "GetEntraToken: no token came within 20s" || step.Advice == "" {
+		if step := report.Step(acr.DoctorCredential); err != nil || step.Seen != "GetEntraToken: no token arrived within 20s" || step.Advice == "" {
 			t.Errorf("%v\n%s", err, report)
 		}
 		if took := time.Since(began).Round(time.Second); took != 20*time.Second {

@@ -51,8 +51,8 @@ type GovernorOptions struct {
 	// clients and the admin user share one identity. Default: 0.95.
 	Share float64
 
-	// PerMinute replaces budgets of the tier, in requests per minute, for a registry with other
-	// limits, or to use less. Default: the budgets of the tier.
+	// PerMinute replaces budgets of the tier, in requests per minute: for a registry with other
+	// limits, or to send fewer requests. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
 	// Concurrency is the maximum number of requests to one registry that wait for a response at the

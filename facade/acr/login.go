@@ -13,8 +13,8 @@ import (
 
 // Login is a user name and password with which docker, helm, oras and crane can sign in.
 //
-// Printing, logging or JSON-encoding a Login never shows the password, whatever holds the Login;
-// call its method Password.
+// Printing, logging or JSON-encoding a Login, or a value that contains one, never shows the
+// password. The method Password returns it.
 type Login struct {
 	Server   string // host of the registry
 	Username string // 00000000-0000-0000-0000-000000000000 if the password is an ACR refresh token
@@ -76,8 +76,8 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 
 // AccessToken returns an ACR access token for the scopes, such as "repository:library/app:pull" or
 // "registry:catalog:*". The password of the Login is the token: send it as "Authorization: Bearer",
-// or store it as the password of the user name in a pull secret. It is for programs that hand on a
-// right that is smaller than their own; calls of the client need no token from it.
+// or store it as the password of the user name in a pull secret. Use it to give another program
+// fewer rights than this client has. The methods of the client obtain their tokens themselves.
 //
 // It costs one token request and those of the sign-in, or none while the last token for these
 // scopes is still fresh. A token lasts about an hour with an Entra credential, five minutes if

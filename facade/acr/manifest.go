@@ -256,12 +256,12 @@ type ListManifestsOptions struct {
 	After string
 	// Order is the sort order. Default: by digest.
 	Order Order
-	// Concurrency is the maximum number of pages that are requested at the same time. With more
-	// than 1, the client requests pages ahead, after keys that it estimates from the page before,
-	// and holds as many pages in memory. Entries, their order and errors are the same. A list of n
-	// pages costs about n/8 requests more; a break out of the loop, or an estimate that is wrong,
-	// costs up to Concurrency more. Lists with an Order are not requested ahead. At most 100.
-	// Default: 1.
+	// Concurrency is the maximum number of pages that are requested at the same time, at most 100.
+	// If it is more than 1, the client does not wait for the link to the next page: it estimates
+	// where later pages begin and requests them ahead. The entries, their order and the errors are
+	// the same. Up to Concurrency pages are held in memory. A list costs about an eighth more
+	// requests; breaking out of the loop, or a wrong estimate, costs up to Concurrency more. Lists
+	// with an Order are not requested ahead. Default: 1.
 	Concurrency int
 }
 

@@ -52,25 +52,25 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 	}
 	switch {
 	case contentType != "" && top.mediaType != "" && contentType != top.mediaType:
-		return "", malformedManifest("it is sent as %s, and calls itself %s", quote(contentType), quote(top.mediaType))
+		return "", malformedManifest("its stated media type is %s, its member mediaType is %s", quote(contentType), quote(top.mediaType))
 	case contentType != "":
 		mediaType = contentType
 	case top.mediaType != "":
 		mediaType = top.mediaType
 	default:
-		return "", malformedManifest("its media type is stated neither in it nor beside it")
+		return "", malformedManifest("it has no member mediaType, and no media type was stated with it")
 	}
 	switch k := kindOf(mediaType); {
 	case top.members["manifests"] && (top.members["layers"] || top.members["config"]):
 		return "", malformedManifest("it has the members of an image and of an index")
 	case k == kindImage && top.members["manifests"]:
-		return "", malformedManifest("%s with the manifests of an index", quote(mediaType))
+		return "", malformedManifest("its media type is %s, but it has the member manifests of an index", quote(mediaType))
 	case k == kindIndex && (top.members["layers"] || top.members["config"]):
-		return "", malformedManifest("%s with the layers of an image", quote(mediaType))
+		return "", malformedManifest("its media type is %s, but it has the layers or config of an image", quote(mediaType))
 	case k != kindOther && top.strange != "":
 		return "", malformedManifest("%s", top.strange)
 	case k != kindOther && top.members["fsLayers"]:
-		return "", malformedManifest("%s with the layers of Docker schema 1", quote(mediaType))
+		return "", malformedManifest("its media type is %s, but it has the member fsLayers of Docker schema 1", quote(mediaType))
 	}
 	return mediaType, nil
 }

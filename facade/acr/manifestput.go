@@ -96,7 +96,7 @@ func (r *Repository) PutImage(ctx context.Context, reference string, image ocisp
 	return r.putEncoded(ctx, reference, image, "Layers", image.Layers, opts)
 }
 
-// PutIndex stores an image index like [Repository.PutImage] an image manifest. The manifests
+// PutIndex stores an image index, as [Repository.PutImage] stores an image manifest. The manifests
 // that it names must exist.
 //
 // Errors are those of [Repository.PutManifest], and [ErrInvalidArgument] if a manifest has no

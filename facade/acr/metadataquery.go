@@ -38,9 +38,8 @@ func (c *Client) QueryMetadata(ctx context.Context, query string) iter.Seq2[json
 	}}.rows(ctx)
 }
 
-// QueryMetadata runs a query over the manifests of this repository. Requests and errors are
-// those of [Client.QueryMetadata], but it needs the right to read the repository's metadata
-// only.
+// QueryMetadata runs a query over the manifests of this repository. Requests and errors are those
+// of [Client.QueryMetadata]. It needs no more than the right to read the repository's metadata.
 //
 // Preview: see [Client.QueryMetadata].
 func (r *Repository) QueryMetadata(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {

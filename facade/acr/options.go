@@ -44,16 +44,18 @@ type ClientOptions struct {
 	AllowedHosts []string
 
 	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions
-	// ("myregistry.westeurope.geo.azurecr.io"). A request that only reads, also of a download that
-	// is under way, is sent to the next of them if an endpoint cannot be reached or responds with a
-	// status code from 500 on, twice in a row; for a minute, that endpoint is then asked last.
-	// Writes, and what is read for them, stay at the client's own endpoint, as do all calls with a
-	// context of [Client.PinAddress]. A replica may lag behind another one, so something new may be
-	// missing.
+	// ("myregistry.westeurope.geo.azurecr.io"). If an endpoint fails twice in a row, because it
+	// cannot be reached or responds with a 5xx status code, the client sends the request to the
+	// next one. For a minute after that, it tries the failed endpoint last.
 	//
-	// The client signs in to each endpoint with its credential, when it first needs it; a token of
-	// one endpoint is never sent to another one. The endpoints have to fulfill the conditions of
-	// the client's own. Default: none.
+	// Only requests that change nothing use the fallbacks, including those of a running download.
+	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all
+	// calls with a context of [Client.PinAddress]. A replica may lag behind another one, so new
+	// content may be missing in a response.
+	//
+	// The client signs in to an endpoint when it first uses it. A token of one endpoint is never
+	// sent to another one. Each endpoint must be valid as the endpoint of [NewClient]. Default:
+	// none.
 	FallbackEndpoints []string
 
 	// Logger receives one debug record for each request, without headers, query and bodies, and
@@ -61,10 +63,10 @@ type ClientOptions struct {
 	// byte, and for each wait of more than a second for a Governor. Default: no records.
 	Logger *slog.Logger
 
-	// OnRequest, if not nil, is called for each request when its response has been read or it has
-	// failed, including token and storage requests. It is called in the goroutine of the request,
-	// so it must return soon, and by several goroutines at the same time. ctx has the values of
-	// the call's context. Default: nil.
+	// OnRequest, if not nil, is called for each request, including token and storage requests, when
+	// its response has been read or the request has failed. The goroutine of the request calls it,
+	// so it must return soon; several goroutines may call it at the same time. ctx has the values
+	// of the call's context. Default: nil.
 	OnRequest func(ctx context.Context, m RequestMetrics)
 
 	// ARMAudience is a second audience, such as "https://management.azure.com", for credentials
@@ -78,8 +80,7 @@ type ClientOptions struct {
 	RegistryWideToken bool
 
 	// StrictStorage restricts downloads to the domains of Azure storage and the registry's data
-	// endpoints. Default: any https host that the registry redirects to; it never gets the
-	// credential.
+	// endpoints. Default: downloads follow the registry to any https host, without the credential.
 	StrictStorage bool
 
 	// SourceClient names the service or tool that makes the requests, as
@@ -105,8 +106,8 @@ type ClientOptions struct {
 // A request that gets no response in time fails with [ErrStalled]; one that only reads is sent once
 // more before it does. Zero means the default, a negative value no limit.
 //
-// Some limits are not options. A request fails if the connection takes no byte of its body for two
-// minutes. A response fails if it brings no byte for 30 seconds or, unless it is a blob, less than
+// Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
+// A response fails if no byte of its body arrives for 30 seconds or, unless it is a blob, less than
 // 60 KiB in a minute.
 type ResponseTimeouts struct {
 	// Read is the limit of requests that change nothing: for manifests, lists, properties, blobs
@@ -125,9 +126,9 @@ type ResponseTimeouts struct {
 	// anything again. Default: 30 minutes.
 	Write time.Duration
 
-	// Token is the limit of one try of a token request, including its response body. A token
-	// request times out after twice that and 30 seconds, and a sign-in, including the credential,
-	// another 90 seconds later. A negative value means the default. Default: 1 minute.
+	// Token is the limit of one try of a token request, including its response body. All tries of a
+	// token request together have twice that time plus 30 seconds. A whole sign-in, including the
+	// credential, has 90 seconds more. A negative value means the default. Default: 1 minute.
 	Token time.Duration
 }
 

@@ -82,6 +82,6 @@ func (j journal) Do(req *policy.Request) (*http.Response, error) {
 	} else {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("correlation_id", redact.OneLine(resp.Header.Get("X-Ms-Correlation-Request-Id"))))
 	}
-	j.logger.LogAttrs(ctx, slog.LevelDebug, "registry exchange", attrs...)
+	j.logger.LogAttrs(ctx, slog.LevelDebug, "registry request", attrs...)
 	return resp, err
 }

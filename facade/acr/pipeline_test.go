@@ -52,7 +52,7 @@ func TestTokenRequestsAreTheCallersToo(t *testing.T) {
 	if !slices.Equal(s.seen, want) {
 		t.Errorf("%q, want %q", s.seen, want)
 	}
-	if text := log.String(); strings.Count(text, "registry exchange") != 3 || strings.Contains(text, "eyJ") {
+	if text := log.String(); strings.Count(text, "registry request") != 3 || strings.Contains(text, "eyJ") {
 		t.Error(text)
 	}
 }

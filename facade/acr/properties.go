@@ -15,14 +15,14 @@ import (
 //
 // The attributes of a repository, of its manifests and of its tags are independent of each other
 // and all apply: a locked repository does not show in the attributes of its tags, nor a locked tag
-// in those of its manifest. And lists do not show everything: a manifest or tag with ListEnabled
-// false is missing in them, also an index, whose manifests then look as if nothing referred to
-// them.
+// in those of its manifest. Lists omit manifests and tags with ListEnabled false. If an index is
+// omitted, its manifests look as if nothing referred to them.
 //
-// A program that deletes what it finds unused should therefore read the attributes of the
-// repository, of the manifest and of each of its tags right before, and keep the manifests of a
-// repository of which it may not have seen every index: ManifestCount of the repository's
-// properties counts the unlisted ones too. Package retention does so.
+// A program that deletes unused manifests should therefore, right before it deletes one, read the
+// attributes of the repository, of the manifest and of each of its tags. It should keep all
+// manifests of a repository if it may not have seen every index: that is the case if it has listed
+// fewer manifests than ManifestCount in the repository's properties, which counts the omitted ones
+// too. Package retention does this.
 type Attributes struct {
 	DeleteEnabled bool // may be deleted
 	WriteEnabled  bool // may be changed, overwritten and deleted
@@ -74,8 +74,9 @@ type TagProperties struct {
 // referrer: get the manifest and decode it with [Manifest.Image] or [Manifest.Index], or list
 // [Repository.Referrers] of the subject.
 //
-// The Size of an index is what the registry reports: the bytes of the manifests that it names, not
-// of their layers. For those, add up the properties of its References.
+// Size does not include the config and the manifest itself. The Size of an index is what the
+// registry reports: the bytes of the manifests that it names, not of their layers. For those, add
+// up the properties of its References.
 //
 // An index has References and a MediaType of an index (ocispec.MediaTypeImageIndex or
 // [MediaTypeDockerManifestList]); everything else is a single manifest.
@@ -83,7 +84,7 @@ type ManifestProperties struct {
 	Registry        string // host of the registry, as reported by the registry
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the layers as stored, without config and manifest; of an index: see below
+	Size            int64 // bytes of the layers as stored; of an index: see above
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string

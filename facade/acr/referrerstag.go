@@ -271,7 +271,7 @@ func (r *Repository) referrersIndexAfter(ctx context.Context, subject digest.Dig
 		}
 	}
 	if len(raw) != len(index.Manifests) {
-		return nil, false, malformedManifest("the index under the tag %s can be read in two ways", referrersTag(subject))
+		return nil, false, malformedManifest("the index under the tag %s lists its manifests twice, differently", referrersTag(subject))
 	}
 	kept := make([]json.RawMessage, 0, len(raw)+1)
 	var entries []ocispec.Descriptor

@@ -70,9 +70,9 @@ func (r *reply) describe() string {
 	case len(start) == 0:
 		text += ", which is empty"
 	case start[0] == '<':
-		text += ", which looks like HTML or XML, as of a portal or proxy"
+		text += ", which looks like HTML or XML from a portal or proxy"
 	case start[0] != '{' && !json.Valid(start):
-		text += ", which looks like plain text, as of a portal or proxy"
+		text += ", which looks like plain text from a portal or proxy"
 	}
 	return text
 }

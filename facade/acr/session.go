@@ -123,7 +123,7 @@ func (s *uploadSession) withBody(ctx context.Context, op *operation, c transfer.
 		if err == nil {
 			wire.Drain(resp)
 		}
-		return nil, op.fail(&wire.Refusal{Err: errBodyHeld, Detail: "the transport still reads a body that was answered"})
+		return nil, op.fail(&wire.Refusal{Err: errBodyHeld, Detail: "the transport still reads it after the response"})
 	}
 	return resp, err
 }

@@ -159,8 +159,8 @@ func (c *Conversion) String() string { return "acr.Conversion(" + redact.OneLine
 // Format prints String for every verb.
 func (c *Conversion) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
-// ConversionState is how far a conversion is. Any state except the three final ones, also one
-// that is not listed here, means that the conversion has not ended.
+// ConversionState is how far a conversion is. A conversion has ended in one of the three final
+// states only; a state that is not listed here is not final.
 type ConversionState string
 
 // The states of a conversion. The last three are final.

@@ -143,16 +143,16 @@ func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Dig
 	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	last := "the registry has not said where it is"
+	last := "no response yet"
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		there, err := r.HeadManifest(wait, tag)
 		switch {
 		case err == nil && (dgst == "" || there.Digest == dgst):
 			return there, nil
 		case err == nil:
-			last = "it is on " + string(there.Digest)
+			last = "it points to " + string(there.Digest)
 		case errors.Is(err, ErrNotFound):
-			last = "it is not there"
+			last = "it does not exist"
 		case wait.Err() == nil || !errors.Is(err, wait.Err()):
 			return ocispec.Descriptor{}, err
 		}

@@ -28,14 +28,15 @@ const cheapUpload = 1 << 20
 // is blocked in Read or ReadAt, UploadBlob returns all the same; the blocked call stays behind in
 // a goroutine, and what it returns is discarded.
 //
-// Success means that the registry has confirmed the content, by the digest that this client
-// computed, and has not named another digest. The registry is not asked once more whether it has
-// the blob, because replicas may not know it yet; [Repository.HeadBlob] asks.
+// If UploadBlob succeeds, the registry has accepted the content under the returned digest. The
+// client does not check afterwards that the registry has the blob, because a replica may not know
+// it yet; [Repository.HeadBlob] does.
 //
-// A small blob costs one request, a large one two and one for each chunk. If Digest is set, a HEAD
-// request comes first for large blobs; if the repository already has the blob, nothing else is
-// sent. If the upload fails, it is canceled at the registry, unless the caller has a Checkpoint of
-// it or has resumed it.
+// A blob of at most 4 MiB usually costs one request. A larger one costs one request to open the
+// upload and one for each chunk, the last of which completes it. If Digest is set and the blob has
+// more than 1 MiB, a HEAD request comes first; if the repository already has the blob, nothing else
+// is sent. If the upload fails, it is canceled at the registry, unless the caller has a Checkpoint
+// of it or has resumed it.
 //
 // Errors:
 //   - [ErrUploadLost] if the session was lost and src cannot be read again, if the session was lost
@@ -136,7 +137,7 @@ func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.Up
 	case err != nil || !seen.named && there != size:
 		return transfer.Unknown, nil //nolint:nilerr // uploading is right in any case, and says what is wrong if something is
 	case size != transfer.Unknown && there != size:
-		err = contradicts(ErrSizeMismatch, "the repository has %d bytes with the digest, %d were stated", there, size)
+		err = contradicts(ErrSizeMismatch, "the repository has a blob of %d bytes with this digest, expected %d", there, size)
 	default:
 		m.SetSkipped(there)
 	}
@@ -210,7 +211,7 @@ func inspect(r io.Reader) (*source, error) {
 	if isFile {
 		info, err := file.Stat()
 		if err != nil {
-			return nil, fmt.Errorf("looking at the source: %w", err)
+			return nil, fmt.Errorf("reading the size of the source: %w", err)
 		}
 		if !info.Mode().IsRegular() {
 			return once, nil // pipes and terminals have the methods, but cannot seek
@@ -262,7 +263,7 @@ func (s *source) unchanged() error {
 	if s.file != nil {
 		now, err := s.file.Stat()
 		if err != nil {
-			return fmt.Errorf("looking at the source: %w", err)
+			return fmt.Errorf("reading the size of the source: %w", err)
 		}
 		if now.Size() != s.stat.Size() || !now.ModTime().Equal(s.stat.ModTime()) {
 			return fmt.Errorf("%w: it had %d bytes and has %d", ErrSourceChanged, s.stat.Size(), now.Size())
@@ -321,7 +322,7 @@ type spoolFile struct{ *os.File }
 func newSpool(dir string) (*spoolFile, error) {
 	f, err := os.CreateTemp(dir, ".acr-spool-*")
 	if err != nil {
-		return nil, fmt.Errorf("spooling: %w", err)
+		return nil, fmt.Errorf("creating the temporary file of UploadOptions.Spool: %w", err)
 	}
 	_ = os.Remove(f.Name()) // if the system allows it, nothing is left even if the process is killed
 	return &spoolFile{f}, nil

@@ -24,8 +24,9 @@ type Usage struct {
 	Waited        time.Duration // time spent in waits: before retries, and for a Governor's turn
 }
 
-// WithUsage returns a context that counts what the calls made with it cost, by any client, and a
-// function that returns the counts so far. It may be called at any time and from any goroutine.
+// WithUsage returns a context and a function. The context counts what calls with it cost, whichever
+// client they belong to; the function returns the counts so far. It may be called at any time and
+// from any goroutine.
 //
 // A call that waits for a token that another call is obtaining is not charged for it. Waits of
 // parallel requests add up. If ctx counts already, its counts include those of the new context.

@@ -38,13 +38,13 @@ func TestWaitForTag(t *testing.T) {
 	}{
 		"there":         {answers: []func() *http.Response{func() *http.Response { return on(want) }}},
 		"comes":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, func() *http.Response { return on(acrsuite.GoodDigest) }, func() *http.Response { return on(want) }}, digest: want, took: 750 * time.Millisecond},
-		"never comes":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
+		"never comes":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, want: context.DeadlineExceeded, text: "it does not exist", took: time.Minute},
 		"never moves":   {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, digest: want, want: context.DeadlineExceeded, text: string(acrsuite.GoodDigest), took: time.Minute},
 		"not permitted": {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(403, "") }}, refused: true},
-		"no time":       {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "timed out after 10m0s while waiting for the tag v1: it is not there", took: 10 * time.Minute},
-		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is on " + string(acrsuite.GoodDigest), took: time.Second},
-		"longer time":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it is not there", took: time.Minute},
-		"hangs":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it is not there", took: time.Second},
+		"no time":       {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, patient: true, want: acr.ErrWaitTimeout, text: "timed out after 10m0s while waiting for the tag v1: it does not exist", took: 10 * time.Minute},
+		"own time":      {answers: []func() *http.Response{func() *http.Response { return on(acrsuite.GoodDigest) }}, patient: true, digest: want, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it points to " + string(acrsuite.GoodDigest), took: time.Second},
+		"longer time":   {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }}, timeout: time.Hour, want: context.DeadlineExceeded, text: "it does not exist", took: time.Minute},
+		"hangs":         {answers: []func() *http.Response{func() *http.Response { return acrsuite.Answer(404, "") }, hangs}, timeout: time.Second, want: acr.ErrWaitTimeout, text: "it does not exist", took: time.Second},
 		"negative":      {answers: []func() *http.Response{func() *http.Response { return on(want) }}, timeout: -time.Second, want: acr.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {

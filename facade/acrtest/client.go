@@ -27,9 +27,9 @@ func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// DialContext connects to the server of this registry that has the given address, whatever the name
-// resolves to. The name of the login server stands for each replica of [WithReplicas] in turn. For
-// other addresses DialContext dials as usual, or fails if the registry was made with
+// DialContext connects to the server of this registry that has the given address, without resolving
+// its host name. With [WithReplicas], the name of the login server leads to each replica in turn.
+// For addresses that do not belong to the registry DialContext dials as usual, or fails with
 // [WithMemoryNetwork]. Use it in a transport of your own.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if o := s.network.find(address); o != nil {

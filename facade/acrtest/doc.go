@@ -119,9 +119,10 @@
 //   - Manifests are not converted. For a Docker image requested by tag without its media type in
 //     Accept, the service returns a schema 1 manifest; the emulator answers 404 MANIFEST_UNKNOWN,
 //     as the service does for OCI images.
-//   - Previews of the service behave as the Azure command line shows. A conversion of artifact
-//     streaming is one step further each time it is polled. Metadata queries understand where,
-//     project, order by, limit and count. Both are forgotten when the registry closes.
+//   - Previews of the service are emulated as far as the source of the Azure command line shows
+//     them. A conversion of artifact streaming advances by one state each time it is polled; it is
+//     kept in memory only, also with [WithDirectory]. Metadata queries understand where, project,
+//     order by, limit and count.
 //   - It is not secure. It listens on the loopback interface only, unless [WithRemoteAccess] is
 //     given. It accepts only tokens that it issued itself; a real token sent by mistake is rejected
 //     and not stored.

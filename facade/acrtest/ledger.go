@@ -186,9 +186,10 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	}
 }
 
-// Exactly fails the test unless the requests are exactly these, by operation: also those of the
-// sign-in and of storage, so that nothing a client did is overlooked. The failure lists what
-// differs and the requests of these operations. Requests without a route have the operation "".
+// Exactly fails the test unless the registry received exactly the given number of requests of each
+// operation, and none of any other operation. Requests of the sign-in and to storage count too. The
+// failure lists the operations whose numbers differ, with their requests. Requests without a route
+// have the operation "".
 func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 	if t != nil {
 		t.Helper()

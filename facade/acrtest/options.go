@@ -48,10 +48,10 @@ func WithBudget(b Budget, perMinute int) Option {
 	}
 }
 
-// WithTokenBuckets enforces the five request budgets as token buckets that hold one second's worth
-// of requests, instead of as a number of requests per minute: a client that sends a burst is
-// answered with status 429 even if it stays within the budget of the minute. The documentation of
-// the service speaks of token buckets without giving their size; this is the strictest reading.
+// WithTokenBuckets enforces the five request budgets as token buckets that hold the requests of one
+// second, instead of counting the requests of a minute: a burst is answered with status 429 even if
+// the client stays within its budget per minute. The documentation of the service mentions token
+// buckets but not their size; one second is the strictest reading.
 func WithTokenBuckets() Option { return func(c *config) { c.limits, c.buckets = true, true } }
 
 // WithABAC creates a registry with attribute-based permissions ("RBAC Registry + ABAC Repository
@@ -116,8 +116,8 @@ func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replica
 // ManifestTimes says which requests move the lastUpdateTime of a manifest.
 type ManifestTimes string
 
-// The settings of [WithManifestTimes]. A change of attributes moves the time in none of them, which
-// is known of the service; the rest is not.
+// The settings of [WithManifestTimes]. With all of them a change of attributes leaves the time as
+// it is, as on the service. Which other requests move it there is not documented.
 const (
 	// ManifestTimesPush moves the time when the manifest is pushed again, by digest or by tag.
 	ManifestTimesPush ManifestTimes = "push"
@@ -157,9 +157,9 @@ func WithEmptyRepositories() Option { return func(c *config) { c.keepEmpty = tru
 //
 // [Server.Endpoint] names the registry: clients that use [Server.HTTPClient] or
 // [Server.DialContext] connect to each replica in turn, beginning with the first, as they would
-// through a traffic manager. The address that such a connection leads to stays that of one replica.
-// [Server.RegionalEndpoint] names a single replica, and [Request.Replica] says which one served a
-// request.
+// through a traffic manager. Each replica has a network address of its own, so a client that
+// connects to that address again reaches the same replica. [Server.RegionalEndpoint] names a single
+// replica, and [Request.Replica] says which one served a request.
 func WithReplicas(regions ...string) Option {
 	return func(c *config) { c.replicas = append([]string{}, regions...) }
 }

@@ -147,27 +147,27 @@ func (p command) options(f *flag.FlagSet, s *settings) {
 	case "plan":
 		f.StringVar(&s.rules, "rules", "", "read the rules from this `file`")
 		f.StringVar(&s.out, "out", "", "write the plan as JSON to this `file`")
-		f.BoolVar(&s.sizes, "sizes", false, "tell how many bytes are freed")
+		f.BoolVar(&s.sizes, "sizes", false, "report how many bytes the plan frees")
 	case "apply":
 		f.StringVar(&s.plan, "plan", "", "read the plan from this `file`")
 		f.StringVar(&s.approved, "approved", "", "apply the plan only if this is its `ID`, as plan printed it")
 		fallthrough
 	case "undo":
-		f.StringVar(&s.journal, "journal", "", "the `file` with what is needed to undo an apply; apply appends to it")
+		f.StringVar(&s.journal, "journal", "", "`file` with what undo needs; apply appends to it")
 	}
 	switch s.name {
 	case "undo":
-		f.BoolVar(&s.dryRun, "dry-run", false, "only report what would be put back")
+		f.BoolVar(&s.dryRun, "dry-run", false, "report what would be restored, and change nothing")
 	case "plan", "apply":
-		f.Var(&s.inUse, "in-use", "leave what is named in this `file` (such as the output of kubectl get pods -A -o json); may be repeated")
-		f.Var(&s.pulls, "pulls", "leave what was pulled according to this `file` of ContainerRegistryRepositoryEvents as JSON; may be repeated")
+		f.Var(&s.inUse, "in-use", "keep images that are named in this `file` (such as the output of kubectl get pods -A -o json); may be repeated")
+		f.Var(&s.pulls, "pulls", "keep images that were pulled according to this `file` of ContainerRegistryRepositoryEvents as JSON; may be repeated")
 	case "storage":
 		f.StringVar(&s.plan, "plan", "", "also report what the plan in this `file` would free")
 	case "snapshot":
 		f.StringVar(&s.out, "out", "", "write the snapshot to this `file`")
 	}
 	if s.name == "plan" || s.name == "apply" || s.name == "storage" {
-		f.StringVar(&s.cache, "cache", "", "keep what was read in this `file`, so that the next run reads only what is new")
+		f.StringVar(&s.cache, "cache", "", "keep what was read in this `file`, so that the next run reads only new content")
 	}
 	if s.name == "storage" || s.name == "snapshot" {
 		f.Var(&s.only, "repository", "read only this repository; may be repeated (default all)")

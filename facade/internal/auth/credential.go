@@ -67,7 +67,7 @@ func (c Credential) check() error {
 			return errors.New("auth: user name and password are both needed")
 		}
 		if strings.Contains(c.username, ":") || hasControl(c.username+c.secret.reveal()) {
-			return errors.New("auth: the user name holds a colon, or it or the password a control character")
+			return errors.New("auth: the user name contains a colon, or the user name or password contains a control character")
 		}
 	case kindRefreshToken:
 		if !validToken(c.secret.reveal()) {

@@ -139,7 +139,7 @@ func (a *Authenticator) unreachable(op string, err error, took time.Duration) *E
 }
 
 // silent says that nothing came.
-func silent(limit time.Duration) string { return "no token came within " + limit.String() }
+func silent(limit time.Duration) string { return "no token arrived within " + limit.String() }
 
 // numberedError finds Entra's error numbers, and entraTime its clock in those about time.
 var (

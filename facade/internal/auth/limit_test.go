@@ -39,7 +39,7 @@ func TestSilence(t *testing.T) {
 		{"the token endpoint", auth.Anonymous, 150 * time.Second, "GetAccessToken", host + " did not answer within 2m"},
 		{"the exchange", func() auth.Credential { return auth.Entra(&entra{}) }, 150 * time.Second, "ExchangeEntraToken", host + " did not answer within 2m"},
 		{"the exchange, after a slow credential", func() auth.Credential { return auth.Entra(&entra{delay: 2 * time.Minute}) }, 4 * time.Minute, "ExchangeEntraToken", ""},
-		{"the credential", func() auth.Credential { return auth.Entra(&entra{delay: time.Hour}) }, 4 * time.Minute, "GetEntraToken", "no token came within 4m0s"},
+		{"the credential", func() auth.Credential { return auth.Entra(&entra{delay: time.Hour}) }, 4 * time.Minute, "GetEntraToken", "no token arrived within 4m0s"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

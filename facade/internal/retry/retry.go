@@ -209,7 +209,7 @@ func (p *retryPolicy) gated(req *policy.Request, try int, pause, timeout time.Du
 	}
 	waited := time.Since(began)
 	if waited >= longWait {
-		observe.Info(req.Raw().Context(), "waited for the turn of a request", slog.String("method", req.Raw().Method),
+		observe.Info(req.Raw().Context(), "request delayed by the Governor", slog.String("method", req.Raw().Method),
 			slog.String("url", redact.URL(req.Raw().URL)), slog.Duration("pause", waited))
 	}
 	resp, err := attempt(req, try, pause+waited, timeout)

@@ -78,7 +78,7 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		if b.off >= maxBlob && limit == Unknown {
 			b.disconnect()
-			return 0, fmt.Errorf("%w: the blob goes on after %d bytes", ErrSizeMismatch, b.off)
+			return 0, fmt.Errorf("%w: the blob is longer than %d bytes", ErrSizeMismatch, b.off)
 		}
 		if b.cur == nil {
 			if err := b.connect(); err != nil {
@@ -109,7 +109,7 @@ func (b *body) Read(p []byte) (int, error) {
 			}
 			err = tooShort(b.off, limit)
 		} else {
-			err = fmt.Errorf("the answer broke off at byte %d: %w", b.off, err)
+			err = fmt.Errorf("the response broke off at byte %d: %w", b.off, err)
 		}
 		b.disconnect()
 		if err := b.failed(err); err != nil {
@@ -121,7 +121,7 @@ func (b *body) Read(p []byte) (int, error) {
 // tooShort returns the error of an answer that ends at byte off, as if it were complete, although it
 // should go on to limit. The next answer may be longer.
 func tooShort(off, limit int64) error {
-	return &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the answer ends at byte %d instead of %d: %w", ErrSizeMismatch, off, limit, io.ErrUnexpectedEOF)}
+	return &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the response ends at byte %d instead of %d: %w", ErrSizeMismatch, off, limit, io.ErrUnexpectedEOF)}
 }
 
 // read reads from the connection, and cancels it if no byte arrives for too long.
@@ -197,11 +197,11 @@ func (b *body) check(p *Part) error {
 	case p.Offset == 0 && b.off > 0 && !b.skip:
 		return &Fault{Kind: Final, Err: errNoRanges}
 	case p.Offset != b.off && p.Offset != 0:
-		return fmt.Errorf("%w: asked for byte %d, got byte %d", ErrMalformedReply, b.off, p.Offset)
+		return fmt.Errorf("%w: requested bytes from %d, the response starts at %d", ErrMalformedReply, b.off, p.Offset)
 	case p.End > 0 && p.End <= b.off:
-		return fmt.Errorf("%w: asked for bytes from %d on, got an end at %d", ErrMalformedReply, b.off, p.End)
+		return fmt.Errorf("%w: requested bytes from %d, the response ends at %d", ErrMalformedReply, b.off, p.End)
 	case p.Offset > 0 && b.open != Unknown && p.End > b.open:
-		return fmt.Errorf("%w: asked for an end at %d, got %d", ErrMalformedReply, b.open, p.End)
+		return fmt.Errorf("%w: requested bytes up to %d, the response ends at %d", ErrMalformedReply, b.open, p.End)
 	}
 	if b.size == Unknown && p.Size >= 0 {
 		b.size = p.Size
@@ -221,7 +221,7 @@ func (b *body) discard(n int64) error {
 			if atEnd(err) {
 				return tooShort(at, b.off)
 			}
-			return fmt.Errorf("the answer broke off at byte %d: %w", at, err)
+			return fmt.Errorf("the response broke off at byte %d: %w", at, err)
 		}
 	}
 	return nil
@@ -259,7 +259,7 @@ func (b *body) finish() error {
 	n, _ := b.read(one[:])
 	b.disconnect()
 	if n > 0 {
-		return fmt.Errorf("%w: the blob goes on after %d bytes", ErrSizeMismatch, b.off)
+		return fmt.Errorf("%w: the blob is longer than %d bytes", ErrSizeMismatch, b.off)
 	}
 	return io.EOF
 }

@@ -101,7 +101,7 @@ func (d *download) run() error {
 	d.h = h
 	if want == want.Algorithm().FromBytes(nil) {
 		if d.size > 0 {
-			return fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSizeMismatch, d.size)
+			return fmt.Errorf("%w: stated %d bytes, but the digest is that of the empty blob", ErrSizeMismatch, d.size)
 		}
 		d.size = 0
 		return d.sized()

@@ -33,7 +33,7 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 	}
 	if want == want.Algorithm().FromBytes(nil) {
 		if size > 0 {
-			return nil, fmt.Errorf("%w: stated %d bytes, the digest is that of none", ErrSizeMismatch, size)
+			return nil, fmt.Errorf("%w: stated %d bytes, but the digest is that of the empty blob", ErrSizeMismatch, size)
 		}
 		size = 0
 	}

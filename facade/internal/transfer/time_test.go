@@ -207,7 +207,7 @@ func TestStallsForEver(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 1))
 		s := &storage{content: randomBytes(rng, 2000), rng: rng, steady: stuckAt1000}
 		_, err := fetch(t, rng, "read", s, transfer.Unknown)
-		if want := "the answer broke off at byte 1000: transfer stalled"; !errors.Is(err, wait.ErrStalled) || err.Error() != want {
+		if want := "the response broke off at byte 1000: transfer stalled"; !errors.Is(err, wait.ErrStalled) || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	})

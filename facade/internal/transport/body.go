@@ -49,10 +49,10 @@ func (b *Body) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekEnd:
 		offset += b.n
 	default:
-		return 0, errors.New("wire: invalid whence")
+		return 0, errors.New("request body: invalid whence")
 	}
 	if offset < 0 {
-		return 0, errors.New("wire: negative position")
+		return 0, errors.New("request body: negative position")
 	}
 	b.pos = offset
 	return offset, nil
@@ -140,7 +140,7 @@ type fork struct {
 	closed  bool
 }
 
-var errBodyClosed = errors.New("wire: read of a closed request body")
+var errBodyClosed = errors.New("request body: read after close")
 
 func (f *fork) Read(p []byte) (int, error) {
 	f.mu.Lock()

@@ -62,7 +62,7 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 	x.begun()
 	x.cost.answered(resp)
 	if err == nil && resp == nil {
-		err = errors.New("wire: the transport returned neither a response nor an error")
+		err = errors.New("the transport returned neither a response nor an error")
 	}
 	if err != nil {
 		err = reason(ctx, err)
