@@ -2,7 +2,6 @@ package acr
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -112,60 +111,6 @@ func checkTag(argument, tag string) error {
 		return nil
 	}
 	return badArgument(argument, tag, reason)
-}
-
-// checkDigest fails if d is not a canonical digest of an algorithm that this package can verify.
-func checkDigest(d digest.Digest) error {
-	algorithm, hex, ok := strings.Cut(string(d), ":")
-	reason, want := "", 0
-	switch {
-	case d == "":
-		reason = "it is empty"
-	case strings.ContainsAny(algorithm, "/@"):
-		reason = "it must be a tag or a digest alone, without the repository, and not both"
-	case !ok:
-		reason = "it must be an algorithm, ':' and hexadecimal digits"
-	case algorithm == "sha256":
-		want = 64
-	case algorithm == "sha512":
-		want = 128
-	default:
-		reason = "only sha256 and sha512 can be verified"
-	}
-	if reason == "" && (len(hex) != want || strings.Trim(hex, "0123456789abcdef") != "") {
-		reason = fmt.Sprintf("%s takes exactly %d lower-case hexadecimal digits", algorithm, want)
-	}
-	if reason == "" {
-		return nil
-	}
-	return badArgument("digest", string(d), reason)
-}
-
-// statedDigest returns the digest that a response header states; "" if it states none. It fails with ErrDigestMismatch if that is not a
-// digest that can be checked, or if several headers state different ones. No other code may make a digest of a header: methods of a
-// digest that was not checked panic.
-func statedDigest(h http.Header, key string) (digest.Digest, error) {
-	var stated digest.Digest
-	for _, text := range h.Values(key) {
-		d := digest.Digest(text)
-		if err := checkDigest(d); err != nil {
-			return "", contradicts(ErrDigestMismatch, "the registry states a digest that cannot be checked: %s", plain(err))
-		}
-		if stated != "" && d != stated {
-			return "", contradicts(ErrDigestMismatch, "the registry states two digests, %s and %s", stated, d)
-		}
-		stated = d
-	}
-	return stated, nil
-}
-
-// sameContent compares the digest that the registry states for content with the one that the content has. A registry may name content of
-// any algorithm by sha256, which then cannot be compared.
-func sameContent(stated, has digest.Digest) error {
-	if stated == "" || stated == has || stated.Algorithm() == digest.SHA256 && has.Algorithm() != digest.SHA256 {
-		return nil
-	}
-	return contradicts(ErrDigestMismatch, "requested %s, the registry states %s", has, stated)
 }
 
 // parseReference tells a digest from a tag: a colon is in every digest and in no tag.

@@ -79,7 +79,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	}
 	ctx, end := azruntime.StartSpan(staying(ctx), "acr.Doctor", c.tracer, nil)
 	defer func() { end(d.report.Err()) }()
-	d.contact(ctx)
+	d.network(ctx) // each of the three is in the file of its name
 	d.signIn(ctx)
 	d.rights(ctx)
 	if ctx.Err() != nil {

@@ -16,6 +16,13 @@ import (
 	"github.com/acrkit/acrkit/gen"
 )
 
+const (
+	maxPageSize     = 8 << 20 // how much of a page is read into memory, in bytes
+	defaultMaxPages = 10_000
+	defaultPageSize = 1000      // entries; the maximum of the registry
+	maxPageEntries  = 1_000_000 // larger page sizes are cut to this; the registry cuts them further
+)
+
 // ListOptions are the options of a list of names.
 type ListOptions struct {
 	// PageSize is the number of entries per request, at most 1000. Default: 1000.
@@ -242,6 +249,14 @@ func (w *walk[T]) follow(next *url.URL) error {
 	}
 	w.seen[mark] = struct{}{}
 	return nil
+}
+
+// maxPages returns ClientOptions.MaxPages or its default.
+func (o *ClientOptions) maxPages() int {
+	if o.MaxPages > 0 {
+		return o.MaxPages
+	}
+	return defaultMaxPages
 }
 
 // keepQuery restores query parameters that a link has lost, or has without a value: links of ACR

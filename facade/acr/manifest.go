@@ -34,6 +34,10 @@ var acceptManifests = strings.Join([]string{
 	"*/*",
 }, ", ")
 
+// maxManifestSize is how much of a manifest is read into memory, and the largest manifest that is
+// stored. Microsoft's SDKs have the same limit.
+const maxManifestSize = 4 << 20
+
 // Manifest is a manifest with its exact bytes.
 type Manifest struct {
 	Descriptor ocispec.Descriptor // media type, digest and size, computed from the content
@@ -220,22 +224,6 @@ func (r *Repository) wanted(reference string) (digest.Digest, error) {
 	}
 	_, d, err := parseReference(reference)
 	return d, err
-}
-
-const headerDigest = "Docker-Content-Digest"
-
-// sameAlgorithm reports whether two digests can be compared.
-func sameAlgorithm(a, b digest.Digest) bool {
-	algorithm, _, _ := strings.Cut(string(a), ":")
-	return strings.HasPrefix(string(b), algorithm+":")
-}
-
-// computedAs returns the digest of the content, by the algorithm of d.
-func computedAs(d digest.Digest, content []byte) digest.Digest {
-	if d == "" {
-		return ""
-	}
-	return d.Algorithm().FromBytes(content)
 }
 
 // mediaTypeOf returns the Content-Type without parameters; empty if it is missing or says nothing

@@ -132,31 +132,10 @@ type ResponseTimeouts struct {
 	Token time.Duration
 }
 
-// Limits of what is read into memory.
-const (
-	maxManifestSize = 4 << 20
-	maxPageSize     = 8 << 20
-	maxPropertySize = 4 << 20 // enough for a manifest with 100,000 tags
-	defaultMaxPages = 10_000
-	defaultPageSize = 1000      // the maximum of the registry
-	maxPageEntries  = 1_000_000 // larger page sizes are cut to this; the registry cuts them further
-)
-
-// settleTime limits best-effort requests that are sent after the caller's context has ended.
-const settleTime = 5 * time.Second
-
 // audience returns the audience of Entra tokens.
 func (o *ClientOptions) audience() string {
 	if a := o.Cloud.Services[ServiceName].Audience; a != "" {
 		return a
 	}
 	return DefaultAudience
-}
-
-// maxPages returns the option or its default.
-func (o *ClientOptions) maxPages() int {
-	if o.MaxPages > 0 {
-		return o.MaxPages
-	}
-	return defaultMaxPages
 }

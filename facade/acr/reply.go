@@ -160,6 +160,10 @@ func readBody(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
 	return body, err
 }
 
+// maxPropertySize is how much of a document of properties is read into memory: enough for a manifest
+// with 100,000 tags.
+const maxPropertySize = 4 << 20
+
 // readDocument is read for a JSON document of properties.
 func readDocument[T any](ctx context.Context, c *Client, op *operation, name string, send func(context.Context) (*http.Response, error), decode func([]byte) (T, error)) (T, error) {
 	return readDecoded(ctx, c, question{op: op, name: name, limit: maxPropertySize, send: send}, decode)

@@ -138,8 +138,12 @@ func (uploading) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// hurryTime limits how long a call continues after its context has ended.
-const hurryTime = 60 * time.Millisecond
+// How long a call waits for the transport to stop reading a body after the response, or after the
+// end of the call's context.
+const (
+	settleTime = 5 * time.Second
+	hurryTime  = 60 * time.Millisecond
+)
 
 var errBodyHeld = errors.New("request body in use")
 
