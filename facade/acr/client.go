@@ -18,6 +18,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/version"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -174,7 +175,7 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	ctx, end := c.track(ctx, op.id, name, "")
 	defer func() { end(err) }()
 	answer, failure := send(ctx)
-	resp, err = op.check(answer, withCause(ctx, failure))
+	resp, err = op.check(answer, wait.WithCause(ctx, failure))
 	err = c.located(err)
 	if err != nil && failure == nil {
 		explain(err, answer, c.serving(answer).auth, scopes)

@@ -19,6 +19,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/version"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -83,7 +84,7 @@ func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport
 	d.signIn(ctx)
 	d.rights(ctx)
 	if ctx.Err() != nil {
-		return d.report, opDoctor.fail(endOf(ctx))
+		return d.report, opDoctor.fail(wait.Cause(ctx))
 	}
 	return d.report, nil
 }

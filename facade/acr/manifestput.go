@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/internal/transport"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -250,21 +251,9 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 		if !errors.Is(err, ErrManifestBlobUnknown) || time.Until(deadline) < pause {
 			return nil, err
 		}
-		if waitErr := pauseFor(ctx, pause); waitErr != nil {
+		if waitErr := wait.Sleep(ctx, pause); waitErr != nil {
 			return nil, opPutManifest.fail(fmt.Errorf("%w while waiting for blobs to appear: %w", waitErr, err)) // both can be found
 		}
-	}
-}
-
-// pauseFor waits, but not beyond the end of ctx.
-func pauseFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return endOf(ctx)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -185,7 +186,7 @@ func (r *Repository) editReferrersTag(ctx context.Context, subject digest.Digest
 	case state.noting <- struct{}{}:
 		defer func() { <-state.noting }()
 	case <-ctx.Done():
-		return endOf(ctx)
+		return wait.Cause(ctx)
 	}
 	missing := map[digest.Digest]time.Time{}
 	for try := range maxNotes + 1 {
@@ -209,7 +210,7 @@ func (r *Repository) editReferrersTag(ctx context.Context, subject digest.Digest
 		if len(missing) > 0 {
 			pause = max(pause, missPatience/(maxNotes-2))
 		}
-		if err := pauseFor(ctx, pause+rand.N(time.Duration(try+1)*notePause)); err != nil {
+		if err := wait.Sleep(ctx, pause+rand.N(time.Duration(try+1)*notePause)); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -122,7 +123,7 @@ func (c *Client) readOnce(ctx context.Context, q question) (got reply, again boo
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return reply{}, false, q.op.fail(endOf(ctx))
+		return reply{}, false, q.op.fail(wait.Cause(ctx))
 	case err != nil:
 		return reply{}, errors.Is(err, errCutShort), q.op.fail(err)
 	}
@@ -131,24 +132,6 @@ func (c *Client) readOnce(ctx context.Context, q question) (got reply, again boo
 		again, err = q.use(got)
 	}
 	return got, again, err
-}
-
-// endOf returns why ctx ended: ctx.Err and, if it is different, the cause. The error of an
-// interrupted body is the cause alone.
-func endOf(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
-
-// withCause adds the cause to an error that only says that ctx ended.
-func withCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
 }
 
 // readBody reads a body of at most limit bytes.

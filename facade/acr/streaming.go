@@ -11,6 +11,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/gen"
 )
 
@@ -240,7 +241,7 @@ func (c *Conversion) Wait(ctx context.Context) (ConversionStatus, error) {
 		case s.Done():
 			return s, opGetOperation.fail(fmt.Errorf("conversion %s: %w: %s", c.id, ErrorCode(s.State), shown(s.Details, 512)))
 		}
-		if err := pauseFor(ctx, pause); err != nil {
+		if err := wait.Sleep(ctx, pause); err != nil {
 			return s, opGetOperation.fail(fmt.Errorf("waiting for conversion %s, which is %s: %w", c.id, shown(string(s.State), 64), err))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 	"github.com/acrkit/acrkit/gen"
 )
@@ -141,11 +142,11 @@ func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Dig
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	wait, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	last := "no response yet"
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		there, err := r.HeadManifest(wait, tag)
+		there, err := r.HeadManifest(limited, tag)
 		switch {
 		case err == nil && (dgst == "" || there.Digest == dgst):
 			return there, nil
@@ -153,13 +154,13 @@ func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Dig
 			last = "it points to " + string(there.Digest)
 		case errors.Is(err, ErrNotFound):
 			last = "it does not exist"
-		case wait.Err() == nil || !errors.Is(err, wait.Err()):
+		case limited.Err() == nil || !errors.Is(err, limited.Err()):
 			return ocispec.Descriptor{}, err
 		}
-		if pauseFor(wait, pause) != nil {
+		if wait.Sleep(limited, pause) != nil {
 			why := fmt.Errorf("%w after %s", ErrWaitTimeout, timeout)
 			if ctx.Err() != nil {
-				why = endOf(ctx)
+				why = wait.Cause(ctx)
 			}
 			return ocispec.Descriptor{}, opHeadManifest.fail(fmt.Errorf("%w while waiting for the tag %s: %s", why, tag, last))
 		}

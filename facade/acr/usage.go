@@ -21,7 +21,7 @@ type Usage struct {
 	BytesSent     int64         // bytes of request bodies, including repetitions
 	BytesReceived int64         // bytes of response bodies
 	Tokens        int64         // access and refresh tokens obtained from the registry
-	Waited        time.Duration // time spent in waits: before retries, and for a Governor's turn
+	Waited        time.Duration // time spent in waits: before retries and polls, and for a Governor's turn
 }
 
 // WithUsage returns a context and a function. The context counts what calls with it cost, whichever
