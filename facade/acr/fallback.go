@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -78,15 +77,15 @@ func (f *router) Do(r *http.Request) (*http.Response, error) {
 	for order := f.order(k.Avoid); ; order = order[1:] {
 		e, last := order[0], len(order) == 1
 		resp, err := e.send(f.request(r, e, !last))
-		reason := failure(r.Context(), resp, err)
-		if reason != "" {
+		failed := endpointFailed(r.Context(), resp, err)
+		if failed {
 			f.mark(e)
 		}
-		if reason == "" || last {
+		if !failed || last {
 			return resp, err
 		}
 		observe.Info(r.Context(), "falling back to another endpoint", slog.String("from", e.login.Host),
-			slog.String("to", order[1].login.Host), slog.String("reason", reason))
+			slog.String("to", order[1].login.Host), slog.String("reason", redact.Outcome(resp, err)))
 		wire.Drain(resp)
 	}
 }
@@ -130,21 +129,18 @@ func (f *router) mark(e *Client) {
 	f.down[e] = time.Now().Add(downTime)
 }
 
-// failure says in what way an endpoint failed: no connection, no response, or a status code from 500
-// on. It returns "" for any other outcome, which another endpoint would not improve.
-func failure(ctx context.Context, resp *http.Response, err error) string {
-	switch signIn, _ := errors.AsType[*auth.Error](err); {
-	case ctx.Err() != nil:
-		return ""
-	case err == nil && resp.StatusCode >= http.StatusInternalServerError:
-		return "status " + strconv.Itoa(resp.StatusCode)
-	case err == nil:
-		return ""
-	case signIn != nil && signIn.StatusCode >= http.StatusInternalServerError, signIn != nil && signIn.Unreachable():
-		return redact.OneLine(err.Error())
+// endpointFailed reports whether an endpoint failed: no connection, no response, or a status code from
+// 500 on. Any other outcome would be the same at another endpoint.
+func endpointFailed(ctx context.Context, resp *http.Response, err error) bool {
+	if ctx.Err() != nil {
+		return false
 	}
-	if _, refused := errors.AsType[unsent](err); refused {
-		return ""
+	if err == nil {
+		return resp.StatusCode >= http.StatusInternalServerError
 	}
-	return redact.OneLine(err.Error())
+	if signIn, ok := errors.AsType[*auth.Error](err); ok && (signIn.StatusCode >= http.StatusInternalServerError || signIn.Unreachable()) {
+		return true
+	}
+	_, refused := errors.AsType[unsent](err)
+	return !refused
 }

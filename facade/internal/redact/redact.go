@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,4 +113,12 @@ func URL(u *url.URL) string {
 	}
 	v := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return v.String()
+}
+
+// Outcome returns how a request ended, for a log record: the text of its error, or the status code of its response.
+func Outcome(resp *http.Response, err error) string {
+	if err != nil {
+		return OneLine(err.Error())
+	}
+	return "status " + strconv.Itoa(resp.StatusCode)
 }

@@ -1,6 +1,8 @@
 package redact_test
 
 import (
+	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -47,6 +49,16 @@ func TestOneLine(t *testing.T) {
 			t.Error(len(got))
 		}
 	})
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	if got := redact.Outcome(&http.Response{StatusCode: 503}, nil); got != "status 503" {
+		t.Errorf("%q", got)
+	}
+	if got := redact.Outcome(nil, errors.New("Get \"https://a/b?sig=c\":\nEOF")); got != `Get "https://a/b": EOF` {
+		t.Errorf("%q", got)
+	}
 }
 
 func FuzzOneLine(f *testing.F) {

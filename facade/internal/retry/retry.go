@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -185,13 +184,7 @@ func spread(pause time.Duration) time.Duration {
 
 // report notes that a request is sent again after a pause.
 func report(r *http.Request, resp *http.Response, err error, pause time.Duration) {
-	reason := ""
-	if err != nil {
-		reason = redact.OneLine(err.Error())
-	} else {
-		reason = "status " + strconv.Itoa(resp.StatusCode)
-	}
-	observe.Retry(r.Context(), reason, pause, slog.String("method", r.Method), slog.String("url", redact.URL(r.URL)))
+	observe.Retry(r.Context(), redact.Outcome(resp, err), pause, slog.String("method", r.Method), slog.String("url", redact.URL(r.URL)))
 }
 
 // longWait is how long a wait for the gate has to be to be reported.
