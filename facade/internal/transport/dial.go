@@ -90,67 +90,83 @@ func storageClone(tr *http.Transport) *http.Transport {
 }
 
 // guardDial makes tr refuse forbidden addresses after name resolution, so that a name that resolves to one (or to one the second time it is asked) is caught too.
-// Proxies are the caller's choice and may be anywhere, and so may the registry itself: blobs that it sends without a redirect come over these connections too.
 // Under fetch only the name or literal address in a link is checked, by wire: what a name resolves to nobody sees there, and a dial function would turn fetch off.
 func guardDial(tr *http.Transport, login wire.Origin, loopback bool) {
 	if usesFetch(tr) {
 		return
 	}
-	var proxies sync.Map
-	if proxy := tr.Proxy; proxy != nil {
-		tr.Proxy = func(r *http.Request) (*url.URL, error) {
-			u, err := proxy(r)
-			if u != nil {
-				proxies.Store(proxyAddr(u), true)
-			}
-			return u, err
-		}
-	}
-	home := net.JoinHostPort(login.Host, login.Port)
-	chosen := func(addr string) bool {
-		_, proxy := proxies.Load(addr)
-		return proxy || strings.EqualFold(addr, home)
-	}
-	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	checked := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		return checkAddr(address, loopback)
-	}}
-	type dialFunc = func(context.Context, string, string) (net.Conn, error)
-	after := func(dial dialFunc) dialFunc {
-		return func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, network, addr)
-			if err != nil || chosen(addr) {
-				return conn, err
-			}
-			if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-				if err := checkAddr(tcp.String(), loopback); err != nil {
-					_ = conn.Close()
-					return nil, err
-				}
-			}
-			return conn, nil
-		}
+	g := &dialGuard{home: net.JoinHostPort(login.Host, login.Port), loopback: loopback}
+	if tr.Proxy != nil {
+		tr.Proxy = g.noteProxies(tr.Proxy)
 	}
 	switch {
 	case tr.DialContext != nil:
-		tr.DialContext = after(tr.DialContext)
+		tr.DialContext = g.checked(tr.DialContext)
 	case tr.Dial != nil: //nolint:staticcheck // a caller may still use it
 		old := tr.Dial //nolint:staticcheck // as above
-		tr.DialContext = after(func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) })
+		tr.DialContext = g.checked(func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) })
 	default:
-		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if chosen(addr) {
-				return plain.DialContext(ctx, network, addr)
-			}
-			return checked.DialContext(ctx, network, addr)
-		}
+		tr.DialContext = g.dial
 	}
 	if old := tr.DialTLS; old != nil && tr.DialTLSContext == nil { //nolint:staticcheck // as above
 		tr.DialTLSContext = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 	}
 	if tr.DialTLSContext != nil {
-		tr.DialTLSContext = after(tr.DialTLSContext)
+		tr.DialTLSContext = g.checked(tr.DialTLSContext)
 	}
+}
+
+// dialGuard decides which addresses the connections of a transport may lead to. Proxies are the caller's choice and may be anywhere, and so may the registry itself: blobs that
+// it sends without a redirect come over these connections too.
+type dialGuard struct {
+	home     string   // host:port of the registry
+	loopback bool     // loopback addresses are allowed
+	proxies  sync.Map // host:port of each proxy that was used
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// noteProxies returns proxy, and notes what it returns.
+func (g *dialGuard) noteProxies(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		u, err := proxy(r)
+		if u != nil {
+			g.proxies.Store(proxyAddr(u), true)
+		}
+		return u, err
+	}
+}
+
+// exempt reports whether host:port may have any address.
+func (g *dialGuard) exempt(addr string) bool {
+	_, proxy := g.proxies.Load(addr)
+	return proxy || strings.EqualFold(addr, g.home)
+}
+
+// checked returns the caller's dial, which closes a connection to a forbidden address.
+func (g *dialGuard) checked(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil || g.exempt(addr) {
+			return conn, err
+		}
+		if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+			if err := checkAddr(tcp.String(), g.loopback); err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+		}
+		return conn, nil
+	}
+}
+
+// dial is the dial function of a transport that has none. It does not even connect to a forbidden address.
+func (g *dialGuard) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	if !g.exempt(addr) {
+		d.Control = func(_, address string, _ syscall.RawConn) error { return checkAddr(address, g.loopback) }
+	}
+	return d.DialContext(ctx, network, addr)
 }
 
 // checkAddr refuses a forbidden "ip:port".
