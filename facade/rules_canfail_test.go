@@ -80,6 +80,7 @@ func TestRulesCanFail(t *testing.T) {
 		"auth knows no blobs":                             {"facade/internal/auth/a.go": "package auth\nvar a = \"/v2/x/blobs/y\"\n"},
 		"nothing else at the top":                         {"pkg/a.go": "package pkg\n"},
 		"a file holds one noun: at most 400 lines":        {"facade/acr/a.go": "package acr\n" + strings.Repeat("\n", 400)},
+		"a function fits on a screen: under 60 lines":     {"facade/acr/a.go": "package acr\n\nfunc a() {" + strings.Repeat("\n", 59) + "}\n"},
 		"the library is 45 files and 45 of tests at most": manyTests(46),
 		"every exported identifier is documented":         {"facade/acr/a.go": "package acr\nfunc A() {}\n"},
 		"every package has a package comment":             {"facade/acr/a.go": "package acr\n"},

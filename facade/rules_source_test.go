@@ -62,6 +62,23 @@ func (tr tree) longFiles(limit int) (broken []string) {
 	return broken
 }
 
+// longFunctions reports the functions that have more lines than limit, from the first to the last.
+func (tr tree) longFunctions(limit int) (broken []string) {
+	tr.goFiles("", false, func(name string, f *ast.File) {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			first := tr.fset.Position(fn.Pos()).Line
+			if n := tr.fset.Position(fn.End()).Line - first + 1; n > limit {
+				broken = append(broken, fmt.Sprintf("%s:%d: %s has %d lines, the limit is %d", name, first, fn.Name.Name, n, limit))
+			}
+		}
+	})
+	return broken
+}
+
 // crowded reports the directory that has more Go files of a kind than limit.
 func (tr tree) crowded(dir string, limit int) (broken []string) {
 	count := map[bool]int{}

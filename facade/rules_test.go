@@ -221,6 +221,7 @@ var sourceRules = []struct {
 	}},
 	{"nothing else at the top", func(tr tree) []string { return tr.topLevel(topLevel) }},
 	{"a file holds one noun: at most 400 lines", func(tr tree) []string { return tr.longFiles(400) }},
+	{"a function fits on a screen: under 60 lines", func(tr tree) []string { return tr.longFunctions(59) }},
 	{"the library is 45 files and 45 of tests at most", func(tr tree) []string { return tr.crowded("facade/acr", 45) }},
 	{"every exported identifier is documented", tree.undocumented},
 	{"every package has a package comment", tree.packagesWithoutComment},
