@@ -176,7 +176,7 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	defer func() { end(err) }()
 	answer, failure := send(ctx)
 	resp, err = op.check(answer, wait.WithCause(ctx, failure))
-	err = c.located(err)
+	err = c.completeURL(err)
 	if err != nil && failure == nil {
 		explain(err, answer, c.serving(answer).auth, scopes)
 	}

@@ -282,8 +282,8 @@ func decodeOne[T any](document []byte, key string, entry func(*jsonscan.Scanner,
 	return v, h, err
 }
 
-// about fails if a response is about something else than was requested.
-func about(got, want string, err error) error {
+// checkRequested fails if a response describes something else than was requested.
+func checkRequested(got, want string, err error) error {
 	if err == nil && got != want {
 		return contradicts(ErrMalformedReply, "it describes %s instead of %s", quote(got), want)
 	}
@@ -294,7 +294,7 @@ func about(got, want string, err error) error {
 func (a *Artifact) decodeTag(document []byte) (TagProperties, error) {
 	t, h, err := decodeOne(document, "tag", scanTag)
 	t.Registry, t.Repository = h.registry, h.repository
-	return t, about(t.Name, a.tag, err)
+	return t, checkRequested(t.Name, a.tag, err)
 }
 
 // decodeManifest reads the properties of the manifest with this digest.
@@ -302,7 +302,7 @@ func decodeManifest(d digest.Digest) func([]byte) (ManifestProperties, error) {
 	return func(document []byte) (ManifestProperties, error) {
 		m, h, err := decodeOne(document, "manifest", scanManifest)
 		m.Registry, m.Repository = h.registry, h.repository
-		return m, about(string(m.Digest), string(d), err)
+		return m, checkRequested(string(m.Digest), string(d), err)
 	}
 }
 
@@ -330,5 +330,5 @@ func (r *Repository) decodeProperties(document []byte) (RepositoryProperties, er
 			s.Skip()
 		}
 	})
-	return p, about(p.Name, r.name, err)
+	return p, checkRequested(p.Name, r.name, err)
 }

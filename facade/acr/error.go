@@ -230,8 +230,8 @@ func signInRefused(during string, cause *auth.Error) *Error {
 	return e
 }
 
-// located completes the URL of a refused sign-in, which does not know where it was sent.
-func (c *Client) located(err error) error {
+// completeURL completes the URL of a refused sign-in, which does not know where it was sent.
+func (c *Client) completeURL(err error) error {
 	if e, ok := err.(*Error); ok && strings.HasPrefix(e.URL, "/") { //nolint:errorlint // as fail gave it
 		e.URL = c.login.String() + e.URL
 	}

@@ -47,17 +47,6 @@ func listQuery(size int, key string) (*gen.PageSize, *gen.LastItem, error) {
 	return n, last, err
 }
 
-// orderedQuery is what the options of a list that has an order say in a request; of two bad ones
-// the order is named.
-func orderedQuery(size int, key string, o Order) (n *gen.PageSize, last *gen.LastItem, by *gen.OrderBy, err error) {
-	n, last, err = listQuery(size, key)
-	by, bad := o.query()
-	if bad != nil {
-		err = bad
-	}
-	return n, last, by, err
-}
-
 // pageSize checks a page size and returns it as a query parameter.
 func pageSize(n int) (*gen.PageSize, error) {
 	switch {
@@ -124,6 +113,30 @@ type list[T any] struct {
 	key         func(*T) string // of an entry, as the registry sorts the list in its default order
 	even        bool            // the keys are digests, which are spread evenly
 	concurrency int             // how many pages are requested at the same time; 0 means 1
+}
+
+// orderedQuery holds the query parameters of the first page of a list that has an order.
+type orderedQuery struct {
+	n    *gen.PageSize
+	last *gen.LastItem
+	by   *gen.OrderBy
+}
+
+// orderedList returns a list of the repository that has an order, without its first request, and the
+// query parameters of that request.
+func orderedList[T any](r *Repository, op *operation, decode decoder[T], key func(*T) string, o ListManifestsOptions) (list[T], orderedQuery) {
+	l := list[T]{client: r.Client(), op: op, name: r.Name(), decode: decode, key: key, concurrency: o.Concurrency}
+	l.keep = o.Order.keep(map[string][]string{})
+	var q orderedQuery
+	var badOrder error
+	q.n, q.last, l.refuse = listQuery(o.PageSize, o.After)
+	q.by, badOrder = o.Order.query()
+	for _, err := range []error{badOrder, r.bad()} { // the handle's error is the first to mend
+		if err != nil {
+			l.refuse = err
+		}
+	}
+	return l, q
 }
 
 // checkConcurrency checks how many requests a list may send at the same time.

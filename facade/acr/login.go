@@ -69,7 +69,7 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 	}
 	username, password, expires, err := c.auth.Login(ctx)
 	if err != nil {
-		return Login{}, c.located(opLogin.fail(err))
+		return Login{}, c.completeURL(opLogin.fail(err))
 	}
 	return Login{Server: c.login.Host, Username: username, Expires: expires, password: &password}, nil
 }
@@ -102,7 +102,7 @@ func (c *Client) AccessToken(ctx context.Context, scopes ...string) (Login, erro
 	}
 	token, expires, err := c.auth.Access(ctx, scopes)
 	if err != nil {
-		return Login{}, c.located(opAccessToken.fail(err))
+		return Login{}, c.completeURL(opAccessToken.fail(err))
 	}
 	return Login{Server: c.login.Host, Username: auth.TokenUser, Expires: expires, password: &token}, nil
 }

@@ -92,7 +92,7 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 //   - [ErrTooLarge] if the manifest is larger than 4 MiB
 //   - [ErrInvalidArgument] if the name or reference is invalid
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
-	want, err := r.wanted(reference)
+	want, err := r.checkReference(reference)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func verifyManifest(got reply, want digest.Digest) (*Manifest, error) {
 //
 // Errors are those of [Repository.GetManifest].
 func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	want, err := r.wanted(reference)
+	want, err := r.checkReference(reference)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -217,8 +217,8 @@ func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) err
 	return nil
 }
 
-// wanted checks the reference and, if it is a digest, returns it.
-func (r *Repository) wanted(reference string) (digest.Digest, error) {
+// checkReference checks the handle and the reference and, if that is a digest, returns it.
+func (r *Repository) checkReference(reference string) (digest.Digest, error) {
 	if r.bad() != nil {
 		return "", r.bad()
 	}
@@ -260,14 +260,9 @@ type ListManifestsOptions struct {
 // the list first: each page starts after the last manifest of the previous one, which must still
 // exist.
 func (r *Repository) Manifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[ManifestProperties, error] {
-	o := given(opts)
-	l := list[ManifestProperties]{client: r.Client(), op: opListManifests, name: r.Name(), decode: decodeManifests, keep: o.Order.keep(map[string][]string{})}
-	l.concurrency, l.even, l.key = o.Concurrency, true, func(m *ManifestProperties) string { return string(m.Digest) }
-	params := &gen.ListManifestsParams{APIVersion: apiVersion()}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
-	if r.bad() != nil {
-		l.refuse = r.bad()
-	}
+	l, q := orderedList(r, opListManifests, decodeManifests, func(m *ManifestProperties) string { return string(m.Digest) }, given(opts))
+	l.even = true
+	params := &gen.ListManifestsParams{N: q.n, Last: q.last, Orderby: q.by, APIVersion: apiVersion()}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListManifests(ctx, r.name, params, editors...)
 	}

@@ -82,8 +82,9 @@ type manifestOutline struct {
 	strange   string // what has another JSON type than the specifications give it; empty if nothing
 }
 
-// is reports whether the next value has a JSON type, which its first character tells. A value of another type is noted and read.
-func (o *manifestOutline) is(s *jsonscan.Scanner, name string, first byte) bool {
+// hasType reports whether the next value has a JSON type, which its first character tells. A value of
+// another type is noted and read.
+func (o *manifestOutline) hasType(s *jsonscan.Scanner, name string, first byte) bool {
 	c := s.Next()
 	if c == first {
 		return true
@@ -188,13 +189,13 @@ func members(s *jsonscan.Scanner, specified known, member func(name string)) {
 
 // descriptor reads a descriptor.
 func descriptor(s *jsonscan.Scanner, o *manifestOutline, of string) {
-	if !o.is(s, of, '{') {
+	if !o.hasType(s, of, '{') {
 		return
 	}
 	members(s, descriptorMembers, func(name string) {
 		switch name {
 		case "mediaType", "digest":
-			if o.is(s, name, '"') {
+			if o.hasType(s, name, '"') {
 				s.Skip()
 			}
 		default:
@@ -234,7 +235,7 @@ func few(s *jsonscan.Scanner) {
 
 // descriptors reads a list of them.
 func descriptors(s *jsonscan.Scanner, o *manifestOutline, of string) {
-	if !o.is(s, of, '[') {
+	if !o.hasType(s, of, '[') {
 		return
 	}
 	atMost(s, maxDescriptors, func() { descriptor(s, o, of) })

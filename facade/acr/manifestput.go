@@ -220,15 +220,15 @@ func (p *manifestPut) holds(ctx context.Context) (there bool, err error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case !p.is(found.Digest):
+	case !p.hasDigest(found.Digest):
 		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, found.Digest))
 	default:
 		return true, nil
 	}
 }
 
-// is reports whether the digest, of any algorithm, is the manifest's.
-func (p *manifestPut) is(d digest.Digest) bool {
+// hasDigest reports whether the digest, of any algorithm, is the manifest's.
+func (p *manifestPut) hasDigest(d digest.Digest) bool {
 	return checkDigest(d) == nil && computedAs(d, p.content) == d
 }
 
@@ -244,7 +244,7 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 			return header, nil
 		}
 		if tries.Doubtful && ctx.Err() == nil {
-			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && p.is(there.Digest) {
+			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && p.hasDigest(there.Digest) {
 				return http.Header{}, nil
 			}
 		}
@@ -273,7 +273,7 @@ func (p *manifestPut) once(ctx context.Context) (http.Header, error) {
 // settle compares what the registry says it stored, and sees to the referrers of the subject.
 func (p *manifestPut) settle(ctx context.Context, header http.Header) error {
 	stored, err := statedDigest(header, headerDigest)
-	if err == nil && stored != "" && !p.is(stored) {
+	if err == nil && stored != "" && !p.hasDigest(stored) {
 		err = contradicts(ErrDigestMismatch, "the registry stored %s instead of %s", stored, p.descriptor.Digest)
 	}
 	if err != nil {

@@ -48,14 +48,9 @@ func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) ite
 //
 // Preview: see [Client.DeletedRepositories].
 func (r *Repository) DeletedManifests(ctx context.Context, opts *ListManifestsOptions) iter.Seq2[DeletedManifest, error] {
-	o := given(opts)
-	l := list[DeletedManifest]{client: r.Client(), op: opListDeletedManifests, name: r.Name(), decode: decodeDeletedManifests, keep: o.Order.keep(map[string][]string{})}
-	l.concurrency, l.even, l.key = o.Concurrency, true, func(m *DeletedManifest) string { return string(m.Digest) }
-	params := &gen.ListDeletedManifestsParams{}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
-	if r.bad() != nil {
-		l.refuse = r.bad()
-	}
+	l, q := orderedList(r, opListDeletedManifests, decodeDeletedManifests, func(m *DeletedManifest) string { return string(m.Digest) }, given(opts))
+	l.even = true
+	params := &gen.ListDeletedManifestsParams{N: q.n, Last: q.last, Orderby: q.by}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListDeletedManifests(ctx, r.name, params, editors...)
 	}

@@ -45,19 +45,15 @@ type ListTagsOptions struct {
 //   - [ErrMalformedReply] if the response is not a list
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
 	o := given(opts)
-	l := list[TagProperties]{client: r.Client(), op: opListTags, name: r.Name(), decode: decodeTags, keep: o.Order.keep(map[string][]string{})}
-	l.concurrency, l.key = o.Concurrency, func(t *TagProperties) string { return t.Name }
-	params := &gen.ListTagsParams{APIVersion: apiVersion()}
-	params.N, params.Last, params.Orderby, l.refuse = orderedQuery(o.PageSize, o.After, o.Order)
+	common := ListManifestsOptions{PageSize: o.PageSize, After: o.After, Order: o.Order, Concurrency: o.Concurrency}
+	l, q := orderedList(r, opListTags, decodeTags, func(t *TagProperties) string { return t.Name }, common)
+	params := &gen.ListTagsParams{N: q.n, Last: q.last, Orderby: q.by, APIVersion: apiVersion()}
 	if o.Digest != "" {
-		if err := checkDigest(o.Digest); err != nil {
+		if err := checkDigest(o.Digest); err != nil && l.refuse == nil {
 			l.refuse = err
 		}
 		params.Digest = new(o.Digest)
 		l.keep["digest"] = []string{string(o.Digest)}
-	}
-	if r.bad() != nil {
-		l.refuse = r.bad()
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListTags(ctx, r.name, params, editors...)

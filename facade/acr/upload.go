@@ -87,7 +87,7 @@ func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOption
 		return transfer.Result{}, contradicts(ErrSizeMismatch, "stated %d bytes, the source has %d", t.Size, src.size)
 	}
 	if o.Digest != "" && o.Resume == nil {
-		size, err := s.without(ctx, src, t, o, m)
+		size, err := s.reuse(ctx, src, t, o, m)
 		if err != nil || size != transfer.Unknown {
 			return transfer.Result{Digest: o.Digest, Size: size}, err
 		}
@@ -99,9 +99,9 @@ func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOption
 	return s.stream(ctx, src.r, o, t)
 }
 
-// without looks for the blob in the repository, or mounts it, and returns its size. It returns
+// reuse looks for the blob in the repository, or mounts it, and returns its size. It returns
 // transfer.Unknown if the blob has to be uploaded.
-func (s *uploadSession) without(ctx context.Context, src *source, t *transfer.UploadOptions, o *UploadOptions, m *meter) (int64, error) {
+func (s *uploadSession) reuse(ctx context.Context, src *source, t *transfer.UploadOptions, o *UploadOptions, m *meter) (int64, error) {
 	open, mounted, err := s.mountFrom(ctx, o.Digest, o.MountFrom)
 	if err != nil {
 		return transfer.Unknown, err
