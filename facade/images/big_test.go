@@ -3,13 +3,11 @@ package images_test
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +20,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // bigLayer is the size of TestBigLayer's layer. "go test -run TestBigLayer -v ./facade/images -images.big=10240" takes some
@@ -94,11 +93,8 @@ type bigResult struct {
 	Err    string
 }
 
-// bigEnv has the task for a process of its own.
-const bigEnv = "ACRKIT_IMAGES_BIG"
-
 // run does the task in a process of its own.
-func (b *bigTask) run(t *testing.T, trusted ...*acrtest.Server) (r bigResult) {
+func (b bigTask) run(t *testing.T, trusted ...*acrtest.Server) bigResult {
 	t.Helper()
 	var ca []byte
 	for _, srv := range trusted {
@@ -106,37 +102,21 @@ func (b *bigTask) run(t *testing.T, trusted ...*acrtest.Server) (r bigResult) {
 	}
 	pem := filepath.Join(t.TempDir(), "ca.pem")
 	writeFile(t, pem, ca)
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), bigEnv+"="+string(marshal(t, b)), "SSL_CERT_FILE="+pem)
-	cmd.Stderr = os.Stderr
-	raw, err := cmd.Output()
-	if err == nil {
-		err = json.Unmarshal(raw, &r)
-	}
-	if err != nil || r.Err != "" {
-		t.Fatalf("%s: %v %s", b.Do, err, r.Err)
+	r := acrsuite.RunChild[bigResult](t, b, "SSL_CERT_FILE="+pem)
+	if r.Err != "" {
+		t.Fatalf("%s: %s", b.Do, r.Err)
 	}
 	return r
 }
 
-// bigChild does the task that this process was started for, if it was.
-func bigChild() bool {
-	raw := os.Getenv(bigEnv)
-	if raw == "" {
-		return false
-	}
-	var b bigTask
-	var r bigResult
-	err := json.Unmarshal([]byte(raw), &b)
+// doBigTask does the task of a process of its own.
+func doBigTask(b bigTask) (r bigResult) {
 	began := time.Now()
-	if err == nil {
-		err = b.do(context.Background())
-	}
-	if r = (bigResult{Took: time.Since(began), Memory: peakMemory()}); err != nil {
+	if err := b.do(context.Background()); err != nil {
 		r.Err = err.Error()
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(r)
-	return true
+	r.Took, r.Memory = time.Since(began), acrsuite.PeakMemory()
+	return r
 }
 
 // repository is the repository, by the library's own transport.
@@ -174,17 +154,6 @@ func (b *bigTask) do(ctx context.Context) error {
 		err = errors.Join(images.WriteArchive(ctx, f, images.Of(from), []string{"v1"}, nil), f.Close())
 	}
 	return err
-}
-
-// peakMemory is the most memory that this process has had.
-func peakMemory() (bytes int64) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	_, _ = fmt.Sscanf(rest, "%d kB", &bytes) // stays 0
-	return bytes << 10
 }
 
 // writeBigLayout writes a layout with an image of one very large layer, some large ones, and many of a size that is kept in

@@ -18,6 +18,7 @@
 //   - Delivery (delivery.go): one download, by each Form (form.go, Deliveries), in virtual time.
 //   - Attacker (attacker.go), Mask (mask.go), Scripted (scripted.go): who answers in the registry's place.
 //   - Secrets (secrets.go): every token, password and signature of the run, looked for wherever it has no business.
+//   - Children (child.go): the program of the test once more, to be killed or to have its memory measured.
 //   - Row (book.go): a row of the list. Totals (totals.go): what a run has shown; Main (main.go) prints it.
 //
 // # Settings

@@ -38,7 +38,7 @@ func childDownload(c *childTask) (r childReport) {
 		r.Error = err.Error()
 		_, r.Path = errors.AsType[*fs.PathError](err)
 	}
-	r.Held = append(r.Held, mostMemory())
+	r.Held = append(r.Held, uint64(acrsuite.PeakMemory()))
 	return r
 }
 

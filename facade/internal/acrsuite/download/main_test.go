@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if beChild() {
+	if acrsuite.BeChild(doTask) {
 		return
 	}
 	os.Exit(acrsuite.Main(m))

@@ -46,12 +46,12 @@ func TestUploadChild(t *testing.T) { //nolint:paralleltest // it is alone in its
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		t.Fatal(err)
 	}
-	before := peakMemory()
+	before := acrsuite.PeakMemory() >> 10
 	desc, err := o.upload(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("child: done %s %d %d %d\n", desc.Digest, desc.Size, before, peakMemory())
+	fmt.Printf("child: done %s %d %d %d\n", desc.Digest, desc.Size, before, acrsuite.PeakMemory()>>10)
 }
 
 func (o *childOrder) upload(ctx context.Context) (desc ocispec.Descriptor, err error) {
@@ -117,17 +117,6 @@ func (o *childOrder) keep(cp acr.Checkpoint) {
 		err = os.Rename(o.Checkpoint+".new", o.Checkpoint)
 	}
 	fmt.Printf("child: checkpoint %d %v\n", cp.Offset, err)
-}
-
-// peakMemory is the most memory in KiB that the process has had, 0 where the system does not say.
-func peakMemory() (kib int64) {
-	text, _ := os.ReadFile("/proc/self/status") // there is none on other systems
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			_, _ = fmt.Sscan(rest, &kib)
-		}
-	}
-	return kib
 }
 
 // order is an upload of a source to the registry.
