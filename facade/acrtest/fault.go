@@ -38,7 +38,7 @@ type Fault struct {
 	ops    []string
 	when   []func(*http.Request) bool
 	from   int
-	until  int // inclusive, 0 is for ever, never is before the first
+	until  int // the last affected request; 0: no end; never: none
 	seen   int
 	hits   int
 	plan   plan
