@@ -96,7 +96,7 @@ func (w *Writer) flush() error {
 	b := block{off: w.start, data: w.cur, state: w.h.state()}
 	if w.spool != nil {
 		if _, err := w.spool.WriteAt(b.data, b.off); err != nil {
-			return fmt.Errorf("spooling: %w", err)
+			return fmt.Errorf("copying to the temporary file: %w", err)
 		}
 	}
 	select {

@@ -124,7 +124,7 @@ func (w *Writer) finish(dgst digest.Digest, size int64) (Result, error) {
 	b := block{off: w.start, data: w.cur}
 	if w.spool != nil {
 		if _, err := w.spool.WriteAt(b.data, b.off); err != nil {
-			return Result{}, fmt.Errorf("spooling: %w", err)
+			return Result{}, fmt.Errorf("copying to the temporary file: %w", err)
 		}
 	}
 	src, low := w.source(b)
