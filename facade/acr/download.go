@@ -3,6 +3,7 @@ package acr
 import (
 	"context"
 	"io"
+	"os"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -44,6 +45,11 @@ type DownloadFileOptions struct {
 	PartSize int64
 	// Progress is that of [DownloadOptions].
 	Progress func(Progress)
+
+	// Root, if not nil, is the directory that path is relative to. No file outside of it is read or
+	// written, whatever symbolic links are in it. Default: path is relative to the working
+	// directory, or absolute.
+	Root *os.Root
 
 	// NoSync does not flush the file to stable storage before it is renamed. Default: the file is
 	// flushed.
@@ -137,7 +143,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 // Errors:
 //   - the errors of [Repository.DownloadBlob], if the download fails
 //   - [*os.PathError] or [*os.LinkError] if a file cannot be created, written or renamed, or if
-//     path is a directory, a pipe or a device
+//     path is a directory, a pipe or a device, or leads out of Root
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
 	if err := r.checkBlob(dgst); err != nil {
@@ -149,7 +155,7 @@ func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, p
 	if err != nil {
 		return desc, err
 	}
-	f, err := partial.Open(path, dgst, partial.Options{Sync: !o.NoSync, Resume: !o.NoResume})
+	f, err := partial.Open(path, dgst, partial.Options{Sync: !o.NoSync, Resume: !o.NoResume, Root: o.Root})
 	if err != nil {
 		return desc, failed("DownloadBlobFile", err)
 	}

@@ -209,3 +209,71 @@ func TestDownloadRefusals(t *testing.T) {
 		t.Errorf("a byte that was wrong once: %v", err)
 	}
 }
+
+// TestDownloadFileRoot: within a root no link leads out, neither of the file nor of what lies beside it, and a broken download is
+// continued there.
+func TestDownloadFileRoot(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
+	want := acrsuite.Content(300_000)
+	dgst := srv.SeedBlob(t, "a/b", want)
+	dir, outside := t.TempDir(), t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	hidden := "." + "blob" + "." + dgst.Encoded()[:12] + ".partial"
+	err := errors.Join(
+		os.WriteFile(secret, []byte("secret"), 0o600), os.Mkdir(filepath.Join(dir, "in"), 0o700),
+		os.Symlink(outside, filepath.Join(dir, "out")), os.Symlink(secret, filepath.Join(dir, "link")),
+		os.Symlink(filepath.Join(outside, "new"), filepath.Join(dir, "in", hidden)),
+		os.Symlink("made", filepath.Join(dir, "in", hidden+".json")),
+	)
+	if err != nil {
+		t.Skip(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	o := &acr.DownloadFileOptions{Root: root, PartSize: 64 << 10, NoSync: true}
+	for _, path := range []string{"out/blob", "link", "../blob", filepath.Join(outside, "blob"), "in/../../blob", ""} {
+		var pathError *os.PathError
+		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, o); !errors.As(err, &pathError) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	acrsuite.Alone(t, outside, "secret")
+	if got, err := os.ReadFile(secret); err != nil || string(got) != "secret" {
+		t.Errorf("%q, %v", got, err)
+	}
+	path := filepath.Join("in", "blob")
+	if _, err := r.DownloadBlobFile(t.Context(), dgst, path, o); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := root.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	acrsuite.Alone(t, outside, "secret")
+	// One that breaks off is continued, by its name in the root.
+	o.Concurrency = 1
+	other := acrsuite.Content(300_001)
+	dgst = srv.SeedBlob(t, "a/b", other)
+	srv.On("GetBlobContent").Nth(1).Truncate(200_000)
+	srv.On("GetBlobContent").From(2).Status(404)
+	if _, err := r.DownloadBlobFile(t.Context(), dgst, "continued", o); err == nil {
+		t.Fatal("the download did not break off")
+	}
+	srv.ClearFaults()
+	srv.Ledger().Reset()
+	if _, err := r.DownloadBlobFile(t.Context(), dgst, "continued", o); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := root.ReadFile("continued"); err != nil || !bytes.Equal(got, other) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	for _, q := range srv.Ledger().Requests("GetBlobContent") {
+		if q.BytesOut >= 200_000 {
+			t.Errorf("%d bytes were downloaded again", q.BytesOut)
+		}
+	}
+}

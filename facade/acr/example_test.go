@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -676,7 +675,7 @@ func ExampleDownloadOptions() {
 	// Output: 524288 524288 true <nil>
 }
 
-// Leave nothing behind when a download fails.
+// Leave nothing behind when a download fails, and nothing outside a directory whatever links are in it.
 func ExampleDownloadFileOptions() {
 	srv, client, done := exampleRegistry()
 	defer done()
@@ -687,8 +686,14 @@ func ExampleDownloadFileOptions() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer root.Close()
 
-	_, err = client.Repository("samples/app").DownloadBlobFile(context.Background(), layer, filepath.Join(dir, "layer.tar"), &acr.DownloadFileOptions{
+	_, err = client.Repository("samples/app").DownloadBlobFile(context.Background(), layer, "layer.tar", &acr.DownloadFileOptions{
+		Root:     root,
 		Size:     7,
 		NoResume: true,
 		Progress: func(acr.Progress) {}, // as in DownloadOptions

@@ -9,16 +9,20 @@ import (
 )
 
 // claim opens or creates the file for this call alone. It returns nil if another call has it.
-func claim(name string) (*os.File, error) {
+func claim(dir directory, name string) (*file, error) {
 	for range 3 {
-		// Do not follow a link that somebody put there.
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+		if info, err := dir.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			return nil, nil //nolint:nilnil // something that is of no use lies there; use another name
+		}
+		// Do not follow a link that somebody puts there. An *os.Root does, but stays inside.
+		opened, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
-			if _, e := os.Lstat(name); e == nil {
-				return nil, nil //nolint:nilnil // something that is of no use lies there; use another name
+			if _, e := dir.Lstat(name); e == nil {
+				return nil, nil //nolint:nilnil // as above
 			}
 			return nil, err
 		}
+		f := &file{opened, dir, name}
 		info, err := f.Stat()
 		if err != nil || !private(info) {
 			return nil, disown(f, info, err)
@@ -30,7 +34,7 @@ func claim(name string) (*os.File, error) {
 			return nil, disown(f, info, nil)
 		}
 		// The call that had it may have renamed it meanwhile.
-		if now, err := os.Lstat(name); err == nil && os.SameFile(info, now) {
+		if now, err := dir.Lstat(name); err == nil && os.SameFile(info, now) {
 			return f, nil
 		}
 		_ = f.Close()
@@ -40,8 +44,8 @@ func claim(name string) (*os.File, error) {
 
 // openState opens the state file. It does not follow links and does not wait for pipes, whatever
 // somebody may have put there.
-func openState(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func openState(dir directory, name string) (*os.File, error) {
+	return dir.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
 // private reports whether the file belongs to this user, has no other name, and cannot be opened by
@@ -53,25 +57,25 @@ func private(info os.FileInfo) bool {
 
 // disown closes a file that cannot be claimed, and deletes it if it is empty: on file systems
 // without modes or locks no call can use it.
-func disown(f *os.File, info os.FileInfo, err error) error {
+func disown(f *file, info os.FileInfo, err error) error {
 	_ = f.Close() // nothing was written
 	if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
-		_ = os.Remove(f.Name())
+		_ = f.dir.Remove(f.name)
 	}
 	return err
 }
 
 // discard deletes the file and then closes it. In the other order another call could claim it in
 // between, and lose its file.
-func discard(f *os.File) {
-	_ = os.Remove(f.Name())
+func discard(f *file) {
+	_ = f.dir.Remove(f.name)
 	_ = f.Close() // it is useless
 }
 
 // rename renames the file and then closes it. In the other order another call could claim it in
 // between, and write to it.
-func rename(f *os.File, path string) error {
-	if err := os.Rename(f.Name(), path); err != nil {
+func rename(f *file, path string) error {
+	if err := f.dir.Rename(f.name, path); err != nil {
 		return err
 	}
 	return f.Close()

@@ -36,11 +36,13 @@ type Options struct {
 	// Resume continues the file of an earlier download, and keeps this one for the next if it
 	// breaks off.
 	Resume bool
+	// Root, if not nil, is what path is relative to. Nothing outside of it is touched.
+	Root *os.Root
 }
 
 // File is a file that is being downloaded. It is a transfer.Destination.
 type File struct {
-	*os.File
+	*file
 
 	path   string // the name that the file gets when it is complete
 	sync   bool
@@ -62,52 +64,54 @@ const maxBase = 200
 // directory of path. No two calls have the same file open. End it with Complete or Leave. It fails
 // with an *os.PathError if path cannot be the name of a file.
 func Open(path string, dgst digest.Digest, o Options) (*File, error) {
-	dir, base, err := split(path)
+	var dir directory = anywhere{}
+	if o.Root != nil {
+		dir = o.Root
+	}
+	folder, base, err := split(dir, path)
 	if err != nil {
 		return nil, err
 	}
 	p := &File{path: path, sync: o.Sync, state: state{Digest: dgst, Size: transfer.Unknown}}
 	if o.Resume {
-		name := filepath.Join(dir, "."+base+"."+dgst.Encoded()[:12]+".partial")
-		f, err := claim(name)
+		name := filepath.Join(folder, "."+base+"."+dgst.Encoded()[:12]+".partial")
+		f, err := claim(dir, name)
 		if err != nil {
 			return nil, err
 		}
 		if f != nil {
-			p.File, p.record = f, name+".json"
+			p.file, p.record = f, name+".json"
 			p.load()
 			return p, nil
 		}
 	}
-	f, err := os.CreateTemp(dir, "."+base+".*.partial")
-	if err != nil {
+	if p.file, err = create(dir, folder, base); err != nil {
 		return nil, err
 	}
-	p.File = f
 	return p, nil
 }
 
-// split returns the directory of a file, and the part of its name that hidden names contain. It fails
+// split returns the folder of a file, and the part of its name that hidden names contain. It fails
 // if path cannot be the name of a file: now rather than when all is written.
-func split(path string) (dir, base string, err error) {
-	dir, base = filepath.Split(path)
+func split(dir directory, path string) (folder, base string, err error) {
+	folder, base = filepath.Split(path)
 	if base == "" {
 		return "", "", &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")}
 	}
-	if dir == "" {
-		dir = "."
+	if folder == "" {
+		folder = "."
 	}
-	if err := replaceable(path, dir); err != nil {
+	if err := replaceable(dir, path, folder); err != nil {
 		return "", "", &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return dir, strings.ToValidUTF8(base[:min(len(base), maxBase)], ""), nil
+	return folder, strings.ToValidUTF8(base[:min(len(base), maxBase)], ""), nil
 }
 
 // replaceable returns an error if the file at path, if there is one, must not be replaced: a directory,
 // a pipe or a device, a link to one of these (as /dev/stdout is), or somebody else's file in a
 // directory where everybody leaves the files of others alone.
-func replaceable(path, dir string) error {
-	info, err := os.Lstat(path)
+func replaceable(dir directory, path, folder string) error {
+	info, err := dir.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -117,7 +121,7 @@ func replaceable(path, dir string) error {
 		}
 		return err
 	}
-	target, err := os.Stat(path)
+	target, err := dir.Stat(path)
 	switch {
 	case err != nil: // a link that leads nowhere
 	case target.IsDir():
@@ -125,7 +129,7 @@ func replaceable(path, dir string) error {
 	case !target.Mode().IsRegular():
 		return errors.New("not a regular file")
 	}
-	if parent, err := os.Stat(dir); err == nil && parent.Mode()&os.ModeSticky != 0 && foreign(info) {
+	if parent, err := dir.Stat(folder); err == nil && parent.Mode()&os.ModeSticky != 0 && foreign(info) {
 		return os.ErrPermission
 	}
 	return nil
@@ -161,12 +165,12 @@ func (p *File) Complete(size int64) error {
 			return err
 		}
 	}
-	if err := rename(p.File, p.path); err != nil {
+	if err := rename(p.file, p.path); err != nil {
 		return err
 	}
 	p.forget()
 	if p.sync {
-		syncDirectory(filepath.Dir(p.path))
+		syncDirectory(p.dir, filepath.Dir(p.path))
 	}
 	return nil
 }
@@ -178,7 +182,7 @@ func (p *File) Leave(err error) {
 		bad = false // only the answer was too short
 	}
 	if p.record == "" || bad || p.state.Offset == 0 {
-		discard(p.File)
+		discard(p.file)
 		p.forget()
 		return
 	}
@@ -187,19 +191,9 @@ func (p *File) Leave(err error) {
 	_ = p.Close() // there is an error to tell of already
 }
 
-// syncDirectory makes a rename durable.
-func syncDirectory(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return
-	}
-	_ = d.Sync() // not every system can
-	_ = d.Close()
-}
-
 // load reads how far an earlier call has got; what is wrong with that counts as nothing.
 func (p *File) load() {
-	f, err := openState(p.record)
+	f, err := openState(p.dir, p.record)
 	if err != nil {
 		return
 	}
@@ -229,8 +223,8 @@ const nextState = ".new"
 // forget deletes the record of a file that no longer exists.
 func (p *File) forget() {
 	if p.record != "" {
-		_ = os.Remove(p.record)
-		_ = os.Remove(p.record + nextState) // of a killed process
+		_ = p.dir.Remove(p.record)
+		_ = p.dir.Remove(p.record + nextState) // of a killed process
 	}
 }
 
@@ -245,13 +239,13 @@ func (p *File) save() {
 		return
 	}
 	next := p.record + nextState
-	_ = os.Remove(next) // of a killed process
+	_ = p.dir.Remove(next) // of a killed process
 	// A link that somebody put there is not followed.
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := p.dir.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return
 	}
 	if _, err = f.Write(b); errors.Join(err, f.Close()) == nil {
-		_ = os.Rename(next, p.record)
+		_ = p.dir.Rename(next, p.record)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"os"
 )
 
 // Write writes a file whole or not at all: write fills a hidden file beside it, which gets its name
@@ -12,11 +11,11 @@ import (
 //
 // It fails with the error of write, or with an *os.PathError or *os.LinkError.
 func Write(path string, write func(io.Writer) error) error {
-	dir, base, err := split(path)
+	folder, base, err := split(anywhere{}, path)
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+base+".*.partial")
+	f, err := create(anywhere{}, folder, base)
 	if err != nil {
 		return err
 	}
@@ -31,6 +30,6 @@ func Write(path string, write func(io.Writer) error) error {
 		discard(f)
 		return err
 	}
-	syncDirectory(dir)
+	syncDirectory(anywhere{}, folder)
 	return nil
 }
