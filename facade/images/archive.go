@@ -26,14 +26,14 @@ const maxArchiveEntries = 1 << 20
 //
 // Errors:
 //   - [ErrNotLayout] if the file is not such an archive: those of docker before version 25 hold no
-//     manifests. Also if it is compressed and unpacks to more than 256 MiB and a hundred times its
-//     size
+//     manifests. Also if it is a pipe or a device, or if it is compressed and unpacks to more than
+//     256 MiB and a hundred times its size
 //   - *[fs.PathError] if the file cannot be opened
 func OpenArchive(name string) (*Layout, error) { return openArchive(context.Background(), name) }
 
 func openArchive(ctx context.Context, name string) (*Layout, error) {
 	l := &Layout{path: name, verified: map[digest.Digest]fileState{}}
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, l.fail(err)
 	}
@@ -50,6 +50,23 @@ func openArchive(ctx context.Context, name string) (*Layout, error) {
 		return nil, l.fail(err)
 	}
 	return l, nil
+}
+
+// openRegular opens a file. It does not wait for the other end of a pipe.
+func openRegular(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: an archive must be a regular file, not a pipe, device or directory", ErrNotLayout)
+	}
+	if err != nil {
+		_ = f.Close() // it was only read
+		return nil, err
+	}
+	return f, nil
 }
 
 // unzip puts a temporary file in the place of one that is compressed with gzip.

@@ -1,10 +1,12 @@
 package images_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -144,4 +146,99 @@ func oneLine(t *testing.T, err error) {
 	if err != nil && strings.ContainsAny(err.Error(), "\x1b\n\r\x00\u2028\u202e") {
 		t.Errorf("%q", err)
 	}
+}
+
+// Archives that other tools write in their ways are read; those that can be read in two ways are not.
+func TestArchiveOdd(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	s.name(s.image("amd64", "layer"), "v1")
+	layer := "blobs/sha256/" + digest.FromString("layer").Encoded()
+	plain := readFile(t, s.archive(nil))
+	zipped := func(parts ...[]byte) []byte {
+		var b bytes.Buffer
+		for _, p := range parts {
+			zip := gzip.NewWriter(&b)
+			if _, err := zip.Write(p); err != nil || zip.Close() != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.Bytes()
+	}
+	edited := func(edit func(h *tar.Header)) []byte {
+		return readFile(t, s.archive(func(h *tar.Header) *tar.Header { edit(h); return h }))
+	}
+	global := func() []byte {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": layer, "size": "3"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return append(b.Bytes(), plain...)
+	}
+	half := len(plain) / 2
+	for name, c := range map[string]struct {
+		content []byte
+		refused bool
+	}{
+		"gzip in two parts":           {content: zipped(plain[:half], plain[half:])},
+		"gzip with an empty part":     {content: zipped(nil, plain, nil)},
+		"gzip and something behind":   {content: append(zipped(plain), "something"...), refused: true},
+		"gzip in gzip":                {content: zipped(zipped(plain)), refused: true},
+		"gzip that ends early":        {content: zipped(plain)[:len(zipped(plain))-9], refused: true},
+		"gzip with a wrong checksum":  {content: flipped(zipped(plain), -8), refused: true},
+		"a global header that lies":   {content: global()},
+		"names that go round":         {content: edited(func(h *tar.Header) { h.Name = "./x/../" + h.Name })},
+		"absolute names":              {content: edited(func(h *tar.Header) { h.Name = "/" + h.Name }), refused: true},
+		"a blob in upper case":        {content: edited(func(h *tar.Header) { h.Name = strings.Replace(h.Name, layer, strings.ToUpper(layer), 1) }), refused: true},
+		"no end":                      {content: bytes.TrimRight(plain, "\x00")},
+		"something behind the end":    {content: append(bytes.Clone(plain), "something"...)},
+		"a header with a wrong sum":   {content: flipped(plain, 0), refused: true},
+		"a layer with another letter": {content: bytes.Replace(plain, []byte("layer\x00"), []byte("lAyer\x00"), 1), refused: true},
+		"an old sparse file":          {content: sparse(plain, layer), refused: true},
+	} {
+		file := filepath.Join(t.TempDir(), "image.tar")
+		writeFile(t, file, c.content)
+		l, err := images.OpenArchive(file)
+		if err == nil {
+			var got []byte
+			if got, err = readAll(l.Fetch(t.Context(), describe("layer"))); err == nil && string(got) != "layer" {
+				t.Errorf("%s: %q", name, got)
+			}
+			_ = l.Close()
+		}
+		if (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		oneLine(t, err)
+	}
+}
+
+// flipped changes a byte; a negative offset counts from the end.
+func flipped(b []byte, at int) []byte {
+	b = bytes.Clone(b)
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 1
+	return b
+}
+
+// sparse makes the entry of an archive one of GNU's old sparse files.
+func sparse(archive []byte, name string) []byte {
+	b := bytes.Clone(archive)
+	header := b[bytes.Index(b, []byte(name)):][:512]
+	header[156] = 'S'
+	copy(header[257:], "ustar  \x00")
+	copy(header[483:], "00000000005\x00") // the size that it has in all
+	copy(header[148:156], "        ")
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return b
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/acrkit/acrkit/facade/acr"
 )
 
 // WriteArchive writes images of a source to w as one tar archive of an OCI layout. OpenArchive and
@@ -76,6 +74,9 @@ func (a *archiveWriter) add(ctx context.Context, from Source, reference string, 
 	if err := j.read(ctx); err != nil {
 		return err
 	}
+	if err := j.checkBlobs(ctx); err != nil {
+		return err
+	}
 	a.job = j
 	if _, notDigest := parseDigest(j.reference); notDigest != nil {
 		j.tag = j.reference
@@ -84,9 +85,6 @@ func (a *archiveWriter) add(ctx context.Context, from Source, reference string, 
 		return err
 	}
 	for _, b := range j.blobs {
-		if err := checkDigest(b.descriptor.Digest); err != nil {
-			return j.fault(FromSource, b.role, b.descriptor, fmt.Errorf("%w: %w", acr.ErrManifestMalformed, err))
-		}
 		a.content[b.descriptor.Digest] = archived{blob: b}
 	}
 	for _, m := range j.manifests {

@@ -20,24 +20,58 @@ func (j *job) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := j.checkTags(names); err != nil {
+		return err
+	}
 	j.tags = names
+	if j.layout != nil { // other processes may have changed it
+		if err := j.layout.reload(); err != nil {
+			return j.faultName(AtTarget, "file", ocispec.ImageIndexFile, err)
+		}
+	}
 	questions := make([]func(context.Context) error, 0, len(names)+len(j.manifests))
 	for i := range j.tags {
-		questions = append(questions, func(ctx context.Context) error { return j.askTag(ctx, &j.tags[i]) })
+		t := &j.tags[i]
+		questions = append(questions, func(ctx context.Context) error {
+			if err := j.askTag(ctx, t); err != nil || t.Tag != j.tag {
+				return err
+			}
+			return j.askManifest(ctx, j.byDigest[j.root.Digest], t.From)
+		})
 	}
 	for _, m := range j.manifests {
-		questions = append(questions, func(ctx context.Context) (err error) {
-			if m.present = j.known[m.Descriptor.Digest]; m.present {
-				return nil
-			}
-			m.present, err = j.to.Exists(ctx, m.Descriptor)
-			return j.fault(AtTarget, m.role, m.Descriptor, err)
-		})
+		if m.Descriptor.Digest != j.root.Digest || j.tag == "" {
+			questions = append(questions, func(ctx context.Context) error { return j.askManifest(ctx, m, "") })
+		}
 	}
 	if err := each(ctx, j.Concurrency, questions, func(ctx context.Context, ask func(context.Context) error) error { return ask(ctx) }); err != nil {
 		return err
 	}
 	j.mark()
+	return nil
+}
+
+// askManifest finds out whether the target has a manifest. If a tag of the target is on it, there is
+// no need to ask.
+func (j *job) askManifest(ctx context.Context, m *manifestNode, tagged digest.Digest) (err error) {
+	d := m.Descriptor
+	if m.present = j.known[d.Digest] || j.target != nil && tagged == d.Digest; m.present {
+		return nil
+	}
+	m.present, err = j.to.Exists(ctx, d)
+	return j.fault(AtTarget, m.role, d, err)
+}
+
+// checkTags refuses names that are no tags: those of a layout may be anything.
+func (j *job) checkTags(names []TagMove) error {
+	for _, t := range names {
+		if j.target == nil || t.Tag == j.tag {
+			continue // it was checked
+		}
+		if _, err := Of(j.target).reference(t.Tag); err != nil {
+			return j.faultName(AtTarget, "tag", t.Tag, err)
+		}
+	}
 	return nil
 }
 
@@ -79,10 +113,7 @@ func (j *job) tagNames(ctx context.Context) ([]TagMove, error) {
 
 // sourceTags lists the tags that the source has on what the reference stands for.
 func (j *job) sourceTags(ctx context.Context) ([]string, error) {
-	d, err := j.sourceRoot(ctx)
-	if err != nil {
-		return nil, err
-	}
+	d := j.named
 	var tags []string
 	if l, ok := j.from.(*Layout); ok {
 		for e := range l.Entries() {
@@ -101,24 +132,18 @@ func (j *job) sourceTags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
-// sourceRoot is the digest of what the reference stands for at the source.
-func (j *job) sourceRoot(ctx context.Context) (digest.Digest, error) {
-	if d, err := parseDigest(j.reference); err == nil {
-		return d, nil
-	}
-	d, err := j.from.Resolve(ctx, j.reference)
-	return d.Digest, err
-}
-
 // askTag finds out what a tag is on, and refuses to move it with IfAbsent.
 func (j *job) askTag(ctx context.Context, t *TagMove) error {
-	var d ocispec.Descriptor
-	var err error
 	if j.layout != nil {
-		d, err = j.layout.named(t.Tag)
-	} else {
-		d, err = j.to.Resolve(ctx, t.Tag)
+		j.layout.mu.Lock()
+		on := j.layout.index.named(t.Tag)
+		j.layout.mu.Unlock()
+		if len(on) > 0 {
+			t.From = on[0]
+		}
+		return j.mayMove(*t, on...)
 	}
+	d, err := j.to.Resolve(ctx, t.Tag)
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		return nil
@@ -126,8 +151,15 @@ func (j *job) askTag(ctx context.Context, t *TagMove) error {
 		return j.faultName(AtTarget, "tag", t.Tag, err)
 	}
 	t.From = d.Digest
-	if j.IfAbsent && !j.byDigest[t.To].is(t.From) {
-		return j.faultName(AtTarget, "tag", t.Tag, fmt.Errorf("%w: it is on %s, not on %s", acr.ErrTagExists, t.From, t.To))
+	return j.mayMove(*t, d.Digest)
+}
+
+// mayMove refuses to move a tag with IfAbsent from what it is on.
+func (j *job) mayMove(t TagMove, on ...digest.Digest) error {
+	for _, d := range on {
+		if j.IfAbsent && !j.byDigest[t.To].is(d) {
+			return j.faultName(AtTarget, "tag", t.Tag, fmt.Errorf("%w: it is on %s, not on %s", acr.ErrTagExists, d, t.To))
+		}
 	}
 	return nil
 }

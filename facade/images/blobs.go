@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"slices"
 
 	"oras.land/oras-go/v2/errdef"
@@ -83,9 +81,6 @@ func (j *job) sendBlobs(ctx context.Context) error {
 
 // sendBlob brings one blob to the target.
 func (j *job) sendBlob(ctx context.Context, b *blobNode) error {
-	if err := checkDigest(b.descriptor.Digest); err != nil {
-		return j.fault(FromSource, b.role, b.descriptor, fmt.Errorf("%w: %w", acr.ErrManifestMalformed, err))
-	}
 	var err error
 	switch {
 	case j.target != nil:
@@ -184,17 +179,20 @@ func (j *job) download(ctx context.Context, b *blobNode, count *blobMeter) error
 	if err := j.layout.dir.directory(path.Dir(name)); err != nil {
 		return j.fault(AtTarget, b.role, b.descriptor, err)
 	}
-	o := &acr.DownloadFileOptions{Size: b.descriptor.Size, Concurrency: rangesAtOnce, PartSize: rangeSize, NoSync: j.layout.noSync}
+	o := &acr.DownloadFileOptions{
+		Root: j.layout.dir.root, Size: b.descriptor.Size, Concurrency: rangesAtOnce, PartSize: rangeSize, NoSync: j.layout.noSync,
+	}
 	if b.descriptor.Size > progressAbove {
 		o.Progress = func(p acr.Progress) { count.offset(p.Offset, p.Resent) }
 	}
-	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, filepath.Join(j.layout.dir.path, filepath.FromSlash(name)), o)
+	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, name, o)
 	if err != nil {
 		if isFileError(err) {
 			return j.fault(AtTarget, b.role, b.descriptor, err)
 		}
 		return j.fault(FromSource, b.role, b.descriptor, incomplete(orasError(err)))
 	}
+	_ = j.layout.dir.root.Chmod(name, j.layout.dir.mode) // some file systems have no modes
 	return j.fault(AtTarget, b.role, b.descriptor, j.layout.noteWritten(b.descriptor.Digest))
 }
 

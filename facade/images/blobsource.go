@@ -92,6 +92,9 @@ func (s *seekableSource) ReadAt(p []byte, off int64) (int, error) {
 	if err := s.failure(); err != nil {
 		return 0, err
 	}
+	if s.at == nil {
+		return 0, fs.ErrClosed
+	}
 	n, err := s.at.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.note(err)
@@ -140,7 +143,7 @@ func (s *seekableSource) Seek(offset int64, whence int) (int64, error) {
 
 // Close closes what was opened. An upload whose context ended may still be in ReadAt.
 func (s *seekableSource) Close() error {
-	s.once.Do(func() { s.note(fs.ErrClosed) }) // and waits for a load that has begun
+	s.once.Do(func() {}) // nothing is loaded any more; and it waits for a load that has begun
 	if s.closer == nil {
 		return nil
 	}
@@ -151,19 +154,28 @@ func (s *seekableSource) Close() error {
 type streamSource struct {
 	lazyReader
 
+	mu     sync.Mutex
 	failed error
 }
 
 // Read implements io.Reader.
 func (s *streamSource) Read(p []byte) (int, error) {
 	n, err := s.lazyReader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && s.failed == nil {
-		s.failed = err
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.failed == nil {
+			s.failed = err
+		}
 	}
 	return n, err
 }
 
-func (s *streamSource) failure() error { return s.failed }
+func (s *streamSource) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
 
 // isFileError tells whether an error is of a file and not of a registry.
 func isFileError(err error) bool {

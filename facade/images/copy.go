@@ -44,12 +44,13 @@ type CopyOptions struct {
 	Referrers bool
 
 	// AllTags sets every tag that the source has on the image, besides the tag given. The source
-	// must be a Repository or a Layout.
+	// must be a Repository or a Layout. Default: only the tag given.
 	AllTags bool
 
 	// IfAbsent fails with acr.ErrTagExists if a tag is on another manifest, before anything is sent
 	// and again right before the tag is set. Registries have no atomic way to do that: a writer
-	// that sets the tag in the same moment is not noticed. Default: tags move.
+	// that sets the tag in the same moment is not noticed. A Layout has one, on Unix. Default: tags
+	// move.
 	IfAbsent bool
 
 	// Protect, if not nil, locks the copy when it is complete; see Protect. The target must be a
@@ -57,7 +58,8 @@ type CopyOptions struct {
 	Protect *ProtectOptions
 
 	// MountFrom names further repositories of the target's registry that may have the blobs. The
-	// source repository, if it is in the same registry, is tried without being named.
+	// source repository, if it is in the same registry, is tried without being named. Default: only
+	// that one.
 	MountFrom []string
 
 	// CheckBlobs asks the target for each blob of a manifest that it has already, with one HEAD
@@ -66,8 +68,9 @@ type CopyOptions struct {
 	// put. Layouts are always checked.
 	CheckBlobs bool
 
-	// Foreign copies layers that are not to be distributed, if the source has them. Their URLs are
-	// never followed. Default: such layers are left out.
+	// Foreign copies layers that are not to be distributed, if the source has them. That costs a
+	// HEAD request to the source for each. Their URLs are never followed. Default: such layers are
+	// left out.
 	Foreign bool
 
 	// Concurrency is how many blobs or manifests are transferred at a time. Large ones wait for
@@ -128,9 +131,10 @@ func (o *CopyOptions) check(from Source, to Target) error {
 // source. Of a geo-replicated registry one replica gets all requests. Memory does not grow with the
 // size of blobs: at most about 90 MB are in use.
 //
-// On failure Copy returns what it did until then, and a *[CopyError] that says which manifest or
-// blob could not be read or written, and on which side. It wraps the error of package acr, of
-// oras-go's target, or:
+// On failure Copy returns a *[CopyError] that says which manifest or blob could not be read or
+// written, and on which side, and a Report all the same: its Bytes say how much has arrived, its
+// Nodes and Tags what was to be done. The CopyError wraps the error of package acr, of oras-go's
+// target, or:
 //   - [ErrIncomplete] if the source lacks something that one of its manifests names
 //   - [ErrNoPlatform] or [ErrAmbiguous] if CopyOptions.Platforms does not select exactly one image
 //   - [ErrTooMany] if the image has too many manifests, or too deeply nested ones

@@ -47,7 +47,7 @@ func (b *breaker) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	switch {
 	case b.well.Load():
 		next.ServeHTTP(w, r)
-	case n == b.at && b.mode == "fails", n >= b.at && b.mode == "gone":
+	case n == b.at && (b.mode == "fails" || b.mode == "twice"), n >= b.at && b.mode == "gone":
 		w.Header().Set(acrtest.FaultHeader, "refused")
 		w.WriteHeader(http.StatusForbidden)
 	case n == b.at && b.mode == "killed":
@@ -112,7 +112,7 @@ func TestPromoteInterrupted(t *testing.T) {
 	interrupted(t, func(ctx context.Context, _ string, from, to *acr.Repository) error {
 		_, err := images.Promote(ctx, from, "v1", to, "v1", nil)
 		return err
-	}, "fails")
+	}, "twice")
 }
 
 // Within a registry, where nothing is sent but everything mounted.
@@ -140,7 +140,7 @@ func TestMirrorInterrupted(t *testing.T) {
 			}
 		}
 		return nil
-	}, "fails")
+	}, "twice")
 }
 
 // small is an image of which everything can be lost in turn in reasonable time.
@@ -156,7 +156,7 @@ func (s *stock) small() (root, sbom, signature ocispec.Descriptor, cosign string
 }
 
 // interrupted lets every single request of a copy fail, alone or with all that follow, or be the last one of its process, and
-// runs the copy again. The copy is from a layout, or from the repository dev/app of another registry or of the same.
+// runs the copy again; in the mode "twice" that one fails as well, and a third one follows. The copy is from a layout, or from the repository dev/app of another registry or of the same.
 func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from, to *acr.Repository) error, modes ...string) {
 	t.Helper()
 	s := newStock(t)
@@ -190,6 +190,12 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 				}
 				b.noHalfImages()
 				reached := b.seen.Load() >= at
+				if mode == "twice" { // sooner or later
+					b.seen.Store(0)
+					b.at = 1 + (at*7)%(at+5)
+					_ = copyTo(t.Context(), dir, from, to)
+					b.noHalfImages()
+				}
 				b.well.Store(true)
 				if err := copyTo(t.Context(), dir, from, to); err != nil {
 					t.Fatalf("request %d: again: %v", at, err)

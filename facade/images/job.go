@@ -32,6 +32,7 @@ type job struct {
 	verified  bool                   // the copy is read back before its tags are set
 	known     map[digest.Digest]bool // manifests that an earlier copy has found at the target, or put there; nil: there was none
 
+	healing  sync.Mutex // only one manifest at a time is healed
 	mu       sync.Mutex
 	contents map[digest.Digest][]byte // manifests that were read
 	held     int                      // bytes of contents
@@ -41,6 +42,7 @@ type job struct {
 	missing  map[digest.Digest]bool // children of an index that are passed over; nil: they are an error
 
 	root      ocispec.Descriptor
+	named     digest.Digest   // what the reference stands for at the source; root unless platforms are selected
 	manifests []*manifestNode // in the order in which they can be put
 	byDigest  map[digest.Digest]*manifestNode
 	blobs     []*blobNode
@@ -117,17 +119,27 @@ func (j *job) sameRegistry() bool {
 }
 
 // copy does everything.
-func (j *job) copy(ctx context.Context) (report *Report, err error) {
+func (j *job) copy(ctx context.Context) (*Report, error) {
+	done := false
 	ctx, stop := j.meter.start(ctx)
-	defer func() { stop(err == nil) }()
+	defer func() { stop(done) }()
 	ctx, release := pin(ctx, j.from, j.to)
 	defer release()
 	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect} {
 		if err := step(ctx); err != nil {
-			return j.report(), err
+			return j.report(), j.ended(ctx, err)
 		}
 	}
+	done = true
 	return j.report(), nil
+}
+
+// ended says what was copied, if all that is known is that the context has ended.
+func (j *job) ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return j.faultName(FromSource, "reference", j.reference, err)
 }
 
 // plan finds out what copy would do.
@@ -138,12 +150,15 @@ func (j *job) plan(ctx context.Context) (*Report, error) {
 	if err == nil {
 		err = j.foresee(ctx)
 	}
-	return j.report(), err
+	return j.report(), j.ended(ctx, err)
 }
 
 // prepare reads the source and asks the target what it has.
 func (j *job) prepare(ctx context.Context) error {
 	if err := j.read(ctx); err != nil {
+		return err
+	}
+	if err := j.checkBlobs(ctx); err != nil {
 		return err
 	}
 	return j.ask(ctx)
@@ -203,6 +218,9 @@ func (j *job) failed(err error, e *CopyError) error {
 	e.Place = placeOf(j.to)
 	if e.Side == FromSource {
 		e.Place = placeOf(j.from)
+	}
+	if l, ok := err.(*layoutError); ok { //nolint:errorlint // the outermost: it says which layout, as Place does
+		err = l.err
 	}
 	e.Err = err
 	return e

@@ -32,8 +32,9 @@ const (
 // reused.
 //
 // A Layout is safe for concurrent use. Several processes may write to the same directory: each
-// replaces index.json under a lock (on Unix), and a blob appears under its name only when it is
-// complete.
+// changes index.json under a lock (on Unix), and a blob appears under its name only when it is
+// complete. What other processes have entered in index.json since it was opened, a Layout sees when
+// something is copied into it, or when it changes index.json itself.
 type Layout struct {
 	path   string
 	files  layoutFiles
@@ -42,7 +43,7 @@ type Layout struct {
 	noSync bool
 
 	mu       sync.Mutex
-	index    *layoutIndex
+	index    *layoutIndex                // never changed: a new one takes its place
 	verified map[digest.Digest]fileState // blobs that were hashed
 	graph    *layoutGraph                // nil until it is needed
 }
@@ -138,7 +139,7 @@ func (l *Layout) fail(err error) error {
 
 // load reads the marker and the index.
 func (l *Layout) load() error {
-	raw, err := l.read(ocispec.ImageLayoutFile, maxMarkerSize)
+	raw, err := readSmall(l.files, ocispec.ImageLayoutFile, maxMarkerSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := l.files.open("manifest.json"); err == nil {
 			return fmt.Errorf("%w: this is an archive of docker before version 25, which holds no manifests", ErrNotLayout)
@@ -154,17 +155,29 @@ func (l *Layout) load() error {
 	if marker.Version != ocispec.ImageLayoutVersion {
 		return fmt.Errorf("%w: its version is %q, want %s", ErrNotLayout, shown(marker.Version), ocispec.ImageLayoutVersion)
 	}
-	index, err := l.readIndex()
+	return l.reload()
+}
+
+// reload reads index.json, which other processes may have changed.
+func (l *Layout) reload() error {
+	index, err := readIndex(l.files)
 	if err != nil {
 		return err
 	}
-	l.index = index
+	l.replaceIndex(index)
 	return nil
 }
 
-// read returns a small file.
-func (l *Layout) read(name string, limit int64) ([]byte, error) {
-	f, err := l.files.open(name)
+// replaceIndex takes over what index.json says now.
+func (l *Layout) replaceIndex(x *layoutIndex) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.index, l.graph = x, nil
+}
+
+// readSmall returns the content of a small file.
+func readSmall(files layoutFiles, name string, limit int64) ([]byte, error) {
+	f, err := files.open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +222,9 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 			return
 		}
 		l.mu.Lock()
-		entries := slices.Clone(l.index.entries)
+		index := l.index
 		l.mu.Unlock()
-		for _, e := range entries {
+		for _, e := range index.entries {
 			if !yield(Entry{Name: e.name(), Descriptor: e.descriptor}) {
 				return
 			}
@@ -236,16 +249,6 @@ func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descripto
 		return l.resolveDigest(dgst)
 	}
 	return d, l.fail(err)
-}
-
-// named returns what a name in index.json stands for, only by its full text.
-func (l *Layout) named(name string) (ocispec.Descriptor, error) {
-	for e := range l.Entries() {
-		if e.Descriptor.Annotations[ocispec.AnnotationRefName] == name {
-			return plain(e.Descriptor), nil
-		}
-	}
-	return ocispec.Descriptor{}, l.fail(notFound("no image is named %q", shown(name)))
 }
 
 // resolveDigest describes a manifest that index.json does not name itself.

@@ -62,8 +62,15 @@ func testLayoutLinks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStock(t)
-			s.name(s.image("amd64", "layer"), "v1")
+			root := s.image("amd64", "layer")
+			s.name(root, "v1")
 			dir := s.dir()
+			other := newMemory()
+			other.blobs, other.tags["v1"] = s.blobs, root
+			_, client := newRegistry(t)
+			if _, err := images.Push(t.Context(), dir, "v1", client.Repository("team/app"), "v1", nil); err != nil {
+				t.Fatal(err)
+			}
 			if err := spoil(dir); errors.Is(err, errors.ErrUnsupported) {
 				t.Skip("this system has no pipes in the file system")
 			} else if err != nil {
@@ -73,6 +80,12 @@ func testLayoutLinks(t *testing.T) {
 			if err == nil {
 				defer func() { _ = l.Close() }()
 				_, err = readAll(l.Fetch(t.Context(), describe("layer")))
+				for _, from := range []images.Source{other, images.Of(client.Repository("team/app"))} {
+					_, copied := images.Copy(t.Context(), from, "v1", l, "v2", nil)
+					if e, ok := errors.AsType[*images.CopyError](copied); !ok || e.Side != images.AtTarget || !errors.Is(copied, images.ErrNotLayout) {
+						t.Errorf("copied into it: %v", copied)
+					}
+				}
 				if pushed := l.Push(t.Context(), describe("new"), strings.NewReader("new")); strings.HasPrefix(name, "blobs leads") && !errors.Is(pushed, images.ErrNotLayout) {
 					t.Errorf("pushed: %v", pushed)
 				}

@@ -157,7 +157,7 @@ func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content 
 		return nil
 	}
 	expected.ArtifactType = body.ArtifactType
-	return l.fail(l.updateIndex(func(x *layoutIndex) bool { return x.add(expected, "") }))
+	return l.fail(l.updateIndex(ctx, func(x *layoutIndex) (bool, error) { return x.add(expected, ""), nil }))
 }
 
 // readManifest reads a manifest that must not be large, and compares its size.
@@ -185,7 +185,7 @@ func (l *Layout) writeBlob(ctx context.Context, d ocispec.Descriptor, content io
 		return err
 	}
 	r := &verifyingReader{r: &contextReader{ctx, content}, verifier: d.Digest.Verifier(), left: d.Size, digest: d.Digest}
-	err := l.dir.write(name, 0o600, !l.noSync, func(w io.Writer) error {
+	err := l.dir.write(name, l.dir.mode, !l.noSync, func(w io.Writer) error {
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 256<<10))
 		return err
 	})

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
-	"time"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -21,7 +21,7 @@ var errReadOnly = fmt.Errorf("the layout is an archive, which is read only: %w",
 // out of; links inside it are refused too, so that no file has two names.
 type layoutDir struct {
 	root *os.Root
-	path string // absolute, for downloads
+	mode fs.FileMode // of blobs
 }
 
 // openLayoutDir opens the directory, and makes an empty layout of it if there is nothing in it and
@@ -32,53 +32,45 @@ func openLayoutDir(dir string, create bool) (*layoutDir, error) {
 			return nil, err
 		}
 	}
-	abs, err := filepath.Abs(dir)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(abs)
-	if err != nil {
-		return nil, err
-	}
-	d := &layoutDir{root: root, path: abs}
+	d := &layoutDir{root: root}
 	if create {
-		err = d.create()
+		if err := d.create(); err != nil {
+			_ = root.Close() // there is an error to tell of already
+			return nil, err
+		}
 	}
-	if err != nil {
-		_ = root.Close() // there is an error to tell of already
-		return nil, err
-	}
+	d.mode = d.blobMode()
 	return d, nil
 }
 
+// blobMode returns the mode of new blobs: whoever may read the layout may read them.
+func (d *layoutDir) blobMode() fs.FileMode {
+	info, err := d.root.Lstat(ocispec.ImageLayoutFile)
+	if err != nil {
+		return 0o600
+	}
+	return info.Mode().Perm()&0o644 | 0o600
+}
+
 // create writes the files of an empty layout. The marker comes last: until then the directory is no
-// layout.
+// layout. Other processes may be doing the same.
 func (d *layoutDir) create() error {
-	if _, err := d.root.Lstat(ocispec.ImageLayoutFile); err == nil {
+	if d.has(ocispec.ImageLayoutFile) {
 		return nil
 	}
-	f, err := d.root.Open(".")
-	if err != nil {
+	if err := d.mayCreate(); err != nil {
 		return err
 	}
-	names, err := f.Readdirnames(-1)
-	_ = f.Close() // it was only read
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		switch name { // what a call that was killed may have left
-		case ocispec.ImageIndexFile, ocispec.ImageBlobsDir, lockName:
-		default:
-			return fmt.Errorf("%w: the directory is not empty: it has %q", ErrNotLayout, shown(name))
-		}
-	}
-	unlock, err := d.lock()
+	unlock, err := d.lock(context.Background())
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := d.root.Lstat(ocispec.ImageLayoutFile); err == nil {
+	if d.has(ocispec.ImageLayoutFile) {
 		return nil // another process was faster
 	}
 	index, err := newLayoutIndex().bytes()
@@ -92,10 +84,44 @@ func (d *layoutDir) create() error {
 	if err := d.directory(ocispec.ImageBlobsDir); err != nil {
 		return err
 	}
-	if err := d.replace(ocispec.ImageIndexFile, index, 0o644, true); err != nil {
-		return err
+	if !d.has(ocispec.ImageIndexFile) {
+		if err := d.replace(ocispec.ImageIndexFile, index, 0o644, true); err != nil {
+			return err
+		}
 	}
 	return d.replace(ocispec.ImageLayoutFile, marker, 0o644, true)
+}
+
+// has tells whether something is there under a name.
+func (d *layoutDir) has(name string) bool {
+	_, err := d.root.Lstat(name)
+	return err == nil
+}
+
+// mayCreate refuses a directory with anything else in it than what a call that was killed may have
+// left, or another process may be writing.
+func (d *layoutDir) mayCreate() error {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	names, err := f.Readdirnames(-1)
+	_ = f.Close() // it was only read
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		switch {
+		case name == ocispec.ImageLayoutFile, name == ocispec.ImageBlobsDir, name == lockName, strings.HasPrefix(name, tempPrefix):
+		case name == ocispec.ImageIndexFile:
+			if _, err := readIndex(d); err != nil {
+				return err // somebody else's file of that name
+			}
+		default:
+			return fmt.Errorf("%w: the directory is not empty: it has %q", ErrNotLayout, shown(name))
+		}
+	}
+	return nil
 }
 
 // Close closes the directory.
@@ -155,6 +181,16 @@ func (d *layoutDir) plainPath(dir string) error {
 	return nil
 }
 
+const removedMeanwhile = "was removed from the layout meanwhile, as Prune does: copy the image again"
+
+// holds fails if the file of a blob is not there any more.
+func (d *layoutDir) holds(b ocispec.Descriptor) error {
+	if info, err := d.root.Lstat(blobPath(b.Digest)); err != nil || !info.Mode().IsRegular() || info.Size() != b.Size {
+		return notFound("%s %s", b.Digest, removedMeanwhile)
+	}
+	return nil
+}
+
 // directory makes a directory and those above it.
 func (d *layoutDir) directory(name string) error {
 	err := d.root.MkdirAll(name, 0o755)
@@ -201,7 +237,9 @@ func (d *layoutDir) write(name string, mode fs.FileMode, flush bool, fill func(i
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := d.root.Rename(temp, name); err != nil {
+	if err := d.root.Rename(temp, name); errors.Is(err, fs.ErrNotExist) {
+		return notFound("a temporary file %s", removedMeanwhile)
+	} else if err != nil {
 		return err
 	}
 	if flush {
@@ -219,6 +257,3 @@ func (d *layoutDir) syncDirectory(dir string) {
 	_ = f.Sync()  // not every system can
 	_ = f.Close() // it was only read
 }
-
-// pause waits a moment for another program to finish writing.
-func (d *layoutDir) pause() { <-time.After(10 * time.Millisecond) }

@@ -42,7 +42,7 @@ func (l *Layout) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]o
 // readGraph reads the manifests from index.json on, each once.
 func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
 	l.mu.Lock()
-	g, entries := l.graph, slices.Clone(l.index.entries)
+	g, index := l.graph, l.index
 	l.mu.Unlock()
 	if g != nil {
 		return g, nil
@@ -51,7 +51,7 @@ func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
 		parents: map[digest.Digest][]ocispec.Descriptor{}, refers: map[digest.Digest]digest.Digest{}, reached: map[digest.Digest]bool{},
 	}
 	var todo []ocispec.Descriptor
-	for _, e := range entries {
+	for _, e := range index.entries {
 		todo = append(todo, plain(e.descriptor))
 	}
 	for len(todo) > 0 {
@@ -72,7 +72,9 @@ func (l *Layout) readGraph(ctx context.Context) (*layoutGraph, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.graph = g
+	if l.index == index { // it has not changed meanwhile
+		l.graph = g
+	}
 	return g, nil
 }
 
@@ -119,8 +121,8 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 }
 
 // Prune removes the blobs and manifests that nothing in index.json reaches, and what broken pulls
-// left behind. It returns how many bytes that freed. Pulls into the layout at the same time lose
-// what they have not entered in index.json yet.
+// left behind. It returns how many bytes that freed. A copy into the layout at the same time loses
+// what it has not entered in index.json yet, and fails then; the same copy again succeeds.
 //
 // It removes nothing if a manifest that index.json reaches cannot be read, because it is not known
 // what that one needs.
@@ -134,27 +136,40 @@ func (l *Layout) Prune(ctx context.Context) (freed int64, err error) {
 	if err := l.bad(); err != nil {
 		return 0, err
 	}
-	if err := l.updateIndex(func(*layoutIndex) bool { return false }); err != nil {
-		return 0, l.fail(err)
+	err = l.locked(ctx, func() error {
+		freed, err = l.prune(ctx)
+		return err
+	})
+	return freed, l.fail(err)
+}
+
+// prune removes what index.json does not reach. The lock is held.
+func (l *Layout) prune(ctx context.Context) (freed int64, err error) {
+	if err := l.reload(); err != nil {
+		return 0, err
 	}
 	g, err := l.readGraph(ctx)
 	if err != nil {
-		return 0, l.fail(err)
+		return 0, err
 	}
 	if g.unread != nil {
-		return 0, l.fail(fmt.Errorf("nothing was removed: %w", g.unread))
+		return 0, fmt.Errorf("nothing was removed: %w", g.unread)
 	}
-	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+	for _, algorithm := range []digest.Algorithm{"", digest.SHA256, digest.SHA512} {
 		n, err := l.pruneDirectory(ctx, algorithm, g.reached)
 		if freed += n; err != nil {
-			return freed, l.fail(err)
+			return freed, err
 		}
 	}
 	return freed, nil
 }
 
+// pruneDirectory prunes the blobs of an algorithm; without one, the directory of index.json.
 func (l *Layout) pruneDirectory(ctx context.Context, algorithm digest.Algorithm, reached map[digest.Digest]bool) (freed int64, err error) {
-	dir := path.Join(ocispec.ImageBlobsDir, algorithm.String())
+	dir := "."
+	if algorithm != "" {
+		dir = path.Join(ocispec.ImageBlobsDir, algorithm.String())
+	}
 	if err := l.dir.plainPath(dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	} else if err != nil {

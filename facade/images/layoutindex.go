@@ -2,12 +2,14 @@ package images
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
@@ -186,6 +188,18 @@ func (x *layoutIndex) add(d ocispec.Descriptor, name string) bool {
 	return true
 }
 
+// named returns the manifests that a name is on, by its full text: more than one if another program
+// has entered the name twice.
+func (x *layoutIndex) named(name string) []digest.Digest {
+	var on []digest.Digest
+	for _, e := range x.entries {
+		if e.descriptor.Annotations[ocispec.AnnotationRefName] == name && !slices.Contains(on, e.descriptor.Digest) {
+			on = append(on, e.descriptor.Digest)
+		}
+	}
+	return on
+}
+
 // has tells whether an entry of the digest is there.
 func (x *layoutIndex) has(d digest.Digest) bool {
 	return slices.ContainsFunc(x.entries, func(e layoutEntry) bool { return e.descriptor.Digest == d })
@@ -200,39 +214,51 @@ func (x *layoutIndex) remove(matches func(ocispec.Descriptor) bool) bool {
 
 // readIndex reads index.json. Other programs overwrite it in place: a document that ends early is
 // read again.
-func (l *Layout) readIndex() (*layoutIndex, error) {
+func readIndex(files layoutFiles) (*layoutIndex, error) {
+	_, canChange := files.(*layoutDir)
 	for try := 0; ; try++ {
-		raw, err := l.read(ocispec.ImageIndexFile, maxIndexSize)
+		raw, err := readSmall(files, ocispec.ImageIndexFile, maxIndexSize)
 		if err != nil {
 			return nil, notALayout(err, ocispec.ImageIndexFile)
 		}
 		x, err := parseIndex(raw)
-		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && try < 3 && syntax.Offset >= int64(len(bytes.TrimSpace(raw))) && l.dir != nil {
-			l.dir.pause()
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && try < 3 && syntax.Offset >= int64(len(bytes.TrimSpace(raw))) && canChange {
+			time.Sleep(10 * time.Millisecond) // for the other program to finish writing
 			continue
 		}
 		return x, err
 	}
 }
 
-// updateIndex changes index.json: it is read anew, changed and replaced while no other process does
-// the same.
-func (l *Layout) updateIndex(change func(*layoutIndex) (changed bool)) error {
+// locked calls do while no other process changes index.json, or removes blobs with Prune or Delete.
+func (l *Layout) locked(ctx context.Context, do func() error) error {
 	if l.dir == nil {
 		return errReadOnly
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	unlock, err := l.dir.lock()
+	unlock, err := l.dir.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	x, err := l.readIndex()
+	return do()
+}
+
+// updateIndex changes index.json under the lock.
+func (l *Layout) updateIndex(ctx context.Context, change func(*layoutIndex) (changed bool, err error)) error {
+	return l.locked(ctx, func() error { return l.rewriteIndex(change) })
+}
+
+// rewriteIndex reads index.json anew, changes and replaces it. The lock is held.
+func (l *Layout) rewriteIndex(change func(*layoutIndex) (changed bool, err error)) error {
+	x, err := readIndex(l.files)
 	if err != nil {
 		return err
 	}
-	if change(x) {
+	changed, err := change(x)
+	if err != nil {
+		return err
+	}
+	if changed {
 		raw, err := x.bytes()
 		if err != nil {
 			return err
@@ -241,6 +267,6 @@ func (l *Layout) updateIndex(change func(*layoutIndex) (changed bool)) error {
 			return err
 		}
 	}
-	l.index, l.graph = x, nil
+	l.replaceIndex(x)
 	return nil
 }

@@ -2,7 +2,10 @@
 
 package images
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // openNonblock is for systems whose pipes are not in the file system.
 const openNonblock = 0
@@ -14,7 +17,7 @@ var indexLock sync.Mutex
 
 // lock waits until no other Layout of this process changes index.json. There are no locks between
 // processes here.
-func (d *layoutDir) lock() (unlock func(), err error) {
+func (d *layoutDir) lock(context.Context) (unlock func(), err error) {
 	indexLock.Lock()
 	return indexLock.Unlock, nil
 }

@@ -3,10 +3,13 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // openNonblock opens a pipe without waiting for its other end, so that it can be refused.
@@ -16,8 +19,12 @@ const openNonblock = syscall.O_NONBLOCK
 // not know who waits for it.
 const lockName = ".index.json.lock"
 
-// lock waits until no other process, and no other Layout of this one, changes index.json.
-func (d *layoutDir) lock() (unlock func(), err error) {
+// indexLock stands in for the lock on file systems that have none.
+var indexLock sync.Mutex
+
+// lock waits until no other process, and no other Layout of this one, changes index.json, or until
+// the context ends.
+func (d *layoutDir) lock(ctx context.Context) (unlock func(), err error) {
 	if info, err := d.root.Lstat(lockName); err == nil && !info.Mode().IsRegular() {
 		return nil, notRegular(lockName, info)
 	}
@@ -25,15 +32,26 @@ func (d *layoutDir) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if err != nil && !errors.Is(err, syscall.ENOTSUP) && !errors.Is(err, syscall.ENOSYS) {
+	const shortest, longest = time.Millisecond, 50 * time.Millisecond
+	for pause := shortest; ; pause = min(2*pause, longest) {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		case err == nil:
+			return func() { _ = f.Close() }, nil // which unlocks it
+		case errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS):
+			_ = f.Close() // nothing was written
+			indexLock.Lock()
+			return indexLock.Unlock, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			_ = f.Close() // nothing was written
 			return nil, fmt.Errorf("locking %s: %w", lockName, err)
 		}
-		return func() { _ = f.Close() }, nil // which unlocks it
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			_ = f.Close() // nothing was written
+			return nil, fmt.Errorf("another process holds the lock %s: %w", lockName, context.Cause(ctx))
+		}
 	}
 }

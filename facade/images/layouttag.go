@@ -32,7 +32,12 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 	} else if !there {
 		return l.fail(notFound("%s", shown(string(desc.Digest))))
 	}
-	return l.fail(l.updateIndex(func(x *layoutIndex) bool { return x.add(desc, reference) }))
+	return l.fail(l.updateIndex(ctx, func(x *layoutIndex) (bool, error) {
+		if err := l.dir.holds(desc); err != nil {
+			return false, err
+		}
+		return x.add(desc, reference), nil
+	}))
 }
 
 // Untag takes a name out of index.json. The manifest and its blobs stay until Prune.
@@ -40,21 +45,19 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 // Errors:
 //   - [errdef.ErrNotFound] if index.json does not have the name
 //   - [errors.ErrUnsupported] if the layout is an archive
-func (l *Layout) Untag(_ context.Context, reference string) error {
+func (l *Layout) Untag(ctx context.Context, reference string) error {
 	if err := l.bad(); err != nil {
 		return err
 	}
-	found := false
-	err := l.updateIndex(func(x *layoutIndex) bool {
-		found = reference != "" && x.remove(func(d ocispec.Descriptor) bool {
+	return l.fail(l.updateIndex(ctx, func(x *layoutIndex) (bool, error) {
+		found := reference != "" && x.remove(func(d ocispec.Descriptor) bool {
 			return d.Annotations[ocispec.AnnotationRefName] == reference || d.Annotations[containerdName] == reference
 		})
-		return found
-	})
-	if err == nil && !found {
-		err = notFound("no image is named %q", shown(reference))
-	}
-	return l.fail(err)
+		if !found {
+			return false, notFound("no image is named %q", shown(reference))
+		}
+		return true, nil
+	}))
 }
 
 // Delete removes a blob or manifest, and its entries in index.json. What it names stays until
@@ -63,20 +66,22 @@ func (l *Layout) Untag(_ context.Context, reference string) error {
 // Errors:
 //   - [errdef.ErrNotFound] if the layout does not have it
 //   - [errors.ErrUnsupported] if the layout is an archive
-func (l *Layout) Delete(_ context.Context, target ocispec.Descriptor) error {
+func (l *Layout) Delete(ctx context.Context, target ocispec.Descriptor) error {
 	if err := l.bad(); err != nil {
 		return err
 	}
 	if err := checkDigest(target.Digest); err != nil {
 		return l.fail(err)
 	}
-	err := l.updateIndex(func(x *layoutIndex) bool {
-		return x.remove(func(d ocispec.Descriptor) bool { return d.Digest == target.Digest })
-	})
-	if err != nil {
-		return l.fail(err)
-	}
-	return l.fail(notALayout(l.dir.root.Remove(blobPath(target.Digest)), string(target.Digest)))
+	return l.fail(l.locked(ctx, func() error {
+		err := l.rewriteIndex(func(x *layoutIndex) (bool, error) {
+			return x.remove(func(d ocispec.Descriptor) bool { return d.Digest == target.Digest }), nil
+		})
+		if err != nil {
+			return err
+		}
+		return notALayout(l.dir.root.Remove(blobPath(target.Digest)), string(target.Digest))
+	}))
 }
 
 // notALayout turns the absence of a file into an error of this package.

@@ -140,3 +140,28 @@ func TestMirrorAgain(t *testing.T) {
 		}
 	}
 }
+
+// Where a registry lists referrers under tags, a wildcard does not select those: the target's lists are its own.
+func TestMirrorReferrersTags(t *testing.T) {
+	t.Parallel()
+	source, from := newRegistry(t)
+	target, to := newRegistry(t)
+	d := source.SeedImage(t, "lib/web:v1")
+	list, signature := "sha256-"+d.Encoded(), "sha256-"+d.Encoded()+".sig"
+	source.SeedImage(t, "lib/web:"+list)
+	source.SeedImage(t, "lib/web:"+signature)
+	for _, c := range []struct {
+		tags []string
+		want []string
+	}{{[]string{"**"}, []string{signature, "v1"}}, {[]string{list}, []string{list, signature, "v1"}}} {
+		rules := []images.MirrorRule{{From: "lib/web", Tags: c.tags, Move: true}}
+		for m, err := range images.Mirror(t.Context(), images.OfClient(from), to, rules, nil) {
+			if err != nil || m.Err != nil {
+				t.Errorf("%+v, %v", m, err)
+			}
+		}
+		if got := target.Tags("lib/web"); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q", c.tags, got)
+		}
+	}
+}

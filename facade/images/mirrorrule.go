@@ -9,6 +9,7 @@ import (
 
 	"oras.land/oras-go/v2/registry"
 
+	"github.com/acrkit/acrkit/facade/internal/graph"
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
 
@@ -24,7 +25,9 @@ type MirrorRule struct {
 
 	// Tags selects tags by whole names with the same wildcards, and Versions those that are
 	// versions in a range such as ">=1.4 <2". One of the two is required; with both, a tag must
-	// match both.
+	// match both. Wildcards do not select referrers tags ("sha256-..." without a suffix), under
+	// which a registry without a referrers API lists referrers: the target has lists of its own,
+	// and CopyOptions.Referrers adds to them.
 	Tags     []string `json:"tags,omitempty"`
 	Versions string   `json:"versions,omitzero"`
 
@@ -91,13 +94,17 @@ func (r *mirrorRule) target(name string) string {
 // list returns the tags that the rule selects, in order.
 func (r *mirrorRule) list(ctx context.Context, source registry.Repository) ([]string, error) {
 	var tags []string
-	if literal, ok := r.tags.Literals(); ok && r.tags.Len() > 0 && r.versions == nil {
+	literal, named := r.tags.Literals()
+	if named = named && r.tags.Len() > 0 && r.versions == nil; named {
 		tags = slices.Clone(literal) // no list is needed
 	} else if err := source.Tags(ctx, "", func(page []string) error { tags = append(tags, page...); return nil }); err != nil {
 		return nil, err
 	}
 	tags = slices.DeleteFunc(tags, func(tag string) bool {
 		version, isVersion := match.ParseVersion(tag)
+		if _, suffix, attached := graph.AttachedTag(tag); attached && suffix == "" && !named {
+			return true
+		}
 		return r.tags.Len() > 0 && !r.tags.Match(tag) || r.except.Match(tag) || r.versions != nil && (!isVersion || !r.versions.Match(version))
 	})
 	if r.Newest > 0 && len(tags) > r.Newest {

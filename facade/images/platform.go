@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
@@ -160,6 +161,9 @@ func (s *selection) rewrite(j *job) error {
 		m.Descriptor.Digest, m.Descriptor.Size = digest.FromBytes(content), int64(len(content))
 		if m.Body, err = graph.Read(old.MediaType, content); err != nil {
 			return err
+		}
+		if len(m.Body.Children) != len(s.chosen[old.Digest]) { // members that occur twice can be read in two ways
+			return fmt.Errorf("%w: the index does not name the images that were selected", acr.ErrManifestMalformed)
 		}
 		m.Below = j.children(m.Node, &selection{all: true})
 		delete(j.byDigest, old.Digest)

@@ -133,14 +133,24 @@ func (b *blobMeter) abort() { b.offset(0, b.resent) }
 func (b *blobMeter) end(a Action) {
 	b.m.add(func(p *Progress) {
 		p.Bytes.Sent -= b.sent
-		switch a {
-		case Mount:
-			p.Bytes.Mounted += b.size
-		case Present:
-			p.Bytes.Present += b.size
-		case Send, Leave:
-			p.Bytes.Sent += b.size
-		}
+		*p.Bytes.of(a) += b.size
 		b.sent = 0
 	})
+}
+
+// uncount takes back how a blob was counted: it has to be sent again.
+func (m *meter) uncount(size int64, a Action) {
+	m.add(func(p *Progress) { *p.Bytes.of(a) -= size })
+}
+
+// of is where bytes of an action are counted.
+func (b *Bytes) of(a Action) *int64 {
+	switch a {
+	case Mount:
+		return &b.Mounted
+	case Present:
+		return &b.Present
+	default:
+		return &b.Sent
+	}
 }

@@ -266,3 +266,40 @@ func TestPromoteReplicas(t *testing.T) {
 		t.Errorf("%q", tags)
 	}
 }
+
+// A lock that cannot be read back is one that Unprotect knows of, and no lock is ever loosened.
+func TestProtectHalfway(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	ctx := t.Context()
+	srv.SeedIndex(t, "team/app:v1", "amd64", "arm64")
+	r := client.Repository("team/app")
+	for _, operation := range []string{"GetManifestProperties", "GetTagProperties"} {
+		line := srv.On(operation).Always().Status(403)
+		p, err := images.Protect(ctx, r, "v1", nil)
+		line.Remove()
+		if err == nil || p == nil || (p.Tag != "") != (operation == "GetTagProperties") {
+			t.Fatalf("%s: %+v, %v", operation, p, err)
+		}
+		if err := images.Unprotect(ctx, r, p); err != nil {
+			t.Fatal(err)
+		}
+		for m, err := range r.Manifests(ctx, nil) {
+			if err != nil || !m.Attributes.DeleteEnabled || !m.Attributes.WriteEnabled {
+				t.Errorf("%s: %s is still locked: %+v, %v", operation, m.Digest, m.Attributes, err)
+			}
+		}
+		if tag, err := r.Artifact("v1").TagProperties(ctx); err != nil || !tag.Attributes.DeleteEnabled || !tag.Attributes.WriteEnabled {
+			t.Errorf("%s: the tag is still locked: %+v, %v", operation, tag, err)
+		}
+	}
+	if _, err := r.Artifact("v1").UpdateTagAttributes(ctx, acr.ChangeableAttributes{WriteEnabled: new(false)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.Protect(ctx, r, "v1", &images.ProtectOptions{AllowMoves: true}); err != nil {
+		t.Fatal(err)
+	}
+	if tag, err := r.Artifact("v1").TagProperties(ctx); err != nil || tag.Attributes.WriteEnabled {
+		t.Errorf("a lock of somebody else was taken back: %+v, %v", tag, err)
+	}
+}

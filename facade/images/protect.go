@@ -22,8 +22,8 @@ const protectAtOnce = 8
 
 // ProtectOptions are the options of Protect.
 type ProtectOptions struct {
-	// AllowMoves leaves the tag free to be moved to another manifest; only its deletion is locked.
-	// Default: both are.
+	// AllowMoves locks the tag only against deletion: it can be moved to another manifest, unless
+	// that was locked before. Default: the tag is locked against both.
 	AllowMoves bool
 
 	// Referrers locks signatures, SBOMs and attestations too, those that CopyOptions.Referrers
@@ -45,7 +45,8 @@ type Protection struct {
 // nor the images of an index. Each lock is read back.
 //
 // It costs one request per manifest to read the image, and two requests per manifest and tag to
-// lock it. If it fails, what was locked stays locked; the Protection says what that is.
+// lock it. If it fails, what was locked stays locked; the Protection then names everything that may
+// be locked, for Unprotect.
 //
 // Errors:
 //   - [ErrNotProtected] if the registry accepted a lock, but does not report it afterwards
@@ -69,27 +70,20 @@ func Protect(ctx context.Context, r *acr.Repository, reference string, opts *Pro
 	var mu sync.Mutex
 	for _, wave := range j.waves() {
 		err := each(ctx, protectAtOnce, wave, func(ctx context.Context, m *manifestNode) error {
-			if err := lockManifest(ctx, r, m.Descriptor); err != nil {
-				return err
-			}
 			mu.Lock()
-			defer mu.Unlock()
-			p.Manifests = append(p.Manifests, m.Descriptor.Digest)
-			return nil
+			p.Manifests = append(p.Manifests, m.Descriptor.Digest) // locked in a moment, or perhaps
+			mu.Unlock()
+			return lockManifest(ctx, r, m.Descriptor)
 		})
+		p.sort(j)
 		if err != nil {
 			return p, err
 		}
 	}
-	p.sort(j)
 	if _, notTag := parseDigest(j.reference); notTag == nil {
 		return p, nil
 	}
-	if err := p.lockTag(ctx, r, j.reference); err != nil {
-		return p, err
-	}
-	p.Tag = j.reference
-	return p, nil
+	return p, p.lockTag(ctx, r, j.reference)
 }
 
 // sort puts the manifests into the order of the walk.
@@ -101,6 +95,7 @@ func (p *Protection) sort(j *job) {
 	slices.SortFunc(p.Manifests, func(a, b digest.Digest) int { return place[a] - place[b] })
 }
 
+// lockManifest locks a manifest and reads the lock back.
 func lockManifest(ctx context.Context, r *acr.Repository, d ocispec.Descriptor) error {
 	a := r.Artifact(string(d.Digest))
 	if _, err := a.UpdateManifestAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(false), WriteEnabled: new(false)}); err != nil {
@@ -116,9 +111,15 @@ func lockManifest(ctx context.Context, r *acr.Repository, d ocispec.Descriptor) 
 	return nil
 }
 
+// lockTag locks the tag and reads the lock back.
 func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string) error {
 	a := r.Artifact(tag)
-	if _, err := a.UpdateTagAttributes(ctx, acr.ChangeableAttributes{DeleteEnabled: new(false), WriteEnabled: new(p.AllowMoves)}); err != nil {
+	locks := acr.ChangeableAttributes{DeleteEnabled: new(false)}
+	if !p.AllowMoves {
+		locks.WriteEnabled = new(false)
+	}
+	p.Tag = tag
+	if _, err := a.UpdateTagAttributes(ctx, locks); err != nil {
 		return fmt.Errorf("images: protect %s: %w", r.Name(), err)
 	}
 	got, err := a.TagProperties(ctx)

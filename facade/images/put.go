@@ -90,30 +90,50 @@ func (j *job) put(ctx context.Context, m *manifestNode, tag string) error {
 // missing, that is sent again: an earlier copy may have been interrupted, or a clean-up gone too
 // far. What is there after all may not be known to every replica yet, so the last attempt waits.
 func (j *job) putRemote(ctx context.Context, m *manifestNode, tag string) error {
-	o := &acr.PutManifestOptions{MediaType: m.Descriptor.MediaType, IfAbsent: j.IfAbsent && tag != ""}
+	err := j.putOnce(ctx, m, tag, 0)
+	if !lacking(err) {
+		return err
+	}
+	j.healing.Lock() // another manifest may lack the same
+	err = j.heal(ctx, m)
+	j.healing.Unlock()
+	if err != nil {
+		return err
+	}
+	return j.putOnce(ctx, m, tag, blobWait)
+}
+
+// putOnce puts a manifest under a tag, or under its digest if the tag is empty.
+func (j *job) putOnce(ctx context.Context, m *manifestNode, tag string, wait time.Duration) error {
+	o := &acr.PutManifestOptions{MediaType: m.Descriptor.MediaType, IfAbsent: j.IfAbsent && tag != "", BlobWait: wait}
 	reference := tag
 	if tag == "" {
 		reference = string(m.Descriptor.Digest)
 	}
 	_, err := j.target.PutManifest(ctx, reference, m.Content, o)
-	if err == nil || !errors.Is(err, acr.ErrManifestBlobUnknown) && !errors.Is(err, acr.ErrBlobUnknown) && !errors.Is(err, acr.ErrManifestUnknown) {
-		return err
-	}
-	if !m.healed {
-		m.healed = true
-		if err := j.heal(ctx, m); err != nil {
-			return err
-		}
-	}
-	o.BlobWait = blobWait
-	_, err = j.target.PutManifest(ctx, reference, m.Content, o)
 	return err
 }
 
-// heal sends again what the target lacks of a manifest.
+// lacking tells whether a registry refused a manifest for what it names.
+func lacking(err error) bool {
+	return errors.Is(err, acr.ErrManifestBlobUnknown) || errors.Is(err, acr.ErrBlobUnknown) || errors.Is(err, acr.ErrManifestUnknown)
+}
+
+// heal sends again what the target lacks of a manifest, once.
 func (j *job) heal(ctx context.Context, m *manifestNode) error {
+	if m.healed {
+		return nil
+	}
+	m.healed = true
 	for _, below := range j.needs(m) {
-		if err := j.putRemote(ctx, below, ""); err != nil {
+		err := j.putOnce(ctx, below, "", 0)
+		if lacking(err) {
+			if err := j.heal(ctx, below); err != nil {
+				return err
+			}
+			err = j.putOnce(ctx, below, "", blobWait)
+		}
+		if err != nil {
 			return j.fault(AtTarget, below.role, below.Descriptor, err)
 		}
 	}
@@ -128,6 +148,7 @@ func (j *job) heal(ctx context.Context, m *manifestNode) error {
 		if there {
 			continue
 		}
+		j.meter.uncount(b.descriptor.Size, b.action)
 		if err := j.upload(ctx, b); err != nil {
 			return err
 		}
@@ -188,17 +209,31 @@ func (j *job) faultTag(t TagMove, err error) error {
 	return j.faultName(AtTarget, "tag", t.Tag, e.Err)
 }
 
-// setNames enters the copy in a layout's index.json, everything at once.
+// setNames enters the copy in a layout's index.json, everything at once. Under the lock, what is
+// there stays there, and names stay where they are.
 func (j *job) setNames(ctx context.Context) error {
-	if j.IfAbsent {
+	err := j.layout.updateIndex(ctx, func(x *layoutIndex) (bool, error) {
 		for _, t := range j.tags {
-			if err := j.askTag(ctx, &t); err != nil {
-				return err
+			if err := j.mayMove(t, x.named(t.Tag)...); err != nil {
+				return false, err
 			}
 		}
+		return j.enter(x), j.stillThere()
+	})
+	return j.faultName(AtTarget, "file", ocispec.ImageIndexFile, err)
+}
+
+// stillThere fails if something of the copy has been removed from the layout again.
+func (j *job) stillThere() error {
+	for _, b := range j.blobs {
+		if err := j.layout.dir.holds(b.descriptor); err != nil {
+			return j.fault(AtTarget, b.role, b.descriptor, err)
+		}
 	}
-	if err := j.layout.updateIndex(j.enter); err != nil {
-		return j.faultName(AtTarget, "file", ocispec.ImageIndexFile, err)
+	for _, m := range j.manifests {
+		if err := j.layout.dir.holds(m.Descriptor); err != nil {
+			return j.fault(AtTarget, m.role, m.Descriptor, err)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -35,6 +36,7 @@ func (j *job) read(ctx context.Context) error {
 	if err != nil {
 		return j.faultName(FromSource, "reference", j.reference, err)
 	}
+	j.named = root.Digest
 	selection, err := j.selectPlatforms(ctx, root)
 	if err != nil {
 		return err
@@ -53,7 +55,7 @@ func (j *job) read(ctx context.Context) error {
 	for _, n := range nodes {
 		j.addManifest(n)
 	}
-	j.root = selection.root
+	j.root = j.byDigest[selection.root.Digest].Descriptor
 	if err := selection.rewrite(j); err != nil {
 		return j.fault(FromSource, "index", selection.root, err)
 	}
@@ -75,14 +77,33 @@ func malformed(err error) error {
 // resolve returns the descriptor of the root, and keeps its content if the source gave it along.
 func (j *job) resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	if j.source == nil {
-		d, err := j.from.Resolve(ctx, j.reference)
-		return plain(d), err
+		return j.resolveForeign(ctx)
 	}
 	m, err := j.source.GetManifest(ctx, j.reference)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	return m.Descriptor, j.keep(m.Descriptor.Digest, m.Content)
+}
+
+// resolveForeign returns the descriptor of a root that does not come from package acr. What its media
+// type is, the content says if the source does not.
+func (j *job) resolveForeign(ctx context.Context) (ocispec.Descriptor, error) {
+	d, err := j.from.Resolve(ctx, j.reference)
+	d = plain(d)
+	if err != nil || d.MediaType != "" {
+		return d, err
+	}
+	content, err := j.fetch(ctx, d)
+	if err != nil {
+		return d, err
+	}
+	body, err := graph.Read("", content)
+	if err != nil {
+		return d, malformed(err)
+	}
+	d.MediaType = body.MediaType
+	return d, nil
 }
 
 // keep keeps the content of a manifest for the walk.
@@ -169,6 +190,7 @@ func (j *job) children(n *graph.Node, s *selection) []ocispec.Descriptor {
 
 // addManifest adds a manifest to the copy.
 func (j *job) addManifest(n *graph.Node) *manifestNode {
+	n.Descriptor.Size = int64(len(n.Content)) // an index may leave it out
 	m := &manifestNode{Node: n, role: roleOf(n), action: Send}
 	j.manifests = append(j.manifests, m)
 	j.byDigest[n.Descriptor.Digest] = m
@@ -210,4 +232,48 @@ func (j *job) collectBlobs() {
 			j.blobs = append(j.blobs, &blobNode{descriptor: d, parent: m.Descriptor.Digest, role: name, action: Present})
 		}
 	}
+}
+
+// checkBlobs refuses blobs that cannot be copied before anything is sent, and leaves out layers that
+// are not to be distributed and that the source does not have.
+func (j *job) checkBlobs(ctx context.Context) error {
+	var foreign []*blobNode
+	for _, b := range j.blobs {
+		if err := checkDigest(b.descriptor.Digest); err != nil {
+			return j.fault(FromSource, b.role, b.descriptor, fmt.Errorf("%w: %w", acr.ErrManifestMalformed, err))
+		}
+		if err := checkEmpty(b.descriptor); err != nil {
+			return j.fault(FromSource, b.role, b.descriptor, err)
+		}
+		if graph.IsForeign(b.descriptor.MediaType) {
+			foreign = append(foreign, b)
+		}
+	}
+	err := each(ctx, j.Concurrency, foreign, func(ctx context.Context, b *blobNode) error {
+		there, err := j.sourceHas(ctx, b.descriptor)
+		if err == nil && !there {
+			j.leave(b.descriptor, b.parent, b.role)
+		}
+		return j.fault(FromSource, b.role, b.descriptor, err)
+	})
+	j.blobs = slices.DeleteFunc(j.blobs, func(b *blobNode) bool {
+		_, left := j.left[b.descriptor.Digest]
+		return left && slices.Contains(foreign, b)
+	})
+	return err
+}
+
+// sourceHas tells whether the source has a blob.
+func (j *job) sourceHas(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	l, ok := j.from.(*Layout)
+	if !ok {
+		return j.from.Exists(ctx, d)
+	}
+	f, err := l.openBlob(d.Digest, d.Size) // Exists would hash it
+	if errors.Is(err, errdef.ErrNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, l.fail(err)
+	}
+	return true, f.Close()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -60,4 +62,60 @@ func (c *contextReader) Read(p []byte) (int, error) {
 		return 0, context.Cause(c.ctx)
 	}
 	return c.r.Read(p)
+}
+
+// lazyReader opens its content when it is first read. An upload whose context ended may still be in
+// Read when it is closed: then Read closes what was opened.
+type lazyReader struct {
+	open func() (io.ReadCloser, error)
+	r    io.ReadCloser
+	err  error // of open
+
+	mu              sync.Mutex
+	reading, closed bool
+}
+
+// Read implements io.Reader.
+func (l *lazyReader) Read(p []byte) (int, error) {
+	if !l.enter() {
+		return 0, fs.ErrClosed
+	}
+	defer l.leave()
+	if l.r == nil && l.err == nil {
+		r, err := l.open()
+		if l.err = err; err == nil {
+			l.r = r
+		}
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.r.Read(p)
+}
+
+func (l *lazyReader) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = !l.closed
+	return l.reading
+}
+
+func (l *lazyReader) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = false
+	if l.closed && l.r != nil {
+		_ = l.r.Close() // nobody waits for it any more
+	}
+}
+
+// Close closes what was opened.
+func (l *lazyReader) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.reading || l.r == nil {
+		return nil
+	}
+	return l.r.Close()
 }

@@ -7,7 +7,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Report says what Copy did, or what Plan found that Copy would do.
+// Report says what Copy did, or what Plan found that Copy would do. After a failure only Bytes says
+// what was done.
 type Report struct {
 	Root       ocispec.Descriptor `json:"root"`  // the copy: another one than the source's if platforms were selected
 	Nodes      []Node             `json:"nodes"` // blobs, then manifests in the order in which they are put

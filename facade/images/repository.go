@@ -189,35 +189,6 @@ func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRep
 	return orasError(errors.Join(err, lazy.Close()))
 }
 
-// lazyReader opens its content when it is first read.
-type lazyReader struct {
-	open func() (io.ReadCloser, error)
-	r    io.ReadCloser
-	err  error
-}
-
-// Read implements io.Reader.
-func (l *lazyReader) Read(p []byte) (int, error) {
-	if l.r == nil && l.err == nil {
-		r, err := l.open()
-		if l.err = err; err == nil {
-			l.r = r
-		}
-	}
-	if l.err != nil {
-		return 0, l.err
-	}
-	return l.r.Read(p)
-}
-
-// Close closes what was opened.
-func (l *lazyReader) Close() error {
-	if l.r == nil {
-		return nil
-	}
-	return l.r.Close()
-}
-
 // Predecessors returns the referrers of a manifest. An index is not found from a manifest that it
 // names, and neither is an image from its layers: registries do not know that. See Referrers for
 // the cost.

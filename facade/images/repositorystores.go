@@ -28,11 +28,25 @@ type blobStore struct{ r *Repository }
 
 // Fetch implements content.Fetcher.
 func (s blobStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	if err := checkStored(target); err != nil {
+		return nil, err
+	}
 	r, err := s.r.ACR().GetBlob(ctx, target.Digest, &acr.GetBlobOptions{Size: target.Size})
 	if err != nil {
 		return nil, orasError(err)
 	}
 	return &translatingReader{r}, nil
+}
+
+// checkStored refuses the descriptor of a blob whose size cannot be right.
+func checkStored(d ocispec.Descriptor) error {
+	if checkDigest(d.Digest) != nil {
+		return nil // package acr says so
+	}
+	if err := checkEmpty(d); err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	return nil
 }
 
 // translatingReader makes oras-go understand the errors of a read.
@@ -62,6 +76,9 @@ func exists(err error) (bool, error) {
 
 // Push implements content.Pusher.
 func (s blobStore) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
+	if err := checkStored(expected); err != nil {
+		return err
+	}
 	_, err := s.r.ACR().UploadBlob(ctx, content, &acr.UploadOptions{Digest: expected.Digest, Size: expected.Size, MediaType: expected.MediaType})
 	return orasError(err)
 }
@@ -147,7 +164,10 @@ func (s manifestStore) put(ctx context.Context, expected ocispec.Descriptor, con
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
-	if checkDigest(expected.Digest) == nil && expected.Digest.Algorithm().FromBytes(raw) != expected.Digest {
+	if err := checkDigest(expected.Digest); err != nil {
+		return orasError(&acr.ArgumentError{Argument: "digest", Value: string(expected.Digest), Reason: err.Error()})
+	}
+	if expected.Digest.Algorithm().FromBytes(raw) != expected.Digest {
 		return fmt.Errorf("images: %w: the content is not that of %s", acr.ErrDigestMismatch, expected.Digest)
 	}
 	_, err = s.r.ACR().PutManifest(ctx, reference, raw, &acr.PutManifestOptions{MediaType: expected.MediaType})

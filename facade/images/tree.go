@@ -26,8 +26,9 @@ type TreeNode struct {
 
 // Tree reads an image with everything that belongs to it: the images of an index, the referrers of
 // all of them, and what refers to those. A manifest that belongs to several others is shown under
-// each. It costs one request per manifest and, for its referrers, four more. Blobs are not looked
-// at.
+// each; one that belongs to itself, because tags lead in a circle, is shown there without what is
+// below it. Tree costs one request per manifest and, for its referrers, four more. Blobs are not
+// looked at.
 //
 // Errors:
 //   - an error of [Copy] if the source cannot be read
@@ -44,7 +45,7 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 		return nil, err
 	}
 	j.AllTags = true
-	t := &treeMaker{j: j, tags: map[digest.Digest][]string{}}
+	t := &treeMaker{j: j, tags: map[digest.Digest][]string{}, above: map[*manifestNode]bool{}}
 	for _, tag := range sortedKeys(j.attached) {
 		t.tags[j.attached[tag]] = append(t.tags[j.attached[tag]], tag)
 	}
@@ -65,11 +66,12 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 // maxTreeNodes bounds a tree: a few manifests that name each other many times have a huge one.
 const maxTreeNodes = 100_000
 
-// treeMaker makes a tree of what was read. The depth is bounded by that of the walk.
+// treeMaker makes a tree of what was read.
 type treeMaker struct {
 	j     *job
 	tags  map[digest.Digest][]string
-	nodes int // made so far
+	above map[*manifestNode]bool // those that lead to the node that is being made
+	nodes int                    // made so far
 }
 
 func (t *treeMaker) node(m *manifestNode) *TreeNode {
@@ -78,6 +80,11 @@ func (t *treeMaker) node(m *manifestNode) *TreeNode {
 	}
 	n := &TreeNode{Descriptor: m.Descriptor, Role: m.role, Tags: t.tags[m.Descriptor.Digest], Blobs: slices.Collect(m.Body.Blobs())}
 	n.Descriptor.ArtifactType = m.Body.ArtifactType
+	if t.above[m] {
+		return n // tags such as cosign's can lead in a circle
+	}
+	t.above[m] = true
+	defer delete(t.above, m)
 	for _, c := range m.Body.Children {
 		if t.nodes > maxTreeNodes {
 			break
@@ -144,5 +151,7 @@ func (j *job) dropMissing(ctx context.Context, below []ocispec.Descriptor) []oci
 		}
 		return nil // any other error comes again
 	})
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	return slices.DeleteFunc(below, func(d ocispec.Descriptor) bool { return j.missing[d.Digest] })
 }
