@@ -2,6 +2,7 @@ package retention
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,18 +12,26 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/partial"
 )
 
 // FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each
-// manifest and 40 for each of its blobs. It is safe for concurrent use, and for one process at a
-// time.
+// manifest and 40 for each of its blobs. An entry that was not used for 90 days is forgotten: its
+// manifest was deleted, or no run reads its repository any more. It is safe for concurrent use, and
+// for one process at a time.
 type FileCache struct {
 	path    string
 	mu      sync.Mutex
-	entries map[string][]byte
+	entries map[string]cached
 	changed bool
+}
+
+// cached is an entry.
+type cached struct {
+	content []byte
+	used    int32 // the day when it was last loaded or stored
 }
 
 // cacheLine is one line of the file.
@@ -30,7 +39,15 @@ type cacheLine struct {
 	Key   string          `json:"k"`
 	Entry json.RawMessage `json:"e,omitzero"`
 	Text  string          `json:"t,omitzero"` // an entry that is not JSON
+	Used  int32           `json:"u,omitzero"`
 }
+
+// forgetAfter is how many days an entry is kept without being used. To forget too early is safe: the
+// manifest is read again, and counts as tagged until now.
+const forgetAfter = 90
+
+// today is the number of the day by the local clock.
+func today() int32 { return int32(time.Now().Unix() / int64(24*time.Hour/time.Second)) }
 
 // OpenFileCache reads a cache from a file, which need not exist. A line that cannot be read is left
 // out. Anybody who can write to the file decides what is deleted, so it must not be writable for
@@ -41,7 +58,7 @@ func OpenFileCache(path string) (*FileCache, error) {
 	if path == "" {
 		return nil, fmt.Errorf("retention: open the cache: %w", &os.PathError{Op: "open", Path: path, Err: errors.New("not a file name")})
 	}
-	c := &FileCache{path: path, entries: map[string][]byte{}}
+	c := &FileCache{path: path, entries: map[string]cached{}}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -57,10 +74,11 @@ func OpenFileCache(path string) (*FileCache, error) {
 		if json.Unmarshal(lines.Bytes(), &l) != nil {
 			continue
 		}
-		c.entries[l.Key] = l.Entry
+		entry := cached{l.Entry, cmp.Or(l.Used, today())}
 		if l.Entry == nil {
-			c.entries[l.Key] = []byte(l.Text)
+			entry.content = []byte(l.Text)
 		}
+		c.entries[l.Key] = entry
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("retention: read the cache: %w", err)
@@ -75,8 +93,12 @@ func (c *FileCache) Load(key string) (entry []byte, ok bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entry, ok = c.entries[key]
-	return entry, ok
+	found, ok := c.entries[key]
+	if day := today(); ok && found.used != day {
+		found.used, c.changed = day, true
+		c.entries[key] = found
+	}
+	return found.content, ok
 }
 
 // Store implements Cache.
@@ -87,9 +109,9 @@ func (c *FileCache) Store(key string, entry []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.entries == nil {
-		c.entries = map[string][]byte{}
+		c.entries = map[string]cached{}
 	}
-	c.entries[key] = slices.Clone(entry)
+	c.entries[key] = cached{slices.Clone(entry), today()}
 	c.changed = true
 }
 
@@ -113,12 +135,15 @@ func (c *FileCache) Close() error {
 
 func (c *FileCache) write(w io.Writer) error {
 	encode := json.NewEncoder(w)
+	oldest := today() - forgetAfter
+	maps.DeleteFunc(c.entries, func(_ string, entry cached) bool { return entry.used < oldest })
 	for _, key := range slices.Sorted(maps.Keys(c.entries)) {
-		l := cacheLine{Key: key}
-		if entry := c.entries[key]; json.Valid(entry) {
-			l.Entry = entry
+		entry := c.entries[key]
+		l := cacheLine{Key: key, Used: entry.used}
+		if json.Valid(entry.content) {
+			l.Entry = entry.content
 		} else {
-			l.Text = string(entry)
+			l.Text = string(entry.content)
 		}
 		if err := encode.Encode(l); err != nil {
 			return err
