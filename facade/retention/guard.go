@@ -43,7 +43,7 @@ func (r *run) mayDelete(i *item) error {
 	checks := []error{
 		must(i.noted && len(i.content) > 0, "I1: %s is not in the journal", i.Digest),
 		must(r.planned[i.Digest] && r.items[i.Digest] == i && i.status == pending, "I2: %s is not to be deleted", i.Digest),
-		must(r.state.byDigest[i.Digest] == i.node, "I2: %s was not judged", i.Digest),
+		must(r.state.node(i.Digest) == i.node, "I2: %s was not judged", i.Digest),
 	}
 	for _, b := range i.before {
 		checks = append(checks, must(b.status == deleted, "I3: %s has to go before %s", b.Digest, i.Digest))

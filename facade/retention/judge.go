@@ -18,13 +18,15 @@ type judge struct {
 	now    time.Time
 	used   *used
 
-	keptNodes map[*node]*Reason
-	keptTags  map[*tag]*Reason
-	queue     []any // *node and *tag whose needs are still to be followed
-	exempt    map[*node]bool
-	matched   map[*tag]*compiledRule  // tags that a Delete rule selects
-	alone     map[*node]*compiledRule // manifests that stand alone and that a Delete rule selects
-	byType    map[*node]*compiledRule // referrers that a Delete rule selects by their type
+	// By node.at or tag.at, nil for all others:
+	keptNodes []*Reason
+	keptTags  []*Reason
+	matched   []*compiledRule // tags that a Delete rule selects
+	alone     []*compiledRule // manifests that stand alone and that a Delete rule selects
+	byType    []*compiledRule // referrers that a Delete rule selects by their type
+
+	exempt    nodeSet // referrers that may go although their subject stays
+	queue     []any   // *node and *tag whose needs are still to be followed
 	findings  []Finding
 	begun     begun
 }
@@ -40,10 +42,11 @@ func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
 	if u == nil {
 		u = &used{}
 	}
+	nodes, tags := len(s.nodes), len(s.tags)
 	j := &judge{
 		state: s, policy: p, now: now, used: u, begun: b,
-		keptNodes: map[*node]*Reason{}, keptTags: map[*tag]*Reason{}, exempt: map[*node]bool{},
-		matched: map[*tag]*compiledRule{}, alone: map[*node]*compiledRule{}, byType: map[*node]*compiledRule{},
+		keptNodes: make([]*Reason, nodes), keptTags: make([]*Reason, tags), exempt: make(nodeSet, nodes),
+		matched: make([]*compiledRule, tags), alone: make([]*compiledRule, nodes), byType: make([]*compiledRule, nodes),
 	}
 	j.matchDeletes()
 	j.exemptTypes()
@@ -54,15 +57,15 @@ func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
 
 // keepNode puts a manifest into the set, with the first reason that is found.
 func (j *judge) keepNode(n *node, r Reason) {
-	if _, there := j.keptNodes[n]; !there {
-		j.keptNodes[n] = &r
+	if j.keptNodes[n.at] == nil {
+		j.keptNodes[n.at] = &r
 		j.queue = append(j.queue, n)
 	}
 }
 
 func (j *judge) keepTag(t *tag, r Reason) {
-	if _, there := j.keptTags[t]; !there {
-		j.keptTags[t] = &r
+	if j.keptTags[t.at] == nil {
+		j.keptTags[t.at] = &r
 		j.queue = append(j.queue, t)
 	}
 }
@@ -74,7 +77,7 @@ func (j *judge) close() {
 		j.queue = j.queue[1:]
 		switch v := v.(type) {
 		case *tag:
-			why := j.keptTags[v]
+			why := j.keptTags[v.at]
 			j.keepNode(v.node, Reason{KeptTagged, why.Rule, "", "the tag " + v.name + " on it stays: " + why.Text}) // E1
 		case *node:
 			j.closeNode(v)
@@ -91,7 +94,7 @@ func (j *judge) closeNode(n *node) {
 		j.keepNode(n.subject, Reason{KeptSubject, "", n.digest, "it is the subject of " + short(n.digest)})
 	}
 	for _, r := range n.refers { // E4
-		if !j.exempt[r] {
+		if !j.exempt[r.at] {
 			j.keepNode(r, Reason{KeptReferrer, "", n.digest, "it refers to " + short(n.digest)})
 		}
 	}
@@ -126,15 +129,15 @@ func (j *judge) roots() {
 
 // rootCircles keeps what cannot be deleted in any order that is safe to interrupt.
 func (j *judge) rootCircles() {
-	left := make(map[*node]bool, len(j.nodes))
-	for _, n := range j.nodes {
-		left[n] = true
+	left := make(nodeSet, len(j.nodes))
+	for i := range left {
+		left[i] = true
 	}
-	for _, n := range sortDeletions(left) {
-		delete(left, n)
+	for _, n := range j.sortDeletions(left) {
+		left[n.at] = false
 	}
 	for _, n := range j.nodes {
-		if left[n] {
+		if left[n.at] {
 			why := Reason{Code: KeptCircle, Text: "it belongs to manifests that belong to each other"}
 			j.keepNode(n, why)         // K9
 			for _, t := range n.tags { // without them it might belong to something else the next time
@@ -147,7 +150,8 @@ func (j *judge) rootCircles() {
 
 // rootTag keeps a tag for its own sake.
 func (j *judge) rootTag(t *tag, grace time.Duration) {
-	rule, matched := j.matched[t]
+	rule := j.matched[t.at]
+	matched := rule != nil
 	switch {
 	case j.used.all || j.used.tags[t.name]:
 		j.keepTag(t, Reason{Code: KeptInUse, Text: "it is in use"}) // K3
@@ -214,7 +218,7 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 		j.find(FoundUnknownKind, string(n.digest), "the media type "+n.mediaType+" is unknown, so it stays, and all that it names")
 	}
 	if n.standsAlone() {
-		if _, matched := j.alone[n]; !matched && !j.begun.nodes[n.digest] {
+		if j.alone[n.at] == nil && !j.begun.nodes[n.digest] {
 			j.keepNode(n, Reason{Code: KeptUnmatched, Text: "no rule deletes it"}) // K5
 			if n.isOrphan() {
 				j.find(FoundOrphan, string(n.digest), "its subject does not exist, and no rule deletes orphans of its age")
@@ -222,7 +226,7 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 		}
 	}
 	for _, r := range n.body.Named {
-		if r.Child && j.byDigest[r.Digest] == nil {
+		if r.Child && j.node(r.Digest) == nil {
 			j.find(FoundBrokenIndex, string(n.digest), "it contains "+string(r.Digest)+", which does not exist")
 		}
 	}
@@ -242,11 +246,11 @@ func (j *judge) mayUnlock(n *node) bool {
 	if !j.policy.Unlock {
 		return false
 	}
-	if _, matched := j.alone[n]; matched {
+	if j.alone[n.at] != nil {
 		return true
 	}
 	for _, t := range n.tags {
-		if rule, matched := j.matched[t]; !matched || rule.delete.UntagOnly {
+		if rule := j.matched[t.at]; rule == nil || rule.delete.UntagOnly {
 			return false
 		}
 	}

@@ -108,7 +108,7 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 			break
 		}
 		r.since = latest(r.since, updated)
-		if again := r.deletion(m.Digest); r.fresh[m.Digest] || r.state.byDigest[m.Digest] != nil && (again == nil || again.status != deleted) {
+		if again := r.deletion(m.Digest); r.fresh[m.Digest] || r.state.node(m.Digest) != nil && (again == nil || again.status != deleted) {
 			continue
 		}
 		needs, err := r.needsOf(ctx, m.Digest)

@@ -10,16 +10,18 @@ import (
 // whenever the deletion is interrupted nothing that is left lacks a part or a signature. Ties go by
 // digest. Manifests that belong to each other in a circle, and what comes after those, have no such
 // order: they are not in sorted.
-func sortDeletions(nodes map[*node]bool) (sorted []*node) {
-	before := make(map[*node]int, len(nodes)) // how many still have to go before it
-	for n := range nodes {
-		for _, v := range n.after() {
-			before[v]++
+func (s *state) sortDeletions(set nodeSet) (sorted []*node) {
+	before := make([]int, len(s.nodes)) // how many still have to go before it
+	for _, n := range s.nodes {
+		if set[n.at] {
+			for _, v := range n.after() {
+				before[v.at]++
+			}
 		}
 	}
 	free := nodeHeap{}
-	for n := range nodes {
-		if before[n] == 0 {
+	for _, n := range s.nodes {
+		if set[n.at] && before[n.at] == 0 {
 			heap.Push(&free, n)
 		}
 	}
@@ -27,7 +29,7 @@ func sortDeletions(nodes map[*node]bool) (sorted []*node) {
 		n, _ := heap.Pop(&free).(*node)
 		sorted = append(sorted, n)
 		for _, v := range n.after() {
-			if before[v]--; before[v] == 0 && nodes[v] {
+			if before[v.at]--; before[v.at] == 0 && set[v.at] {
 				heap.Push(&free, v)
 			}
 		}
@@ -92,13 +94,13 @@ func (n *node) owner() *node {
 
 // cascade returns the manifest and what the registry deletes along with it: its referrers, and
 // theirs.
-func cascade(n *node, nodes map[*node]bool) map[*node]bool {
+func cascade(n *node, set nodeSet) map[*node]bool {
 	with := map[*node]bool{n: true}
 	for todo := []*node{n}; len(todo) > 0; {
 		v := todo[0]
 		todo = todo[1:]
 		for _, r := range v.refers {
-			if nodes[r] && !with[r] {
+			if set[r.at] && !with[r] {
 				with[r] = true
 				todo = append(todo, r)
 			}

@@ -1,7 +1,6 @@
 package retention
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,31 +128,6 @@ const (
 )
 
 const planVersion = 1
-
-// ID returns the digest of the plan's JSON without its member "id". It is what a person approves,
-// and what ApplyOptions.Approved takes.
-func (p *Plan) ID() digest.Digest {
-	document, err := json.Marshal((*plainPlan)(p))
-	if err != nil {
-		return "" // a plan holds nothing that cannot be encoded
-	}
-	return digest.FromBytes(document)
-}
-
-// plainPlan is a plan without its methods.
-type plainPlan Plan
-
-// planFile is a plan as it is written.
-type planFile struct {
-	*plainPlan
-	ID digest.Digest `json:"id"`
-}
-
-// MarshalJSON writes the plan as JSON, with its ID. The same plan is always written in the same
-// way.
-func (p *Plan) MarshalJSON() ([]byte, error) {
-	return json.Marshal(planFile{(*plainPlan)(p), p.ID()})
-}
 
 // maxPlan bounds a plan that is read.
 const maxPlan = 256 << 20

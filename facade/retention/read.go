@@ -1,12 +1,12 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -147,10 +147,7 @@ func (r *reader) lists(ctx context.Context, name string) (*state, error) {
 	if r.clock != nil && !before.Attributes.WriteEnabled {
 		return nil, refuse(RefusedLocked, "the repository is locked")
 	}
-	s := &state{
-		name: name, created: before.CreatedTime, attributes: before.Attributes, blobSizes: r.sizes,
-		byDigest: map[digest.Digest]*node{}, byTag: map[string]*tag{},
-	}
+	s := &state{name: name, created: before.CreatedTime, attributes: before.Attributes, blobSizes: r.sizes}
 	tagNames, err := s.list(ctx, repo)
 	if err != nil {
 		return nil, err
@@ -183,30 +180,35 @@ func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, e
 			return 0, err
 		}
 		n := newNode(&m)
-		if s.byDigest[n.digest] != nil {
-			return 0, changed(RefusedChanging, "the list of manifests names %s twice", n.digest)
-		}
 		n.mediaType = intern(n.mediaType)
 		s.nodes = append(s.nodes, n)
-		s.byDigest[n.digest] = n
 		s.newest = latest(s.newest, n.updated)
 		tagNames += len(m.Tags)
+	}
+	slices.SortFunc(s.nodes, func(a, b *node) int { return cmp.Compare(a.digest, b.digest) })
+	for i, n := range s.nodes {
+		if n.at = int32(i); i > 0 && s.nodes[i-1].digest == n.digest {
+			return 0, changed(RefusedChanging, "the list of manifests names %s twice", n.digest)
+		}
 	}
 	for t, err := range repo.Tags(ctx, &acr.ListTagsOptions{Concurrency: listConcurrency}) {
 		if err != nil {
 			return 0, err
 		}
 		v := newTag(&t)
-		if v.node = s.byDigest[t.Digest]; v.node == nil || s.byTag[v.name] != nil {
+		if v.node = s.node(t.Digest); v.node == nil {
 			return 0, changed(RefusedChanging, "the tag %s points to %s, which the list of manifests lacks", t.Name, t.Digest)
 		}
 		v.node.tags = append(v.node.tags, v)
 		s.tags = append(s.tags, v)
-		s.byTag[v.name] = v
 		s.newest = latest(s.newest, v.updated)
 	}
-	slices.SortFunc(s.nodes, func(a, b *node) int { return strings.Compare(string(a.digest), string(b.digest)) })
-	slices.SortFunc(s.tags, func(a, b *tag) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(s.tags, func(a, b *tag) int { return cmp.Compare(a.name, b.name) })
+	for i, t := range s.tags {
+		if t.at = int32(i); i > 0 && s.tags[i-1].name == t.name {
+			return 0, changed(RefusedChanging, "the list of tags names %s twice", t.name)
+		}
+	}
 	return tagNames, nil
 }
 

@@ -1,6 +1,11 @@
 package retention
 
-import "github.com/opencontainers/go-digest"
+import (
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Reason says why something is deleted or stays.
 type Reason struct {
@@ -44,10 +49,21 @@ type Decision struct {
 	Chain   []Reason // from the tag or manifest itself to what decides
 }
 
-// explanation holds the reason of everything that stays in a repository.
-type explanation struct {
-	manifests map[digest.Digest]*Reason
-	tags      map[string]*Reason
+// explanation holds the reason of everything that stays in a repository, by name.
+type explanation struct{ manifests, tags []explained }
+
+type explained struct {
+	name string // a digest or tag
+	why  *Reason
+}
+
+// find returns the reason of one of a sorted list, or nil.
+func find(list []explained, name string) *Reason {
+	at, found := slices.BinarySearchFunc(list, name, func(e explained, name string) int { return strings.Compare(e.name, name) })
+	if !found {
+		return nil
+	}
+	return list[at].why
 }
 
 // Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs
@@ -71,7 +87,7 @@ func (p *Plan) Explain(repository, reference string) (d Decision, ok bool) {
 }
 
 func (r *RepositoryPlan) explainDeleted(reference string) (Decision, bool) {
-	byDigest := map[digest.Digest]*Reason{}
+	byDigest := make(map[digest.Digest]*Reason, len(r.Delete))
 	var start *Reason
 	for i := range r.Delete {
 		m := &r.Delete[i]
@@ -93,7 +109,7 @@ func (r *RepositoryPlan) explainDeleted(reference string) (Decision, bool) {
 	if start == nil {
 		return Decision{}, false
 	}
-	return Decision{Deleted: true, Chain: follow(start, byDigest)}, true
+	return Decision{Deleted: true, Chain: follow(start, func(d digest.Digest) *Reason { return byDigest[d] })}, true
 }
 
 func (r *RepositoryPlan) explainKept(reference string) (Decision, bool) {
@@ -101,32 +117,35 @@ func (r *RepositoryPlan) explainKept(reference string) (Decision, bool) {
 	if why == nil {
 		why = r.listed()
 	}
-	first := why.tags[reference]
+	first := find(why.tags, reference)
 	if first == nil {
-		first = why.manifests[digest.Digest(reference)]
+		first = find(why.manifests, reference)
 	}
 	if first == nil {
 		return Decision{}, false
 	}
-	return Decision{Chain: follow(first, why.manifests)}, true
+	return Decision{Chain: follow(first, func(d digest.Digest) *Reason { return find(why.manifests, string(d)) })}, true
 }
 
 // listed is the explanation of what the plan lists as kept.
 func (r *RepositoryPlan) listed() *explanation {
-	e := &explanation{map[digest.Digest]*Reason{}, map[string]*Reason{}}
+	e := &explanation{}
 	for i, k := range r.Keep {
-		e.manifests[k.Digest] = &r.Keep[i].Reason
+		e.manifests = append(e.manifests, explained{string(k.Digest), &r.Keep[i].Reason})
 		for _, tag := range k.Tags {
-			e.tags[tag] = &r.Keep[i].Reason
+			e.tags = append(e.tags, explained{tag, &r.Keep[i].Reason})
 		}
+	}
+	for _, list := range [][]explained{e.manifests, e.tags} {
+		slices.SortFunc(list, func(a, b explained) int { return strings.Compare(a.name, b.name) })
 	}
 	return e
 }
 
 // follow walks the chain of reasons. A chain that comes back to itself ends there.
-func follow(first *Reason, reasons map[digest.Digest]*Reason) (chain []Reason) {
+func follow(first *Reason, reasonOf func(digest.Digest) *Reason) (chain []Reason) {
 	seen := map[digest.Digest]bool{}
-	for r := first; r != nil; r = reasons[r.Via] {
+	for r := first; r != nil; r = reasonOf(r.Via) {
 		if chain = append(chain, *r); seen[r.Via] {
 			break
 		}

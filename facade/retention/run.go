@@ -93,13 +93,13 @@ func (r *run) begun(s *state) begun {
 		return b
 	}
 	follow := func(t Tag) {
-		if t.Reason.Code == Follows && s.byDigest[t.Reason.Via] == nil {
+		if t.Reason.Code == Follows && s.node(t.Reason.Via) == nil {
 			b.tags[t.Name] = true
 		}
 	}
 	for _, m := range r.plan.Delete {
 		for _, need := range m.Needs {
-			if s.byDigest[m.Digest] == nil && r.planned[need] {
+			if s.node(m.Digest) == nil && r.planned[need] {
 				b.nodes[need] = true
 			}
 		}
@@ -124,7 +124,7 @@ func (r *run) intersect(now *RepositoryPlan) error {
 	r.items, r.order = map[digest.Digest]*item{}, nil
 	var changed []Skipped
 	for _, m := range planned {
-		n := r.state.byDigest[m.Digest]
+		n := r.state.node(m.Digest)
 		switch other := again[m.Digest]; {
 		case n == nil: // deleted by an earlier run, or by somebody
 		case other == nil:
@@ -166,11 +166,11 @@ func (r *run) pendingPlan() []Manifest {
 
 // connect sets what the items need, and what has to go before them, by the graph as it is now.
 func (r *run) connect() {
-	gone := map[*node]bool{}
+	gone := make(nodeSet, len(r.state.nodes))
 	for _, i := range r.items {
-		gone[i.node] = true
+		gone[i.node.at] = true
 	}
-	for _, n := range sortDeletions(gone) {
+	for _, n := range r.state.sortDeletions(gone) {
 		r.order = append(r.order, r.items[n.digest])
 	}
 	for _, i := range r.items {
@@ -178,7 +178,7 @@ func (r *run) connect() {
 			i.needs = append(i.needs, r.items[d])
 		}
 		for _, v := range i.node.after() {
-			if gone[v] {
+			if gone[v.at] {
 				later := r.items[v.digest]
 				later.before = append(later.before, i)
 				i.needs = append(i.needs, later) // it could not be deleted either

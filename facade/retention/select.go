@@ -17,11 +17,11 @@ func (j *judge) matchDeletes() {
 		r := &j.policy.delete[i]
 		for _, t := range j.tags {
 			hit := !t.named && r.selectsTag(t.name) || t.named && t.of == nil && r.sel.Orphans
-			if before, there := j.matched[t]; !hit || there && (r.delete.UntagOnly || !before.delete.UntagOnly) {
+			if before := j.matched[t.at]; !hit || before != nil && (r.delete.UntagOnly || !before.delete.UntagOnly) {
 				continue
 			}
 			if j.oldEnough(r.delete, clockOfTag(r.delete.By, t)) {
-				j.matched[t] = r
+				j.matched[t.at] = r
 			}
 		}
 		for _, n := range j.nodes {
@@ -35,11 +35,11 @@ func (j *judge) matchNode(r *compiledRule, n *node) {
 	alone := n.standsAlone()
 	orphan := n.isOrphan()
 	hit := alone && (r.sel.Untagged && !orphan || r.sel.Orphans && orphan)
-	if hit && j.alone[n] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
-		j.alone[n] = r
+	if hit && j.alone[n.at] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
+		j.alone[n.at] = r
 	}
-	if n.subject != nil && r.types[n.body.Artifact] && j.byType[n] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
-		j.byType[n] = r
+	if n.subject != nil && r.types[n.body.Artifact] && j.byType[n.at] == nil && j.oldEnough(r.delete, j.clockOfNode(r.delete.By, n)) {
+		j.byType[n.at] = r
 	}
 }
 
@@ -95,7 +95,7 @@ func (j *judge) selected(r *compiledRule, orphan bool, at time.Time) Reason {
 
 // selectedTag is the reason of a tag. One that an interrupted apply has left alone has none.
 func (j *judge) selectedTag(t *tag) Reason {
-	r := j.matched[t]
+	r := j.matched[t.at]
 	if r == nil {
 		return Reason{}
 	}
@@ -104,13 +104,11 @@ func (j *judge) selectedTag(t *tag) Reason {
 
 // exemptTypes finds the referrers that may go although their subject stays.
 func (j *judge) exemptTypes() {
-	for n := range j.byType {
+	for _, n := range j.nodes {
 		kept := slices.ContainsFunc(j.policy.keep, func(k compiledRule) bool {
 			return k.types[n.body.Artifact] && j.keepAlways(k.keep, n.updated)
 		})
-		if !kept {
-			j.exempt[n] = true
-		}
+		j.exempt[n.at] = j.byType[n.at] != nil && !kept
 	}
 }
 

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,27 +18,51 @@ type state struct {
 	name       string
 	created    time.Time // of the repository
 	attributes acr.Attributes
-	nodes      []*node // by digest
-	tags       []*tag  // by name
-	byDigest   map[digest.Digest]*node
-	byTag      map[string]*tag
+	nodes      []*node             // by digest
+	tags       []*tag              // by name
 	newest     time.Time           // the latest time of all
 	untagged   map[*node]time.Time // since when manifests are known to be untagged, if a rule asks
 	blobSizes  bool                // all bodies are read, those of Docker images too
 }
 
-// node is a manifest.
+// node returns a manifest, or nil.
+func (s *state) node(d digest.Digest) *node {
+	at, found := slices.BinarySearchFunc(s.nodes, d, func(n *node, d digest.Digest) int { return cmp.Compare(n.digest, d) })
+	if !found {
+		return nil
+	}
+	return s.nodes[at]
+}
+
+// tag returns a tag, or nil.
+func (s *state) tag(name string) *tag {
+	at, found := slices.BinarySearchFunc(s.tags, name, func(t *tag, name string) int { return cmp.Compare(t.name, name) })
+	if !found {
+		return nil
+	}
+	return s.tags[at]
+}
+
+// node is a manifest. There are very many at a time, so it is kept as small as it can be.
 type node struct {
 	digest           digest.Digest
 	mediaType        string
 	created, updated time.Time
 	size             int64
+	at               int32 // its place in state.nodes
 	attributes       acr.Attributes
 	locked           bool
 	quarantined      bool
 	tags             []*tag
+	body             *body
+	*edges
+}
 
-	body    *body
+// nodeSet is a set of manifests of one state, by node.at.
+type nodeSet []bool
+
+// edges are those of one manifest. Most have none.
+type edges struct {
 	subject *node
 	needs   []*node // children, and other manifests that it names: edges E2 and E6
 	parents []*node // those that name it
@@ -45,11 +70,23 @@ type node struct {
 	belongs []*tag  // tags that belong to it by their name: E5
 }
 
+// noEdges is shared by all manifests without edges.
+var noEdges = &edges{}
+
+// own returns the edges of the manifest, to add some.
+func (n *node) own() *edges {
+	if n.edges == noEdges {
+		n.edges = &edges{}
+	}
+	return n.edges
+}
+
 // tag is a tag.
 type tag struct {
 	name             string
 	node             *node
 	created, updated time.Time
+	at               int32 // its place in state.tags
 	attributes       acr.Attributes
 	locked           bool
 	named            bool  // its name is that of a cosign tag or referrers tag
@@ -116,6 +153,7 @@ func newNode(m *acr.ManifestProperties) *node {
 		attributes:  m.Attributes,
 		locked:      isLocked(m.Attributes),
 		quarantined: strings.EqualFold(m.QuarantineState, "Quarantined"),
+		edges:       noEdges,
 	}
 }
 
@@ -147,7 +185,7 @@ func (s *state) link() {
 	for _, n := range s.nodes {
 		n.linkSubject(s)
 		for i, r := range n.body.Named {
-			v := s.byDigest[r.Digest]
+			v := s.node(r.Digest)
 			if v != nil {
 				n.body.Named[i].Digest = v.digest // one copy of the text is enough
 			}
@@ -174,14 +212,17 @@ func (s *state) linkTags() {
 			}
 		}
 		if t.of = keys[key]; t.of != nil {
-			t.of.belongs = append(t.of.belongs, t)
+			of := t.of.own()
+			of.belongs = append(of.belongs, t)
 		}
 	}
 }
 
 func (n *node) linkSubject(s *state) {
-	if n.subject = s.byDigest[n.body.Subject]; n.subject != nil {
-		n.subject.refers = append(n.subject.refers, n)
+	if v := s.node(n.body.Subject); v != nil {
+		n.own().subject = v
+		subject := v.own()
+		subject.refers = append(subject.refers, n)
 	}
 }
 
@@ -190,8 +231,9 @@ func (n *node) link(v *node) {
 	if v == nil || v == n || slices.Contains(n.needs, v) {
 		return
 	}
-	n.needs = append(n.needs, v)
-	v.parents = append(v.parents, n)
+	from, to := n.own(), v.own()
+	from.needs = append(from.needs, v)
+	to.parents = append(to.parents, n)
 }
 
 // isOrphan reports whether the manifest names a subject that does not exist.

@@ -126,7 +126,7 @@ func (r *reader) hold(ctx context.Context, name string, plan *Plan) (held, error
 		for _, b := range n.body.Blobs {
 			u := h.blobs[b.Hash]
 			u.size = max(u.size, b.Size)
-			u.tagged = u.tagged || tagged[n]
+			u.tagged = u.tagged || tagged[n.at]
 			u.stays = u.stays || !gone[n.digest]
 			h.blobs[b.Hash] = u
 		}
@@ -135,12 +135,12 @@ func (r *reader) hold(ctx context.Context, name string, plan *Plan) (held, error
 }
 
 // tagged returns the manifests that have a tag, and all that belongs to them.
-func (s *state) tagged() map[*node]bool {
-	tagged := map[*node]bool{}
+func (s *state) tagged() nodeSet {
+	tagged := make(nodeSet, len(s.nodes))
 	var todo []*node
 	add := func(n *node) {
-		if n != nil && !tagged[n] {
-			tagged[n] = true
+		if n != nil && !tagged[n.at] {
+			tagged[n.at] = true
 			todo = append(todo, n)
 		}
 	}

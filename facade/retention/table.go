@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -30,22 +30,49 @@ func (p *Plan) WriteTable(w io.Writer) error {
 
 func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 	if r.Refused != nil {
-		fmt.Fprintf(w, "%s: left as it is (%s): %s\n", r.Name, r.Refused.Code, oneLine(r.Refused.Text))
+		fmt.Fprintf(w, "%s: left as it is (%s): %s\n", oneLine(r.Name), oneLine(string(r.Refused.Code)), oneLine(r.Refused.Text))
 		return
 	}
-	fmt.Fprintf(w, "%s: %d of %d manifests, %d of %d tags", r.Name, r.Manifests.Delete, r.Manifests.Total, r.Tags.Delete, r.Tags.Total)
+	fmt.Fprintf(w, "%s: %d of %d manifests, %d of %d tags", oneLine(r.Name), r.Manifests.Delete, r.Manifests.Total, r.Tags.Delete, r.Tags.Total)
 	if r.Bytes != nil {
 		fmt.Fprintf(w, ", %s freed (%s stay, shared)", inBytes(r.Bytes.Freed), inBytes(r.Bytes.Shared))
 	}
 	fmt.Fprintf(w, " (policy %s)\n", oneLine(r.Policy))
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(columns ...string) {
-		for i, c := range columns {
-			columns[i] = oneLine(c)
-		}
-		fmt.Fprintln(t, "  "+strings.Join(columns, "\t"))
-	}
 	roots, along := r.along()
+	var widths tableWidths
+	r.lines(p, roots, along, widths.add)
+	r.lines(p, roots, along, func(line tableLine) { line.write(w, &widths) })
+}
+
+// tableLine is a line of a table by columns.
+type tableLine [6]string
+
+// tableWidths are the widths of the columns. They take a pass of their own over a plan: its lines
+// would take more memory than itself.
+type tableWidths [len(tableLine{})]int
+
+func (w *tableWidths) add(line tableLine) {
+	for i, column := range line {
+		w[i] = max(w[i], utf8.RuneCountInString(column))
+	}
+}
+
+func (line tableLine) write(w io.Writer, widths *tableWidths) {
+	for i, column := range line[:len(line)-1] {
+		fmt.Fprintf(w, "  %-*s", widths[i], column)
+	}
+	fmt.Fprintf(w, "  %s\n", line[len(line)-1])
+}
+
+// lines calls write for each line of the repository but the first.
+func (r *RepositoryPlan) lines(p *Plan, roots map[digest.Digest]digest.Digest, along map[digest.Digest]goingAlong, write func(tableLine)) {
+	line := func(columns ...string) {
+		var l tableLine
+		for i, c := range columns {
+			l[i] = oneLine(c)
+		}
+		write(l)
+	}
 	for _, m := range r.Delete {
 		if roots[m.Digest] != m.Digest {
 			continue
@@ -71,7 +98,6 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 		}
 		line("ODD", what, "", "", "", string(f.Code)+": "+f.Detail)
 	}
-	_ = t.Flush() // w keeps its error
 }
 
 // shownTags is how many tags of one manifest a line shows: the longest line decides how wide all are.
@@ -95,7 +121,7 @@ type goingAlong struct{ images, referrers int }
 // along returns, for each deleted manifest, the one with which it is shown, and what is shown with
 // that one.
 func (r *RepositoryPlan) along() (roots map[digest.Digest]digest.Digest, along map[digest.Digest]goingAlong) {
-	roots, along = map[digest.Digest]digest.Digest{}, map[digest.Digest]goingAlong{}
+	roots, along = make(map[digest.Digest]digest.Digest, len(r.Delete)), map[digest.Digest]goingAlong{}
 	for _, m := range r.Delete {
 		root := m.Digest
 		if code := m.Reason.Code; code == Unneeded || code == Follows {

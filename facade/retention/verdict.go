@@ -11,24 +11,27 @@ import (
 
 // plan makes the repository's part of a plan of what the judge found.
 func (j *judge) plan() *RepositoryPlan {
-	gone := map[*node]bool{}
+	gone, count := make(nodeSet, len(j.nodes)), 0
 	for _, n := range j.nodes {
-		if _, stays := j.keptNodes[n]; !stays {
-			gone[n] = true
+		if j.keptNodes[n.at] == nil {
+			gone[n.at] = true
+			count++
 		}
 	}
-	p := &RepositoryPlan{Name: j.name, Policy: j.policy.Name, Delete: make([]Manifest, 0, len(gone)), Untag: []Tag{}}
+	p := &RepositoryPlan{Name: j.name, Policy: j.policy.Name, Untag: []Tag{}}
 	if j.blobSizes {
 		p.Bytes = j.bytes(gone)
+		j.dropBlobs()
 	}
-	for _, n := range sortDeletions(gone) {
+	p.Delete = make([]Manifest, 0, count)
+	for _, n := range j.sortDeletions(gone) {
 		m := j.deleted(n, gone)
 		p.Tags.Delete += len(m.Tags)
 		p.Delete = append(p.Delete, m)
 	}
 	for _, t := range j.tags {
-		if _, stays := j.keptTags[t]; !stays && !gone[t.node] {
-			why := j.keptNodes[t.node]
+		if j.keptTags[t.at] == nil && !gone[t.node.at] {
+			why := j.keptNodes[t.node.at]
 			v := j.deletedTag(t)
 			v.Digest = t.node.digest
 			v.Reason.Text += "; the manifest stays: " + why.Text
@@ -36,7 +39,7 @@ func (j *judge) plan() *RepositoryPlan {
 		}
 	}
 	p.Tags.Delete += len(p.Untag)
-	p.Manifests = Counts{len(j.nodes), len(gone)}
+	p.Manifests = Counts{len(j.nodes), count}
 	p.Tags.Total = len(j.tags)
 	p.Keep = j.kept()
 	j.missingInUse()
@@ -45,7 +48,7 @@ func (j *judge) plan() *RepositoryPlan {
 	})
 	p.Findings = j.findings
 	p.why = j.explanation()
-	if refusal := j.limits(len(gone)); refusal != nil {
+	if refusal := j.limits(count); refusal != nil {
 		p.refused(refusal)
 	}
 	return p
@@ -64,13 +67,16 @@ func (j *judge) limits(gone int) *Refusal {
 }
 
 // deleted describes a manifest that is deleted.
-func (j *judge) deleted(n *node, gone map[*node]bool) Manifest {
+func (j *judge) deleted(n *node, gone nodeSet) Manifest {
 	m := Manifest{
 		Digest: n.digest, MediaType: n.mediaType, Kind: n.kind(), Locked: n.locked, Created: n.created, Updated: n.updated, Size: n.size,
 		Needs: n.neededBy(gone), Reason: j.whyDeleted(n, gone),
 	}
-	if n.subject != nil && gone[n.subject] {
+	if n.subject != nil && gone[n.subject.at] {
 		m.With = n.subject.digest
+	}
+	if len(n.tags) > 0 {
+		m.Tags = make([]Tag, 0, len(n.tags))
 	}
 	for _, t := range n.tags {
 		m.Tags = append(m.Tags, j.deletedTag(t))
@@ -81,10 +87,10 @@ func (j *judge) deleted(n *node, gone map[*node]bool) Manifest {
 
 // neededBy returns the deleted manifests that must stay if this one stays: the ends of its edges E2
 // to E6.
-func (n *node) neededBy(gone map[*node]bool) []digest.Digest {
+func (n *node) neededBy(gone nodeSet) []digest.Digest {
 	var needs []digest.Digest
 	add := func(v *node) {
-		if v != nil && v != n && gone[v] {
+		if v != nil && v != n && gone[v.at] {
 			needs = append(needs, v.digest)
 		}
 	}
@@ -111,8 +117,8 @@ func (j *judge) deletedTag(t *tag) Tag {
 }
 
 // whyDeleted returns the reason of a deletion.
-func (j *judge) whyDeleted(n *node, gone map[*node]bool) Reason {
-	if r := j.alone[n]; r != nil {
+func (j *judge) whyDeleted(n *node, gone nodeSet) Reason {
+	if r := j.alone[n.at]; r != nil {
 		return j.selected(r, n.isOrphan(), j.clockOfNode(r.delete.By, n))
 	}
 	plain := slices.DeleteFunc(slices.Clone(n.tags), func(t *tag) bool { return t.named && t.of != nil })
@@ -127,14 +133,14 @@ func (j *judge) whyDeleted(n *node, gone map[*node]bool) Reason {
 		r.Text = fmt.Sprintf("each of its %d tags is deleted; %s is %s", len(plain), plain[0].name, r.Text)
 		return r
 	}
-	if r := j.byType[n]; r != nil {
+	if r := j.byType[n.at]; r != nil {
 		return j.selected(r, false, j.clockOfNode(r.delete.By, n))
 	}
-	if n.subject != nil && gone[n.subject] {
+	if n.subject != nil && gone[n.subject.at] {
 		return Reason{Follows, "", n.subject.digest, "it refers to " + short(n.subject.digest) + ", which is deleted"}
 	}
 	for _, t := range n.tags {
-		if t.of != nil && gone[t.of] {
+		if t.of != nil && gone[t.of.at] {
 			return Reason{Follows, "", t.of.digest, "its tag belongs to " + short(t.of.digest) + ", which is deleted"}
 		}
 	}
@@ -149,21 +155,17 @@ func (j *judge) whyDeleted(n *node, gone map[*node]bool) Reason {
 func (j *judge) kept() []Kept {
 	var kept []Kept
 	for _, n := range j.nodes {
-		why, stays := j.keptNodes[n]
-		if !stays {
+		why := j.keptNodes[n.at]
+		if why == nil {
 			continue
 		}
-		_, alone := j.alone[n]
-		_, byType := j.byType[n]
 		var tags []string
 		for _, t := range n.tags {
-			if _, matched := j.matched[t]; matched {
-				if _, tagStays := j.keptTags[t]; tagStays {
-					tags = append(tags, t.name)
-				}
+			if j.matched[t.at] != nil && j.keptTags[t.at] != nil {
+				tags = append(tags, t.name)
 			}
 		}
-		if alone || byType || len(tags) > 0 {
+		if j.alone[n.at] != nil || j.byType[n.at] != nil || len(tags) > 0 {
 			slices.Sort(tags)
 			kept = append(kept, Kept{n.digest, tags, *why})
 		}
@@ -174,19 +176,27 @@ func (j *judge) kept() []Kept {
 // missingInUse reports references in use that do not exist.
 func (j *judge) missingInUse() {
 	for t := range j.used.tags {
-		if j.byTag[t] == nil {
+		if j.tag(t) == nil {
 			j.find(FoundNotThere, t, "the tag is in use, and does not exist")
 		}
 	}
 	for d := range j.used.digests {
-		if j.byDigest[d] == nil {
+		if j.node(d) == nil {
 			j.find(FoundNotThere, string(d), "the manifest is in use, and does not exist")
 		}
 	}
 }
 
+// dropBlobs frees the lists of blobs. They are a third of what the state holds, and only bytes needs
+// them once the edges are set.
+func (j *judge) dropBlobs() {
+	for _, n := range j.nodes {
+		n.body.Blobs = nil
+	}
+}
+
 // bytes adds up the blobs.
-func (j *judge) bytes(gone map[*node]bool) *Bytes {
+func (j *judge) bytes(gone nodeSet) *Bytes {
 	type use struct {
 		size        int64
 		gone, stays bool
@@ -196,8 +206,8 @@ func (j *judge) bytes(gone map[*node]bool) *Bytes {
 		for _, b := range n.body.Blobs {
 			u := blobs[b.Hash]
 			u.size = max(u.size, b.Size)
-			u.gone = u.gone || gone[n]
-			u.stays = u.stays || !gone[n]
+			u.gone = u.gone || gone[n.at]
+			u.stays = u.stays || !gone[n.at]
 			blobs[b.Hash] = u
 		}
 	}
@@ -216,12 +226,16 @@ func (j *judge) bytes(gone map[*node]bool) *Bytes {
 
 // explanation keeps the reasons of all that stays.
 func (j *judge) explanation() *explanation {
-	e := &explanation{manifests: make(map[digest.Digest]*Reason, len(j.keptNodes)), tags: make(map[string]*Reason, len(j.keptTags))}
-	for n, r := range j.keptNodes {
-		e.manifests[n.digest] = r
+	e := &explanation{}
+	for _, n := range j.nodes {
+		if r := j.keptNodes[n.at]; r != nil {
+			e.manifests = append(e.manifests, explained{string(n.digest), r})
+		}
 	}
-	for t, r := range j.keptTags {
-		e.tags[t.name] = r
+	for _, t := range j.tags {
+		if r := j.keptTags[t.at]; r != nil {
+			e.tags = append(e.tags, explained{t.name, r})
+		}
 	}
 	return e
 }
