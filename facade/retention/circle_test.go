@@ -8,6 +8,45 @@ import (
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
+// A tag that names the very image that it points to, as imgpkg sets them, is one like any other.
+func TestTagsThatNameTheirOwnImage(t *testing.T) {
+	t.Parallel()
+	for rule, goes := range map[string]bool{untagged: false, orphans: false, oldTags: true} {
+		w := newWorld(t)
+		image := w.put(w.image())
+		w.tag(repository, cosign(image, ".imgpkg"), image)
+		w.put(w.image(), "z")
+		w.days(90)
+		w.clean(rulesOf(t, `"delete":[`+rule+`]`), nil)
+		if _, there := w.shoot(repository).manifests[image]; there == goes {
+			t.Errorf("%s: there: %v", rule, there)
+		}
+	}
+}
+
+// What belongs to nothing but itself is deleted only if a rule leads to it.
+func TestNothingGoesWithoutARule(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	image := w.put(w.image())
+	index := w.put(w.indexOn(image, image))
+	sig := w.put(w.referrer("sig", index))
+	list := w.put(w.image())
+	w.tag(repository, cosign(list, ""), w.put(w.indexOn(list, list)))
+	w.put(w.image(), "a")
+	w.put(w.image(), "z")
+	w.days(90)
+	before := len(w.shoot(repository).manifests)
+	p, _ := w.clean(rulesOf(t, `"delete":[`+oldTags+`,`+untagged+`,`+orphans+`]`), nil)
+	w.demand(outcome{stays: []digest.Digest{image, index, sig, list}, tags: []string{cosign(list, ""), "z"}})
+	if left := len(w.shoot(repository).manifests); left != before-1 {
+		t.Errorf("%d of %d are left", left, before)
+	}
+	if d, ok := p.Explain(repository, string(index)); !ok || d.Deleted {
+		t.Errorf("%+v", d)
+	}
+}
+
 // Manifests that belong to each other in a circle stay, because whichever goes first, what is left lacks something. The list of an
 // image's referrers under the image's referrers tag is no such circle, though it contains what refers to the image.
 func TestCircles(t *testing.T) {

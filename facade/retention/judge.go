@@ -11,7 +11,8 @@ import (
 )
 
 // judge decides what stays in one repository. It computes the least set that holds the roots (what
-// stays for its own sake) and all that anything in the set needs; everything else is deleted.
+// stays for its own sake) and all that anything in the set needs; everything else that a rule leads
+// to is deleted.
 type judge struct {
 	*state
 	policy *compiled
@@ -25,10 +26,10 @@ type judge struct {
 	alone     []*compiledRule // manifests that stand alone and that a Delete rule selects
 	byType    []*compiledRule // referrers that a Delete rule selects by their type
 
-	exempt    nodeSet // referrers that may go although their subject stays
-	queue     []any   // *node and *tag whose needs are still to be followed
-	findings  []Finding
-	begun     begun
+	exempt   nodeSet // referrers that may go although their subject stays
+	queue    []any   // *node and *tag whose needs are still to be followed
+	findings []Finding
+	begun    begun
 }
 
 // begun is what an interrupted apply has left alone by deleting what it belonged to: it has no rule
@@ -52,6 +53,7 @@ func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
 	j.exemptTypes()
 	j.roots()
 	j.close()
+	j.ground()
 	return j
 }
 

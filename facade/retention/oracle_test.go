@@ -51,14 +51,17 @@ type oracle struct {
 // belongs returns the manifest that a tag belongs to by its name.
 func (o *oracle) belongs(tag string) digest.Digest {
 	for d := range o.manifests {
-		if strings.HasPrefix(tag, "sha256-"+d.Encoded()) {
+		if strings.HasPrefix(tag, "sha256-"+d.Encoded()) && o.tags[tag].digest != d {
 			return d
 		}
 	}
 	return ""
 }
 
-func isCosign(tag string) bool { return strings.HasPrefix(tag, "sha256-") }
+// isCosign reports whether a tag is named as those are that belong to another manifest.
+func (o *oracle) isCosign(tag string) bool {
+	return strings.HasPrefix(tag, "sha256-") && !strings.HasPrefix(tag, "sha256-"+o.tags[tag].digest.Encoded())
+}
 
 func (o *oracle) exists(d digest.Digest) bool { _, ok := o.manifests[d]; return ok }
 
@@ -170,7 +173,7 @@ func (o *oracle) circular() map[digest.Digest]bool {
 func (o *oracle) tagMatches(name, what string) bool {
 	age := o.now.Sub(o.tags[name].updated)
 	return slices.ContainsFunc(o.rules.delete, func(d oracleDelete) bool {
-		if isCosign(name) {
+		if o.isCosign(name) {
 			return what == "tags" && d.what == "orphans" && age > d.older
 		}
 		return d.what == what && strings.Contains(d.letters, name[:1]) && age > d.older
@@ -202,7 +205,7 @@ func (o *oracle) keepGroup(k oracleKeep, letters string, kept map[string]bool) {
 	}
 	var selected []string
 	for name, t := range o.tags {
-		if isCosign(name) || !strings.Contains(letters, name[:1]) {
+		if o.isCosign(name) || !strings.Contains(letters, name[:1]) {
 			continue
 		}
 		selected = append(selected, name)
@@ -232,7 +235,7 @@ func (o *oracle) keepGroup(k oracleKeep, letters string, kept map[string]bool) {
 
 // lastTags returns the newest tags that always stay.
 func (o *oracle) lastTags() []string {
-	names := slices.DeleteFunc(slices.Collect(maps.Keys(o.tags)), isCosign)
+	names := slices.DeleteFunc(slices.Collect(maps.Keys(o.tags)), o.isCosign)
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(o.tags[b].updated.Compare(o.tags[a].updated), strings.Compare(a, b))
 	})
@@ -316,6 +319,46 @@ func (o *oracle) needs(d digest.Digest) (needs []string) {
 // stays returns everything that stays.
 func (o *oracle) stays() map[string]bool {
 	stays := o.roots()
+	for more := true; more; {
+		o.grow(stays)
+		more = false
+		led := o.led(stays)
+		for d := range o.manifests {
+			if !stays[string(d)] && !led[d] {
+				stays[string(d)], more = true, true
+			}
+		}
+	}
+	return stays
+}
+
+// led returns the manifests that a rule selects, of those that do not stay, and what goes along with them.
+func (o *oracle) led(stays map[string]bool) map[digest.Digest]bool {
+	led := map[digest.Digest]bool{}
+	for d := range o.manifests {
+		alone := len(o.tagsOf(d)) == 0 && !o.hasParent(d) && !o.exists(o.made[d].subject)
+		tagged := slices.ContainsFunc(o.tagsOf(d), func(tag string) bool { return o.belongs(tag) == "" })
+		led[d] = alone || tagged || o.exists(o.made[d].subject) && o.mayLose(d)
+	}
+	for grown := true; grown; {
+		grown = false
+		for d := range o.manifests {
+			along := func(of digest.Digest) bool {
+				return led[of] && !stays[string(of)] && o.exists(of) && (o.made[d].subject == of || slices.Contains(o.made[of].needs(), d) ||
+					slices.ContainsFunc(o.tagsOf(d), func(tag string) bool { return o.belongs(tag) == of }))
+			}
+			for of := range o.manifests {
+				if !led[d] && along(of) {
+					led[d], grown = true, true
+				}
+			}
+		}
+	}
+	return led
+}
+
+// grow adds what anything in the set needs.
+func (o *oracle) grow(stays map[string]bool) {
 	for grown := true; grown; {
 		grown = false
 		for _, v := range slices.Collect(maps.Keys(stays)) {
@@ -332,7 +375,6 @@ func (o *oracle) stays() map[string]bool {
 			}
 		}
 	}
-	return stays
 }
 
 // verdict returns the manifests that are deleted, and the tags that are deleted while their manifest stays.

@@ -62,7 +62,7 @@ type Patterns struct {
 type Select struct {
 	// Tags selects tags by name. Tags that belong to an image by their name, such as cosign's
 	// signatures (sha256-....sig), are not selected by any pattern: they go and stay with their
-	// image.
+	// image. A tag that names the very image that it points to is a tag like any other.
 	Tags *Patterns `json:"tags,omitzero"`
 
 	// ExceptTags takes tags out of Tags; without Tags, all other tags are selected.

@@ -211,7 +211,10 @@ func (s *state) linkTags() {
 				keys[graph.TagKey(n.digest)] = n
 			}
 		}
-		if t.of = keys[key]; t.of != nil {
+		if t.of = keys[key]; t.of == t.node { // as imgpkg sets them, so that nobody takes an image for untagged
+			t.of, t.named = nil, false
+		}
+		if t.of != nil {
 			of := t.of.own()
 			of.belongs = append(of.belongs, t)
 		}
