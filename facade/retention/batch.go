@@ -179,7 +179,11 @@ func (r *run) readContent(ctx context.Context, i *item) error {
 // first is deleted.
 func (r *run) note(ctx context.Context, batch []*item) error {
 	err := r.parallel(ctx, batch, func(ctx context.Context, i *item) error {
-		if err := r.readContent(ctx, i); err != nil {
+		err := r.readContent(ctx, i)
+		switch {
+		case errors.Is(err, acr.ErrNotFound) && r.isGone(ctx, i):
+			return r.done(i, outcomeGone)
+		case err != nil:
 			return r.failed(ctx, i, err)
 		}
 		return nil
@@ -239,12 +243,34 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	relock, err := r.unlock(ctx, i)
 	if err == nil {
 		err = r.write(ctx, i)
-	}
-	if err == nil || errors.Is(err, acr.ErrNotFound) {
-		return r.done(i, outcomeDeleted)
+		if err == nil || r.isGone(context.WithoutCancel(ctx), i) {
+			return r.done(i, outcomeDeleted)
+		}
+		r.doubt(i, err)
 	}
 	relock()
 	return r.failed(ctx, i, err)
+}
+
+// isGone asks whether the manifest of an item does not exist any more. Only that answer counts: a tag
+// may be gone and its manifest still there, and a deletion that failed may have been carried out.
+func (r *run) isGone(ctx context.Context, i *item) bool {
+	_, err := r.repo.Artifact(string(i.Digest)).ManifestProperties(ctx)
+	return errors.Is(err, acr.ErrNotFound)
+}
+
+// doubt notes that a deletion which failed may still be carried out, with what the registry deletes
+// along with it: their entries in the journal have to count.
+func (r *run) doubt(i *item, err error) {
+	if response, ok := errors.AsType[*acr.Error](err); ok && response.StatusCode < http.StatusInternalServerError {
+		return // it was refused
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i.doubtful = true
+	for _, w := range i.with {
+		w.doubtful = true
+	}
 }
 
 // done notes that an item is gone.
@@ -274,8 +300,9 @@ func (r *run) failed(ctx context.Context, i *item, err error) error {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, ErrJournal), errors.Is(err, errInvariant):
 		return err
-	case errors.Is(err, acr.ErrNotFound):
-		return r.done(i, outcomeGone)
+	case errors.Is(err, acr.ErrNotFound): // one of its tags, or what it consists of
+		r.skip(i, Skipped{string(i.Digest), SkippedMoved, err.Error()})
+		return nil
 	case errors.Is(err, acr.ErrLocked) || status == http.StatusMethodNotAllowed || status == http.StatusConflict:
 		r.skip(i, Skipped{string(i.Digest), SkippedLocked, err.Error()})
 		return nil

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -50,6 +54,44 @@ func TestHealLeavesWhatIsStillToGo(t *testing.T) {
 	w.demand(outcome{stays: []digest.Digest{a, b, sig, old, outer}, tags: []string{"new", "z"}})
 	if r := result.Repositories[0]; r.State != retention.Done || len(r.Repaired) != 1 || len(r.Skipped) != 3 {
 		t.Errorf("%s", mustJSON(t, r))
+	}
+}
+
+// What was pushed just before the repository is judged again gets back what it needs, though the judgement has seen it; and what
+// that needs is not deleted.
+func TestHealBehindAJudgement(t *testing.T) {
+	t.Parallel()
+	for _, pushedBefore := range []string{"the lists", "the look"} {
+		t.Run(pushedBefore, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, acrtest.WithMemoryNetwork())
+				a, b := w.put(w.image()), w.put(w.image())
+				old := w.put(w.index(a, b), "a")
+				w.put(w.image(), "z")
+				w.days(90)
+				p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+				var pushed digest.Digest
+				deleted, looks := false, 0
+				c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+					look := strings.Contains(r.URL.RawQuery, "timedesc")
+					deleted = deleted || r.Method == http.MethodDelete
+					switch {
+					case !deleted, pushed != "":
+					case look && looks == 0: // behind the batch
+						looks++
+						time.Sleep(11 * time.Minute)
+					case look && pushedBefore == "the look", strings.HasSuffix(r.URL.Path, "/_manifests") && !look && pushedBefore == "the lists":
+						pushed = w.put(w.index(old), "new")
+					}
+				}})
+				result := w.apply(c, p, &retention.ApplyOptions{Batch: 1})
+				w.demand(outcome{stays: []digest.Digest{a, b, old, pushed}, tags: []string{"new", "z"}})
+				if n := w.srv.Ledger().Count("DeleteManifest"); n != 1 || len(result.Repositories[0].Repaired) != 1 {
+					t.Errorf("%d deletions, %s", n, mustJSON(t, result))
+				}
+			})
+		})
 	}
 }
 

@@ -31,6 +31,11 @@ type entry struct {
 	Attributes *attributes    `json:"attributes,omitzero"`
 	Tags       []journaledTag `json:"tags,omitzero"`
 	Done       string         `json:"done,omitzero"` // of an outcome: deleted, gone, left or restored
+
+	// Of an entry that was read:
+	before     *entry // an earlier deletion of the same manifest
+	carriedOut bool
+	void       bool // it came to nothing
 }
 
 type journaledTag struct {
@@ -46,7 +51,15 @@ type attributes struct {
 	ReadEnabled   bool `json:"readEnabled"`
 }
 
-// changed returns the attributes if one of them is not the default.
+// tags returns the tags that are deleted with a manifest, or alone.
+func (e *entry) tags() []journaledTag {
+	if e.Do == doUntag {
+		return []journaledTag{{e.Tag, e.Attributes}}
+	}
+	return e.Tags
+}
+
+// changedAttributes returns the attributes if one of them is not the default.
 func changedAttributes(a acr.Attributes) *attributes {
 	v := attributes(a)
 	if v == (attributes{true, true, true, true}) {

@@ -64,6 +64,14 @@ func (r *run) deletion(d digest.Digest) *item {
 	return r.recent[d]
 }
 
+// current returns the item of a manifest by the last judgement, if it has one.
+func (r *run) current(i *item) *item {
+	if now := r.deletion(i.Digest); now != nil {
+		return now
+	}
+	return i
+}
+
 // restore puts a deleted manifest back, and before it what it needs.
 func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 	if i.status != deleted {
@@ -72,7 +80,7 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 	i.status = restored
 	for _, need := range i.needs {
 		if slices.Contains(i.node.needs, need.node) || need.node == i.node.subject {
-			r.restore(ctx, need, because)
+			r.restore(ctx, r.current(need), because)
 		}
 	}
 	err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content)
@@ -86,6 +94,7 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
 	}
 	for _, need := range i.needs { // its referrers belong to it, and what is still to be deleted of its needs must stay
+		need = r.current(need)
 		r.restore(ctx, need, i.Digest)
 		r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + " was put back, and needs it"})
 	}
@@ -97,7 +106,7 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 	until := r.since.Add(-lookBack)
 	found := map[digest.Digest][]digest.Digest{}
 	for m, err := range r.repo.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending, PageSize: 100}) {
-		if errors.Is(err, acr.ErrNotFound) {
+		if errors.Is(err, acr.ErrNotFound) && r.isEmpty() {
 			return found, nil // with its last manifest the repository itself is gone
 		}
 		if err != nil {
@@ -108,17 +117,40 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 			break
 		}
 		r.since = latest(r.since, updated)
-		if again := r.deletion(m.Digest); r.fresh[m.Digest] || r.state.node(m.Digest) != nil && (again == nil || again.status != deleted) {
+		if r.fresh[m.Digest] {
 			continue
 		}
-		needs, err := r.needsOf(ctx, m.Digest)
-		if err != nil {
+		var needs []digest.Digest
+		if n, again := r.state.node(m.Digest), r.deletion(m.Digest); n != nil && (again == nil || again.status != deleted) {
+			needs = r.lacks(n)
+		} else if needs, err = r.needsOf(ctx, m.Digest); err != nil {
 			return nil, r.lookFailed(ctx, err)
 		}
 		r.fresh[m.Digest] = true
 		found[m.Digest] = needs
 	}
 	return found, nil
+}
+
+// lacks returns what a judged manifest needs of what was deleted before the judgement: it may have
+// been pushed in between.
+func (r *run) lacks(n *node) (needs []digest.Digest) {
+	for d := range r.recent {
+		names := func(v reference) bool { return v.Digest == d }
+		isBlob := func(b blob) bool { return b.Hash == hashOf(d) }
+		if n.body.Subject == d || slices.ContainsFunc(n.body.Named, names) || slices.ContainsFunc(n.body.Blobs, isBlob) {
+			needs = append(needs, d)
+		}
+	}
+	return needs
+}
+
+// isEmpty reports whether all manifests that the repository had are deleted.
+func (r *run) isEmpty() bool {
+	return !slices.ContainsFunc(r.state.nodes, func(n *node) bool {
+		i := r.items[n.digest]
+		return i == nil || i.status != deleted
+	})
 }
 
 // needsOf returns what a new manifest needs of the deletions.

@@ -70,6 +70,8 @@ func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (
 // the plan one by one, in order of the repositories' names. An error ends the sequence.
 func Each(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) iter.Seq2[*RepositoryPlan, error] {
 	return func(yield func(*RepositoryPlan, error) bool) {
+		ctx, release := c.PinAddress(ctx) // what the lists say and what manifests say belong to one replica
+		defer release()
 		m, err := newMaker(ctx, c, rules, opts)
 		if err != nil {
 			yield(nil, err)
@@ -106,6 +108,9 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	}
 	clock, err := readClock(ctx, c)
 	if err != nil {
+		return nil, err
+	}
+	if err := rules.checkTimes(clock.now()); err != nil {
 		return nil, err
 	}
 	return &maker{

@@ -32,7 +32,7 @@ func TestNilAndZeroValues(t *testing.T) {
 	if _, err := retention.Apply(ctx, w.client(), nil, nil); !errors.Is(err, retention.ErrPlan) {
 		t.Errorf("Apply: %v", err)
 	}
-	for _, p := range []*retention.Plan{nil, {}} {
+	for _, p := range []*retention.Plan{nil, {}, {Repositories: []*retention.RepositoryPlan{nil}}} {
 		if _, ok := p.Explain("a", "b"); ok || p.WriteTable(io.Discard) != nil {
 			t.Error("an empty plan explains something, or has no table")
 		}

@@ -239,7 +239,7 @@ func (p *Plan) repository(name string) *RepositoryPlan {
 	if p == nil {
 		return nil
 	}
-	i := slices.IndexFunc(p.Repositories, func(r *RepositoryPlan) bool { return r.Name == name })
+	i := slices.IndexFunc(p.Repositories, func(r *RepositoryPlan) bool { return r != nil && r.Name == name })
 	if i < 0 {
 		return nil
 	}

@@ -179,6 +179,9 @@ func (s *state) list(ctx context.Context, repo *acr.Repository) (tagNames int, e
 		if err != nil {
 			return 0, err
 		}
+		if m.Digest.Validate() != nil {
+			return 0, refuse(RefusedUnreadable, "the list of manifests has %.80q, which is no digest", m.Digest)
+		}
 		n := newNode(&m)
 		n.mediaType = intern(n.mediaType)
 		s.nodes = append(s.nodes, n)

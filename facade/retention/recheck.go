@@ -55,6 +55,9 @@ func (r *run) checkManifest(ctx context.Context, i *item) (*Skipped, error) {
 func (r *run) checkTags(ctx context.Context, i *item) (*Skipped, error) {
 	there := 0
 	for t, err := range r.repo.Tags(ctx, &acr.ListTagsOptions{Digest: i.Digest}) {
+		if errors.Is(err, acr.ErrNotFound) {
+			break // it has no tags any more
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -44,6 +44,8 @@ type item struct {
 	content []byte
 	status  itemStatus
 	noted   bool // its intent is in the journal, on disk
+
+	doubtful bool // the registry was asked to delete it, and nobody knows whether it will
 }
 
 type itemStatus int
@@ -209,7 +211,7 @@ func (r *run) leave(i *item, why Skipped) {
 	}
 	i.status = left
 	r.result.Skipped = append(r.result.Skipped, why)
-	if i.noted {
+	if i.noted && !i.doubtful {
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeLeft}) // a journal that fails is noticed before the next deletion
 	}
 	for _, need := range i.needs {

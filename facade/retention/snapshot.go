@@ -35,6 +35,8 @@ func Snapshot(ctx context.Context, c *acr.Client, path string, opts *ReadOptions
 	if opts == nil {
 		opts = &ReadOptions{}
 	}
+	ctx, release := c.PinAddress(ctx) // the counts and the lists belong to one replica
+	defer release()
 	return partial.Write(path, func(w io.Writer) error {
 		names, err := namesOf(ctx, c, opts.Repositories)
 		if err != nil {

@@ -74,6 +74,8 @@ func Storage(ctx context.Context, c *acr.Client, opts *ReadOptions) (*StorageUsa
 			return nil, err
 		}
 	}
+	ctx, release := c.PinAddress(ctx) // what the lists say and what manifests say belong to one replica
+	defer release()
 	names, err := namesOf(ctx, c, opts.Repositories)
 	if err != nil {
 		return nil, err

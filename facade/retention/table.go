@@ -22,7 +22,9 @@ func (p *Plan) WriteTable(w io.Writer) error {
 	}
 	b := bufio.NewWriter(w)
 	for _, r := range p.Repositories {
-		r.writeTable(b, p)
+		if r != nil {
+			r.writeTable(b, p)
+		}
 	}
 	fmt.Fprintf(b, "plan %s\n", p.ID())
 	return b.Flush()

@@ -29,7 +29,8 @@ type UndoOptions struct {
 
 // Undo puts back what a journal says was deleted: manifests from the journal, or out of the
 // registry's recycle bin if it has one, then their locks and tags. A tag that points somewhere else
-// by now stays there. It can be repeated, and skips what exists.
+// by now stays there, and one that several runs deleted goes where the last of them found it. Undo
+// can be repeated, and skips what exists.
 //
 // The registry keeps the blobs of deleted manifests for a while, which is not published; once they
 // are gone, the manifest cannot be put back, and is reported as such. Tags and manifests that are
@@ -80,9 +81,8 @@ type undoing struct {
 	*undoer
 	repo      *acr.Repository
 	result    *RepositoryResult
-	manifests map[digest.Digest]*entry
-	order     []digest.Digest // as deleted
-	untagged  []*entry
+	manifests map[digest.Digest]*entry // the last entry of each
+	entries   []*entry                 // as in the journal
 	visited   map[digest.Digest]bool
 	there     map[digest.Digest]bool
 }
@@ -102,6 +102,8 @@ func (u *undoer) take(e entry) error {
 		return errors.New("it does not begin with the registry that it is of")
 	case e.Repository == "":
 		return errors.New("an entry names no repository")
+	case !printable(e.Repository+e.Tag) || slices.ContainsFunc(e.Tags, func(t journaledTag) bool { return !printable(t.Name) }):
+		return errors.New("a name has a control character")
 	}
 	r := u.repositories[e.Repository]
 	if r == nil {
@@ -121,46 +123,78 @@ func (r *undoing) take(e entry) error {
 		if e.Digest.Validate() != nil || e.Digest.Algorithm().FromBytes(e.Manifest) != e.Digest {
 			return fmt.Errorf("the manifest is not the one of %.80q", e.Digest)
 		}
-		if r.manifests[e.Digest] == nil {
-			r.order = append(r.order, e.Digest)
+		switch last := r.manifests[e.Digest]; {
+		case last == nil:
+		case last.carriedOut: // and then it was pushed again
+			e.before = last
+		default: // the deletion was interrupted
+			last.void, e.before = true, last.before
 		}
 		r.manifests[e.Digest] = &e
+		r.entries = append(r.entries, &e)
 	case e.Do == doUntag:
-		r.untagged = append(r.untagged, &e)
+		r.entries = append(r.entries, &e)
 	case e.Do != "":
 		return fmt.Errorf("%.40q is unknown", e.Do)
-	case e.Done == outcomeLeft && e.Digest != "":
-		delete(r.manifests, e.Digest)
+	default:
+		r.outcome(e)
 	}
 	return nil
 }
 
+// outcome takes in what became of a deletion.
+func (r *undoing) outcome(e entry) {
+	last := r.manifests[e.Digest]
+	switch {
+	case last == nil || e.Tag != "":
+	case e.Done == outcomeLeft:
+		last.void = true
+		if r.manifests[e.Digest] = last.before; last.before == nil {
+			delete(r.manifests, e.Digest)
+		}
+	case e.Done == outcomeDeleted, e.Done == outcomeGone:
+		last.carriedOut = true
+	}
+}
+
 // run puts everything back: manifests first, what they need before them, then tags.
 func (r *undoing) run(ctx context.Context) error {
-	for i, d := range slices.Backward(r.order) {
-		if err := r.manifest(ctx, d); err != nil {
+	r.entries = slices.DeleteFunc(r.entries, func(e *entry) bool { return e.void })
+	for i, e := range slices.Backward(r.entries) {
+		if err := r.manifest(ctx, e.Digest); err != nil {
 			return err
 		}
-		r.tell("undo", r.result.Name, len(r.order)-i, len(r.order))
+		r.tell("undo", r.result.Name, len(r.entries)-i, len(r.entries))
 	}
-	for _, d := range r.order {
-		e := r.manifests[d]
-		if e == nil || !r.there[d] {
+	seen := map[string]bool{} // a tag goes where its last entry says: a moving tag may have several
+	for _, e := range slices.Backward(r.entries) {
+		if err := r.tagsAndLock(ctx, e, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagsAndLock puts back the tags of an entry, and the lock of its manifest.
+func (r *undoing) tagsAndLock(ctx context.Context, e *entry, seen map[string]bool) error {
+	deletes := e.Do == doDelete
+	if deletes && !r.wanted(string(e.Digest)) {
+		return nil
+	}
+	for _, t := range e.tags() {
+		if seen[t.Name] {
 			continue
 		}
-		for _, t := range e.Tags {
-			if err := r.tag(ctx, t.Name, e, t.Attributes); err != nil {
-				return err
-			}
+		seen[t.Name] = true
+		if deletes && !r.there[e.Digest] {
+			continue
 		}
-		if err := r.lock(ctx, e); err != nil {
+		if err := r.tag(ctx, t.Name, e, t.Attributes); err != nil {
 			return err
 		}
 	}
-	for _, e := range r.untagged {
-		if err := r.tag(ctx, e.Tag, e, e.Attributes); err != nil {
-			return err
-		}
+	if deletes && r.there[e.Digest] && r.manifests[e.Digest] == e {
+		return r.lock(ctx, e)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (r *run) untagOne(ctx context.Context, t Tag) error {
 		return r.tagFailed(ctx, t, err)
 	}
 	if was != "" && was != t.Digest {
-		return r.retag(ctx, t, was)
+		return r.retag(ctx, t, was, now.Attributes)
 	}
 	r.result.Untagged++
 	return r.journal.write(entry{Repository: r.plan.Name, Tag: t.Name, Done: outcomeDeleted})
@@ -106,8 +106,12 @@ func (r *run) deleteTag(ctx context.Context, a *acr.Artifact, t Tag, now acr.Tag
 
 // retag puts a tag back that somebody moved in the moment before it was deleted: it was on another
 // manifest than planned.
-func (r *run) retag(ctx context.Context, t Tag, was digest.Digest) error {
-	_, err := r.repo.Tag(context.WithoutCancel(ctx), string(was), t.Name, &acr.TagOptions{IfAbsent: true})
+func (r *run) retag(ctx context.Context, t Tag, was digest.Digest, attributes acr.Attributes) error {
+	ctx = context.WithoutCancel(ctx)
+	_, err := r.repo.Tag(ctx, string(was), t.Name, &acr.TagOptions{IfAbsent: true})
+	if locks := changedAttributes(attributes); err == nil && locks != nil {
+		_, err = r.repo.Artifact(t.Name).UpdateTagAttributes(ctx, locks.change())
+	}
 	detail := "it was moved to " + short(was) + " in the moment of its deletion, and was put back"
 	if err != nil && !errors.Is(err, acr.ErrTagExists) {
 		detail = fmt.Sprintf("it was moved to %s in the moment of its deletion, and could not be put back: %v", was, err)

@@ -1,0 +1,104 @@
+package retention_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/retention"
+)
+
+// A journal of several runs tells of one tag several times. Undo puts it where it was last, and everything else back too.
+func TestUndoOfSeveralRuns(t *testing.T) {
+	t.Parallel()
+	const moving = `"keep":[{"name":"k","tags":{"glob":["z","keep"]}}],"delete":[` + oldTags + `]`
+	for _, row := range []struct {
+		name string
+		runs []func(w *world)
+	}{
+		{"a tag on one image after the other", []func(w *world){
+			func(w *world) { w.put(w.image(), "latest") },
+			func(w *world) { w.put(w.image(), "latest") },
+			func(w *world) { w.put(w.image(), "latest", "v3") },
+		}},
+		{"a tag that was deleted alone, and then with its image", []func(w *world){
+			func(w *world) { w.put(w.image(), "latest", "keep") },
+			func(w *world) { w.put(w.image(), "latest") },
+		}},
+		{"a tag that was deleted with its image, and then alone", []func(w *world){
+			func(w *world) { w.put(w.image(), "latest") },
+			func(w *world) { w.put(w.image(), "latest", "keep") },
+		}},
+		{"one image twice, under different tags", []func(w *world){
+			func(w *world) { w.tag(repository, "one", w.first()) },
+			func(w *world) { w.tag(repository, "two", w.first()) },
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var journal bytes.Buffer
+			want := shot{map[digest.Digest]shotManifest{}, map[string]shotTag{}}
+			for _, push := range row.runs {
+				push(w)
+				w.days(90)
+				w.put(w.image(), "z")
+				w.days(90)
+				for d, m := range w.shoot(repository).manifests {
+					want.manifests[d] = m
+				}
+				for name, tag := range w.shoot(repository).tags {
+					want.tags[name] = tag
+				}
+				w.apply(w.client(), w.plan(rulesOf(t, moving)), &retention.ApplyOptions{Journal: &journal})
+			}
+			for range 2 {
+				if _, err := retention.Undo(t.Context(), w.client(), bytes.NewReader(journal.Bytes()), nil); err != nil {
+					t.Fatal(err)
+				}
+				(&propertyCase{world: w}).demandSame(want, w.shoot(repository))
+			}
+		})
+	}
+}
+
+// first is an image that is the same each time.
+func (w *world) first() digest.Digest {
+	for d := range w.made {
+		if w.made[d].artifact == "first" {
+			return d
+		}
+	}
+	m := w.image()
+	m.artifact = "first"
+	return w.push(repository, "", m)
+}
+
+// A journal in which a name could control a terminal is refused.
+func TestUndoRefusesNamesThatControl(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(w.image(), "a", "keep")
+	w.put(w.image(), "b")
+	w.put(w.image(), "z")
+	w.days(90)
+	var journal bytes.Buffer
+	r := rulesOf(t, `"keep":[{"name":"k","tags":{"glob":["keep","z"]}}],"delete":[`+oldTags+`]`)
+	w.apply(w.client(), w.plan(r), &retention.ApplyOptions{Journal: &journal})
+	for _, edit := range [][2]string{
+		{`"repository":"apps/web"`, `"repository":"apps/web\u001b[2J"`},
+		{`"tag":"a"`, `"tag":"a\u202e"`},
+		{`"name":"b"`, `"name":"b\nc"`},
+	} {
+		edited := strings.Replace(journal.String(), edit[0], edit[1], 1)
+		if edited == journal.String() {
+			t.Fatalf("%s is not in %s", edit[0], journal.String())
+		}
+		if _, err := retention.Undo(t.Context(), w.client(), strings.NewReader(edited), nil); !errors.Is(err, retention.ErrJournal) {
+			t.Errorf("%s: %v", edit[1], err)
+		}
+	}
+}
