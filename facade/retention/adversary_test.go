@@ -312,6 +312,10 @@ func TestRulesThatProtectNothing(t *testing.T) {
 		"a list with a comma":  `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"glob":["latest,stable"]}}],` + rest + `}]}`,
 		"a digest as a tag":    `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"glob":["sha256:12*"]}}],` + rest + `}]}`,
 		"a repository and tag": `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"except":{"glob":["apps/web:*"]},` + rest + `}]}`,
+		"regexp of an image":   `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"regexp":["apps/web:v.*"]}}],` + rest + `}]}`,
+		"regexp with a blank":  `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"regexp":["(latest|stable) "]}}],` + rest + `}]}`,
+		"regexp of a digest":   `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"keep":[{"name":"k","tags":{"regexp":["v1","(a@|b:)[0-9]+"]}}],` + rest + `}]}`,
+		"regexp of capitals":   `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"except":{"regexp":["[A-Z]+/x{0,2}"]},` + rest + `}]}`,
 		"upper case":           `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"except":{"glob":["Apps/*"]},` + rest + `}]}`,
 		"deep nesting":         strings.Repeat("[", 1<<20),
 		"deep rules":           `{"version":1,"policies":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
@@ -334,12 +338,33 @@ func TestRulesThatProtectNothing(t *testing.T) {
 	}
 }
 
+// A rule with a moment in the future protects nothing, or spares nothing: somebody mistook the year.
+func TestMomentsInTheFuture(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old, _ := w.oldAndLast()
+	for _, years := range []int{-30, 1} {
+		at := w.srv.Now().AddDate(years, 0, 0).UTC().Format(time.RFC3339)
+		for _, members := range []string{
+			`"keep":[{"name":"k","tags":{"glob":["*"]},"since":"` + at + `"}],"delete":[` + oldTags + `]`,
+			`"delete":[{"name":"d","tags":{"glob":["*"]},"before":"` + at + `"}]`,
+		} {
+			_, err := retention.Make(t.Context(), w.client(), rulesOf(t, members), nil)
+			if errors.Is(err, retention.ErrRules) != (years > 0) {
+				t.Errorf("%s: %v", members, err)
+			}
+		}
+	}
+	w.demand(outcome{stays: []digest.Digest{old}, tags: []string{"a", "z"}})
+}
+
 // A pattern that names the registry itself matches no repository, so an exception of this kind protects nothing.
 func TestPatternsWithTheRegistry(t *testing.T) {
 	t.Parallel()
 	srv := acrtest.New(t, acrtest.WithLoginServer("myregistry.azurecr.io"))
 	c := newClient(t, srv)
-	for _, members := range []string{`"repositories":{"glob":["myregistry.azurecr.io/apps/*"]}`, `"repositories":{"glob":["**"]},"except":{"glob":["x","myregistry.azurecr.io/apps/*"]}`} {
+	for _, members := range []string{`"repositories":{"glob":["myregistry.azurecr.io/apps/*"]}`, `"repositories":{"glob":["**"]},"except":{"glob":["x","myregistry.azurecr.io/apps/*"]}`,
+		`"repositories":{"glob":["**"]},"except":{"regexp":["^myregistry\\.azurecr\\.io/apps/.*"]}`} {
 		r := rules(t, `{"version":1,"policies":[{"name":"p",`+members+`,"delete":[{"name":"d","untagged":true,"any":true}]}]}`)
 		if _, err := retention.Make(t.Context(), c, r, nil); !errors.Is(err, retention.ErrRules) {
 			t.Errorf("%s: %v", members, err)

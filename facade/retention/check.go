@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
@@ -21,6 +22,25 @@ func (r *Rules) Check() error {
 	return err
 }
 
+// checkTimes refuses moments that the registry's clock has not reached: a Keep rule since then
+// protects nothing, and a Delete rule before then spares nothing.
+func (r *Rules) checkTimes(now time.Time) error {
+	c := &checker{}
+	for i, p := range r.Policies {
+		for j, k := range p.Keep {
+			if k.Since.After(now) {
+				c.fault(fmt.Sprintf("policies[%d].keep[%d].since", i, j), "it is in the future, so that the rule keeps nothing")
+			}
+		}
+		for j, d := range p.Delete {
+			if d.Before.After(now) {
+				c.fault(fmt.Sprintf("policies[%d].delete[%d].before", i, j), "it is in the future: write any for things of any age")
+			}
+		}
+	}
+	return c.err()
+}
+
 // checkHost refuses patterns of repositories that begin with the registry's own name: they match
 // nothing, and an exception of this kind would protect nothing.
 func (r *Rules) checkHost(host string) error {
@@ -31,17 +51,17 @@ func (r *Rules) checkHost(host string) error {
 			if lists[list] == nil {
 				continue
 			}
-			for j, text := range lists[list].Glob {
-				if strings.HasPrefix(text, host+"/") {
-					c.fault(fmt.Sprintf("policies[%d].%s.glob[%d]", i, list, j), "leave out the name of the registry: repositories are named without it")
+			for kind, patterns := range map[string][]string{"glob": lists[list].Glob, "regexp": lists[list].Regexp} {
+				for j, text := range patterns {
+					text = strings.TrimPrefix(strings.ReplaceAll(text, `\`, ""), "^")
+					if strings.HasPrefix(text, host+"/") {
+						c.fault(fmt.Sprintf("policies[%d].%s.%s[%d]", i, list, kind, j), "leave out the name of the registry: repositories are named without it")
+					}
 				}
 			}
 		}
 	}
-	if len(c.faults) > 0 {
-		return &RulesError{c.faults}
-	}
-	return nil
+	return c.err()
 }
 
 // compiled is a policy with its patterns.
@@ -88,10 +108,7 @@ func (r *Rules) compile() ([]*compiled, error) {
 		}
 		policies = append(policies, q)
 	}
-	if len(c.faults) > 0 {
-		return nil, &RulesError{c.faults}
-	}
-	return policies, nil
+	return policies, c.err()
 }
 
 // shadows reports whether an earlier policy takes every repository of a later one, as far as that
@@ -123,6 +140,14 @@ const longName = "q0q0q0/zz--zz/x_x__y"
 
 // checker collects faults.
 type checker struct{ faults []Fault }
+
+// err returns the faults as an error, or nil.
+func (c *checker) err() error {
+	if len(c.faults) == 0 {
+		return nil
+	}
+	return &RulesError{c.faults}
+}
 
 func (c *checker) fault(path, format string, args ...any) {
 	c.faults = append(c.faults, Fault{path, fmt.Sprintf(format, args...)})

@@ -2,7 +2,10 @@ package retention
 
 import (
 	"fmt"
+	"regexp/syntax"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
@@ -134,6 +137,12 @@ func (c *checker) patterns(path string, p *Patterns, of namesOfWhat, groups bool
 		}
 		c.fault(fmt.Sprintf("%s.%s[%d]", path, list, f.Index), "%v", f.Err)
 	}
+	for i, text := range p.Regexp {
+		re, err := syntax.Parse(text, syntax.Perl)
+		if letters := strings.Trim(allowed, "*?"); err == nil && !matchesSome(re, letters) {
+			c.fault(fmt.Sprintf("%s.regexp[%d]", path, i), "it matches nothing: the name of a %s has only characters of %q", what, letters)
+		}
+	}
 	if len(p.Glob)+len(p.Regexp) == 0 {
 		c.fault(path, "at least one pattern is required")
 	}
@@ -141,6 +150,38 @@ func (c *checker) patterns(path string, p *Patterns, of namesOfWhat, groups bool
 		c.fault(path+".regexp", "a group is counted nowhere here: write (?:...)")
 	}
 	return set
+}
+
+// matchesSome reports whether a regular expression can match a text of these characters, as far as
+// that can be told from its parts.
+func matchesSome(re *syntax.Regexp, letters string) bool {
+	impossible := func(sub *syntax.Regexp) bool { return !matchesSome(sub, letters) }
+	switch re.Op {
+	case syntax.OpNoMatch:
+		return false
+	case syntax.OpLiteral:
+		return !slices.ContainsFunc(re.Rune, func(r rune) bool {
+			folds := re.Flags&syntax.FoldCase != 0 && strings.ContainsRune(letters, unicode.SimpleFold(r))
+			return !folds && !strings.ContainsRune(letters, r)
+		})
+	case syntax.OpCharClass:
+		return strings.ContainsFunc(letters, func(r rune) bool {
+			for i := 0; i < len(re.Rune); i += 2 {
+				if re.Rune[i] <= r && r <= re.Rune[i+1] {
+					return true
+				}
+			}
+			return false
+		})
+	case syntax.OpConcat, syntax.OpCapture, syntax.OpPlus:
+		return !slices.ContainsFunc(re.Sub, impossible)
+	case syntax.OpAlternate:
+		return slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !impossible(sub) })
+	case syntax.OpRepeat:
+		return re.Min == 0 || !impossible(re.Sub[0])
+	default:
+		return true
+	}
 }
 
 // selectsTag reports whether the rule selects a tag by its name.

@@ -2,9 +2,11 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -18,10 +20,12 @@ import (
 //
 // A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be
 // left out, and references of other hosts are ignored. A reference without tag and digest means the
-// tag "latest", and "name:*" means everything in the repository.
+// tag "latest", and "name:*" means everything in the repository. A scheme in front, as in
+// "docker-pullable://host/name@digest", is ignored.
 //
-// A source that ends with an error, or that names no reference of the registry at all, refuses the
-// plan: what cannot be seen must not be taken for unused.
+// A source that ends with an error, that names no reference of the registry at all, or that names
+// something that cannot exist, such as a pattern, refuses the plan: what cannot be seen must not be
+// taken for unused.
 type InUse func(ctx context.Context) iter.Seq2[string, error]
 
 // InUseList returns a source that names a fixed list of references.
@@ -99,22 +103,24 @@ func isRegistry(name, host string) bool {
 // add takes a reference in, and reports whether it is one of the host's.
 func (u inUse) add(host, reference string) (ours bool, err error) {
 	name := reference
-	first, rest, found := strings.Cut(reference, "/")
+	if scheme, rest, found := strings.Cut(reference, "://"); found && isScheme(scheme) {
+		name = rest // as in a pod's status: docker-pullable://host/name@digest
+	}
+	if digest.Digest(name).Validate() == nil {
+		return false, nil // an image on a node, by the digest of its config
+	}
+	first, rest, found := strings.Cut(name, "/")
 	if found && (strings.ContainsAny(first, ".:") || first == "localhost") {
 		if !isRegistry(strings.ToLower(first), host) {
 			return false, nil
 		}
 		name = rest
 	}
-	name, d, hasDigest := strings.Cut(name, "@")
-	name, tag, hasTag := strings.Cut(name, ":")
-	name = strings.ToLower(name) // as all repositories are
-	switch {
-	case name == "" || hasTag && tag == "" || strings.ContainsAny(name+tag, " \t\r\n@"):
-		return false, fmt.Errorf("%.200q is no reference", reference)
-	case hasDigest && digest.Digest(d).Validate() != nil:
-		return false, fmt.Errorf("%.200q has no valid digest", reference)
-	case !hasDigest && !hasTag:
+	name, tag, d, err := splitReference(name)
+	if err != nil {
+		return false, fmt.Errorf("%.200q %w", reference, err)
+	}
+	if d == "" && tag == "" {
 		tag = "latest"
 	}
 	r := u[name]
@@ -128,8 +134,42 @@ func (u inUse) add(host, reference string) (ours bool, err error) {
 	case tag != "":
 		r.tags[tag] = true
 	}
-	if hasDigest {
-		r.digests[digest.Digest(d)] = true
+	if d != "" {
+		r.digests[d] = true
 	}
 	return true, nil
+}
+
+// What can be the name of a repository, which is not written in lower case everywhere, and a tag:
+// see the OCI distribution specification.
+var (
+	repositoryName = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+	tagName        = regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|\*)$`)
+)
+
+var (
+	errNoReference = errors.New("is no reference: nothing can have this name")
+	errNoDigest    = errors.New("has no valid digest")
+)
+
+// splitReference divides a reference without a host. What could not be the name of anything would
+// protect nothing, so that is an error.
+func splitReference(reference string) (repository, tag string, d digest.Digest, err error) {
+	name, hash, hasDigest := strings.Cut(reference, "@")
+	name, tag, hasTag := strings.Cut(name, ":")
+	name, d = strings.ToLower(name), digest.Digest(hash)
+	switch {
+	case !repositoryName.MatchString(name):
+		return "", "", "", errNoReference
+	case hasTag && !tagName.MatchString(tag):
+		return name, "", "", errNoReference
+	case hasDigest && d.Validate() != nil:
+		return name, "", "", errNoDigest
+	}
+	return name, tag, d, nil
+}
+
+// isScheme reports whether a text can stand before "://".
+func isScheme(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+.-") == ""
 }

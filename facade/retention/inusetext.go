@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -17,8 +18,8 @@ import (
 // Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text; it is
 // called for each reading and the result is closed.
 //
-// A name without tag and digest, as in a chart that has the tag in a member of its own, counts as
-// everything in the repository: the tag is not known.
+// A name without tag and digest, as in a chart that has the tag in a member of its own, or with
+// those of a template or cut short, counts as everything in the repository: the tag is not known.
 func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
 	return func(context.Context) iter.Seq2[string, error] {
@@ -33,8 +34,10 @@ func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 			words.Buffer(make([]byte, 4096), maxWord)
 			words.Split(splitWords)
 			for words.Scan() {
-				if reference := referenceIn(words.Text(), host); reference != "" && !yield(reference, nil) {
-					return
+				for _, reference := range referencesIn(words.Text(), host) {
+					if !yield(reference, nil) {
+						return
+					}
 				}
 			}
 			if err := words.Err(); err != nil {
@@ -69,21 +72,25 @@ func splitWords(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return start, nil, nil
 }
 
-// referenceIn returns the reference of the host's in a word, or "".
-func referenceIn(word, host string) string {
+// referencesIn returns what a word names of the host's. The characters at the end of a word may be
+// those of the text around it, or of a tag: then it names both.
+func referencesIn(word, host string) (references []string) {
 	at, end := hostIn(strings.ToLower(word), host)
-	if at < 0 {
-		return ""
+	if at < 0 || strings.HasPrefix(word[end:], "v2/") {
+		return nil
 	}
-	name := strings.TrimRight(word[end:], ".:@/-_")
-	if strings.HasPrefix(name, "v2/") || name == "" {
-		return ""
+	whole := strings.TrimRight(word[end:], ":@/")
+	for _, name := range slices.Compact([]string{whole, strings.TrimRight(whole, ".:@/-_")}) {
+		repository, tag, d, err := splitReference(name)
+		switch {
+		case repository == "": // no repository can have this name
+		case err != nil || tag == "" && d == "":
+			references = append(references, host+"/"+repository+":*")
+		default:
+			references = append(references, host+"/"+name)
+		}
 	}
-	repository, _, digested := strings.Cut(name, "@")
-	if _, _, tagged := strings.Cut(repository, ":"); !tagged && !digested {
-		return host + "/" + repository + ":*"
-	}
-	return host + "/" + name
+	return slices.Compact(references)
 }
 
 // hostIn returns where the registry's host, or that of one of its replicas, begins in a word, and
@@ -150,10 +157,12 @@ func (r pullRow) reference(host string) (string, error) {
 	switch {
 	case r.OperationName == "":
 		return "", errors.New("a row has no OperationName: it is not of ContainerRegistryRepositoryEvents")
-	case !strings.EqualFold(r.OperationName, "Pull"), r.LoginServer != "" && !strings.EqualFold(r.LoginServer, host):
+	case !strings.EqualFold(r.OperationName, "Pull"), r.LoginServer != "" && !isRegistry(strings.ToLower(r.LoginServer), host):
 		return "", nil
 	case r.Repository == "":
 		return "", errors.New("a row of a pull has no Repository")
+	case r.Digest != "" && r.Tag != "": // who pulls by the tag needs that too
+		return host + "/" + r.Repository + ":" + r.Tag + "@" + r.Digest, nil
 	case r.Digest != "":
 		return host + "/" + r.Repository + "@" + r.Digest, nil
 	case r.Tag != "":

@@ -156,7 +156,7 @@ func TestInUse(t *testing.T) {
 	w.put(w.image(), "z")
 	w.days(90)
 	host := w.srv.Host()
-	used := retention.InUseList(host+"/apps/web:a", "apps/web@"+string(byDigest), strings.ToUpper(host)+"/apps/web:x@"+string(child), "other.azurecr.io/apps/web:d", "apps/web:gone")
+	used := retention.InUseList("docker://"+host+"/apps/web:a", "docker-pullable://"+host+"/apps/web@"+string(byDigest), strings.ToUpper(host)+"/apps/web:x@"+string(child), "other.azurecr.io/apps/web:d", "apps/web:gone")
 	p, _ := w.clean(rulesOf(t, `"delete":[`+oldTags+`,`+untagged+`]`), &retention.PlanOptions{InUse: []retention.InUse{used}})
 	w.demand(outcome{[]digest.Digest{byTag, byDigest, child}, []string{"a", "z"}, []digest.Digest{goes}})
 	missing := 0
@@ -176,6 +176,9 @@ func TestInUseUnknown(t *testing.T) {
 	for name, source := range map[string]retention.InUse{
 		"nothing": retention.InUseList(), "others only": retention.InUseList("other.azurecr.io/a:b"), "fails": failing, "nil": nil,
 		"nonsense": retention.InUseList("apps/web:a", "apps/web:"), "bad digest": retention.InUseList("apps/web@sha256:12"),
+		"a pattern": retention.InUseList("apps/web:a", "apps/*:z"), "a pattern of tags": retention.InUseList("apps/web:a", "apps/web:v*"),
+		"a tag in other letters": retention.InUseList("apps/web:a", "apps/web:é"), "a path": retention.InUseList("apps/web:a", "apps//web:a"),
+		"an image on a node": retention.InUseList("sha256:"+strings.Repeat("a", 64), "docker://sha256:"+strings.Repeat("b", 64)),
 	} {
 		w := newWorld(t)
 		w.oldAndLast()
@@ -213,6 +216,14 @@ func TestUntaggingClock(t *testing.T) {
 	}
 	w.clean(r, opts)
 	w.demand(outcome{nil, []string{"latest", "z"}, []digest.Digest{old}})
+	// Deleted, and pushed again: it is as young as that.
+	w.put(w.made[old])
+	w.days(3)
+	w.clean(r, opts)
+	w.demand(outcome{[]digest.Digest{old}, []string{"latest", "z"}, nil})
+	w.days(5)
+	w.clean(r, opts)
+	w.demand(outcome{nil, []string{"latest", "z"}, []digest.Digest{old}})
 }
 
 // gitlab-325429: a rule that selects more than anybody meant is stopped by the limits.
@@ -239,7 +250,11 @@ func TestInUseText(t *testing.T) {
 	for text, want := range map[string]string{
 		"image: " + host + "/apps/web:v1":                                     host + "/apps/web:v1",
 		`{"image":"` + host + `/a/b@sha256:` + strings.Repeat("a", 64) + `"}`: host + "/a/b@sha256:" + strings.Repeat("a", 64),
-		"docker pull https://" + host + "/apps/web:v1.":                       host + "/apps/web:v1",
+		"docker pull https://" + host + "/apps/web:v1.":                       host + "/apps/web:v1. " + host + "/apps/web:v1",
+		"a tag may end so: " + host + "/apps/web:v1-":                         host + "/apps/web:v1- " + host + "/apps/web:v1",
+		"image: " + host + "/apps/web:v1:ro":                                  host + "/apps/web:*",
+		"imageID: docker-pullable://" + host + "/apps/web@sha256:12ab...":     host + "/apps/web:*",
+		"https://" + host + "/apps//web:v1":                                   "",
 		"repository: " + host + "/apps/web\ntag: v1":                          host + "/apps/web:*",
 		host + "/apps/web:{{ .Values.tag }}":                                  host + "/apps/web:*",
 		"x" + host + "/apps/web:v1 my." + host + "/a:b":                       "",
@@ -265,6 +280,7 @@ func TestInUsePulls(t *testing.T) {
 	for rows, want := range map[string]string{
 		`[{"OperationName":"Pull","Repository":"a","Tag":"b"},{"OperationName":"Push","Repository":"x","Tag":"y"}]`:   host + "/a:b",
 		`{"OperationName":"pull","Repository":"a","Digest":"d"}` + "\n" + `{"OperationName":"Pull","Repository":"c"}`: host + "/a@d " + host + "/c:*",
+		`[{"OperationName":"Pull","Repository":"a","Tag":"b","Digest":"d"}]`:                                          host + "/a:b@d",
 		`[{"Repository":"a"}]`:                                              "error",
 		`[{"OperationName":"Pull"}]`:                                        "error",
 		`[{"OperationName":"Pull","Repo`:                                    "error",
@@ -308,9 +324,9 @@ func TestTableIsOneLineEach(t *testing.T) {
 	t.Parallel()
 	p := &retention.Plan{Version: 1, Made: time.Unix(0, 0), Repositories: []*retention.RepositoryPlan{{
 		Name: "a", Findings: []retention.Finding{{Code: "x", What: "evil\nGOES all", Detail: "\x1b[2J"}},
-	}}}
+	}, {Name: "b", Refused: &retention.Refusal{Code: "x\n\x1b[2J", Text: "y"}}}}
 	var b bytes.Buffer
-	if err := p.WriteTable(&b); err != nil || strings.ContainsAny(b.String(), "\x1b") || strings.Count(b.String(), "\n") != 3 {
+	if err := p.WriteTable(&b); err != nil || strings.ContainsAny(b.String(), "\x1b") || strings.Count(b.String(), "\n") != 4 {
 		t.Errorf("%q %v", b.String(), err)
 	}
 }

@@ -17,7 +17,7 @@ func (r *reader) remember(s *state, p *compiled) {
 	now := r.clock.registry
 	s.untagged = map[*node]time.Time{}
 	for _, n := range s.nodes {
-		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
+		if last, ok := r.lastTagged(s.name, n); ok && len(n.tags) == 0 {
 			s.untagged[n] = last
 			continue
 		}
@@ -33,7 +33,7 @@ func (r *reader) remember(s *state, p *compiled) {
 func (r *reader) recall(s *state) {
 	s.untagged = map[*node]time.Time{}
 	for _, n := range s.nodes {
-		if last, ok := r.lastTagged(s.name, n.digest); ok && len(n.tags) == 0 {
+		if last, ok := r.lastTagged(s.name, n); ok && len(n.tags) == 0 {
 			s.untagged[n] = last
 		}
 	}
@@ -44,13 +44,13 @@ func (r *reader) taggedKey(repository string, d digest.Digest) string {
 }
 
 // lastTagged returns when the manifest was last seen with a tag, or first seen.
-func (r *reader) lastTagged(repository string, d digest.Digest) (last time.Time, ok bool) {
+func (r *reader) lastTagged(repository string, n *node) (last time.Time, ok bool) {
 	if r.cache == nil {
 		return last, false
 	}
-	entry, ok := r.cache.Load(r.taggedKey(repository, d))
+	entry, ok := r.cache.Load(r.taggedKey(repository, n.digest))
 	if ok {
 		ok = last.UnmarshalText(entry) == nil
 	}
-	return last, ok
+	return latest(last, n.created), ok // the entry may be of the time before it was deleted and pushed again
 }
