@@ -105,9 +105,9 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	return n, failed("GetBlob", err)
 }
 
-// WriteTo writes the rest of the blob to w; io.Copy uses it. The connection is read while w is
-// written to. A nil error means that size and digest are right. Errors are those of
-// [BlobReader.Read] and of w.
+// WriteTo writes the rest of the blob to w; io.Copy uses it. It reads from the connection and
+// writes to w at the same time. A nil error means that size and digest are right. Errors are those
+// of [BlobReader.Read] and of w.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
@@ -119,7 +119,7 @@ func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	return n, failed("GetBlob", err)
 }
 
-// Close ends the reading. It may be called before the end of the blob.
+// Close closes the reader and its connection. It may be called before the end of the blob.
 func (b *BlobReader) Close() error {
 	if err := b.bad(); err != nil {
 		return err

@@ -130,6 +130,13 @@ func (b *BlobWriter) bad() error {
 
 // Write appends p to the blob. A full chunk is sent while the next one is written, so an error may
 // belong to an earlier Write.
+//
+// Errors:
+//   - [ErrUploadLost] if the registry no longer knows the upload and the content cannot be sent
+//     again
+//   - [ErrSizeMismatch] if more than StartUploadOptions.Size bytes are written
+//   - [ErrClosed] if the writer has been ended
+//   - [*Error] if the registry refuses a chunk
 func (b *BlobWriter) Write(p []byte) (int, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
@@ -141,6 +148,8 @@ func (b *BlobWriter) Write(p []byte) (int, error) {
 // ReadFrom appends everything that src returns; io.Copy uses it. It reads directly into the
 // chunks. If the writer's context ends while src is blocked in Read, ReadFrom returns all the
 // same; the blocked call stays behind in a goroutine, and what it returns is discarded.
+//
+// Errors are those of [BlobWriter.Write] and of src.
 func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err

@@ -65,8 +65,9 @@ var (
 	ErrUploadLost = transfer.ErrUploadLost
 	// ErrSourceChanged is returned if the source of an upload changed while it was read.
 	ErrSourceChanged = transfer.ErrSourceChanged
-	// ErrStalled is returned if no response begins within a minute, or if a response or request
-	// body makes no progress for 30 seconds. A transfer retries several times first.
+	// ErrStalled is returned if a response does not begin in time, or if the body of a request or
+	// response makes no progress for a while; [ResponseTimeouts] has the times. A transfer retries
+	// several times first.
 	ErrStalled = wait.ErrStalled
 	// ErrNotMounted is returned if the registry does not mount a blob. Upload it instead.
 	ErrNotMounted = errors.New("not mounted")

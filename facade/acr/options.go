@@ -103,8 +103,9 @@ type ClientOptions struct {
 }
 
 // ResponseTimeouts are how long a response may take to begin, counted from the end of the request.
-// A request that gets no response in time fails with [ErrStalled]; one that only reads is sent once
-// more before it does. Zero means the default, a negative value no limit.
+// A request that only reads is sent once more if it gets no response in time. If that fails too,
+// and for all other requests at once, the error is [ErrStalled]. Zero means the default, a negative
+// value no limit.
 //
 // Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
 // A response fails if no byte of its body arrives for 30 seconds or, unless it is a blob, less than
@@ -122,8 +123,8 @@ type ResponseTimeouts struct {
 	// Write is the limit of all other requests: those that commit an upload, upload a small blob,
 	// put a manifest, delete, restore or update. A registry may take many minutes to complete a
 	// large blob or to delete a large repository. If the connection breaks while the registry
-	// completes an upload, the client asks whether the blob is there for as long, before it sends
-	// anything again. Default: 30 minutes.
+	// completes an upload, the client asks for up to this time whether the blob is there, before it
+	// sends anything again. Default: 30 minutes.
 	Write time.Duration
 
 	// Token is the limit of one try of a token request, including its response body. All tries of a

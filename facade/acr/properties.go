@@ -84,7 +84,7 @@ type ManifestProperties struct {
 	Registry        string // host of the registry, as reported by the registry
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the layers as stored; of an index: see above
+	Size            int64 // bytes of the layers as stored; of an index: see ManifestProperties
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string
