@@ -1,7 +1,6 @@
 package acr_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -18,56 +17,11 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var badNames = []string{
-	"", ".", "..", "a/..", "../a", "a/../b", "a//b", "/a", "a/", "%2e", "a%2fb", "a?b", "a#b", "A", "é", "a b", "a\nb", "a\x00", "@evil/x", "a:b", "a\\b",
-	"-a", "a-", "a..b", "a___b", "_catalog", "a/_tags", strings.Repeat("a", 300), "a;b", "http://x",
-}
-
-var badTags = []string{"", ".", "..", "a/b", "../x", "a?b", "a#b", "é", "a b", "a\nb", "a%2fb", ".a", "-a", strings.Repeat("a", 129)}
-
-var badDigests = []digest.Digest{
-	":", "sha256:", "sha256:abc", "sha256:../../x", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha512:",
-	digest.Digest("sha256:" + strings.ToUpper(digest.FromString("x").Encoded())), digest.FromString("x") + "0", digest.FromString("x")[:70],
-	"SHA256:" + digest.Digest(digest.FromString("x").Encoded()), "sha384:" + digest.Digest(strings.Repeat("a", 96)),
-}
-
-// methodsOf calls every method of a repository that takes nothing but a name.
-func methodsOf(ctx context.Context, r *acr.Repository) map[string]error {
-	_, properties := r.Properties(ctx)
-	_, update := r.UpdateAttributes(ctx, acr.ChangeableAttributes{WriteEnabled: new(false)})
-	_, remove := r.Delete(ctx)
-	_, tags := acr.Collect(r.Tags(ctx, nil))
-	_, tagNames := acr.Collect(r.TagNames(ctx, nil))
-	_, manifests := acr.Collect(r.Manifests(ctx, nil))
-	_, get := r.GetManifest(ctx, "v1")
-	_, head := r.HeadManifest(ctx, "v1")
-	_, wait := r.WaitForTag(ctx, "v1", "", nil)
-	_, put := r.PutManifest(ctx, "v1", []byte(acrsuite.ImageManifest), nil)
-	_, tag := r.Tag(ctx, "v1", "v2", nil)
-	_, referrers := acr.Collect(r.Referrers(ctx, acrsuite.GoodDigest, nil))
-	_, deletedManifests := acr.Collect(r.DeletedManifests(ctx, nil))
-	_, deletedTags := acr.Collect(r.DeletedTags(ctx, nil))
-	_, artifact := r.Artifact("v1").Digest(ctx)
-	_, byDigest := r.Artifact(string(acrsuite.GoodDigest)).ManifestProperties(ctx)
-	_, artifactTags := acr.Collect(r.Artifact("v1").Tags(ctx))
-	_, streaming := r.Streaming(ctx)
-	_, updateStreaming := r.UpdateStreaming(ctx, true)
-	_, startConversion := r.StartConversion(ctx, acrsuite.GoodDigest)
-	_, lastConversion := r.LastConversion(ctx, acrsuite.GoodDigest)
-	_, poll := r.Conversion("1").Poll(ctx)
-	_, cancel := r.Conversion("1").Cancel(ctx)
-	_, waitFor := r.Conversion("1").Wait(ctx)
-	_, query := acr.Collect(r.QueryMetadata(ctx, "Manifests"))
-	return map[string]error{
-		"Streaming": streaming, "UpdateStreaming": updateStreaming, "StartConversion": startConversion, "LastConversion": lastConversion,
-		"Conversion.Poll": poll, "Conversion.Cancel": cancel, "Conversion.Wait": waitFor, "QueryMetadata": query,
-		"Properties": properties, "UpdateAttributes": update, "Delete": remove, "Tags": tags, "TagNames": tagNames, "Manifests": manifests,
-		"GetManifest": get, "HeadManifest": head, "WaitForTag": wait, "PutManifest": put, "Tag": tag, "DeleteManifest": r.DeleteManifest(ctx, acrsuite.GoodDigest),
-		"Referrers": referrers, "DeletedManifests": deletedManifests, "DeletedTags": deletedTags, "RestoreManifest": r.RestoreManifest(ctx, acrsuite.GoodDigest, nil),
-		"Artifact.Digest": artifact, "Artifact.ManifestProperties": byDigest, "Artifact.Tags": artifactTags, "Artifact.DeleteTag": r.Artifact("v1").DeleteTag(ctx),
-		"Artifact.Delete": r.Artifact("v1").Delete(ctx),
-	}
-}
+// badTags and badDigests are for options; acrsuite/attack tries every call with bad names, tags and digests.
+var (
+	badTags    = []string{"", ".", "a/b", "é", "a\nb", strings.Repeat("a", 129)}
+	badDigests = []digest.Digest{":", "sha256:", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", digest.FromString("x") + "0"}
+)
 
 // TestBadArguments: what cannot be right is refused by its kind, before anything is sent, in one line.
 func TestBadArguments(t *testing.T) {
@@ -84,47 +38,21 @@ func TestBadArguments(t *testing.T) {
 		}
 		acrsuite.OneLine(t, argument)
 	}
-	t.Run("A59 repository names", func(t *testing.T) {
-		for _, name := range badNames {
-			for method, err := range methodsOf(ctx, c.Repository(name)) {
-				refused(t, fmt.Sprintf("%s of %q", method, name), err, "repository")
-			}
-		}
-	})
 	r := c.Repository("library/hello")
-	t.Run("A41 tags", func(t *testing.T) {
+	t.Run("tags", func(t *testing.T) {
 		for _, tag := range badTags {
-			a := r.Artifact(tag)
-			_, digestErr := a.Digest(ctx)
-			_, tagErr := a.TagProperties(ctx)
-			_, getErr := r.GetManifest(ctx, tag)
-			_, headErr := r.HeadManifest(ctx, tag)
-			_, updateErr := a.UpdateTagAttributes(ctx, acr.ChangeableAttributes{ReadEnabled: new(true)})
-			_, retagErr := r.Tag(ctx, "v1", tag, nil)
-			errs := []error{digestErr, tagErr, getErr, headErr, updateErr, retagErr, a.DeleteTag(ctx), a.Delete(ctx)}
+			_, err := r.Tag(ctx, "v1", tag, nil)
+			refused(t, tag, err, "tag")
 			if tag != "" { // which stands for none
-				_, putErr := r.PutManifest(ctx, tag, []byte(acrsuite.ImageManifest), nil)
-				errs = append(errs, putErr, r.RestoreManifest(ctx, acrsuite.GoodDigest, &acr.RestoreManifestOptions{Tag: tag}))
-			}
-			for i, err := range errs {
-				refused(t, fmt.Sprintf("%d of %q", i, tag), err, "reference", "tag")
+				refused(t, tag, r.RestoreManifest(ctx, acrsuite.GoodDigest, &acr.RestoreManifestOptions{Tag: tag}), "tag")
 			}
 		}
 	})
-	t.Run("A48 digests", func(t *testing.T) {
+	t.Run("digests", func(t *testing.T) {
 		for _, d := range badDigests {
-			_, getErr := r.GetManifest(ctx, string(d))
-			_, propertiesErr := r.Artifact(string(d)).ManifestProperties(ctx)
-			_, tagsErr := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Digest: d}))
-			_, referrersErr := acr.Collect(r.Referrers(ctx, d, nil))
-			_, startErr := r.StartConversion(ctx, d)
-			_, lastErr := r.LastConversion(ctx, d)
-			errs := []error{getErr, propertiesErr, tagsErr, referrersErr, r.DeleteManifest(ctx, d), r.RestoreManifest(ctx, d, nil), startErr, lastErr}
-			for i, err := range errs {
-				refused(t, fmt.Sprintf("%d of %q", i, d), err, "digest")
-			}
+			_, err := acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Digest: d}))
+			refused(t, string(d), err, "digest")
 		}
-		refused(t, "no digest", r.DeleteManifest(ctx, ""), "digest")
 	})
 	t.Run("IDs of conversions", func(t *testing.T) {
 		for _, id := range []string{"", ".", "..", "a/b", "a?b", "a:cancel", "%2e", "a b", "é", strings.Repeat("a", 129)} {

@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,12 +16,14 @@ import (
 var evilNames = []string{
 	"", ".", "..", "a/../b", "a/./b", "a//b", "/a", "a/", "%2e", "%2e%2e", "a%2fb", "a?b", "a#b", "A", "é", strings.Repeat("a", 300), "a\nb", "a\r\nX: y", "a\x00b", "@evil/x",
 	"a@b", "a:b", "https://evil/x", `a\b`, "a b", "-a", "a-", "_a", "a..b", "a;b", "a&b", "..%2f..", "\u202ea",
+	"a___b", "_catalog", "a/_tags", "http://x",
 }
 
 // evilReferences are neither tags nor digests.
 var evilReferences = []string{
 	".", "..", "", "a/b", "../v1", "%2e%2e", "a?b", "a#b", "-a", ".a", strings.Repeat("a", 129), "a\nb", "v1\r\nX: y", "a\x00b", "é", "a b", "@v1", "sha256:", "sha256:../../x", "sha256:" + strings.Repeat("A", 64),
 	"sha256:" + strings.Repeat("a", 63), "sha1:" + strings.Repeat("a", 40), "md5:" + strings.Repeat("a", 32), "sha512:" + strings.Repeat("a", 64), ":" + strings.Repeat("a", 64), "sha256:" + strings.Repeat("a", 64) + "/..",
+	"sha256:" + strings.Repeat("a", 65), "SHA256:" + strings.Repeat("a", 64), "sha384:" + strings.Repeat("a", 96),
 }
 
 // evilDigests are no digests.
@@ -102,6 +105,11 @@ func TestAttacksByArgument(t *testing.T) {
 	})
 }
 
+// argumentNames are the names that an ArgumentError has for each kind of argument.
+var argumentNames = map[string][]string{
+	"name": {"repository"}, "from": {"repository"}, "tag": {"reference", "tag", "digest"}, "digest": {"digest", "reference"},
+}
+
 // bad makes each call that takes the argument with each of the values.
 func bad(w *acrsuite.World, argument string, values []string, set func(f *acrsuite.Fixture, value string)) {
 	w.Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
@@ -119,7 +127,7 @@ func bad(w *acrsuite.World, argument string, values []string, set func(f *acrsui
 			g := *f
 			set(&g, v)
 			err := g.Run()
-			if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || !acrsuite.PrintableLine(e.Error()) {
+			if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || !acrsuite.PrintableLine(e.Error()) || !slices.Contains(argumentNames[argument], e.Argument) {
 				f.Errorf("%v", err)
 			}
 			if n := f.Srv.Ledger().Count(); n != 0 {
