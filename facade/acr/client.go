@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -169,6 +170,9 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 		return nil, err
 	}
 	scopes := append(op.scopes(name), extra...)
+	if pull := scopePull(name); slices.Equal(scopes, pull) && ctx.Value(pushing{c, name}) != nil {
+		scopes = scopePullPush(name)
+	}
 	ctx = call.With(ctx, func(k *call.Call) {
 		k.Kind, k.Operation, k.Sign, k.Scopes, k.Scrub = op.call, op.id, true, scopes, c.auth.Scrub
 	})

@@ -236,24 +236,25 @@ func TestDownloadFileRoot(t *testing.T) {
 	}
 	defer root.Close()
 	o := &acr.DownloadFileOptions{Root: root, PartSize: 64 << 10, NoSync: true}
-	for _, path := range []string{"out/blob", "link", "../blob", filepath.Join(outside, "blob"), "in/../../blob", ""} {
+	for _, path := range []string{"out/blob", "../blob", filepath.Join(outside, "blob"), "in/../../blob", ""} {
 		var pathError *os.PathError
 		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, o); !errors.As(err, &pathError) {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
 	acrsuite.Alone(t, outside, "secret")
+	for _, path := range []string{filepath.Join("in", "blob"), "link"} { // the link is replaced, not followed
+		if _, err := r.DownloadBlobFile(t.Context(), dgst, path, o); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := root.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", path, len(got), err)
+		}
+	}
+	acrsuite.Alone(t, outside, "secret")
 	if got, err := os.ReadFile(secret); err != nil || string(got) != "secret" {
 		t.Errorf("%q, %v", got, err)
 	}
-	path := filepath.Join("in", "blob")
-	if _, err := r.DownloadBlobFile(t.Context(), dgst, path, o); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := root.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%d bytes, %v", len(got), err)
-	}
-	acrsuite.Alone(t, outside, "secret")
 	// One that breaks off is continued, by its name in the root.
 	o.Concurrency = 1
 	other := acrsuite.Content(300_001)

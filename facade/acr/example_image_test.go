@@ -167,3 +167,18 @@ func Example_deleteBlobs() {
 	// gone: true
 	// gone: true
 }
+
+// Push a manifest unless the tag is there: one token is enough for the question and for the push.
+func ExampleRepository_ForPush() {
+	_, client, done := exampleRegistry()
+	defer done()
+	repository := client.Repository("samples/hello")
+	ctx, usage := acr.WithUsage(repository.ForPush(context.Background()))
+
+	_, err := repository.HeadManifest(ctx, "v1")
+	if errors.Is(err, acr.ErrManifestUnknown) {
+		_, err = repository.PutIndex(ctx, "v1", ocispec.Index{}, nil)
+	}
+	fmt.Println(usage().Tokens, err) // the refresh token, and an access token
+	// Output: 2 <nil>
+}

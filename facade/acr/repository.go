@@ -63,6 +63,25 @@ func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine
 // Format prints String for every verb.
 func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
+// ForPush returns a context for a push to the repository that begins with reads, such as asking
+// what a tag is on or whether a manifest exists. With it the reads use the access token that the
+// push needs, so that one token request is enough. An identity that may only pull can read with the
+// context too; its uploads fail as they do without.
+//
+// ForPush sends no request. Calls for other repositories are not affected.
+func (r *Repository) ForPush(ctx context.Context) context.Context {
+	if r.bad() != nil {
+		return ctx // the calls say so
+	}
+	return context.WithValue(ctx, pushing{r.client, r.name}, true)
+}
+
+// pushing is the key of contexts for a push to a repository.
+type pushing struct {
+	client *Client
+	name   string
+}
+
 // do is Client.do for this repository. It fails if the name is invalid.
 func (r *Repository) do(ctx context.Context, op *operation, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
 	if r.bad() != nil {

@@ -125,6 +125,9 @@ func (j *job) copy(ctx context.Context) (*Report, error) {
 	defer func() { stop(done) }()
 	ctx, release := pin(ctx, j.from, j.to)
 	defer release()
+	if j.target != nil {
+		ctx = j.target.ForPush(ctx)
+	}
 	for _, step := range []func(context.Context) error{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect} {
 		if err := step(ctx); err != nil {
 			return j.report(), j.ended(ctx, err)
