@@ -172,4 +172,5 @@ var Rows = []Entry{
 	{"F87", CleanError, "acr.TestRefusedSignInNamesTheCall", "The sign-in of a call is refused: the error names the call."},
 	{"F88", CleanError, "acr.TestMalformedReplyIsDescribed", "A portal answers with its page: the error names URL, status and content type."},
 	{"F89", Survived, "acr.TestReferrersTagOfManyClients", "Several clients write a referrers tag at once: no referrer is lost."},
+	{"F90", CleanError, "content.TestSuiteRefusals", "The text of a refusal breaks off or stalls: the error has the status all the same."},
 }

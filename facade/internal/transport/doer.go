@@ -10,12 +10,16 @@ import (
 // ahead.
 type Doer struct{ Pipeline runtime.Pipeline }
 
-// Do sends the request.
+// Do sends the request. A refusal counts even if its body broke off.
 func (d Doer) Do(r *http.Request) (*http.Response, error) {
 	req, err := runtime.NewRequestFromRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	runtime.SkipBodyDownload(req)
-	return d.Pipeline.Do(req)
+	resp, err := d.Pipeline.Do(req)
+	if refusal := refusalIn(err); refusal != nil && r.Context().Err() == nil {
+		return refusal, nil
+	}
+	return resp, err
 }

@@ -112,6 +112,9 @@ func (s sender) accept(ctx context.Context, x *exchange, r *http.Request, resp *
 		return nil, wire.Untrusted(wire.BadRedirect, "the caller's transport followed one by itself")
 	}
 	resp.Request = r
+	if resp.StatusCode >= http.StatusBadRequest {
+		resp.Body = &refusalBody{ReadCloser: body, ctx: ctx, resp: resp}
+	}
 	scrub := call.Of(ctx).Scrub
 	if redact.Echoes(resp.Header, r.Header.Get("Authorization"), scrub); scrub != nil {
 		resp.Status = scrub(resp.Status)
