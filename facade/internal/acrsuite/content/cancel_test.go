@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
@@ -38,6 +40,8 @@ func cancelled(f *acrsuite.Fixture, run func(ctx context.Context) error) {
 		e, refused := errors.AsType[*acr.Error](err)
 		if took := time.Since(left); refused && e.RetryAfter > time.Second && took < 0 {
 			stop() // there is no time for the wait that was asked for: the caller is told so at once
+		} else if way == "deadline" && took < 0 && strings.HasPrefix(f.Note, "governor") && errors.Is(err, context.DeadlineExceeded) {
+			stop() // the same, for a budget
 		} else if stop() || ctx.Err() == nil {
 			f.Errorf("ended before it was left: %v", err)
 		} else {
@@ -92,10 +96,70 @@ var stages = []struct {
 	{name: "back-off", prepare: func(f *acrsuite.Fixture) {
 		f.Srv.On(f.Call.Op).Always().Status(http.StatusServiceUnavailable, 50*time.Second)
 	}, calls: func(c acrsuite.Call) bool { return c.Kind != acrsuite.ExamineCall }},
+	{name: "governor", prepare: func(f *acrsuite.Fixture) {
+		govern(f, map[acr.Budget]int{acr.BudgetRead: 1, acr.BudgetWrite: 1, acr.BudgetDelete: 1, acr.BudgetReferrers: 1})
+	}, calls: func(c acrsuite.Call) bool { // tokens have a budget of their own, and Doctor has no time for that
+		return (c.Kind != acrsuite.LoginCall || c.Op == "CheckSupport") && c.Kind != acrsuite.ExamineCall
+	}},
+	{name: "governor of tokens", prepare: func(f *acrsuite.Fixture) { govern(f, map[acr.Budget]int{acr.BudgetSignIn: 1}) }},
 	{name: "token wait", prepare: func(f *acrsuite.Fixture) { f.Srv.On(acrsuite.TokenOperations...).Always().Stall() }},
 	{name: "back-off of tokens", prepare: func(f *acrsuite.Fixture) {
 		f.Srv.On(acrsuite.TokenOperations...).Always().Status(http.StatusServiceUnavailable, 50*time.Second)
 	}, calls: func(c acrsuite.Call) bool { return c.Kind != acrsuite.ExamineCall }},
+}
+
+// govern gives the client of the call a governor whose budgets are spent: the next request of each may be sent in a minute.
+func govern(f *acrsuite.Fixture, budgets map[acr.Budget]int) {
+	f.T.Helper()
+	g, err := acr.NewGovernor(&acr.GovernorOptions{PerMinute: budgets})
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	f.Options = []acrsuite.Option{func(o *acr.ClientOptions) { o.Governor = g }}
+	f.Client = f.NewClient()
+	_, err = acr.Collect(f.Repository().Referrers(f.Ctx, f.Image, nil))
+	_, writeErr := f.Artifact().UpdateTagAttributes(f.Ctx, acr.ChangeableAttributes{ListEnabled: new(true)})
+	if err = errors.Join(err, writeErr); err != nil {
+		f.T.Fatal(err)
+	}
+	if err := f.Repository().Artifact("none").DeleteTag(f.Ctx); !errors.Is(err, acr.ErrNotFound) {
+		f.T.Fatal(err)
+	}
+	f.Client = f.NewClient()
+}
+
+// polls are the calls that send a request again and again, by what they wait for.
+var polls = []struct {
+	name, call string // for the fixture
+	prepare    func(f *acrsuite.Fixture)
+	run        func(ctx context.Context, f *acrsuite.Fixture) error
+}{
+	{name: "WaitForTag", call: "Repository.HeadManifest", run: func(ctx context.Context, f *acrsuite.Fixture) error {
+		_, err := f.Repository().WaitForTag(ctx, "none", "", nil)
+		return err
+	}},
+	{name: "Conversion.Wait", call: "Conversion.Poll", prepare: func(f *acrsuite.Fixture) {
+		f.Srv.On("GetOperation").Always().ReplyBody(`{"name":"x","resource":"y","status":"Running","startTime":"2026-01-01T00:00:00Z","progress":"0%","details":""}`)
+	}, run: func(ctx context.Context, f *acrsuite.Fixture) error {
+		_, err := f.Repository().Conversion(f.Conversion).Wait(ctx)
+		return err
+	}},
+	{name: "BlobWait", call: "Repository.PutManifest", prepare: func(f *acrsuite.Fixture) {
+		f.Srv.On("PutManifest").Always().Status(http.StatusBadRequest).Code("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+	}, run: func(ctx context.Context, f *acrsuite.Fixture) error {
+		_, err := f.Repository().PutManifest(ctx, f.Tag, f.Manifest, &acr.PutManifestOptions{BlobWait: time.Minute})
+		return err
+	}},
+	{name: "referrers tag", call: "Repository.PutManifest", prepare: func(f *acrsuite.Fixture) {
+		f.Srv.On("ListReferrers").Always().Status(http.StatusNotFound)
+		f.Srv.On("PutManifest").Always().WithoutHeader("Oci-Subject")
+		f.Srv.On("GetManifest").Always().Lag() // as if others overwrote it again and again
+	}, run: func(ctx context.Context, f *acrsuite.Fixture) error {
+		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.Image, Size: 1}
+		config := ocispec.Descriptor{MediaType: ocispec.MediaTypeEmptyJSON, Digest: f.Blob, Size: int64(len(f.Content))}
+		_, err := f.Repository().PutImage(ctx, "", ocispec.Manifest{ArtifactType: "x/y", Config: config, Subject: &subject}, nil)
+		return err
+	}},
 }
 
 // TestSuiteCancel: wherever a call is, it ends with its context.
@@ -121,11 +185,24 @@ func TestSuiteCancel(t *testing.T) {
 						}
 						cancelled(f, f.RunWith)
 						w.Use(base)
+						w.Options = nil
 					}
 				})
 			})
 		}
 		t.Run("a token that others wait for", waitForOthers)
+		t.Run("between polls", func(t *testing.T) {
+			bubble(t, func(w *acrsuite.World) {
+				for _, p := range polls {
+					f := w.Fixture(acrsuite.CallNamed(t, p.call))
+					f.Note = p.name
+					if p.prepare != nil {
+						p.prepare(f)
+					}
+					cancelled(f, func(ctx context.Context) error { return p.run(ctx, f) })
+				}
+			})
+		})
 		t.Run("between pages", func(t *testing.T) {
 			listings(t, func(l *listing) {
 				ctx, cancel := context.WithCancelCause(l.Ctx)
