@@ -1,0 +1,10 @@
+package model_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
+)
+
+func TestMain(m *testing.M) { os.Exit(acrsuite.Main(m)) }
