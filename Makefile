@@ -99,6 +99,7 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 	$(GO) test -v $(TIMEOUT) -run '^TestConcurrentListProperty$$' ./facade/acr -args -registries=$(CASES) | $(QUIET)
 	@$(MAKE) test-upload
 	@$(MAKE) test-retention
+	@$(MAKE) test-model SEQUENCES=$$((2 * $(CASES)))
 	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/internal/acrsuite/upload -args -upload.big=6144 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=$(CASES) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=300 -download.alone | $(QUIET)
@@ -111,9 +112,13 @@ test-retention: ## random rules on random registries beside somebody who changes
 	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestMemory$$' ./facade/retention -args -retention.held=50000 | $(QUIET)
 
-.PHONY: mutate-retention
-mutate-retention: ## breaks every guard of the clean-up in turn, each of which must turn its test red (GUARD=regexp for some of them)
-	$(GO) test -v -timeout=60m -run '^TestMutations$$/$(GUARD)' ./facade/retention -args -retention.mutate | $(QUIET)
+.PHONY: test-model
+test-model: ## random sequences of calls by two clients, with faults, against a model (SEQUENCES=10000 SEED=n)
+	$(GO) test -v $(TIMEOUT) -run '^TestModel$$' ./facade/internal/acrsuite/model -args -model.sequences=$(or $(SEQUENCES),10000) | $(QUIET)
+
+.PHONY: mutate
+mutate: ## breaks every guard in turn, each of which must turn its test red; most of an hour (GUARD=regexp for some of them)
+	$(GO) test -v -p 1 -timeout=120m -run '^TestMutations$$/$(GUARD)' ./facade/internal/acrsuite/mutate ./facade/retention -args -mutate | $(QUIET)
 
 .PHONY: test-upload
 test-upload: ## random uploads with faults (CASES=5000 SEED=n)

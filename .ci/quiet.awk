@@ -17,7 +17,7 @@ function flush_package(failed_package,    i) {
 /\[no test files\]/          { next }
 /^[[:space:]]*--- PASS/      { passed++; good[$3]; next }
 /contract: .*exchanges held/ { note[++notes] = substr($0, index($0, "contract:")) }
-/^(attacks refused|faults survived|secrets|registries:|emulator:|upload:|download:|retention:)/ { note[++notes] = $0; next }
+/^(attacks refused|faults survived|secrets|registries:|emulator:|upload:|download:|retention:|model:|mutation:)/ { note[++notes] = $0; next }
 /^[[:space:]]*--- FAIL/      { failed++ }
 /^[[:space:]]*--- SKIP/      { skipped++; note[++notes] = $0; if (said[$3] != "") note[++notes] = said[$3] }
 /^[[:space:]]+[A-Za-z0-9_]+\.go:[0-9]+: /  { said[current] = $0 }

@@ -1,18 +1,10 @@
 package retention_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-)
 
-var mutate = flag.Bool("retention.mutate", false, "break every guard in turn, and demand that its test fails")
+	"github.com/acrkit/acrkit/facade/internal/acrsuite/mutate"
+)
 
 // guards are the lines on which the safety of this package rests, with what breaks each, and the test that then fails.
 var guards = []struct{ name, file, line, broken, test string }{
@@ -106,60 +98,19 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"undo leaves a tag that moved", "undo.go", "r.skip(name, SkippedMoved, \"it points to \"+short(now.Digest)+\" by now\")\n\t\treturn nil", "_ = now", "TestUndoLeavesMovedTags"},
 }
 
-// Each guard is one line, so that the table stays true when the code changes.
-func TestGuardsAreThere(t *testing.T) {
-	t.Parallel()
+func table() (all []mutate.Guard) {
 	for _, g := range guards {
-		if source, err := os.ReadFile(g.file); err != nil || strings.Count(string(source), g.line) != 1 {
-			t.Errorf("%s: the line has to occur once in %s: %s (%v)", g.name, g.file, g.line, err)
-		}
+		all = append(all, mutate.Guard{Name: g.name, File: g.file, Line: g.line, Broken: g.broken, Test: g.test})
 	}
+	return all
 }
 
-// TestMutations breaks every guard in turn. Each must make its test fail: a guard that no test misses is no guard.
-func TestMutations(t *testing.T) {
-	if !*mutate {
-		t.Skip("takes minutes: make mutate-retention")
-	}
+func TestGuardsAreThere(t *testing.T) {
 	t.Parallel()
-	killed := 0
-	for _, g := range guards {
-		t.Run(g.name, func(t *testing.T) {
-			source, err := os.ReadFile(g.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(string(source), g.line); n != 1 {
-				t.Fatalf("the line occurs %d times in %s: %s", n, g.file, g.line)
-			}
-			dir := t.TempDir()
-			broken := filepath.Join(dir, filepath.Base(g.file))
-			text := strings.Replace(string(source), g.line, g.broken, 1)
-			path, err := filepath.Abs(g.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, content := range map[string][]byte{broken: []byte(text), filepath.Join(dir, "overlay.json"): overlay} {
-				if err := os.WriteFile(name, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-ldflags=-s -w", "-timeout=5m", "-overlay="+filepath.Join(dir, "overlay.json"), "-run=^("+g.test+")", ".",
-				"-args", "-retention.cases=150")
-			out, err := cmd.CombinedOutput()
-			switch {
-			case err == nil:
-				t.Errorf("%s passes without this guard", g.test)
-			case bytes.Contains(out, []byte("[build failed]")):
-				t.Fatalf("the broken source does not compile:\n%s", out)
-			default:
-				killed++
-			}
-		})
-	}
-	fmt.Printf("retention: %d of %d broken guards turn their test red\n", killed, len(guards))
+	mutate.Check(t, table())
+}
+
+func TestMutations(t *testing.T) {
+	t.Parallel()
+	mutate.Run(t, table(), "-retention.cases=150")
 }

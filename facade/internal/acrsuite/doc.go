@@ -6,6 +6,9 @@
 //	download   blobs on their way from it
 //	content    lists, manifests, deletes, bounds of memory, calls whose context ends
 //	signin     tokens, refusals, limits
+//	model      random sequences of calls against a model
+//
+// Package mutate beside them breaks the guards that the tests are to miss.
 //
 // This package is imported by tests alone. What it holds:
 //

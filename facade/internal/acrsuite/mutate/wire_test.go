@@ -1,0 +1,33 @@
+package mutate_test
+
+// wireGuards are those of what is believed of a server.
+var wireGuards = in("../../wire", []guard{
+	{"no user information in a URL", "origin.go", "case to.User != nil:", "case false:", "Test"},
+	{"the origin has scheme and port", "origin.go", "if origin != m.Login {", "if origin.Host != m.Login.Host {", "Test"},
+	{"the origin has a host", "origin.go", "if origin != m.Login {", "if origin.Scheme != m.Login.Scheme {", "Test"},
+	{"token requests and uploads are not redirected", "origin.go", "case m.Call != call.API && m.Call != call.Blob:", "case false:", "Test"},
+	{"a request with content is not redirected", "origin.go", "case m.Method != http.MethodGet && m.Method != http.MethodHead:", "case false:", "Test"},
+	{"redirects are bounded in number", "origin.go", "case m.Hops >= maxHops:", "case false:", "Test"},
+	{"a credential that stayed behind stays behind", "origin.go", "return Verdict{Credential: !m.Left}, nil", "return Verdict{Credential: true}, nil", "Test"},
+	{"metadata is not redirected to others", "origin.go", "case m.Call == call.API:", "case false:", "Test"},
+	{"a blob is not redirected to http", "origin.go", "case origin.Scheme != \"https\":", "case false:", "Test"},
+	{"storage gets no credential", "origin.go", "\treturn Verdict{}, nil\n}\n\nfunc matterOf", "\treturn Verdict{Credential: true}, nil\n}\n\nfunc matterOf", "Test"},
+	{"a URL has no bytes that have no place in it", "origin.go", "c <= ' ' || c >= 0x7f || c == '\\\\'", "c == 0", "Test"},
+	{"names of hosts are folded in ASCII alone", "origin.go", "Host: lowerASCII(u.Hostname())", "Host: strings.ToLower(u.Hostname())", "Test"},
+	{"an upload stays in its repository", "location.go", "if !ok || strings.Trim(rest, \"/\") == \"\" || hasDotSegment(rest) {", "if strings.Trim(rest, \"/\") == \"\" || hasDotSegment(rest) {", "Test"},
+	{"an upload's path has no dots", "location.go", "|| hasDotSegment(rest) {", "{", "Test"},
+	{"one location", "location.go", "if len(values) > 1 {", "if false {", "Test"},
+	{"a request is sent elsewhere within its origin", "location.go", "if OriginOf(u) != OriginOf(r.URL) {", "if false {", "Test"},
+	{"a list goes on at its own path", "nextlink.go", "if u.Path != samePath {", "if false {", "Test"},
+	{"one next link", "nextlink.go", "if next != \"\" && next != target {", "if false {", "Test"},
+	{"no blob from this machine or its cloud", "address.go", "if IsForbidden(addr, loopback) {", "if false {", "Test"},
+	{"no blob from an address in disguise", "address.go", "|| numeric(host) {", "{", "Test"},
+	{"no blob from a metadata service", "address.go", "return slices.Contains(metadata, addr)", "return false", "Test"},
+	{"no blob from an IPv4 address within IPv6", "address.go", "addr = netip.AddrFrom4([4]byte(b[12:16])) // an IPv4 address in disguise", "_ = b", "Test"},
+	{"strict storage", "address.go", "len(host) > len(s) && strings.HasSuffix(host, s)", "strings.Contains(host, s[1:])", "Test"},
+	{"what is read is bounded", "drain.go", "case int64(len(buf)) > limit:", "case false:", "Test"},
+	{"one value of a header", "headers.go", "if values[i] != values[0] {", "if false {", "Test"},
+	{"the offset after a range", "headers.go", "return last + 1, true", "return last, true", "Test"},
+	{"a range ends within its size", "headers.go", "|| size >= 0 && end >= size {", "{", "Test"},
+	{"an endpoint is https", "endpoint.go", "case u.Scheme != \"https\":", "case false:", "Test"},
+})
