@@ -8,8 +8,8 @@ var imagesGuards = in("../../../images", []guard{
 	{"the tag is set last", "job.go", "{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect}", "{j.prepare, j.sendBlobs, j.setTags, j.putManifests, j.verify, j.protect}", "TestPushInterrupted|TestCopyInterrupted"},
 	{"blobs come before manifests", "job.go", "{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect}", "{j.prepare, j.putManifests, j.sendBlobs, j.verify, j.setTags, j.protect}", "TestCopyImageAlone|TestPushInterrupted"},
 	{"images come before their index", "put.go", "wave = max(wave, before+1)", "wave = max(wave, before)", "TestCopyAround|TestCopyBetweenLayouts|TestCopyImageAlone"},
-	{"IfAbsent moves no tag", "ask.go", "if j.IfAbsent && !j.byDigest[t.To].is(t.From) {", "if false {", "TestCopyIfAbsent"},
-	{"what the target has lost is sent again", "put.go", "if !m.healed {", "if false {", "TestCopyHeals"},
+	{"IfAbsent moves no tag", "ask.go", "if j.IfAbsent && !j.byDigest[t.To].is(d) {", "if false {", "TestCopyIfAbsent"},
+	{"what the target has lost is sent again", "put.go", "\tif m.healed {", "\tif true {", "TestCopyHeals"},
 	{"the signature's tag comes before the image's", "ask.go", "case isA && !isB:\n\t\t\treturn -1", "case isA && !isB:\n\t\t\treturn 1", "TestCopyInterrupted|TestPromote|TestPushInterrupted"},
 	{"a lock is read back", "protect.go", "if got.Attributes.DeleteEnabled || got.Attributes.WriteEnabled {", "if got.Attributes.DeleteEnabled && false {", "TestProtect"},
 	{"a tag that moved is not protected", "protect.go", "case got.Digest != p.Digest:", "case false:", "TestProtect"},
@@ -23,5 +23,5 @@ var imagesGuards = in("../../../images", []guard{
 	{"foreign layers are left out", "read.go", "if graph.IsForeign(d.MediaType) && !j.Foreign {", "if false {", "TestCopyForeignLayers"},
 	{"an archive does not fill the disk", "archive.go", "if out > growthAbove && out > maxGrowth*in {", "if out > growthAbove && out > 1<<20*in {", "TestArchiveBomb"},
 	{"a tree is bounded in size", "tree.go", "if t.nodes++; t.nodes > maxTreeNodes {", "if t.nodes++; false {", "TestTreeBomb"},
-	{"one process changes an index at a time", "layoutindex.go", "unlock, err := l.dir.lock()", "unlock, err := func() {}, error(nil)", "TestLayoutWriters"},
+	{"one process changes an index at a time", "layoutindex.go", "unlock, err := l.dir.lock(ctx)", "unlock, err := func() {}, error(nil)", "TestLayoutWriters"},
 })
