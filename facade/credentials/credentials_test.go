@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ case "$server" in
 admin.azurecr.io) echo '{"ServerURL":"admin.azurecr.io","Username":"user","Secret":"s3cr3t"}' ;;
 token.azurecr.io) echo '{"ServerURL":"token.azurecr.io","Username":"<token>","Secret":"s3cr3t"}' ;;
 guid.azurecr.io) echo '{"ServerURL":"x","Username":"00000000-0000-0000-0000-000000000000","Secret":"s3cr3t"}' ;;
+TyPed.azurecr.io) echo '{"ServerURL":"TyPed.azurecr.io","Username":"user","Secret":"s3cr3t"}' ;;
 broken.azurecr.io) echo 's3cr3t' ;;
 odd.azurecr.io) echo '{"Secret":["s3cr3t"]}' ;;
 leaky.azurecr.io) echo '{"Username":"user","Secret":"s3cr3t"}'; exit 1 ;;
@@ -95,6 +98,11 @@ func TestFormats(t *testing.T) {
 		{name: "docker, store without the registry", host: "none.azurecr.io", file: `{"credsStore":"test"}`},
 		{name: "docker, helper of one registry", host: "guid.azurecr.io", secret: "s3cr3t", helper: "test",
 			file: `{"credHelpers":{"guid.azurecr.io":"test"},"credsStore":"none-of-this-name"}`},
+		{name: "docker, capitals", host: "a.azurecr.io", user: "user", secret: "pw", file: `{"auths":{"A.azurecr.IO":{"auth":"` + basic("user", "pw") + `"}}}`},
+		{name: "docker, store, capitals", host: "typed.azurecr.io", user: "user", secret: "s3cr3t", helper: "test",
+			file: `{"auths":{"TyPed.azurecr.io":{}},"credsStore":"test"}`},
+		{name: "docker, helper of one registry, capitals", host: "typed.azurecr.io", user: "user", secret: "s3cr3t", helper: "test",
+			file: `{"credHelpers":{"TyPed.azurecr.io":"test"}}`},
 		{name: "podman", host: "a.azurecr.io", user: "user", secret: "pw",
 			file: "{\n\t\"auths\": {\n\t\t\"a.azurecr.io\": {\n\t\t\t\"auth\": \"" + basic("user", "pw") + "\"\n\t\t}\n\t}\n}"},
 		{name: "podman, a repository's entry", host: "a.azurecr.io", repository: "team/app", user: "team", secret: "pw",
@@ -197,9 +205,10 @@ func TestStop(t *testing.T) {
 // TestDefaultFiles: the files of all tools are searched, in the order that is documented.
 func TestDefaultFiles(t *testing.T) {
 	home := t.TempDir()
-	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "HELM_REGISTRY_CONFIG"} {
+	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "HELM_REGISTRY_CONFIG", "HELM_CONFIG_HOME"} {
 		t.Setenv(name, "")
 	}
+	t.Setenv("APPDATA", filepath.Join(home, "AppData"))
 	t.Setenv("HOME", home)
 	want := func(user string) {
 		t.Helper()
@@ -216,6 +225,20 @@ func TestDefaultFiles(t *testing.T) {
 		}
 	}
 	want("")
+	config := map[string]string{"darwin": "Library/Preferences", "windows": "AppData"}[runtime.GOOS]
+	put("helm default", home, cmp.Or(config, ".config"), "helm", "registry", "config.json")
+	want("helm default")
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "xdg"))
+	want("")
+	put("helm XDG", home, "xdg", "helm", "registry", "config.json")
+	want("helm XDG")
+	put("podman XDG", home, "xdg", "containers", "auth.json")
+	want("podman XDG")
+	t.Setenv("XDG_CONFIG_HOME", "")
+	t.Setenv("HELM_CONFIG_HOME", filepath.Join(home, "helm"))
+	want("")
+	put("helm home", home, "helm", "registry", "config.json")
+	want("helm home")
 	t.Setenv("HELM_REGISTRY_CONFIG", filepath.Join(home, "helm.json"))
 	put("helm", home, "helm.json")
 	want("helm")

@@ -72,11 +72,15 @@ func readBounded(path string) ([]byte, error) {
 // find returns the credential of a registry: from its own helper, from the entry of the repository or
 // of the registry, or from the helper of all registries.
 func (f *file) find(ctx context.Context, host, repository string) (Credential, error) {
-	if name := f.helpers[host]; name != "" {
-		return f.ask(ctx, name, host)
+	if server, ok := like(slices.Sorted(maps.Keys(f.helpers)), host); ok && f.helpers[server] != "" {
+		return f.ask(ctx, f.helpers[server], server, host)
 	}
 	if f.helper != "" {
-		return f.ask(ctx, f.helper, host)
+		server, ok := f.key(host, "") // docker leaves an empty entry with the name that the helper knows
+		if !ok {
+			server = host
+		}
+		return f.ask(ctx, f.helper, server, host)
 	}
 	key, ok := f.key(host, repository)
 	if !ok {
@@ -97,8 +101,8 @@ func (f *file) key(host, repository string) (string, bool) {
 			return host + "/" + name, true
 		}
 	}
-	if slices.Contains(f.keys, host) {
-		return host, true
+	if name, ok := like(f.keys, host); ok {
+		return name, true
 	}
 	i := slices.IndexFunc(f.keys, func(key string) bool {
 		rest, isURL := strings.CutPrefix(strings.ToLower(key), "https://")
@@ -115,20 +119,32 @@ func (f *file) key(host, repository string) (string, bool) {
 	return f.keys[i], true
 }
 
+// like returns the name that is the host's: as it is, or with capitals, as people type it.
+func like(names []string, host string) (string, bool) {
+	if slices.Contains(names, host) {
+		return host, true
+	}
+	i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, host) })
+	if i < 0 {
+		return "", false
+	}
+	return names[i], true
+}
+
 // parent returns the name without its last component, empty if there is only one.
 func parent(name string) string {
 	return name[:max(strings.LastIndexByte(name, '/'), 0)]
 }
 
-// ask runs a helper.
-func (f *file) ask(ctx context.Context, helper, host string) (Credential, error) {
+// ask runs a helper, which knows the host by the name server.
+func (f *file) ask(ctx context.Context, helper, server, host string) (Credential, error) {
 	fail := func(reason string, err error) (Credential, error) {
 		return Credential{}, &Error{Path: f.path, Server: host, Reason: "helper docker-credential-" + helper + " " + reason, Err: err}
 	}
 	if strings.ContainsAny(helper, `/\`) || helper != redact.OneLine(helper) {
 		return fail("is not the name of a program", nil)
 	}
-	stored, err := credentials.NewNativeStore(helper).Get(ctx, host)
+	stored, err := credentials.NewNativeStore(helper).Get(ctx, server)
 	switch {
 	case ctx.Err() != nil:
 		return fail("was stopped", context.Cause(ctx))

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 
 	"github.com/acrkit/acrkit/facade/acr"
 )
@@ -16,10 +18,12 @@ type Options struct {
 	// Default: these files, of which missing ones are skipped:
 	//
 	//   - docker and oras: $DOCKER_CONFIG/config.json, or ~/.docker/config.json
-	//   - podman, buildah and skopeo: $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
-	//     and $XDG_CONFIG_HOME/containers/auth.json or ~/.config/containers/auth.json
-	//   - helm: $HELM_REGISTRY_CONFIG, or helm/registry/config.json in the user's configuration
-	//     directory
+	//   - podman, buildah, skopeo: $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json
+	//     (on Linux without that variable /run/containers/UID/auth.json), and
+	//     $XDG_CONFIG_HOME/containers/auth.json or ~/.config/containers/auth.json
+	//   - helm: $HELM_REGISTRY_CONFIG, $HELM_CONFIG_HOME/registry/config.json, or
+	//     helm/registry/config.json in $XDG_CONFIG_HOME or else in ~/.config, on macOS in
+	//     ~/Library/Preferences, and on Windows in %APPDATA%
 	Files []string
 
 	// Repository is the repository to be used. In podman's files an entry may be for one
@@ -102,7 +106,6 @@ func defaultFiles() (files []string) {
 		}
 	}
 	home, _ := os.UserHomeDir() // without one, only the variables name files
-	config, _ := os.UserConfigDir()
 	either := func(variable string, elem ...string) string {
 		if v := os.Getenv(variable); v != "" || elem[0] == "" {
 			return v
@@ -111,8 +114,30 @@ func defaultFiles() (files []string) {
 	}
 	add(either("DOCKER_CONFIG", home, ".docker"), "config.json")
 	add(os.Getenv("REGISTRY_AUTH_FILE"))
-	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	add(either("XDG_RUNTIME_DIR", perUser()), "containers", "auth.json")
 	add(either("XDG_CONFIG_HOME", home, ".config"), "containers", "auth.json")
-	add(either("HELM_REGISTRY_CONFIG", config, "helm", "registry", "config.json"))
+	add(either("HELM_REGISTRY_CONFIG", either("HELM_CONFIG_HOME", either("XDG_CONFIG_HOME", helmHome(home)), "helm"), "registry", "config.json"))
 	return files
+}
+
+// helmHome returns where helm's configuration is if no variable names another place.
+func helmHome(home string) string {
+	switch {
+	case runtime.GOOS == "windows":
+		return os.Getenv("APPDATA")
+	case home != "" && runtime.GOOS == "darwin":
+		return filepath.Join(home, "Library", "Preferences")
+	case home != "":
+		return filepath.Join(home, ".config")
+	}
+	return ""
+}
+
+// perUser returns where podman keeps the directory of a user without XDG_RUNTIME_DIR, such as root in
+// a container.
+func perUser() string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	return "/run/containers/" + strconv.Itoa(os.Getuid())
 }
