@@ -67,6 +67,18 @@ func (c *conversion) report(name string) operationStatus {
 	return operationStatus{name, c.resource, c.status, c.started.UTC().Truncate(time.Second), c.progress, "Conversion started for resource " + c.resource}
 }
 
+// tiered is for operations that a Basic registry does not have. How the service answers is not known; the
+// emulator answers as the distribution specification has it for an operation that is not offered.
+func tiered(serve func(*operations, http.ResponseWriter, *http.Request, route)) func(*operations, http.ResponseWriter, *http.Request, route) {
+	return func(o *operations, w http.ResponseWriter, r *http.Request, rt route) {
+		if o.cfg.sku == Basic {
+			fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "artifact streaming is not offered in the Basic tier", nil)
+			return
+		}
+		serve(o, w, r, rt)
+	}
+}
+
 func (o *operations) getStreaming(w http.ResponseWriter, _ *http.Request, rt route) {
 	if _, err := o.store.Repository(rt.name); err != nil {
 		o.refuse(w, rt, err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
 // TestStreaming walks through artifact streaming with the requests of the Azure command line, whose answers are recorded.
@@ -58,6 +60,23 @@ func TestStreaming(t *testing.T) {
 	r.want(r.send("POST", of, `{"convertPushedImages":true,"conversionFormat":"zip","conversionVersion":"v1"}`), http.StatusBadRequest)
 	r.want(r.send("POST", of+"/"+image, `{}`), http.StatusBadRequest)
 	r.want(r.send("POST", of+"/"+digest.FromString("gone").String(), `{`+format+`}`), http.StatusNotFound)
+}
+
+// TestStreamingTier: a Basic registry offers none of it.
+func TestStreamingTier(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, acrtest.WithSKU(acrtest.Basic))
+	image := r.s.SeedImage(t, "team/app:v1").String()
+	const body = `{"convertPushedImages":true,"conversionFormat":"overlaybd","conversionVersion":"v1"}`
+	for _, request := range [][3]string{
+		{"GET", "_streaming", ""}, {"POST", "_streaming", body}, {"GET", "_streaming/" + image, ""}, {"POST", "_streaming/" + image, body},
+		{"GET", "_operations/1", ""}, {"POST", "_operations/1:cancel", ""},
+	} {
+		a := r.send(request[0], "/acr/v1/team/app/"+request[1], request[2])
+		if r.want(a, http.StatusMethodNotAllowed); !strings.Contains(a.body, `"UNSUPPORTED"`) {
+			t.Errorf("%v: %s", request, a.body)
+		}
+	}
 }
 
 // TestQuery answers queries page by page, and refuses what it does not understand.

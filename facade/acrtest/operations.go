@@ -122,14 +122,17 @@ var operationTable = []operation{
 		"QueryRepositoryMetadata", http.MethodPost, "/acr/v1/{name}/_metadata/_query",
 		scopeMetadataRead, (*operations).queryMetadata,
 	},
-	{"GetStreaming", http.MethodGet, "/acr/v1/{name}/_streaming", scopePull, (*operations).getStreaming},
-	{"UpdateStreaming", http.MethodPost, "/acr/v1/{name}/_streaming", scopePush, (*operations).updateStreaming},
-	{"GetConversion", http.MethodGet, "/acr/v1/{name}/_streaming/{digest}", scopePull, (*operations).getConversion},
-	{"StartConversion", http.MethodPost, "/acr/v1/{name}/_streaming/{digest}", scopePush, (*operations).startConversion},
-	{"GetOperation", http.MethodGet, "/acr/v1/{name}/_operations/{id}", scopePull, (*operations).getOperation},
+	{"GetStreaming", http.MethodGet, "/acr/v1/{name}/_streaming", scopePull, tiered((*operations).getStreaming)},
+	{"UpdateStreaming", http.MethodPost, "/acr/v1/{name}/_streaming", scopePush, tiered((*operations).updateStreaming)},
+	{"GetConversion", http.MethodGet, "/acr/v1/{name}/_streaming/{digest}", scopePull, tiered((*operations).getConversion)},
+	{
+		"StartConversion", http.MethodPost, "/acr/v1/{name}/_streaming/{digest}",
+		scopePush, tiered((*operations).startConversion),
+	},
+	{"GetOperation", http.MethodGet, "/acr/v1/{name}/_operations/{id}", scopePull, tiered((*operations).getOperation)},
 	{
 		"CancelOperation", http.MethodPost, "/acr/v1/{name}/_operations/{id}:cancel",
-		scopePush, (*operations).cancelOperation,
+		scopePush, tiered((*operations).cancelOperation),
 	},
 
 	{"ExchangeEntraToken", http.MethodPost, "/oauth2/exchange", "", nil},

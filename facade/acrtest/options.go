@@ -18,7 +18,8 @@ type Option func(*config)
 // SKU is the service tier of a registry.
 type SKU string
 
-// The service tiers. They differ in their request budgets, and Basic has no anonymous pull.
+// The service tiers. They differ in their request budgets, and Basic has neither anonymous pull nor
+// artifact streaming.
 const (
 	Basic    SKU = "Basic"
 	Standard SKU = "Standard"
