@@ -55,13 +55,15 @@ type GovernorOptions struct {
 	// limits, or to send fewer requests. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
-	// Concurrency is the maximum number of requests to one registry that wait for a response at the
-	// same time. Token requests do not count. Default: no limit.
+	// Concurrency is the maximum number of requests to one registry that wait for their turn or for
+	// a response at the same time. Token requests do not count. Default: no limit.
 	Concurrency int
 
 	// BytesPerSecond is the maximum number of bytes of request and response bodies that the clients
-	// with this Governor send and receive in a second, both directions and all transfers together.
-	// It has no effect on clients that use the Governor as a policy. Default: no limit.
+	// with this Governor send and receive in a second, both directions and all transfers together:
+	// at least 1024. Connections share it evenly, so a download over ten connections gets ten times
+	// as much as an upload. Token requests are not delayed. It has no effect on clients that use
+	// the Governor as a policy. Default: no limit.
 	BytesPerSecond int64
 
 	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that
@@ -104,6 +106,7 @@ const (
 	defaultShare    = 0.95
 	longestPause    = time.Minute     // a budget is whole again after a minute
 	defaultPause    = 2 * time.Second // after a 429 that asks for no pause
+	leastBytes      = 1 << 10         // a second; whoever asks for less has another unit in mind
 )
 
 // NewGovernor returns a Governor. It sends no request.
@@ -137,8 +140,8 @@ func NewGovernor(opts *GovernorOptions) (*Governor, error) {
 	if o.Concurrency < 0 {
 		return nil, notNegative("Concurrency", int64(o.Concurrency))
 	}
-	if o.BytesPerSecond < 0 {
-		return nil, notNegative("BytesPerSecond", o.BytesPerSecond)
+	if o.BytesPerSecond != 0 && o.BytesPerSecond < leastBytes {
+		return nil, badArgument("BytesPerSecond", strconv.FormatInt(o.BytesPerSecond, 10), "it must be 0 or at least 1024; it is counted in bytes")
 	}
 	config := pace.Config{Limits: limits, Share: share, Concurrency: o.Concurrency}
 	if o.OnWait != nil {

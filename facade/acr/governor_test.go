@@ -258,7 +258,7 @@ func TestGovernorAsPolicy(t *testing.T) {
 func TestGovernorOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, o := range []acr.GovernorOptions{
-		{Tier: "Gold"}, {Share: -0.1}, {Share: 1.01}, {Share: math.NaN()}, {Concurrency: -1}, {BytesPerSecond: -1},
+		{Tier: "Gold"}, {Share: -0.1}, {Share: 1.01}, {Share: math.NaN()}, {Concurrency: -1}, {BytesPerSecond: -1}, {BytesPerSecond: 1023},
 		{PerMinute: map[acr.Budget]int{"reads": 1}}, {PerMinute: map[acr.Budget]int{acr.BudgetRead: 0}},
 	} {
 		if g, err := acr.NewGovernor(&o); !errors.Is(err, acr.ErrInvalidArgument) || g != nil {
@@ -298,6 +298,88 @@ func TestGovernorLimitsBytes(t *testing.T) {
 		}
 		if moved > 2*size+1<<20 || u.Retries > 0 {
 			t.Errorf("the limit made the transfers repeat something: %+v", u)
+		}
+	})
+}
+
+// Transfers share the bytes per second evenly. A small read is served between them, and one that is canceled returns at once.
+func TestGovernorSharesBytes(t *testing.T) {
+	t.Parallel()
+	const perSecond, size = 64 << 10, 256 << 10
+	synctest.Test(t, func(t *testing.T) {
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		srv.SeedImage(t, "samples/app:v1")
+		stored := srv.SeedBlob(t, "samples/app", make([]byte, size))
+		repository := acrsuite.NewClient(t, srv, governed(governor(t, &acr.GovernorOptions{BytesPerSecond: perSecond}))).Repository("samples/app")
+		began := time.Now()
+		var group sync.WaitGroup
+		ended := make([]time.Duration, 4)
+		for i := range ended {
+			group.Go(func() {
+				var err error
+				if i%2 == 0 {
+					_, err = repository.DownloadBlob(t.Context(), stored, nowhere{}, &acr.DownloadOptions{Concurrency: 1})
+				} else {
+					_, err = repository.UploadBlob(t.Context(), bytes.NewReader(make([]byte, size+i)), nil)
+				}
+				if ended[i] = time.Since(began); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(2 * time.Second)
+		asked := time.Now()
+		if _, err := repository.GetManifest(t.Context(), "v1"); err != nil || time.Since(asked) > time.Second {
+			t.Errorf("a manifest after %v: %v", time.Since(asked), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		asked = time.Now()
+		if _, err := repository.DownloadBlob(ctx, stored, nowhere{}, nil); !errors.Is(err, context.DeadlineExceeded) || time.Since(asked) > time.Second {
+			t.Errorf("a canceled download after %v: %v", time.Since(asked), err)
+		}
+		group.Wait()
+		for _, d := range ended {
+			if d < 14*time.Second || d > 18*time.Second { // 1 MiB in all, and what was canceled
+				t.Errorf("ended after %v", ended)
+			}
+		}
+	})
+}
+
+// The least limit that there is, far below a buffer, makes nothing fail.
+func TestGovernorLeastBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		srv.SeedManifests(t, "samples/app", 300)
+		stored := srv.SeedBlob(t, "samples/app", make([]byte, 200_000))
+		wide := func(o *acr.ClientOptions) { o.RegistryWideToken = true }
+		repository := acrsuite.NewClient(t, srv, wide, governed(governor(t, &acr.GovernorOptions{BytesPerSecond: 1024}))).Repository("samples/app")
+		if _, err := repository.Properties(t.Context()); err != nil { // now there is a token, which is not counted
+			t.Fatal(err)
+		}
+		for name, call := range map[string]func(ctx context.Context) error{
+			"list": func(ctx context.Context) error {
+				_, err := acr.Collect(repository.Manifests(ctx, nil))
+				return err
+			},
+			"download": func(ctx context.Context) error {
+				_, err := repository.DownloadBlob(ctx, stored, nowhere{}, &acr.DownloadOptions{PartSize: 10_000})
+				return err
+			},
+			"upload": func(ctx context.Context) error {
+				_, err := repository.UploadBlob(ctx, bytes.NewReader(make([]byte, 100_000)), nil)
+				return err
+			},
+		} {
+			ctx, usage := acr.WithUsage(t.Context())
+			began := time.Now()
+			err := call(ctx)
+			took, u := time.Since(began).Seconds(), usage()
+			if moved := float64(u.BytesSent + u.BytesReceived); err != nil || u.Retries > 0 || moved/took > 1.05*1024 || moved/took < 0.9*1024 {
+				t.Errorf("%s: %v, %.0f bytes in %.0f seconds, %+v", name, err, moved, took, u)
+			}
 		}
 	})
 }

@@ -12,12 +12,12 @@ import (
 // rate smoothly, and long enough that timers are exact beside it.
 const pieceTime = 20 * time.Millisecond
 
-// Rate spaces bytes so that no more than so many pass in a second, whoever moves them. A nil Rate lets all pass. It is safe
-// for concurrent use.
+// Rate spaces bytes so that no more than so many pass in a second, whoever moves them. Movers take turns, so each gets the
+// same share. A nil Rate lets all pass. It is safe for concurrent use.
 type Rate struct {
 	perSecond float64
 	mu        sync.Mutex
-	next      time.Time // when all bytes that were let pass have passed
+	next      time.Time // when all bytes that were taken have passed
 }
 
 // NewRate returns a Rate, nil if bytesPerSecond is 0.
@@ -28,26 +28,42 @@ func NewRate(bytesPerSecond int64) *Rate {
 	return &Rate{perSecond: float64(bytesPerSecond)}
 }
 
-// Piece returns the part of p that may be moved before the next call of Wait.
-func (r *Rate) Piece(p []byte) []byte {
+// Take waits for a turn, and returns the part of p that may be moved then. It returns early only if ctx ends. Return has to be
+// called with the number of bytes that were not moved after all.
+func (r *Rate) Take(ctx context.Context, p []byte) []byte {
 	if r == nil || len(p) == 0 {
 		return p
 	}
-	return p[:min(len(p), max(1, int(min(r.perSecond*pieceTime.Seconds(), 1<<30))))]
+	p = p[:min(len(p), max(1, int(min(r.perSecond*pieceTime.Seconds(), 1<<30))))]
+	_ = wait.Sleep(ctx, r.reserve(len(p))) // who moves the bytes meets the end of the context
+	return p
 }
 
-// Wait waits until n bytes that were moved have had their time. It returns early only if ctx ends.
-func (r *Rate) Wait(ctx context.Context, n int) {
-	if r == nil || n <= 0 {
-		return
-	}
+// reserve takes the time of n bytes and returns how long it is until it begins.
+func (r *Rate) reserve(n int) time.Duration {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
 	if r.next.Before(now) {
 		r.next = now
 	}
-	r.next = r.next.Add(time.Duration(float64(n) / r.perSecond * float64(time.Second)))
 	pause := r.next.Sub(now)
-	r.mu.Unlock()
-	_ = wait.Sleep(ctx, pause) // who moves the next bytes meets the end of the context
+	r.next = r.next.Add(r.time(n))
+	return pause
+}
+
+// Return gives back the time of n bytes that were taken and not moved. Those who wait for a turn keep it; the time is for those
+// who come later.
+func (r *Rate) Return(n int) {
+	if r == nil || n <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = r.next.Add(-r.time(n))
+}
+
+// time is how long n bytes take.
+func (r *Rate) time(n int) time.Duration {
+	return time.Duration(float64(n) / r.perSecond * float64(time.Second))
 }

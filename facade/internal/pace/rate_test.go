@@ -11,51 +11,89 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/pace"
 )
 
-// In every second at most the rate passes, and all of it is used, however many share it.
+// moved is bytes that one mover moved.
+type moved struct {
+	at    time.Time
+	n     int64
+	mover int
+}
+
+// share lets movers move bytes over a rate for five seconds, with buffers of 32 KiB of which move fills n bytes.
+func share(t *testing.T, r *pace.Rate, movers int, move func(mover int, p []byte) int) []moved {
+	t.Helper()
+	var mu sync.Mutex
+	var all []moved
+	var group sync.WaitGroup
+	began := time.Now()
+	for m := range movers {
+		group.Go(func() {
+			for buf := make([]byte, 32<<10); ; {
+				p := r.Take(t.Context(), buf)
+				if time.Since(began) >= 5*time.Second {
+					return
+				}
+				n := move(m, p)
+				r.Return(len(p) - n)
+				mu.Lock()
+				all = append(all, moved{time.Now(), int64(n), m})
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	slices.SortFunc(all, func(a, b moved) int { return a.at.Compare(b.at) })
+	return all
+}
+
+// In every second at most the rate passes, from the first one on, all of it is used, and each mover gets the same share.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		perSecond int64
 		movers    int
-	}{{1 << 20, 1}, {1 << 20, 30}, {64 << 10, 4}, {500, 3}, {1 << 30, 2}} {
+	}{{1 << 20, 1}, {1 << 20, 30}, {1 << 20, 150}, {64 << 10, 4}, {1 << 10, 10}, {500, 3}, {20, 2}, {1 << 30, 2}} {
 		bubble(t, func(t *testing.T) {
-			r := pace.NewRate(row.perSecond)
-			type moved struct {
-				at time.Time
-				n  int64
-			}
-			var mu sync.Mutex
-			var all []moved
-			var group sync.WaitGroup
-			began := time.Now()
-			for range row.movers {
-				group.Go(func() {
-					for buf := make([]byte, 32<<10); time.Since(began) < 5*time.Second; {
-						n := len(r.Piece(buf))
-						r.Wait(t.Context(), n)
-						mu.Lock()
-						all = append(all, moved{time.Now(), int64(n)})
-						mu.Unlock()
-					}
-				})
-			}
-			group.Wait()
-			slices.SortFunc(all, func(a, b moved) int { return a.at.Compare(b.at) })
-			total := int64(0)
+			all := share(t, pace.NewRate(row.perSecond), row.movers, func(_ int, p []byte) int { return len(p) })
+			total, piece, each := int64(0), int64(0), make([]int64, row.movers)
 			for i, first, sum := 0, 0, int64(0); i < len(all); i++ {
-				total, sum = total+all[i].n, sum+all[i].n
+				total, sum, piece = total+all[i].n, sum+all[i].n, max(piece, all[i].n)
+				each[all[i].mover] += all[i].n
 				for all[i].at.Sub(all[first].at) >= time.Second {
 					sum, first = sum-all[first].n, first+1
 				}
-				if float64(sum) > 1.05*float64(row.perSecond) {
+				if sum > row.perSecond+piece {
 					t.Fatalf("%+v: %d bytes within a second", row, sum)
 				}
 			}
-			if rate := float64(total) / time.Since(began).Seconds(); rate < 0.95*float64(row.perSecond) || rate > 1.05*float64(row.perSecond) {
-				t.Errorf("%+v: %.0f bytes a second", row, rate)
+			if rate := total / 5; rate < row.perSecond*95/100 || rate > row.perSecond*105/100+piece {
+				t.Errorf("%+v: %d bytes a second", row, rate)
+			}
+			if slices.Max(each)-slices.Min(each) > 2*piece {
+				t.Errorf("%+v: shares from %d to %d bytes", row, slices.Min(each), slices.Max(each))
 			}
 		})
 	}
+}
+
+// What a mover could not move is for the others: one that gets a tenth of what it asks for slows nobody down.
+func TestRateReturns(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		const perSecond = 1 << 20
+		all := share(t, pace.NewRate(perSecond), 2, func(mover int, p []byte) int {
+			if mover == 0 {
+				return len(p) / 10
+			}
+			return len(p)
+		})
+		total := int64(0)
+		for _, m := range all {
+			total += m.n
+		}
+		if rate := total / 5; rate < perSecond*95/100 || rate > perSecond*105/100 {
+			t.Errorf("%d bytes a second", rate)
+		}
+	})
 }
 
 // No rate is no limit, and a wait ends with the context.
@@ -64,11 +102,17 @@ func TestRateEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		began := time.Now()
 		none := pace.NewRate(0)
-		none.Wait(t.Context(), math.MaxInt)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		none.Return(math.MaxInt)
+		if n := len(none.Take(t.Context(), make([]byte, 1<<20))); n != 1<<20 || time.Since(began) > 0 {
+			t.Errorf("%d bytes after %v", n, time.Since(began))
+		}
+		slow := pace.NewRate(1)
+		slow.Take(t.Context(), make([]byte, 1))
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		pace.NewRate(1).Wait(ctx, 1000)
-		if took := time.Since(began); took != time.Second || len(none.Piece(make([]byte, 1<<20))) != 1<<20 {
+		began = time.Now()
+		slow.Take(ctx, make([]byte, 1))
+		if took := time.Since(began); took != 300*time.Millisecond {
 			t.Error(took)
 		}
 	})

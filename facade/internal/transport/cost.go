@@ -14,6 +14,7 @@ import (
 // cost is what one exchange has cost so far.
 type cost struct {
 	ctx            context.Context // of the request
+	moving         context.Context // of the exchange: nobody waits to move bytes after its end
 	ledger         *observe.Ledger
 	told           func(context.Context, observe.Request)
 	began          time.Time
@@ -24,9 +25,9 @@ type cost struct {
 	rate           *pace.Rate
 }
 
-// begin counts the request.
-func (c *cost) begin(req *http.Request, s *sender) {
-	c.ctx, c.ledger, c.told, c.rate = req.Context(), observe.LedgerOf(req.Context()), s.told, s.rate
+// begin counts the request. ctx is that of the exchange.
+func (c *cost) begin(ctx context.Context, req *http.Request, s *sender) {
+	c.ctx, c.moving, c.ledger, c.told, c.rate = req.Context(), ctx, observe.LedgerOf(req.Context()), s.told, s.rate
 	c.method, c.host, c.began = req.Method, req.URL.Host, time.Now()
 	c.ledger.Add(observe.Requests, 1)
 }
@@ -39,8 +40,12 @@ func (c *cost) answered(resp *http.Response) {
 	}
 }
 
-// moved counts bytes of a body, and waits until there is time for the next ones.
-func (c *cost) moved(k observe.Kind, n int) {
+// take waits until there is time for bytes of a body, and returns how many of p may be moved. moved has to be called with the result.
+func (c *cost) take(p []byte) []byte { return c.rate.Take(c.moving, p) }
+
+// moved counts n bytes of a body, of as many as could have been moved.
+func (c *cost) moved(k observe.Kind, n, could int) {
+	c.rate.Return(could - max(n, 0))
 	if n <= 0 {
 		return
 	}
@@ -50,7 +55,6 @@ func (c *cost) moved(k observe.Kind, n int) {
 	} else {
 		c.received.Add(int64(n))
 	}
-	c.rate.Wait(c.ctx, n)
 }
 
 // tell reports the exchange. It is over.

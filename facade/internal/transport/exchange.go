@@ -164,8 +164,9 @@ type sentBody struct {
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.x.reading(true)
 	defer b.x.reading(false)
-	n, err := b.ReadCloser.Read(b.x.cost.rate.Piece(p))
-	b.x.cost.moved(observe.BytesSent, n)
+	p = b.x.cost.take(p)
+	n, err := b.ReadCloser.Read(p)
+	b.x.cost.moved(observe.BytesSent, n, len(p))
 	return n, err
 }
 

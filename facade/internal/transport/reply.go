@@ -38,6 +38,7 @@ type replyBody struct {
 }
 
 func (b *replyBody) Read(p []byte) (int, error) {
+	p = b.x.cost.take(p)
 	if b.idle > 0 {
 		if b.silence == nil {
 			b.silence = time.AfterFunc(b.idle, func() { b.x.cancel(wait.ErrStalled) })
@@ -46,10 +47,10 @@ func (b *replyBody) Read(p []byte) (int, error) {
 		}
 	}
 	began := time.Now()
-	n, err := b.Reader.Read(b.x.cost.rate.Piece(p))
+	n, err := b.Reader.Read(p)
 	stop(b.silence)
 	took := time.Since(began)
-	b.x.cost.moved(observe.BytesReceived, n)
+	b.x.cost.moved(observe.BytesReceived, n, len(p))
 	if err == nil && b.idle > 0 && b.drips(n, took) {
 		b.x.cancel(wait.ErrStalled)
 		return n, wait.ErrStalled

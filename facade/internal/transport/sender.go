@@ -45,7 +45,10 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 	if s.busy != nil {
 		s.busy.Add(1)
 	}
-	x.cost.begin(req, &s)
+	x.cost.begin(ctx, req, &s)
+	if kind == call.Token {
+		x.cost.rate = nil // token requests are small, and limited in time
+	}
 	if s.whole > 0 {
 		x.whole = time.AfterFunc(s.whole, func() { cancel(errClientTimeout) })
 	}
