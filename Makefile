@@ -166,7 +166,7 @@ emulator: ## run the emulator as a program until interrupted (ARGS=flags)
 	$(GO) run ./facade/cmd/acrtest $(or $(ARGS),-listen 127.0.0.1:0 -ca-file acrtest-ca.pem)
 
 .PHONY: interop
-interop: ## the clients of others against the emulator: Azure SDK, oras, ggcr, regclient, notation, containerd, helm; skopeo, umoci, buildah if installed
+interop: ## the clients of others against the emulator: Azure SDK, oras, ggcr, regclient, notation, containerd, helm; skopeo, umoci, buildah, podman if installed
 	cd testdata/interop && $(GO) test $(WATCHED_RACE) -v $(TIMEOUT) ./... | $(QUIET)
 
 .PHONY: conformance

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/helmpath"
 	helm "helm.sh/helm/v3/pkg/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -47,30 +48,39 @@ func TestLogins(t *testing.T) {
 		{"docker", func(t *testing.T, s *acrtest.Server, file, user, password string) {
 			t.Helper()
 			t.Setenv("DOCKER_HOST", "unix:///nowhere/docker.sock") // without a daemon the client signs in by itself
-			program(t, password, "docker", "--config", filepath.Dir(file), "login", "--username", user, "--password-stdin", s.Host())
+			args := []string{"login", "--username", user, "--password-stdin", s.Host()}
+			if file != "" {
+				args = append([]string{"--config", filepath.Dir(file)}, args...)
+			}
+			program(t, password, "docker", args...)
 		}},
 		{"podman", storing("podman")},
 		{"buildah", storing("buildah")},
 		{"skopeo", storing("skopeo")},
 		{"helm", func(t *testing.T, s *acrtest.Server, file, user, password string) {
 			t.Helper()
-			program(t, password, "helm", "registry", "login", "--registry-config", file, "--username", user, "--password-stdin", s.Host())
+			program(t, password, "helm", option("--registry-config", file, "registry", "login", "--username", user, "--password-stdin", s.Host())...)
 		}},
 		{"oras", func(t *testing.T, s *acrtest.Server, file, user, password string) {
 			t.Helper()
-			program(t, password, "oras", "login", "--registry-config", file, "--username", user, "--password-stdin", s.Host())
+			program(t, password, "oras", option("--registry-config", file, "login", "--username", user, "--password-stdin", s.Host())...)
 		}},
 		{"helm, as a library", helmLogin},
 		{"oras-go", orasLogin},
 	} {
-		for kind, given := range map[string][2]string{"a password": {user, password}, "a refresh token": {token.Username, token.Password()}} {
+		for kind, given := range map[string][2]string{
+			"a password": {user, password}, "a refresh token": {token.Username, token.Password()}, "a password, in its usual place": {user, password},
+		} {
 			t.Run(tool.name+" with "+kind, func(t *testing.T) {
-				file := filepath.Join(t.TempDir(), "config.json")
-				tool.login(t, s, file, given[0], given[1])
-				opts := &credentials.Options{
-					Files:  []string{file},
-					Client: &acr.ClientOptions{ClientOptions: s.ClientOptions(), AllowedHosts: []string{s.Host()}},
+				opts := &credentials.Options{Client: &acr.ClientOptions{ClientOptions: s.ClientOptions(), AllowedHosts: []string{s.Host()}}}
+				file := ""
+				if strings.HasSuffix(kind, "usual place") {
+					newHome(t)
+				} else {
+					file = filepath.Join(t.TempDir(), "config.json")
+					opts.Files = []string{file}
 				}
+				tool.login(t, s, file, given[0], given[1])
 				found, err := credentials.Find(t.Context(), s.Endpoint(), opts)
 				if err != nil || found.IsAnonymous() || found.Secret() != given[1] {
 					t.Fatalf("%v, %v: not what was stored", found, err)
@@ -106,12 +116,35 @@ func program(t *testing.T, password, name string, args ...string) {
 func storing(name string) func(t *testing.T, s *acrtest.Server, file, user, password string) {
 	return func(t *testing.T, s *acrtest.Server, file, user, password string) {
 		t.Helper()
-		program(t, password, name, "login", "--authfile", file, "--cert-dir", filepath.Dir(os.Getenv("SSL_CERT_FILE")), "--username", user, "--password-stdin", s.Host())
+		program(t, password, name, option("--authfile", file, "login", "--cert-dir", filepath.Dir(os.Getenv("SSL_CERT_FILE")), "--username", user, "--password-stdin", s.Host())...)
 	}
+}
+
+// option adds an option with a file, unless that is to be in its usual place.
+func option(name, file string, args ...string) []string {
+	if file == "" {
+		return args
+	}
+	return append(args, name, file)
+}
+
+// newHome gives the programs a home directory of their own.
+func newHome(t *testing.T) {
+	t.Helper()
+	home := t.TempDir()
+	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "HELM_REGISTRY_CONFIG", "HELM_CONFIG_HOME"} {
+		t.Setenv(name, "")
+		_ = os.Unsetenv(name) // docker takes an empty DOCKER_CONFIG for the working directory
+	}
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "run"))
 }
 
 func helmLogin(t *testing.T, s *acrtest.Server, file, user, password string) {
 	t.Helper()
+	if file == "" {
+		file = helmpath.ConfigPath("registry/config.json") // the default of the program
+	}
 	client, err := helm.NewClient(helm.ClientOptCredentialsFile(file), helm.ClientOptHTTPClient(s.HTTPClient()), helm.ClientOptAuthorizer(auth.Client{
 		Client: s.HTTPClient(), BlockedRealmPrefixes: []netip.Prefix{}, // the emulator is on a loopback address
 	}))
@@ -125,7 +158,11 @@ func helmLogin(t *testing.T, s *acrtest.Server, file, user, password string) {
 
 func orasLogin(t *testing.T, s *acrtest.Server, file, user, password string) {
 	t.Helper()
-	store, err := orascredentials.NewStore(file, orascredentials.StoreOptions{AllowPlaintextPut: true})
+	options := orascredentials.StoreOptions{AllowPlaintextPut: true}
+	store, err := orascredentials.NewStore(file, options)
+	if file == "" {
+		store, err = orascredentials.NewStoreFromDocker(options)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
