@@ -2,6 +2,8 @@ package acr
 
 import (
 	"context"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 	"github.com/acrkit/acrkit/facade/internal/transport"
@@ -48,20 +51,21 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 			return nil, err
 		}
 		if link == nil {
-			return b.part(ctx, resp)
+			return b.part(ctx, resp, func() { b.leave(nil, resp.Request.URL.Host) })
 		}
 		if resp, err = b.fetch(ctx, link, rng); err != nil {
-			b.leave(link)
+			b.leave(link, link.Registry())
 			return nil, uploadFault(opGetBlob.fail(err), false)
 		}
 		if resp.StatusCode >= http.StatusInternalServerError {
-			b.leave(link)
+			b.leave(link, link.Registry())
 		}
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
-			return b.part(ctx, resp)
+			return b.part(ctx, resp, func() { b.leave(link, link.Registry()) })
 		}
 		wire.Drain(resp) // the link has expired; links are valid for about twenty minutes
 		b.expired(link)
+		observe.Again(ctx, "the link to storage has expired")
 		fresh = false
 	}
 }
@@ -139,15 +143,32 @@ func (b *blobSource) expired(link *transport.Link) {
 	}
 }
 
-// leave discards a link whose storage failed, if another endpoint can be asked for one.
-func (b *blobSource) leave(link *transport.Link) {
+// leave discards a link, if there is one, and asks the endpoint at host last from now on: its storage
+// failed, or it did itself. It does nothing if there is no other endpoint.
+func (b *blobSource) leave(link *transport.Link, host string) {
 	if len(b.r.client.router.endpoints) == 1 {
 		return
 	}
 	b.expired(link)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.avoid = link.Registry()
+	b.avoid = host
+}
+
+// stalling calls stalled if the body of a response stalls.
+type stalling struct {
+	io.ReadCloser
+	ctx     context.Context // of the response
+	stalled func()
+}
+
+// Read implements io.Reader.
+func (s *stalling) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && errors.Is(context.Cause(s.ctx), ErrStalled) {
+		s.stalled()
+	}
+	return n, err
 }
 
 // fetch gets the content from storage.
@@ -159,9 +180,9 @@ func (b *blobSource) fetch(ctx context.Context, link *transport.Link, rng string
 	return b.r.client.fetch(ctx, http.MethodGet, link, header)
 }
 
-// part reads from a response which part of the blob it has.
-func (b *blobSource) part(ctx context.Context, resp *http.Response) (*transfer.Part, error) {
-	p := &transfer.Part{Body: resp.Body, End: transfer.Unknown, Size: transfer.Unknown}
+// part reads from a response which part of the blob it has. If that stalls later, stalled is called.
+func (b *blobSource) part(ctx context.Context, resp *http.Response, stalled func()) (*transfer.Part, error) {
+	p := &transfer.Part{Body: &stalling{resp.Body, ctx, stalled}, End: transfer.Unknown, Size: transfer.Unknown}
 	var err error
 	switch resp.StatusCode {
 	case http.StatusOK:

@@ -262,9 +262,25 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // PinAddress sends no request. Pinned requests have their own connections. Call release after all
 // calls with the context have returned; it closes the idle ones.
 func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, release func()) {
-	if c.bad() != nil || c.transport.Pinned(ctx) {
+	return c.pin(ctx, false)
+}
+
+// PinReads is PinAddress for calls that only read, such as the pull of an image: what belongs
+// together is read from one replica as long as that one can be reached. If it fails, the reads
+// continue at the ClientOptions.FallbackEndpoints, whose replicas may lack something new. If ctx
+// is already pinned for this client, PinReads returns it unchanged.
+func (c *Client) PinReads(ctx context.Context) (pinned context.Context, release func()) {
+	return c.pin(ctx, true)
+}
+
+// pin is PinAddress, or PinReads if loose.
+func (c *Client) pin(ctx context.Context, loose bool) (context.Context, func()) {
+	if c.bad() != nil {
 		return ctx, func() {}
 	}
-	pin := c.transport.NewPin()
+	if pinned, loosely := c.transport.Pinned(ctx); pinned && (loose || !loosely) {
+		return ctx, func() {}
+	}
+	pin := c.transport.NewPin(loose)
 	return pin.With(ctx), pin.Close
 }

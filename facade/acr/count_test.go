@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -137,6 +138,89 @@ func TestCostOfReads(t *testing.T) {
 			f.AtMost(tokens, "GetAccessToken")
 			f.Srv.Ledger().None(t, func(r acrtest.Request) bool { return r.Status == http.StatusUnauthorized })
 		})
+	})
+}
+
+// TestUsageIsExact: whatever fails and is repeated, and however many calls run at once, the usage of the calls, the metrics of the
+// client and the registry's ledger say the same, and each fault costs one repetition.
+func TestUsageIsExact(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		srv.SeedImage(t, "samples/app:v1")
+		blob := srv.SeedBlob(t, "samples/app", make([]byte, 300_000))
+		faults := []*acrtest.Fault{
+			srv.On("GetAccessToken").Nth(1).Status(503), srv.On("ExchangeEntraToken").Nth(1).DropReply(),
+			srv.On("ListTags").Nth(2).Status(429, time.Second), srv.On("ListTags").Nth(5).TruncateClean(20),
+			srv.On("HeadManifest").Nth(3).Status(401).Header("WWW-Authenticate", `Bearer realm="x",service="x",error="invalid_token"`),
+			srv.On("PutManifest").Nth(2).DropReply(),
+			srv.On("GetBlob").Nth(2).Status(502), srv.On("GetBlobContent").Nth(2).Truncate(100_000), srv.On("GetBlobContent").Nth(5).Status(403),
+			srv.On("StartUpload").Nth(2).Status(503), srv.On("UploadChunk").Nth(4).ResetRequestAfter(10_000), srv.On("UploadChunk").Nth(9).Status(500),
+		}
+		var mu sync.Mutex
+		var seen []acr.RequestMetrics
+		client := acrsuite.NewClientVia(t, srv, srv.HTTPClient(), func(o *acr.ClientOptions) {
+			o.OnRequest = func(_ context.Context, m acr.RequestMetrics) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, m)
+			}
+		})
+		repository := client.Repository("samples/app")
+		ctx, usage := acr.WithUsage(t.Context())
+		inParallel(t, 8, 40, func(i int) (err error) {
+			switch i % 5 {
+			case 0:
+				_, err = acr.Collect(repository.Tags(ctx, nil))
+			case 1:
+				_, err = repository.HeadManifest(ctx, "v1")
+			case 2:
+				_, err = repository.Tag(ctx, "v1", fmt.Sprintf("copy-%d", i), nil)
+			case 3:
+				_, err = repository.DownloadBlob(ctx, blob, nowhere{}, &acr.DownloadOptions{Concurrency: 1})
+			default:
+				content := make([]byte, 100_000+i)
+				_, err = repository.UploadBlob(ctx, bytes.NewReader(content), &acr.UploadOptions{ChunkSize: 40_000})
+			}
+			return err
+		})
+		client.CloseIdleConnections()
+		var want acr.Usage
+		for _, m := range seen {
+			want.Requests, want.BytesSent, want.BytesReceived = want.Requests+1, want.BytesSent+m.BytesSent, want.BytesReceived+m.BytesReceived
+			if m.Status == http.StatusOK && (m.Operation == "GetAccessToken" || m.Operation == "ExchangeEntraToken") {
+				want.Tokens++
+			}
+			if m.Operation == "" || m.Try < 1 || m.Host != srv.Host() && m.Host != srv.StorageHost() {
+				t.Errorf("%+v", m)
+			}
+		}
+		for _, f := range faults {
+			if want.Retries += int64(f.Hits()); f.Hits() != 1 {
+				t.Errorf("a fault was met %d times", f.Hits())
+			}
+		}
+		got := usage()
+		if want.Waited = got.Waited; got != want || int(got.Requests) != srv.Ledger().Count() || got.Waited < time.Second {
+			t.Errorf("usage %+v\nmetrics and faults %+v\n%d requests at the registry", got, want, srv.Ledger().Count())
+		}
+	})
+}
+
+// TestUsageOfCanceled: a repetition that a canceled call was waiting for did not happen.
+func TestUsageOfCanceled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+		srv.SeedImage(t, "samples/app:v1")
+		srv.On("ListTags").Always().Status(429, 50*time.Second)
+		ctx, usage := acr.WithUsage(t.Context())
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(20*time.Second, cancel)
+		_, err := acr.Collect(acrsuite.NewClient(t, srv).Repository("samples/app").Tags(ctx, nil))
+		if u := usage(); err == nil || u.Retries != 0 || u.Requests != 3 || u.Waited != 20*time.Second {
+			t.Errorf("%v, %+v", err, u)
+		}
 	})
 }
 

@@ -105,6 +105,29 @@ func ExampleClient_PinAddress() {
 	// sha256:4e7bf45bccbde45f0482b0b353133c43228847bc3a7fd0686038d8e835cbdc82
 }
 
+// Read what belongs together from one replica of a geo-replicated registry, and from another region if that one goes away.
+func ExampleClient_PinReads() {
+	_, client, done := exampleRegistry() // with ClientOptions.FallbackEndpoints: "myregistry.westeurope.geo.azurecr.io"
+	defer done()
+	ctx, release := client.PinReads(context.Background())
+	defer release()
+	repository := client.Repository("samples/app")
+
+	manifest, err := repository.GetManifest(ctx, "v1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	image, err := manifest.Image()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, layer := range image.Layers {
+		desc, err := repository.HeadBlob(ctx, layer.Digest)
+		fmt.Println(desc.Size == layer.Size, err)
+	}
+	// Output: true <nil>
+}
+
 // Download an image: its manifest, then the blobs that it names, each verified.
 func Example_downloadImage() {
 	srv, client, done := exampleRegistry()

@@ -12,6 +12,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/redact"
+	"github.com/acrkit/acrkit/facade/internal/retry"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -71,8 +72,10 @@ func staying(ctx context.Context) context.Context {
 func (f *router) Do(r *http.Request) (*http.Response, error) {
 	k, own := call.Of(r.Context()), f.endpoints[0]
 	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) && (k.Kind == call.API || k.Kind == call.Blob)
-	if len(f.endpoints) == 1 || !reads || k.Stay || own.transport.Pinned(r.Context()) {
-		return own.send(r)
+	if pinned, loosely := own.transport.Pinned(r.Context()); len(f.endpoints) == 1 || !reads || k.Stay || pinned && !loosely {
+		resp, err := own.send(r)
+		f.note(own, resp, err)
+		return resp, err
 	}
 	for order := f.order(k.Avoid); ; order = order[1:] {
 		e, last := order[0], len(order) == 1
@@ -80,12 +83,15 @@ func (f *router) Do(r *http.Request) (*http.Response, error) {
 		failed := endpointFailed(r.Context(), resp, err)
 		if failed {
 			f.mark(e)
+		} else {
+			f.note(e, resp, err)
 		}
 		if !failed || last {
 			return resp, err
 		}
 		observe.Info(r.Context(), "falling back to another endpoint", slog.String("from", e.login.Host),
 			slog.String("to", order[1].login.Host), slog.String("reason", redact.Outcome(resp, err)))
+		observe.Repeated(r.Context())
 		wire.Drain(resp)
 	}
 }
@@ -122,6 +128,16 @@ func (f *router) order(avoid string) []*Client {
 	return append(up, later...)
 }
 
+// note notes that an endpoint works: what was just written there is to be read there again.
+func (f *router) note(e *Client, resp *http.Response, err error) {
+	if len(f.endpoints) == 1 || retry.Failed(resp, err) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.down, e)
+}
+
 // mark notes that an endpoint failed.
 func (f *router) mark(e *Client) {
 	f.mu.Lock()
@@ -132,11 +148,11 @@ func (f *router) mark(e *Client) {
 // endpointFailed reports whether an endpoint failed: no connection, no response, or a status code from
 // 500 on. Any other outcome would be the same at another endpoint.
 func endpointFailed(ctx context.Context, resp *http.Response, err error) bool {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !retry.Failed(resp, err) {
 		return false
 	}
 	if err == nil {
-		return resp.StatusCode >= http.StatusInternalServerError
+		return true
 	}
 	if signIn, ok := errors.AsType[*auth.Error](err); ok && (signIn.StatusCode >= http.StatusInternalServerError || signIn.Unreachable()) {
 		return true

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -82,7 +83,12 @@ func newRegions(t *testing.T, content []byte, opts ...acrtest.Option) *regions {
 		s.SeedImage(t, "samples/app:v2")
 		s.SeedImage(t, "samples/app:v3")
 	}
-	base := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	base := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == g.west.Host() || address == g.west.StorageHost() {
+			return g.west.DialContext(ctx, network, address)
+		}
+		return g.east.DialContext(ctx, network, address)
+	}}
 	t.Cleanup(base.CloseIdleConnections)
 	g.next = base
 	o := &acr.ClientOptions{AllowedHosts: []string{g.east.Host(), g.west.Host()}, FallbackEndpoints: []string{g.west.Endpoint()}}

@@ -44,9 +44,12 @@ type ClientOptions struct {
 	AllowedHosts []string
 
 	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions
-	// ("myregistry.westeurope.geo.azurecr.io"). If an endpoint fails twice in a row, because it
-	// cannot be reached or responds with a 5xx status code, the client sends the request to the
-	// next one. For a minute after that, it tries the failed endpoint last.
+	// ("myregistry.westeurope.geo.azurecr.io"). If an endpoint cannot be reached, does not respond
+	// in time, responds twice in a row with a 5xx status code, or once with a Retry-After of more
+	// than a second, the client sends the request to the next one. Until the failed endpoint has
+	// served something again, at most for a minute, the client tries it last. A download also
+	// changes endpoints when the storage of its endpoint fails or stalls. Status code 429 is
+	// retried at the same endpoint.
 	//
 	// Only requests that change nothing use the fallbacks, including those of a running download.
 	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all

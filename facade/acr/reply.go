@@ -13,6 +13,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/internal/call"
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 	"github.com/acrkit/acrkit/facade/internal/wire"
@@ -102,6 +103,8 @@ func (c *Client) read(ctx context.Context, q question) (got reply, err error) {
 	got, again, err := c.readOnce(ctx, q)
 	if again && ctx.Err() == nil {
 		doubt(ctx)
+		observe.Again(ctx, redact.OneLine(err.Error()))
+		ctx = call.With(ctx, func(k *call.Call) { k.Avoid = got.sent.URL.Host })
 		got, _, err = c.readOnce(ctx, q)
 	}
 	return got, err
@@ -125,7 +128,7 @@ func (c *Client) readOnce(ctx context.Context, q question) (got reply, again boo
 	case err != nil && ctx.Err() != nil:
 		return reply{}, false, q.op.fail(wait.Cause(ctx))
 	case err != nil:
-		return reply{}, errors.Is(err, errCutShort), q.op.fail(err)
+		return reply{sent: resp.Request}, errors.Is(err, errCutShort), q.op.fail(err)
 	}
 	got = reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request}
 	if q.use != nil {

@@ -35,8 +35,8 @@ type StreamingProperties struct {
 // Premium registry.
 //
 // Errors:
-//   - [ErrNotFound] if the registry does not offer artifact streaming, or the repository does not
-//     exist
+//   - [ErrUnsupported] or [ErrNotFound] if the registry's tier does not offer artifact streaming
+//   - [ErrNotFound] if the repository does not exist
 //   - [ErrInvalidArgument] if the name is invalid
 func (r *Repository) Streaming(ctx context.Context) (StreamingProperties, error) {
 	if r.bad() != nil {
@@ -84,7 +84,8 @@ type Conversion struct {
 // Preview: see [Repository.Streaming].
 //
 // Errors:
-//   - [ErrNotFound] if the registry does not offer artifact streaming, or the image does not exist
+//   - [ErrUnsupported] or [ErrNotFound] if the registry's tier does not offer artifact streaming
+//   - [ErrNotFound] if the image does not exist
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) StartConversion(ctx context.Context, dgst digest.Digest) (*Conversion, error) {
 	return r.conversionOf(ctx, opStartConversion, dgst, func(ctx context.Context) (*http.Response, error) {

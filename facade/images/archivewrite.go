@@ -40,7 +40,7 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	if len(references) == 0 {
 		return refuse("references", "an archive needs at least one")
 	}
-	ctx, release := pin(ctx, from)
+	ctx, release := pin(ctx, from, nil)
 	defer release()
 	a := &archiveWriter{w: tar.NewWriter(w), index: newLayoutIndex(), content: map[digest.Digest]archived{}}
 	for _, reference := range references {

@@ -229,30 +229,33 @@ func (j *job) failed(err error, e *CopyError) error {
 	return e
 }
 
-// pin keeps the requests to each of these registries and repositories at one address. The replicas
-// of a geo-replicated registry learn of a push one after another: what one of them has to offer is
-// an image as a whole, or nothing.
-func pin(ctx context.Context, sides ...any) (pinned context.Context, release func()) {
-	var releases []func()
-	for _, side := range sides {
-		var c *acr.Client
-		switch side := side.(type) {
-		case *Repository:
-			c = side.ACR().Client()
-		case *Registry:
-			c = side.acrClient()
-		default:
-			continue
-		}
-		var release func()
-		ctx, release = c.PinAddress(ctx) //nolint:fatcontext // one pin for each side, of which there are two
-		releases = append(releases, release)
+// pin keeps the requests to each of two registries or repositories at one address. The replicas of a
+// geo-replicated registry learn of a push one after another: what one of them has to offer is an
+// image as a whole, or nothing. from is only read from, so its fallback endpoints may serve the rest;
+// nothing of a push may go to another endpoint. Either may be nil.
+func pin(ctx context.Context, from, to any) (pinned context.Context, release func()) {
+	releaseTo, releaseFrom := func() {}, func() {}
+	if c := clientOf(to); c != nil {
+		ctx, releaseTo = c.PinAddress(ctx)
+	}
+	if c := clientOf(from); c != nil {
+		ctx, releaseFrom = c.PinReads(ctx)
 	}
 	return ctx, func() {
-		for _, release := range slices.Backward(releases) {
-			release()
-		}
+		releaseFrom()
+		releaseTo()
 	}
+}
+
+// clientOf returns the client of a registry or repository, nil if it is something else.
+func clientOf(side any) *acr.Client {
+	switch side := side.(type) {
+	case *Repository:
+		return side.ACR().Client()
+	case *Registry:
+		return side.acrClient()
+	}
+	return nil
 }
 
 // placeOf names a source or target.

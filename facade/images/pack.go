@@ -204,7 +204,7 @@ func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, 
 			yield(nil, err)
 			return
 		}
-		ctx, release := pin(ctx, from)
+		ctx, release := pin(ctx, from, nil)
 		defer release()
 		root, err := j.resolve(ctx)
 		if err != nil {

@@ -61,7 +61,7 @@ func Protect(ctx context.Context, r *acr.Repository, reference string, opts *Pro
 	if err != nil {
 		return nil, err
 	}
-	ctx, release := pin(ctx, j.from)
+	ctx, release := pin(ctx, nil, j.from)
 	defer release()
 	if err := j.read(ctx); err != nil {
 		return nil, err

@@ -39,6 +39,8 @@ func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return each(ctx, len(at), at, func(ctx context.Context, r *acr.Repository) error {
+		ctx, release := pin(ctx, nil, Of(r)) // whether a fallback endpoint has it is not the question
+		defer release()
 		w := &reader{r: Of(r), pending: []ocispec.Descriptor{{Digest: dgst}}, seen: map[digest.Digest]bool{dgst: true}}
 		return w.wait(ctx)
 	})

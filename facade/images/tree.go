@@ -38,7 +38,7 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, release := pin(ctx, from)
+	ctx, release := pin(ctx, from, nil)
 	defer release()
 	j.missing = map[digest.Digest]bool{}
 	if err := j.read(ctx); err != nil {

@@ -14,7 +14,8 @@ import (
 
 // silent lists the exported methods that send nothing.
 var silent = []string{
-	"Client.CloseIdleConnections", "Client.Endpoint", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress", "Repository.ForPush",
+	"Client.CloseIdleConnections", "Client.Endpoint", "Client.LogValue", "Client.String", "Client.Repository", "Client.PinAddress",
+	"Client.PinReads", "Repository.ForPush",
 	"Repository.Client", "Repository.Name", "Repository.Artifact", "Artifact.Reference", "Artifact.Name", "Repository.Conversion",
 	"Conversion.ID", "Conversion.String", "Conversion.Format",
 	"BlobWriter.Checkpoint", "BlobWriter.Close", "BlobWriter.Offset", "BlobReader.Close", "BlobReader.Descriptor", "BlobReaderAt.Size",

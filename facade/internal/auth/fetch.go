@@ -10,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
@@ -50,6 +51,7 @@ func (a *Authenticator) fetchAccess(ctx context.Context, set *scopeSet, early bo
 	if refresh, err = a.refreshToken(ctx); err != nil {
 		return nil, err
 	}
+	observe.Again(ctx, "the refresh token was refused")
 	return a.redeem(ctx, set, refresh.value.reveal(), early).result()
 }
 
@@ -90,6 +92,7 @@ func (a *Authenticator) fetchRefresh(ctx context.Context, early bool) (*token, e
 		if entra, err = a.entraToken(ctx, r.claims); err != nil {
 			return nil, err
 		}
+		observe.Again(ctx, "the registry asks for an Entra token with other claims")
 		r = a.exchange(ctx, entra, early)
 	}
 	if r.err != nil && errors.Is(r.err, ErrARMAudienceDisabled) {

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/redact"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -62,6 +63,7 @@ func (s signer) Do(req *policy.Request) (*http.Response, error) {
 		return nil, err
 	}
 	sign(req, tok)
+	observe.Again(ctx, "status 401")
 	resp, err = req.Next()
 	if err == nil && resp.StatusCode != http.StatusUnauthorized && a.registryWide != nil && from.set.key == a.registryWide.key {
 		a.dropRegistryWide(ctx, "it was refused where a narrow one is not")

@@ -88,10 +88,19 @@ func LedgerOf(ctx context.Context) *Ledger { return of(ctx).ledger }
 // Waited counts time spent waiting.
 func Waited(ctx context.Context, d time.Duration) { of(ctx).ledger.Add(waited, int64(d)) }
 
-// Retry counts a request, or a part of a transfer, that is repeated after the pause. reason is a text that may be shown.
-func Retry(ctx context.Context, reason string, pause time.Duration, attrs ...slog.Attr) {
-	of(ctx).ledger.Add(Retries, 1)
+// Repeated counts a request, or a part of a transfer, that is sent again now. A pause before it may have been the end of it.
+func Repeated(ctx context.Context) { of(ctx).ledger.Add(Retries, 1) }
+
+// Retrying writes a log record that a request, or a part of a transfer, will be repeated after the pause. reason is a text that may
+// be shown.
+func Retrying(ctx context.Context, reason string, pause time.Duration, attrs ...slog.Attr) {
 	Info(ctx, "retrying", append(attrs, slog.String("reason", reason), slog.Duration("pause", pause))...)
+}
+
+// Again reports and counts a request that is repeated at once.
+func Again(ctx context.Context, reason string) {
+	Retrying(ctx, reason, 0)
+	Repeated(ctx)
 }
 
 // Info writes a log record.

@@ -31,6 +31,8 @@ const (
 	// maxLostIdle is how many idle connections that turn out to be closed a call tries without spending retries. A
 	// transport of our own hands out a new connection after the first.
 	maxLostIdle = 3
+	// hastyWait is how long a request waits at the server's wish if there is another endpoint to ask.
+	hastyWait = time.Second
 )
 
 // New returns a retry policy on a budget that other policies may spend from too, with a gate before each try (nil:
@@ -42,7 +44,8 @@ const (
 // response that asks for a longer wait, or for one beyond the context's deadline. It sends PATCH and PUT of a
 // [call.Upload] once. A request whose response did not begin in time is sent once more if it only reads, and otherwise
 // not. A reused connection that breaks before the first byte of a response costs no retry. Every wait ends with the
-// context. A TryTimeout includes reading the body.
+// context. A TryTimeout includes reading the body. A hasty request whose endpoint fails is tried twice, and does not wait long for
+// the second time; a refusal such as 429 says nothing of the endpoint, and is retried like that of any other request.
 func New(o policy.RetryOptions, b *Budget, gate Gate) policy.Policy {
 	return &retryPolicy{options: o, budget: b, gate: gate}
 }
@@ -99,14 +102,10 @@ func (p *retryPolicy) rules(req *policy.Request) (r rules, hasty bool) {
 		o = override.options
 	}
 	r = rulesOf(o)
-	hasty = call.Of(req.Raw().Context()).Hasty
-	switch {
-	case carriesContent(req.Raw()):
+	if carriesContent(req.Raw()) {
 		r.MaxRetries = 0
-	case hasty:
-		r.MaxRetries = min(r.MaxRetries, 1)
 	}
-	return r, hasty
+	return r, call.Of(req.Raw().Context()).Hasty
 }
 
 func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
@@ -126,6 +125,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		if wants && lost < maxLostIdle && r.MaxRetries > 0 && transport.IsLostIdle(err) {
 			lost, try, pause = lost+1, try-1, 0
 			report(req.Raw(), resp, err, 0)
+			observe.Repeated(ctx)
 			continue // at once, and for nothing: it says nothing of the server
 		}
 		if errors.Is(err, transport.ErrHeaderTimeout) {
@@ -133,7 +133,8 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 				return nil, err
 			}
 		}
-		if !wants || try > r.MaxRetries || timedOut(req.Raw(), silent, err) {
+		moves := hasty && Failed(resp, err) // to another endpoint, if it does not get better at once
+		if !wants || try > r.MaxRetries || moves && try > 1 || timedOut(req.Raw(), silent, err) {
 			return resp, err
 		}
 		asked := false
@@ -141,7 +142,7 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 			pause, asked = wire.RetryAfter(resp.Header, time.Now())
 		}
 		switch {
-		case asked && (pause > r.retryAfter || endsBefore(ctx, pause)):
+		case asked && (pause > r.retryAfter || endsBefore(ctx, pause) || moves && pause > hastyWait):
 			return resp, err // an answer now, rather than the context's end later
 		case asked && pause > 0:
 			pause += spread(pause) // those who were told the same do not all come back at once
@@ -155,7 +156,13 @@ func (p *retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 		if err := wait.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
+		observe.Repeated(ctx)
 	}
+}
+
+// Failed reports whether an endpoint failed: it sent no response, or a status code from 500 on.
+func Failed(resp *http.Response, err error) bool {
+	return err != nil || resp.StatusCode >= http.StatusInternalServerError
 }
 
 // timedOut reports whether a request whose response did not begin in time is not sent again: one that may change
@@ -182,9 +189,9 @@ func spread(pause time.Duration) time.Duration {
 	return 0
 }
 
-// report notes that a request is sent again after a pause.
+// report writes a log record that a request is sent again after a pause.
 func report(r *http.Request, resp *http.Response, err error, pause time.Duration) {
-	observe.Retry(r.Context(), redact.Outcome(resp, err), pause, slog.String("method", r.Method), slog.String("url", redact.URL(r.URL)))
+	observe.Retrying(r.Context(), redact.Outcome(resp, err), pause, slog.String("method", r.Method), slog.String("url", redact.URL(r.URL)))
 }
 
 // longWait is how long a wait for the gate has to be to be reported.

@@ -89,6 +89,7 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 		dst.Written(0) // what was written is worth nothing, whatever the second attempt brings
 		opts.Meter.restarts.Add(1)
 		observe.Info(ctx, "download starts again from the first byte", slog.String("reason", err.Error()))
+		observe.Repeated(ctx)
 	}
 }
 

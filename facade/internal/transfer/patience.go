@@ -34,9 +34,13 @@ func (p *patience) wait(ctx context.Context, f *Fault) error {
 		pause = wait.Backoff(p.tries, firstWait, maxWait)
 	}
 	if ctx.Err() == nil {
-		observe.Retry(ctx, f.Err.Error(), pause)
+		observe.Retrying(ctx, f.Err.Error(), pause)
 	}
-	return wait.Sleep(ctx, pause)
+	err := wait.Sleep(ctx, pause)
+	if err == nil {
+		observe.Repeated(ctx)
+	}
+	return err
 }
 
 // progressed forgets the failures so far.

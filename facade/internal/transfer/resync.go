@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/acrkit/acrkit/facade/internal/observe"
 )
 
 // resync finds out from the registry where to continue after a chunk of n bytes failed with err, or,
@@ -51,6 +53,7 @@ func (u *uploader) judge(ctx context.Context, f *Fault, n *int64) error {
 		}
 		*n = max(*n/2, least)
 		u.chunk, u.grow = u.opts.Limits.shrink(*n), false
+		observe.Repeated(ctx)
 	case Doubt, Busy, NoRange:
 		if f.Kind == NoRange {
 			if u.disagreed++; u.disagreed > 2 {

@@ -199,6 +199,7 @@ func (u *uploader) restart(ctx context.Context) error {
 	u.restarts++
 	u.opts.Meter.restarts.Add(1)
 	observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", fmt.Sprint(u.last)))
+	observe.Repeated(ctx)
 	u.patience.progressed()
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 // resolve to another replica halfway, which does not have yet what was pushed to the first (MS Learn, "Geo-replication"). The TLS name stays the host's. Close it after the push.
 type Pin struct {
 	owner *Transport
+	loose bool            // reads may be sent to another endpoint if this one fails
 	own   *http.Transport // nil: nothing can be pinned, and requests go over the transport's connections
 	via   sender
 
@@ -22,9 +23,9 @@ type Pin struct {
 	addr string
 }
 
-// NewPin returns a pin; nothing is dialled. Where the connections are not of an *http.Transport, or go through a proxy or by fetch, it changes nothing.
-func (t *Transport) NewPin() *Pin {
-	p := &Pin{owner: t, via: t.registry}
+// NewPin returns a pin; nothing is dialled. A loose one keeps requests at an address only as long as their endpoint works. Where the connections are not of an *http.Transport, or go through a proxy or by fetch, it changes nothing.
+func (t *Transport) NewPin(loose bool) *Pin {
+	p := &Pin{owner: t, loose: loose, via: t.registry}
 	if t.base == nil || t.base.DialTLSContext != nil || usesFetch(t.base) {
 		return p
 	}
@@ -113,8 +114,11 @@ func (t *Transport) pinOf(ctx context.Context) *Pin {
 	return nil
 }
 
-// Pinned reports whether ctx has a pin of this transport.
-func (t *Transport) Pinned(ctx context.Context) bool { return t.pinOf(ctx) != nil }
+// Pinned reports whether ctx has a pin of this transport, and whether that is a loose one.
+func (t *Transport) Pinned(ctx context.Context) (pinned, loose bool) {
+	p := t.pinOf(ctx)
+	return p != nil, p != nil && p.loose
+}
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
 // open, and must not take those that other calls wait for. Token requests do not wait behind calls: the chunks of a hundred

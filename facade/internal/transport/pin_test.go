@@ -46,7 +46,7 @@ func TestPin(t *testing.T) {
 		}
 		wire.Drain(resp)
 	}
-	pin := tr.NewPin()
+	pin := tr.NewPin(false)
 	defer pin.Close()
 	if pin.Address() != "" {
 		t.Error("pinned before the first connection")
@@ -96,7 +96,7 @@ func TestPinRace(t *testing.T) {
 	}
 	tr := transport.New(parse(t, "https://example.com"), &http.Client{Transport: base}, nil)
 	defer tr.CloseIdleConnections()
-	pin := tr.NewPin()
+	pin := tr.NewPin(false)
 	defer pin.Close()
 	send := func(target string) {
 		r := request(t, call.API, http.MethodGet, target, nil)
@@ -125,9 +125,9 @@ func TestPinWithoutConnections(t *testing.T) {
 		n++
 		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 	}), nil)
-	pin := tr.NewPin()
+	pin := tr.NewPin(false)
 	defer pin.Close()
-	other := transport.New(parse(t, "https://other.azurecr.io"), nil, nil).NewPin()
+	other := transport.New(parse(t, "https://other.azurecr.io"), nil, nil).NewPin(false)
 	for _, p := range []*transport.Pin{pin, other, nil} {
 		r := request(t, call.API, http.MethodGet, "https://reg.azurecr.io/", nil)
 		resp, err := tr.Do(r.WithContext(p.With(r.Context())))

@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/transport"
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
@@ -57,7 +59,7 @@ func TestQueueForConnections(t *testing.T) {
 	})
 }
 
-// A token is fetched although calls hold every connection that they may have.
+// A token is fetched although calls hold every connection that they may have, and each request is reported.
 func TestTokensDoNotQueue(t *testing.T) {
 	t.Parallel()
 	held, release := make(chan struct{}, 100), make(chan struct{})
@@ -67,7 +69,8 @@ func TestTokensDoNotQueue(t *testing.T) {
 			<-release
 		}
 	})
-	tr := transport.New(parse(t, s.URL), nil, nil)
+	var told atomic.Int64
+	tr := transport.New(parse(t, s.URL), nil, &transport.Options{OnRequest: func(context.Context, observe.Request) { told.Add(1) }})
 	transport.TrustForTest(tr, s.Client())
 	t.Cleanup(tr.CloseIdleConnections)
 	var calls sync.WaitGroup
@@ -88,4 +91,7 @@ func TestTokensDoNotQueue(t *testing.T) {
 	send(call.Token, "/oauth2/token")
 	close(release)
 	calls.Wait()
+	if n := told.Load(); n != 101 {
+		t.Errorf("%d of 101 requests were reported", n)
+	}
 }

@@ -88,8 +88,9 @@ func New(login *url.URL, base policy.Transporter, opts *Options) *Transport {
 		t.registry = sender{do: base.Do}
 		t.storage = t.registry
 	}
-	t.registry.told, t.storage.told = opts.OnRequest, opts.OnRequest
-	t.registry.rate, t.storage.rate = opts.Rate, opts.Rate
+	for _, s := range []*sender{&t.registry, &t.tokens, &t.storage} {
+		s.told, s.rate = opts.OnRequest, opts.Rate
+	}
 	return t
 }
 
