@@ -84,8 +84,8 @@ const (
 //   - [ErrClock] if the registry does not tell its time, or the plan was made after it
 //   - the context's error if it ends
 //
-// What happened to single repositories, manifests and tags is in the Result, which is complete also
-// if there is an error.
+// What happened to single repositories, manifests and tags is in the Result, also if there is an
+// error: call [Result.Complete], because what was left is not an error.
 func Apply(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptions) (*Result, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
 	defer release()

@@ -298,12 +298,13 @@ func Example_keepThree() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: journal}); err != nil {
+	result, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: journal})
+	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(srv.Tags("apps/web"))
+	fmt.Println(srv.Tags("apps/web"), result.Complete())
 	// Output:
-	// [build-4 build-5 build-6]
+	// [build-4 build-5 build-6] true
 }
 
 // Find out which repositories hold how many bytes, and what a plan would free.

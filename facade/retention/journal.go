@@ -147,7 +147,8 @@ const maxJournalLine = 64 << 20
 // only the head of another run may follow such a line.
 func readJournal(r io.Reader, each func(entry) error) error {
 	lines := bufio.NewReaderSize(given(r), 64<<10)
-	var cut error // of the line before
+	var cut error  // of the line before
+	begun := false // an entry was read
 	for n := 1; ; n++ {
 		line, err := readLine(lines)
 		last := errors.Is(err, io.EOF)
@@ -161,7 +162,11 @@ func readJournal(r io.Reader, each func(entry) error) error {
 			if before != nil && (cut != nil || e.Version == 0) {
 				return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n-1, before)
 			}
+			if cut != nil && !begun && !bytes.HasPrefix(line, []byte("{")) {
+				return fmt.Errorf("retention: %w: line %d: this is not the journal that Apply wrote", ErrJournal, n)
+			}
 			if cut == nil {
+				begun = true
 				if bad := each(e); bad != nil {
 					return fmt.Errorf("retention: %w: line %d: %w", ErrJournal, n, bad)
 				}

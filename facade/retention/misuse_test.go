@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +76,30 @@ func TestPlanOfNulls(t *testing.T) {
 	}
 	if !errors.Is(err, retention.ErrPlan) && !errors.Is(err, retention.ErrRules) {
 		t.Error(err)
+	}
+}
+
+// A file that is not a journal is refused, instead of undoing nothing.
+func TestUndoOfAnotherFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rules := retention.KeepNewest(1, retention.Week, "**")
+	plan, err := retention.Make(t.Context(), w.client(), rules, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, file := range map[string]string{"a plan": string(saved), "a plan with a newline": string(saved) + "\n", "a text": "not a journal", "a list": "[]"} {
+		if _, err := retention.Undo(t.Context(), w.client(), strings.NewReader(file), nil); !errors.Is(err, retention.ErrJournal) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, file := range map[string]string{"no line": "", "the beginning of the first one": "\n{\"version\":1,\"pl"} {
+		if _, err := retention.Undo(t.Context(), w.client(), strings.NewReader(file), nil); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

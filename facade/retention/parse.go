@@ -1,6 +1,10 @@
 package retention
 
-import "fmt"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // maxRules bounds a document of rules.
 const maxRules = 1 << 20
@@ -18,7 +22,11 @@ func ParseRules(document []byte) (*Rules, error) {
 	}
 	r := &Rules{}
 	if err := decodeMembers(document, r, memberChecker{noZero: true}); err != nil {
-		return nil, &RulesError{[]Fault{{"document", err.Error()}}}
+		text := err.Error()
+		if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+			text = "it is not JSON: " + text
+		}
+		return nil, &RulesError{[]Fault{{"document", text}}}
 	}
 	if err := r.Check(); err != nil {
 		return nil, err

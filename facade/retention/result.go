@@ -1,11 +1,24 @@
 package retention
 
-import "github.com/opencontainers/go-digest"
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Result says what Apply or Undo did.
 type Result struct {
 	Plan         digest.Digest       `json:"plan,omitzero"`
 	Repositories []*RepositoryResult `json:"repositories"`
+}
+
+// Complete returns whether everything was done: every repository is Done, and nothing was skipped.
+// What was skipped may be right, such as an image that was tagged meanwhile; the reasons are in
+// Skipped.
+func (r *Result) Complete() bool {
+	return !slices.ContainsFunc(r.Repositories, func(one *RepositoryResult) bool {
+		return one.State != Done || len(one.Skipped) > 0
+	})
 }
 
 // RepositoryResult is the part of a Result about one repository.

@@ -210,7 +210,8 @@ func (l Limits) percent() float64 {
 // images stay, and everything that was pushed within age. Older images are deleted, and so are
 // manifests that nothing needs. The patterns are globs, such as "apps/*"; "**" is every repository.
 //
-// Rules that cannot be used are reported by [Rules.Check] and [Make].
+// Rules that cannot be used, such as with an n or age of 0, are reported by [Rules.Check] and
+// [Make].
 func KeepNewest(n int, age Age, repositories ...string) *Rules {
 	all := &Patterns{Glob: []string{"*"}}
 	return &Rules{Version: rulesVersion, Policies: []Policy{{

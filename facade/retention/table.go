@@ -26,6 +26,9 @@ func (p *Plan) WriteTable(w io.Writer) error {
 			r.writeTable(b, p)
 		}
 	}
+	if len(p.Repositories) == 0 {
+		fmt.Fprintln(b, "no repository: the patterns of the rules match whole names, and no repository has such a name")
+	}
 	fmt.Fprintf(b, "plan %s\n", p.ID())
 	return b.Flush()
 }

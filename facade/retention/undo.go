@@ -43,7 +43,8 @@ type UndoOptions struct {
 //   - [ErrJournal] if the journal cannot be read, or is of another registry
 //   - the context's error if it ends
 //
-// What could not be put back is in the Result, which is complete also if there is an error.
+// What could not be put back is in the Result, also if there is an error: call [Result.Complete],
+// because what could not be put back is not an error.
 func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptions) (*Result, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
 	defer release()
@@ -92,6 +93,8 @@ func (u *undoer) take(e entry) error {
 	switch {
 	case e.Version > journalVersion:
 		return fmt.Errorf("version %d is unknown", e.Version)
+	case e.Version != 0 && e.Plan == "":
+		return errors.New("it does not name the plan that was applied: this is not the journal that Apply wrote")
 	case e.Registry != "":
 		if e.Registry != u.client.Endpoint() {
 			return fmt.Errorf("it is of %s, and the client is of %s", e.Registry, u.client.Endpoint())

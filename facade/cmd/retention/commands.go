@@ -91,14 +91,10 @@ func (p command) report(s settings, result *retention.Result) error {
 	if result == nil {
 		return nil
 	}
-	left := false
-	for _, r := range result.Repositories {
-		left = left || r.State != retention.Done || len(r.Skipped) > 0
-	}
 	return p.show(s, result, func(w io.Writer) error {
 		resultTable(w, result)
 		return nil
-	}, left)
+	}, !result.Complete())
 }
 
 // resultTable prints a line for each repository, and one for each thing that was left or put back.
