@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
 )
@@ -54,13 +57,13 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 func TestMisuseIsTold(t *testing.T) {
 	t.Parallel()
 	for want, misuse := range map[string]func(*acrtest.Server){
-		`On(\"GetBlobs\"): unknown operation; Operations() lists the known ones`:  func(s *acrtest.Server) { s.On("GetBlobs") },
-		`On(\"getblob\"): unknown operation; did you mean \"GetBlob\"?`:           func(s *acrtest.Server) { s.On("getblob") },
-		`Requests(\"GET\"): unknown operation; Operations() lists the known ones`: func(s *acrtest.Server) { s.Ledger().Requests("GET") },
-		`Count(\"listTags\"): unknown operation; did you mean \"ListTags\"?`:      func(s *acrtest.Server) { s.Ledger().Count("listTags") },
-		`Nth(0): the number of a request starts at 1`:                             func(s *acrtest.Server) { s.On().Nth(0).DropReply() },
-		`From(-1): the number of a request starts at 1`:                           func(s *acrtest.Server) { s.On().From(-1).DropReply() },
-		`On(CheckSupport): Code, Body and Early need a Status on the same line`:   func(s *acrtest.Server) { s.On().Code("DENIED", "no"); ask(s) },
+		`On(\"GetBlobs\"): unknown operation; the known ones are Canary, CancelOperation, `:  func(s *acrtest.Server) { s.On("GetBlobs") },
+		`On(\"getblob\"): unknown operation; did you mean \"GetBlob\"?`:                      func(s *acrtest.Server) { s.On("getblob") },
+		`Requests(\"GET\"): unknown operation; the known ones are Canary, CancelOperation, `: func(s *acrtest.Server) { s.Ledger().Requests("GET") },
+		`Count(\"listTags\"): unknown operation; did you mean \"ListTags\"?`:                 func(s *acrtest.Server) { s.Ledger().Count("listTags") },
+		`Nth(0): the number of a request starts at 1`:                                        func(s *acrtest.Server) { s.On().Nth(0).DropReply() },
+		`From(-1): the number of a request starts at 1`:                                      func(s *acrtest.Server) { s.On().From(-1).DropReply() },
+		`On(CheckSupport): Code, Body and Early need a Status on the same line`:              func(s *acrtest.Server) { s.On().Code("DENIED", "no"); ask(s) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +88,23 @@ func TestMisuseIsTold(t *testing.T) {
 	s.Ledger().AtMost(told, 1, "ListTag")
 	if !strings.Contains(told.errors, `AtMost("ListTag"): unknown operation`) {
 		t.Errorf("AtMost of an operation that there is not: %q", told.errors)
+	}
+}
+
+// Whoever writes a script reads the names in the documentation.
+func TestOperationsAreDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("operationnames.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, comment, _ := strings.Cut(string(source), "// Operations returns ")
+	comment, _, _ = strings.Cut(comment, "\nfunc ")
+	words := strings.FieldsFunc(comment, func(r rune) bool { return !unicode.IsLetter(r) })
+	for _, name := range acrtest.Operations() {
+		if !slices.Contains(words, name) {
+			t.Errorf("the comment of Operations does not have %s", name)
+		}
 	}
 }
 

@@ -17,10 +17,26 @@ const (
 // otherOperations are those that the table of the login origin does not have.
 var otherOperations = []string{opBlobContent, opOpenID, opEntraToken, opCanary}
 
-// Operations returns the operation names that [Server.On] and [Ledger] accept, in order: the
-// operation IDs of api/openapi.yaml, "GetBlobContent" for blob content from the storage account,
-// "OpenIDConfiguration" and "EntraToken" for the authority, and "Canary" for the servers of
-// [Server.Canary].
+// Operations returns the operation names that [Server.On] and [Ledger] accept, in order:
+//
+//   - manifests: GetManifest, HeadManifest, PutManifest, DeleteManifest, ListReferrers
+//   - blobs: GetBlob (the redirect) and GetBlobContent (the content, from the storage account),
+//     HeadBlob, DeleteBlob
+//   - uploads: StartUpload (also mounts, and small blobs as a whole), UploadChunk,
+//     CompleteUpload, GetUploadStatus, CancelUpload
+//   - lists: ListRepositories, ListTags, ListManifests; by OCI's own paths ListRepositoryNames,
+//     ListTagNames
+//   - properties and locks: GetRepositoryProperties, GetTagProperties, GetManifestProperties,
+//     UpdateRepositoryAttributes, UpdateTagAttributes, UpdateManifestAttributes
+//   - deletion: DeleteRepository, DeleteTag; ListDeletedRepositories, ListDeletedTags,
+//     ListDeletedManifests, RestoreManifest
+//   - sign-in: CheckSupport (the challenge), ExchangeEntraToken, GetAccessToken,
+//     GetAccessTokenWithBasic; at the authority OpenIDConfiguration, EntraToken
+//   - previews: QueryMetadata, QueryRepositoryMetadata, GetStreaming, UpdateStreaming,
+//     StartConversion, GetConversion, GetOperation, CancelOperation
+//   - requests to servers of [Server.Canary]: Canary
+//
+// Most are the operation IDs of api/openapi.yaml.
 func Operations() []string {
 	all := slices.Clone(otherOperations)
 	for _, op := range operationTable {
@@ -44,5 +60,5 @@ func unknownOperation(method, op string) string {
 			return text + fmt.Sprintf("; did you mean %q?", known)
 		}
 	}
-	return text + "; Operations() lists the known ones"
+	return text + "; the known ones are " + strings.Join(Operations(), ", ")
 }
