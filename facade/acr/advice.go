@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,13 +32,29 @@ func advise(op *operation, e *Error) string {
 		return "the registry's request limit is reached: send fewer requests, or set ClientOptions.Governor"
 	case e.StatusCode == http.StatusNotFound && e.Code == "" && strings.Contains(e.Message, "404 page not found"):
 		return "the server does not know this path: it may not be an Azure Container Registry, or may not offer this operation"
+	case e.has(ErrNameUnknown) && hostInName.MatchString(e.URL):
+		return "the name of the repository begins with the host of a registry: write it without, if that is the registry of this client"
+	case e.has(ErrBlobUnknown) && (op == opGetBlob || op == opHeadBlob):
+		return adviseReplica + "; if it is the digest of a manifest, use GetManifest"
+	case e.StatusCode == http.StatusNotFound && bareDigest.MatchString(e.URL):
+		return "it looks like a digest without its algorithm: write sha256: before it"
+	case e.StatusCode == http.StatusNotFound && e.Code == "" && op == opHeadManifest:
+		return "there is no such manifest, or no such repository"
 	case (e.has(ErrManifestUnknown) || e.has(ErrBlobUnknown)) && strings.Contains(e.URL, "/sha256:") && op != opRestoreManifest && !deletes(op):
-		return "if it was pushed a moment ago, another replica of the registry may not have it yet: try again shortly"
+		return adviseReplica
 	case e.has(ErrUnsupported) && deletes(op):
 		return "the registry does not allow deletes: it may be a connected registry in read-only mode, or a registry that is not an Azure Container Registry"
 	}
 	return adviseStranger(e)
 }
+
+const adviseReplica = "if it was pushed a moment ago, another replica of the registry may not have it yet: try again shortly"
+
+// hostInName is the URL of a repository whose name begins with the host of an Azure Container Registry.
+var hostInName = regexp.MustCompile(`/v[12]/[a-z0-9.-]+\.azurecr\.[a-z]{2}/`)
+
+// bareDigest is a URL that ends with the digits of a sha256 digest alone, which is a valid tag.
+var bareDigest = regexp.MustCompile(`/[0-9a-f]{64}$`)
 
 // adviseStranger returns what to do about an answer that looks as if the registry had not given it.
 func adviseStranger(e *Error) string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
@@ -330,5 +332,56 @@ func TestPageForAToken(t *testing.T) {
 	}
 	if err := c.Ping(t.Context()); err == nil || strings.Contains(err.Error(), "refresh token") || !strings.Contains(err.Error(), "portal") {
 		t.Error(err)
+	}
+}
+
+// Names and references that beginners write wrong are refused with what to write instead.
+func TestErrorsSayWhatToWrite(t *testing.T) {
+	t.Parallel()
+	c, _ := passwordClient(t, nil)
+	digits := strings.Repeat("ab", 32)
+	get := func(repository, reference string) error {
+		_, err := c.Repository(repository).GetManifest(t.Context(), reference)
+		return err
+	}
+	blob := func(d string) error {
+		_, err := c.Repository("a").HeadBlob(t.Context(), digest.Digest(d))
+		return err
+	}
+	dial := func(endpoint string) error { _, err := acr.NewClient(endpoint, nil, nil); return err }
+	password := func(user, password string) error {
+		_, err := acr.NewClientWithPassword("r.azurecr.io", user, password, nil)
+		return err
+	}
+	_, badOrder := acr.Collect(c.Repository("a").Tags(t.Context(), &acr.ListTagsOptions{Order: "desc"}))
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{get("Shop/Web", "v1"), ": write shop/web"},
+		{get("shop/web/", "v1"), ": write shop/web"},
+		{get("/shop/web", "v1"), ": write shop/web"},
+		{get("https://other.azurecr.io/shop/web", "v1"), "it is a URL: write the name alone"},
+		{get("shop/web", "v1@"), "a tag has neither '@' nor ':'"},
+		{get("shop/web", ":v1"), "a digest begins with sha256: or sha512:"},
+		{get("shop/web", "SHA256:"+digits), "in lower case"},
+		{blob(digits), "write sha256: before it"},
+		{blob("v1"), "Artifact.Digest"},
+		{dial(""), "write the login server"},
+		{dial("/subscriptions/x"), "write the login server"},
+		{dial("http://r.azurecr.io"), "write r.azurecr.io"},
+		{dial("docker://r.azurecr.io/a"), "write r.azurecr.io"},
+		{dial("r.azurecr.io/v2/"), "write r.azurecr.io alone"},
+		{dial("https://r.azurecr.io/#a"), "write r.azurecr.io alone"},
+		{dial("r.azurecr.io "), "remove it"},
+		{dial("r.azurecr.oi"), `list "r.azurecr.oi" in ClientOptions.AllowedHosts`},
+		{dial("localhost:5000"), `list "localhost:5000" in ClientOptions.AllowedHosts`},
+		{password("", "p"), "invalid username: it is empty"},
+		{password("u", ""), "invalid password: it is empty"},
+		{badOrder, "OrderByUpdateDescending"},
+	} {
+		if !errors.Is(row.err, acr.ErrInvalidArgument) || !strings.Contains(row.err.Error(), row.want) {
+			t.Errorf("%v\n\tdoes not say %s", row.err, row.want)
+		}
 	}
 }

@@ -75,10 +75,15 @@ func checkName(name string) error {
 		reason = "it is empty"
 	case len(name) > maxNameLength:
 		reason = fmt.Sprintf("it has %d characters, the limit is %d", len(name), maxNameLength)
-	case strings.ContainsAny(name, ":@") && !strings.Contains(name, "://"):
+	case strings.Contains(name, "://"):
+		reason = "it is a URL: write the name alone, such as samples/app"
+	case strings.ContainsAny(name, ":@"):
 		reason = "a tag or digest is not part of the name: give it to Artifact, GetManifest and the like"
 	case !nameGrammar.MatchString(name):
 		reason = "it must be lower-case letters and digits, joined by '.', '_', '__' or dashes, in elements separated by '/'"
+		if meant := strings.Trim(strings.ToLower(name), "/ "); nameGrammar.MatchString(meant) {
+			reason += ": write " + meant
+		}
 	default:
 		return nil
 	}
@@ -105,6 +110,8 @@ func checkTag(argument, tag string) error {
 		reason = "it is empty"
 	case len(tag) > maxTagLength:
 		reason = fmt.Sprintf("it has %d characters, the limit is %d", len(tag), maxTagLength)
+	case strings.ContainsAny(tag, "@:"):
+		reason = "a tag has neither '@' nor ':'"
 	case !tagGrammar.MatchString(tag):
 		reason = "it may contain letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"
 	default:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -49,11 +50,14 @@ type Client struct {
 // be authenticated first, with their Authenticate method.
 //
 // Errors:
-//   - [ErrInvalidArgument] if the endpoint or an option is invalid, or if the endpoint is not an
-//     ACR host and not in ClientOptions.AllowedHosts
+//   - [ErrInvalidArgument] if the endpoint or an option is invalid, if cred is a nil pointer, or if
+//     the endpoint is not an ACR host and not in ClientOptions.AllowedHosts
 func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)
+	}
+	if v := reflect.ValueOf(cred); v.Kind() == reflect.Pointer && v.IsNil() { // it would panic when it is asked for a token
+		return nil, badArgument("cred", "", fmt.Sprintf("it is a nil %T: handle the error of its constructor; only an untyped nil is anonymous", cred))
 	}
 	return newClient(endpoint, auth.Entra(cred), opts)
 }
@@ -67,8 +71,11 @@ func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions
 // Errors:
 //   - [ErrInvalidArgument] if the user name or password is empty, or if [NewClient] would fail
 func NewClientWithPassword(endpoint, username, password string, opts *ClientOptions) (*Client, error) {
-	if username == "" || password == "" {
-		return nil, badArgument("username", username, "user name and password are both required")
+	switch {
+	case username == "":
+		return nil, badArgument("username", "", "it is empty: for anonymous pull use NewClient with a nil credential")
+	case password == "":
+		return nil, badArgument("password", "", "it is empty: for anonymous pull use NewClient with a nil credential")
 	}
 	return newClient(endpoint, auth.Password(username, password), opts)
 }

@@ -21,13 +21,16 @@ func checkDigest(d digest.Digest) error {
 	case strings.ContainsAny(algorithm, "/@"):
 		reason = "it must be a tag or a digest alone, without the repository, and not both"
 	case !ok:
-		reason = "it must be an algorithm, ':' and hexadecimal digits"
+		reason = "it must be an algorithm, ':' and hexadecimal digits; Artifact.Digest returns the digest of a tag"
+		if bareDigest.MatchString("/" + string(d)) {
+			reason = "it has no algorithm: write sha256: before it"
+		}
 	case algorithm == "sha256":
 		want = 64
 	case algorithm == "sha512":
 		want = 128
 	default:
-		reason = "only sha256 and sha512 can be verified"
+		reason = "a digest begins with sha256: or sha512:, in lower case, and a tag has no ':'"
 	}
 	if reason == "" && (len(hex) != want || strings.Trim(hex, "0123456789abcdef") != "") {
 		reason = fmt.Sprintf("%s takes exactly %d lower-case hexadecimal digits", algorithm, want)

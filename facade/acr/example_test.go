@@ -713,7 +713,7 @@ func ExampleClientOptions_fallbackEndpoints() {
 	east, west := srv.RegionalEndpoint("eastus"), srv.RegionalEndpoint("westeurope")
 
 	opts := exampleOptions(srv)
-	opts.AllowedHosts = []string{strings.TrimPrefix(east, "https://"), strings.TrimPrefix(west, "https://")}
+	opts.AllowedHosts = []string{east, west} // registries in Azure need not be listed
 	opts.FallbackEndpoints = []string{west}
 	client, err := acr.NewClient(east, srv.Credential(), opts)
 	if err != nil {

@@ -87,7 +87,7 @@ func (o Order) query() (*gen.OrderBy, error) {
 	case OrderByUpdateAscending, OrderByUpdateDescending:
 		return new(gen.OrderBy(o)), nil
 	default:
-		return nil, badArgument("Order", string(o), "unknown order")
+		return nil, badArgument("Order", string(o), "unknown order: use OrderByUpdateAscending or OrderByUpdateDescending")
 	}
 }
 

@@ -58,7 +58,7 @@ func checkManifest(content []byte, contentType string) (mediaType string, err er
 	case top.mediaType != "":
 		mediaType = top.mediaType
 	default:
-		return "", malformedManifest("it has no member mediaType, and no media type was stated with it")
+		return "", malformedManifest("it has no member mediaType, and no media type was stated with it (Content-Type, PutManifestOptions.MediaType)")
 	}
 	switch k := kindOf(mediaType); {
 	case top.members["manifests"] && (top.members["layers"] || top.members["config"]):

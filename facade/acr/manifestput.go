@@ -130,7 +130,7 @@ func (r *Repository) putEncoded(ctx context.Context, reference string, manifest 
 // checkNamed fails if a manifest that names the descriptor could not be stored.
 func checkNamed(argument string, d ocispec.Descriptor) error {
 	if err := checkDigest(d.Digest); err != nil {
-		return badArgument(argument, string(d.Digest), "it has no valid digest")
+		return badArgument(argument, string(d.Digest), "it has no valid digest: use the descriptor that UploadBlob or PutManifest returned")
 	}
 	return notNegative(argument+".Size", d.Size)
 }

@@ -38,9 +38,9 @@ type ClientOptions struct {
 	azcore.ClientOptions
 
 	// AllowedHosts are registries outside the ACR domains, such as "localhost:5000" or
-	// "registry.example.com", to which this client may send its credential. They have to
-	// offer the token endpoints of ACR, /oauth2/token and (for Entra credentials) /oauth2/exchange.
-	// Default: ACR domains only.
+	// "registry.example.com", to which this client may send its credential. Each is a host with its
+	// port, unless that is 443, or an https URL of both. They have to offer the token endpoints of
+	// ACR, /oauth2/token and (for Entra credentials) /oauth2/exchange. Default: ACR domains only.
 	AllowedHosts []string
 
 	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions

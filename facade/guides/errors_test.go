@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -58,7 +63,7 @@ var namedErrors = map[string]error{
 	"acr.ErrTagExists": acr.ErrTagExists, "acr.ErrManifestBlobUnknown": acr.ErrManifestBlobUnknown, "acr.ErrUnsupported": acr.ErrUnsupported,
 	"images.ErrIncomplete": images.ErrIncomplete, "acr.ErrInvalidArgument": acr.ErrInvalidArgument, "acr.ErrThrottled": acr.ErrThrottled,
 	"acr.ErrMalformedReply": acr.ErrMalformedReply, "acr.ErrUntrusted": acr.ErrUntrusted, "acr.ErrDigestMismatch": acr.ErrDigestMismatch,
-	"acr.ErrUploadLost": acr.ErrUploadLost,
+	"acr.ErrUploadLost": acr.ErrUploadLost, "acr.ErrRegistryNotFound": acr.ErrRegistryNotFound,
 }
 
 func explain(err error) string {
@@ -236,6 +241,51 @@ var provoked = map[string]func(t *testing.T) error{
 	},
 	"is not a host of Azure Container Registry":       func(*testing.T) error { _, err := acr.NewClient("localhost:5000", nil, nil); return err },
 	"it is the name of a registry without its domain": func(*testing.T) error { _, err := acr.NewClient("myregistry", nil, nil); return err },
+	"it has a path: write": func(*testing.T) error {
+		_, err := acr.NewClient("myregistry.azurecr.io/shop/web", nil, nil)
+		return err
+	},
+	"it is a nil *": func(*testing.T) error {
+		_, err := acr.NewClient("myregistry.azurecr.io", (*azidentity.DefaultAzureCredential)(nil), nil)
+		return err
+	},
+	"nothing here is signed in": func(t *testing.T) error {
+		registry := acrtest.New(t)
+		nobody, err := azidentity.NewChainedTokenCredential([]azcore.TokenCredential{notSignedIn{}}, nil)
+		if err != nil {
+			return err
+		}
+		client, err := acr.NewClient(registry.Endpoint(), nobody, reach(registry))
+		if err != nil {
+			return err
+		}
+		defer client.CloseIdleConnections()
+		return manifest(t.Context(), client.Repository(repo))
+	},
+	"there is no registry of this name": func(t *testing.T) error {
+		options := &acr.ClientOptions{}
+		options.Transport = noSuchHost{}
+		client, err := acr.NewClient("myregistry.azurecr.io", nil, options)
+		if err != nil {
+			return err
+		}
+		return manifest(policy.WithRetryOptions(t.Context(), policy.RetryOptions{MaxRetries: -1}), client.Repository(repo))
+	},
+	"begins with the host of a registry": func(t *testing.T) error {
+		_, client := newRegistry(t)
+		_, err := client.Repository("myregistry.azurecr.io/shop/web").Properties(t.Context())
+		return err
+	},
+	"a digest without its algorithm": func(t *testing.T) error {
+		registry, client := newRegistry(t)
+		_, err := client.Repository(repo).HeadManifest(t.Context(), registry.SeedImage(t, repo+":v1").Encoded())
+		return err
+	},
+	"it must be a tag or a digest alone": func(t *testing.T) error {
+		registry, client := newRegistry(t)
+		_, err := client.Repository(repo).GetManifest(t.Context(), "v1@"+registry.SeedImage(t, repo+":v1").String())
+		return err
+	},
 	"write it without the registry": func(t *testing.T) error {
 		client, err := acr.NewClient("myregistry.azurecr.io", nil, nil)
 		if err != nil {
@@ -295,6 +345,20 @@ var provoked = map[string]func(t *testing.T) error{
 		_, err := client.Repository(repo).UploadBlob(t.Context(), io.LimitReader(zeros{}, 40<<20), nil)
 		return err
 	},
+}
+
+// notSignedIn is a credential of a machine on which nobody is signed in.
+type notSignedIn struct{}
+
+func (notSignedIn) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, azidentity.NewCredentialUnavailableError("nobody is signed in")
+}
+
+// noSuchHost is a network in which no name is known.
+type noSuchHost struct{}
+
+func (noSuchHost) Do(req *http.Request) (*http.Response, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: req.URL.Host, IsNotFound: true}
 }
 
 type zeros struct{}

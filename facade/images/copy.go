@@ -189,7 +189,7 @@ func Pull(ctx context.Context, from *acr.Repository, reference, dir string, opts
 	source := Of(from)
 	ref, err := source.reference(reference)
 	if err != nil {
-		return nil, err
+		return nil, &CopyError{Side: FromSource, Place: source.String(), Role: "reference", Name: reference, Err: err}
 	}
 	l, err := OpenLayout(dir, &LayoutOptions{Create: true})
 	if err != nil {

@@ -117,7 +117,7 @@ func newPack(a *Artifact) (*pack, error) {
 		return nil, refuse("artifact", "it is nil")
 	}
 	if t, _, err := mime.ParseMediaType(a.Type); err != nil || t != a.Type || !strings.Contains(t, "/") {
-		return nil, &acr.ArgumentError{Argument: "Artifact.Type", Value: a.Type, Reason: "it is not a media type"}
+		return nil, &acr.ArgumentError{Argument: "Artifact.Type", Value: a.Type, Reason: "it is not a media type, such as application/vnd.example.model"}
 	}
 	p := &pack{}
 	for _, f := range a.Files {
@@ -134,7 +134,7 @@ func newPack(a *Artifact) (*pack, error) {
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("Artifact.Directory: %w", err)
 		}
 	}
 	names := map[string]bool{}

@@ -80,7 +80,7 @@ func (r *Repository) ParseReference(reference string) (registry.Reference, error
 	ref := registry.Reference{Registry: r.host(), Repository: r.ACR().Name()}
 	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {
 		if full.Registry != ref.Registry || full.Repository != ref.Repository {
-			return registry.Reference{}, fmt.Errorf("%w: %q is not in %s", errdef.ErrInvalidReference, shown(reference), r)
+			return registry.Reference{}, fmt.Errorf("%w: %q is not in %s: write the tag or digest alone", errdef.ErrInvalidReference, shown(reference), r)
 		}
 		return full, nil
 	}

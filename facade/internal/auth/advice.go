@@ -26,6 +26,10 @@ const (
 	adviseSupport    = "try again later; if it persists, give the correlation id to Azure support"
 	advisePerson     = "find out what the credential waits for; if it prompts a user, call its method Authenticate before the first request"
 
+	adviseCA       = "have the CA trusted, in the system or in ClientOptions.Transport, if it is that of a proxy or the emulator which may see the credential"
+	adviseHost     = "look for a proxy or portal in between, which answers with a certificate of its own"
+	adviseNoSignIn = "nothing here is signed in: run az login, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, run where there is a managed identity, or pass another credential"
+
 	// AdviseProxy and AdvisePortal are about statuses 407 and 511, which no registry answers with.
 	AdviseProxy  = "a proxy asks for a user name and password: put them into the proxy's URL (HTTPS_PROXY)"
 	AdvisePortal = "sign in to the network first: its portal answers in place of the registry"

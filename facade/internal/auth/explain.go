@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net"
@@ -125,7 +126,13 @@ func (a *Authenticator) firewall(e *Error, message string) bool {
 func (a *Authenticator) unreachable(op string, err error, took time.Duration) *Error {
 	e := &Error{Operation: op, Err: err, text: redact.OneLine(a.vault.scrub(err.Error()))}
 	var dns *net.DNSError
+	var unknown x509.UnknownAuthorityError
+	var hostname x509.HostnameError
 	switch {
+	case errors.As(err, &unknown):
+		e.Advice = adviseCA
+	case errors.As(err, &hostname):
+		e.Advice = adviseHost
 	case errors.As(err, &dns) && dns.IsNotFound:
 		e.Cause, e.Advice = ErrRegistryNotFound, adviseName
 	case errors.Is(err, wire.ErrTooLarge):
@@ -181,6 +188,8 @@ func (a *Authenticator) credentialFailed(err error, took time.Duration) *Error {
 		e.Cause, e.Advice = ErrWrongAudience, adviseAudience
 	case has("50076", "50079", "50158", "53003"): // a second factor, or conditional access
 		e.Advice = adviseInteractive
+	case len(numbers) == 0 && strings.Contains(text, "failed to acquire a token"): // a chain of credentials of azidentity
+		e.Advice = adviseNoSignIn
 	}
 	return e
 }
