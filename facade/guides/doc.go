@@ -10,8 +10,9 @@
 //	errors.md          I see ... -> it means ... -> do ...
 //	per-call.md        retries, headers and deadlines of one call; the response behind a result
 //	replication.md     geo-replicated registries
+//	webassembly.md     programs under node
 //	migrating.md       from azcontainerregistry, oras-go, go-containerregistry and acr-cli
 //
-// Each program in a guide is a function of the tests in this folder, which run it against the
-// emulator.
+// Each program in a guide is a function of the tests in this folder, or a program of testdata. They
+// run it against the emulator.
 package guides

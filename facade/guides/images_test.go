@@ -35,6 +35,20 @@ func promote(ctx context.Context, registry *acr.Client) error {
 	return err
 }
 
+func mirror(ctx context.Context, from, to *acr.Client) error {
+	rules := []images.MirrorRule{{From: "shop/*", To: "mirror/*", Versions: ">=1.4 <2", Newest: 5}}
+	options := &images.MirrorOptions{Copy: images.CopyOptions{Referrers: true}}
+	var failed []error
+	for tag, err := range images.Mirror(ctx, images.OfClient(from), to, rules, options) {
+		if err != nil {
+			return err // the mirror has ended
+		}
+		fmt.Println(tag.To, tag.Tag, tag.State)
+		failed = append(failed, tag.Err) // nil, or why this tag was not copied
+	}
+	return errors.Join(failed...)
+}
+
 func packDirectory(ctx context.Context, repository *acr.Repository, dir string) error {
 	_, err := images.Pack(ctx, repository, "v1", &images.Artifact{
 		Type:      "application/vnd.example.model",
@@ -126,6 +140,25 @@ func Example_images() {
 	// 9 manifests and blobs, tag v1
 	// index 2 application/spdx+json
 	// [v1] locked: true
+}
+
+// Mirror the newest versions into another registry, twice.
+func Example_mirror() {
+	ctx := context.Background()
+	srv, client, done := start()
+	defer done()
+	_, other, doneToo := start()
+	defer doneToo()
+	for _, version := range []string{"1.3.9", "1.4.0", "1.5.0", "2.0.0"} {
+		srv.SeedImage(nil, "shop/web:"+version)
+	}
+	check(mirror(ctx, client, other))
+	check(mirror(ctx, client, other))
+	// Output:
+	// mirror/web 1.4.0 mirrored
+	// mirror/web 1.5.0 mirrored
+	// mirror/web 1.4.0 up to date
+	// mirror/web 1.5.0 up to date
 }
 
 // Upload a directory, and download it into another one.

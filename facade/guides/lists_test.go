@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
 )
@@ -22,6 +26,29 @@ func printTags(ctx context.Context, client *acr.Client, to io.Writer) error {
 				return err
 			}
 			fmt.Fprintf(table, "%s\t%s\t%v\n", name, tag.Name, !tag.Attributes.WriteEnabled)
+		}
+	}
+	return table.Flush()
+}
+
+func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) error {
+	manifests, err := acr.Collect(repository.Manifests(ctx, nil))
+	if err != nil {
+		return err
+	}
+	size := map[digest.Digest]int64{}
+	for _, m := range manifests {
+		size[m.Digest] = m.Size
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "TAG\tBYTES\tUPDATED")
+	for _, m := range manifests {
+		bytes := m.Size
+		for _, image := range m.References { // of an index, whose own Size leaves out their layers
+			bytes += size[image.Digest]
+		}
+		for _, tag := range m.Tags {
+			fmt.Fprintf(table, "%s\t%d\t%s\n", tag, bytes, m.LastUpdateTime.Format(time.DateOnly))
 		}
 	}
 	return table.Flush()
@@ -58,9 +85,15 @@ func Example_lists() {
 	check(printTags(ctx, client, os.Stdout))
 	tag, err := latest(ctx, client.Repository("shop/web"))
 	fmt.Println(tag.Name, err)
+
+	srv.SeedImage(nil, "shop/big:v1", make([]byte, 1000), make([]byte, 500))
+	var sizes strings.Builder
+	check(printSizes(ctx, client.Repository("shop/big"), &sizes))
+	fmt.Println(strings.Contains(sizes.String(), "v1   1500   "+srv.Now().UTC().Format(time.DateOnly)))
 	// Output:
 	// REPOSITORY  TAG  LOCKED
 	// shop/api    v1   true
 	// shop/web    v1   false
 	// v1 <nil>
+	// true
 }

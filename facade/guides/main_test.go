@@ -47,13 +47,15 @@ func check(err error) {
 	}
 }
 
-// A reader pastes what compiles and sees what a program printed: each block of Go in a guide stands in a test of this folder, and
-// each block of text in the output of one.
+// A reader pastes what compiles and sees what a program printed: each block of Go in a guide stands in a test of this folder, or in
+// a module of testdata that has one, and each block of text in the output of one.
 func TestGuidesQuotePrograms(t *testing.T) {
 	t.Parallel()
 	var programs string
-	for _, name := range glob(t, "*_test.go") {
-		programs += flat(read(t, name))
+	for _, pattern := range []string{"*_test.go", "../../testdata/observe/*_test.go", "../../testdata/wasm/tags/*.go"} {
+		for _, name := range glob(t, pattern) {
+			programs += flat(read(t, name))
+		}
 	}
 	pages := glob(t, "*.md")
 	for _, page := range pages {
@@ -81,7 +83,7 @@ func TestGuidesQuotePrograms(t *testing.T) {
 			t.Errorf("doc.go does not list %s", page)
 		}
 	}
-	if len(pages) < 11 {
+	if len(pages) < 12 {
 		t.Errorf("only %d guides", len(pages))
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
+	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -50,6 +50,32 @@ func waitForTag(ctx context.Context, repository *acr.Repository, tag string, dgs
 	return err // acr.ErrWaitTimeout says where the tag was last
 }
 
+func TestReadsFromAnotherRegion(t *testing.T) {
+	t.Parallel()
+	registry := acrtest.New(t, acrtest.WithReplicas("eastus", "westeurope"))
+	registry.SeedImage(t, "shop/web:v1")
+	east, west := registry.RegionalEndpoint("eastus"), registry.RegionalEndpoint("westeurope")
+	client, err := acr.NewClient(east, registry.Credential(), &acr.ClientOptions{
+		ClientOptions:     registry.ClientOptions(),
+		AllowedHosts:      []string{east, west},
+		FallbackEndpoints: []string{west},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	inEast := func(r *http.Request) bool { return "https://"+r.Host == east }
+	registry.On().When(inEast).Always().Status(503) // the region is down
+
+	if _, err := client.Repository("shop/web").GetManifest(t.Context(), "v1"); err != nil {
+		t.Error(err)
+	}
+	requests := registry.Ledger().Requests("GetManifest")
+	if last := requests[len(requests)-1]; last.Replica != "westeurope" {
+		t.Errorf("read in %s", last.Replica)
+	}
+}
+
 // Push to one replica, and wait until both serve the image.
 func Example_replication() {
 	ctx := context.Background()
@@ -64,7 +90,7 @@ func Example_replication() {
 	check(waitForTag(ctx, client.Repository("shop/web"), "v2", dgst))
 	east, west := srv.RegionalEndpoint("eastus"), srv.RegionalEndpoint("westeurope")
 	opts := reach(srv)
-	opts.AllowedHosts = append(opts.AllowedHosts, strings.TrimPrefix(east, "https://"), strings.TrimPrefix(west, "https://"))
+	opts.AllowedHosts = append(opts.AllowedHosts, east, west)
 	fmt.Println(waitForRegions(ctx, srv.Credential(), opts, dgst, east, west))
 
 	second, err := withFallback(east, srv.Credential(), *opts, west)

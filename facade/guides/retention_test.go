@@ -3,6 +3,7 @@ package guides_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,23 @@ func plan(ctx context.Context, client *acr.Client, rules []byte, to io.Writer) (
 		return nil, err
 	}
 	return plan, plan.WriteTable(to)
+}
+
+func savePlan(plan *retention.Plan, path string) error {
+	saved, err := json.Marshal(plan)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, saved, 0o600)
+}
+
+func loadPlan(path string) (*retention.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return retention.ReadPlan(f) // refuses a plan that was edited
 }
 
 func apply(ctx context.Context, client *acr.Client, plan *retention.Plan, approved digest.Digest, journal string) error {
@@ -92,7 +110,11 @@ func Example_retention() {
 	check(err)
 	why(p, "shop/api", "build-1")
 	why(p, "shop/api", "build-3")
-	check(apply(ctx, client, p, p.ID(), journal))
+	approved := p.ID()
+	check(savePlan(p, filepath.Join(dir, "plan.json")))
+	p, err = loadPlan(filepath.Join(dir, "plan.json"))
+	check(err)
+	check(apply(ctx, client, p, approved, journal))
 	fmt.Println(srv.Tags("shop/api"))
 	check(undo(ctx, client, journal))
 	fmt.Println(srv.Tags("shop/api"))

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -63,6 +64,11 @@ func otelMetrics(meter metric.Meter) (func(context.Context, acr.RequestMetrics),
 		bytes.Add(ctx, m.BytesSent, metric.WithAttributes(attribute.String("direction", "sent")))
 		bytes.Add(ctx, m.BytesReceived, metric.WithAttributes(attribute.String("direction", "received")))
 	}, nil
+}
+
+func withTraces(opts acr.ClientOptions, provider trace.TracerProvider) *acr.ClientOptions {
+	opts.TracingProvider = azotel.NewTracingProvider(provider, nil)
+	return &opts
 }
 
 // listThrottled lists tags of a registry that refuses the first request.
@@ -126,7 +132,7 @@ func Example_openTelemetry() {
 		log.Fatal(err)
 	}
 	listThrottled(func(o *acr.ClientOptions) {
-		o.TracingProvider = azotel.NewTracingProvider(traces, nil)
+		*o = *withTraces(*o, traces)
 		o.OnRequest = onRequest
 	})
 	for _, s := range spans.GetSpans() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,8 +48,12 @@ func TestKeepThree(t *testing.T) {
 // keepThree keeps the three newest images of each repository, everything that was pushed in the last week, and what these need.
 func keepThree(ctx context.Context, client *acr.Client, journal *os.File) error {
 	plan, err := retention.Make(ctx, client, retention.KeepNewest(3, retention.Week, "apps/**"), nil)
-	if err == nil {
-		_, err = retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: journal})
+	if err != nil {
+		return err
+	}
+	result, err := retention.Apply(ctx, client, plan, &retention.ApplyOptions{Journal: journal})
+	if err == nil && !result.Complete() {
+		err = errors.New("something was left; the result says what and why")
 	}
 	return err
 }

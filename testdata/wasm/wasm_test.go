@@ -44,6 +44,36 @@ func build(t *testing.T) string {
 	return program
 }
 
+// The commands of the guide are run as they stand there, with the emulator as the registry.
+func TestGuide(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed: the guide is not tried")
+	}
+	page, err := os.ReadFile("../../facade/guides/webassembly.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(string(page), "```sh\n")
+	commands, _, _ = strings.Cut(commands, "```")
+	s := acrtest.New(t)
+	d := s.SeedImage(t, "shop/web:v1")
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, s.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	user, password := s.Admin()
+	commands = strings.NewReplacer("myregistry.azurecr.io", s.Host(), "tags.wasm", filepath.Join(dir, "tags.wasm")).Replace(commands)
+	c := exec.CommandContext(t.Context(), "sh", "-ec", commands)
+	c.Dir = "tags"
+	c.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+ca, "USERNAME="+user, "PASSWORD="+password)
+	out, err := c.CombinedOutput()
+	if want := "v1 " + d.String() + "\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s\nwant %s", err, out, want)
+	}
+}
+
 func TestNode(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node") // with its path: a program that is started as "node" gets no fetch of net/http
