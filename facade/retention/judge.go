@@ -37,6 +37,7 @@ type judge struct {
 type begun struct {
 	nodes map[digest.Digest]bool
 	tags  map[string]bool
+	untag map[string]bool // tags that are deleted alone: without those before it a tag may be part of a circle
 }
 
 func newJudge(s *state, p *compiled, now time.Time, u *used, b begun) *judge {
@@ -143,7 +144,9 @@ func (j *judge) rootCircles() {
 			why := Reason{Code: KeptCircle, Text: "it belongs to manifests that belong to each other"}
 			j.keepNode(n, why)         // K9
 			for _, t := range n.tags { // without them it might belong to something else the next time
-				j.keepTag(t, why)
+				if !j.begun.untag[t.name] {
+					j.keepTag(t, why)
+				}
 			}
 			j.find(FoundCircle, string(n.digest), "it belongs to manifests that belong to each other, so that no order of deletions is right: it stays")
 		}

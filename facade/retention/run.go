@@ -90,7 +90,7 @@ func (r *run) judge(ctx context.Context) error {
 // of an index that it deleted, and the signatures of an image. Nothing but the plan says what these
 // belonged to, so the plan must be one that this process has made, or that somebody has approved.
 func (r *run) begun(s *state) begun {
-	b := begun{map[digest.Digest]bool{}, map[string]bool{}}
+	b := begun{map[digest.Digest]bool{}, map[string]bool{}, map[string]bool{}}
 	if !r.applier.plan.own && r.opts.Approved == "" {
 		return b
 	}
@@ -111,6 +111,7 @@ func (r *run) begun(s *state) begun {
 	}
 	for _, t := range r.plan.Untag {
 		follow(t)
+		b.untag[t.Name] = true
 	}
 	return b
 }
