@@ -272,10 +272,10 @@ func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, releas
 	return c.pin(ctx, false)
 }
 
-// PinReads is PinAddress for calls that only read, such as the pull of an image: what belongs
-// together is read from one replica as long as that one can be reached. If it fails, the reads
-// continue at the ClientOptions.FallbackEndpoints, whose replicas may lack something new. If ctx
-// is already pinned for this client, PinReads returns it unchanged.
+// PinReads returns a context like that of [Client.PinAddress], for calls that only read, such as
+// the pull of an image. They read from one replica as long as it can be reached. If it fails, they
+// continue at the ClientOptions.FallbackEndpoints, whose replicas may lack new content. If ctx is
+// already pinned for this client, PinReads returns it unchanged.
 func (c *Client) PinReads(ctx context.Context) (pinned context.Context, release func()) {
 	return c.pin(ctx, true)
 }

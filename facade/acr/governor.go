@@ -60,10 +60,10 @@ type GovernorOptions struct {
 	Concurrency int
 
 	// BytesPerSecond is the maximum number of bytes of request and response bodies that the clients
-	// with this Governor send and receive in a second, both directions and all transfers together:
-	// at least 1024. Connections share it evenly, so a download over ten connections gets ten times
-	// as much as an upload. Token requests are not delayed. It has no effect on clients that use
-	// the Governor as a policy. Default: no limit.
+	// with this Governor send and receive in a second, in both directions and all transfers
+	// together. It must be at least 1024. Connections share it evenly, so a download over ten
+	// connections gets ten times as much as an upload over one. Token requests are not delayed. It
+	// has no effect on clients that use the Governor as a policy. Default: no limit.
 	BytesPerSecond int64
 
 	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that

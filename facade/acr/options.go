@@ -38,18 +38,23 @@ type ClientOptions struct {
 	azcore.ClientOptions
 
 	// AllowedHosts are registries outside the ACR domains, such as "localhost:5000" or
-	// "registry.example.com", to which this client may send its credential. Each is a host with its
-	// port, unless that is 443, or an https URL of both. They have to offer the token endpoints of
-	// ACR, /oauth2/token and (for Entra credentials) /oauth2/exchange. Default: ACR domains only.
+	// "registry.example.com", to which this client may send its credential. Each is written as
+	// HOST, HOST:PORT or https://HOST:PORT; without a port it is 443. They have to offer the token
+	// endpoints of ACR, /oauth2/token and (for Entra credentials) /oauth2/exchange. Default: ACR
+	// domains only.
 	AllowedHosts []string
 
 	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions
-	// ("myregistry.westeurope.geo.azurecr.io"). If an endpoint cannot be reached, does not respond
-	// in time, responds twice in a row with a 5xx status code, or once with a Retry-After of more
-	// than a second, the client sends the request to the next one. Until the failed endpoint has
-	// served something again, at most for a minute, the client tries it last. A download also
-	// changes endpoints when the storage of its endpoint fails or stalls. Status code 429 is
-	// retried at the same endpoint.
+	// ("myregistry.westeurope.geo.azurecr.io"). The client sends a request to the next endpoint if
+	// one
+	//
+	//   - cannot be reached or does not respond in time,
+	//   - responds twice in a row with a 5xx status code, or once with a Retry-After of more than a
+	//     second, or
+	//   - has a storage that fails or stalls during a download.
+	//
+	// The client then tries the failed endpoint last, for a minute or until it has served another
+	// request. Status code 429 is retried at the same endpoint.
 	//
 	// Only requests that change nothing use the fallbacks, including those of a running download.
 	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all

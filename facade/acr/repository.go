@@ -63,10 +63,10 @@ func (r *Repository) String() string { return "acr.Repository(" + redact.OneLine
 // Format prints String for every verb.
 func (r *Repository) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
-// ForPush returns a context for a push to the repository that begins with reads, such as asking
-// what a tag is on or whether a manifest exists. With it the reads use the access token that the
-// push needs, so that one token request is enough. An identity that may only pull can read with the
-// context too; its uploads fail as they do without.
+// ForPush returns a context for a push to the repository that begins with reads, such as a
+// [Repository.HeadManifest] that asks whether a tag exists. With this context the reads use the
+// access token of the push, so one token request is enough. An identity that may only pull can read
+// with it too; its uploads fail as they would without it.
 //
 // ForPush sends no request. Calls for other repositories are not affected.
 func (r *Repository) ForPush(ctx context.Context) context.Context {
