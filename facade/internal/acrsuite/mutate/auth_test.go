@@ -4,7 +4,6 @@ package mutate_test
 var authGuards = in("../../auth", []guard{
 	{"what needs no credential gets none", "policy.go", "if !need.Sign {", "if false {", "TestUnsignedWithoutScopes"},
 	{"a 401 is answered once", "policy.go", "|| req.OperationValue(&reauthenticated{})", "", "TestReauthenticatesOnceOverTries"},
-	{"a body is sent again from its start", "policy.go", "if err := req.RewindBody(); err != nil {", "if err := error(nil); err != nil {", "TestBodyIsSentAgain"},
 	{"no secret for Basic", "policy.go", "if !ok {\n\t\treturn nil // Basic", "if !ok && false {\n\t\treturn nil // Basic", "Test"},
 	{"a token refused for its scope is not asked for again", "policy.go", "case time.Since(tok.issued) < freshToken:", "case false:", "TestRefusedForEver"},
 	{"a challenge adds actions that fit", "scope.go", "return !slices.Contains(allowed, a)", "return false && !slices.Contains(allowed, a)", "TestScopeWithin"},
