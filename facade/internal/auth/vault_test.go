@@ -3,7 +3,9 @@ package auth_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,5 +34,53 @@ func TestScrubKeepsCredential(t *testing.T) {
 	}
 	if strings.Contains(c.Scrub("token-00000000"), "REDACTED") {
 		t.Error("tokens are remembered without end")
+	}
+}
+
+// Every token that came in a reply is taken out of texts, and so is the Entra token.
+func TestScrubKnowsEveryToken(t *testing.T) {
+	t.Parallel()
+	g := newRegistry()
+	c := newClient(t, g, auth.Entra(&entra{}))
+	c.ok(t, "repository:a:pull")
+	secrets := []string{"canary-entra-token-1"}
+	secrets = slices.AppendSeq(secrets, maps.Keys(g.refresh))
+	secrets = slices.AppendSeq(secrets, maps.Keys(g.tokens))
+	if len(secrets) != 3 {
+		t.Fatalf("%d tokens", len(secrets))
+	}
+	for _, s := range secrets {
+		if got := c.Scrub("<" + s + ">"); got != "<REDACTED>" {
+			t.Errorf("%s: %s", s, got)
+		}
+	}
+}
+
+// Access gives away no more than was asked for, though a token that allows more is at hand.
+func TestAccessIsNarrow(t *testing.T) {
+	t.Parallel()
+	g := newRegistry()
+	c := newClient(t, g, auth.Entra(&entra{}))
+	c.ok(t, "repository:a:pull,push")
+	value, _, err := c.Access(t.Context(), []string{"repository:a:pull"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := g.tokens[value].scopes; got != "repository:a:pull" {
+		t.Errorf("the token allows %q", got)
+	}
+}
+
+// A token that was issued for more than it grants serves only what it grants: the registry is not asked with it for the rest.
+func TestGrantedCounts(t *testing.T) {
+	t.Parallel()
+	g := newRegistry()
+	g.deny = []string{"push"}
+	c := newClient(t, g, auth.Entra(&entra{}))
+	c.ok(t, "repository:a:pull,push", "repository:a:pull")
+	g.deny = nil // the role has come
+	c.ok(t, "repository:a:push")
+	if n := g.count("401"); n != 0 {
+		t.Errorf("%d requests were refused", n)
 	}
 }

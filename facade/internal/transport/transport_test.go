@@ -135,6 +135,10 @@ func TestTransportSendsHomeOnly(t *testing.T) {
 	if _, err := tr.Do(other); !wire.IsUntrusted(err, wire.ForeignOrigin) {
 		t.Error("A11", err)
 	}
+	other.Host = "" // as a request that no constructor made
+	if _, err := tr.Do(other); !wire.IsUntrusted(err, wire.ForeignOrigin) {
+		t.Error("no Host header:", err)
+	}
 	host := request(t, call.API, http.MethodGet, home.URL, nil)
 	host.Host = "evil.invalid"
 	if _, err := tr.Do(host); !wire.IsUntrusted(err, wire.ForeignOrigin) {
