@@ -12,6 +12,13 @@ import (
 // rate smoothly, and long enough that timers are exact beside it.
 const pieceTime = 20 * time.Millisecond
 
+// A timer is late by up to a millisecond or two, which is longer than a piece takes at a high rate. So no wait is shorter
+// than leastPause, and up to lateness of what late timers and slow movers have lost is made up for.
+const (
+	leastPause = 2 * time.Millisecond
+	lateness   = 20 * time.Millisecond
+)
+
 // Rate spaces bytes so that no more than so many pass in a second, whoever moves them. Movers take turns, so each gets the
 // same share. A nil Rate lets all pass. It is safe for concurrent use.
 type Rate struct {
@@ -44,11 +51,17 @@ func (r *Rate) reserve(n int) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	if r.next.Before(now) {
+	if r.next.IsZero() {
 		r.next = now
+	}
+	if late := now.Add(-lateness); r.next.Before(late) {
+		r.next = late
 	}
 	pause := r.next.Sub(now)
 	r.next = r.next.Add(r.time(n))
+	if pause < leastPause {
+		return 0
+	}
 	return pause
 }
 
