@@ -1,10 +1,12 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -26,7 +28,7 @@ type BlobWriter struct {
 	ctx     context.Context
 	spool   *spoolFile
 	stop    func(error)
-	ended   bool
+	ended   atomic.Bool
 }
 
 // StartUpload opens an upload for content that is written piece by piece. For a reader use
@@ -92,8 +94,8 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Resu
 
 // newBlobWriter creates a writer with the options that both kinds of uploads have.
 func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobWriter, error) {
-	if r.bad() != nil {
-		return nil, r.bad()
+	if err := cmp.Or(r.bad(), checkContext(ctx)); err != nil {
+		return nil, err
 	}
 	b := &BlobWriter{session: &uploadSession{r: r}, options: o}
 	if err := b.options.check(r.client); err != nil {
@@ -103,9 +105,11 @@ func (r *Repository) newBlobWriter(ctx context.Context, o UploadOptions) (*BlobW
 	return b, nil
 }
 
-// finish releases everything except the session at the registry. It panics if a callback panicked.
+// finish releases everything except the session at the registry, once. It panics if a callback panicked.
 func (b *BlobWriter) finish(err error) {
-	b.ended = true
+	if !b.ended.CompareAndSwap(false, true) {
+		return
+	}
 	if b.spool != nil {
 		b.spool.remove()
 	}
@@ -154,6 +158,9 @@ func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
 	}
+	if src == nil {
+		return 0, badArgument("src", "", "it is nil")
+	}
 	n, err := b.w.ReadStream(src)
 	return n, failed("UploadChunk", err)
 }
@@ -201,12 +208,22 @@ func (b *BlobWriter) Cancel() error {
 	if err := b.bad(); err != nil {
 		return err
 	}
-	if b.ended {
+	if b.ended.Load() {
 		return nil
 	}
-	b.w.Abort(b.ctx, false)
-	b.finish(nil)
-	return nil
+	return b.end("CancelUpload", func() error { return b.w.Abort(b.ctx, false) })
+}
+
+// end ends the writer by the call, and then releases everything, also if the caller's code panics in the call. If another
+// method runs, it changes nothing.
+func (b *BlobWriter) end(operation string, call func() error) (err error) {
+	defer func() {
+		if !errors.Is(err, transfer.ErrConcurrentUse) {
+			b.finish(err)
+		}
+		err = failed(operation, err)
+	}()
+	return call()
 }
 
 // Close sends full chunks and ends the writer without completing the upload, so that
@@ -216,12 +233,10 @@ func (b *BlobWriter) Close() error {
 	if err := b.bad(); err != nil {
 		return err
 	}
-	if b.ended {
+	if b.ended.Load() {
 		return nil
 	}
-	err := b.w.Close()
-	b.finish(err)
-	return failed("UploadChunk", err)
+	return b.end("UploadChunk", b.w.Close)
 }
 
 // String returns the repository's name in the form "acr.BlobWriter(NAME)".

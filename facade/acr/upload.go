@@ -2,6 +2,7 @@ package acr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,8 +51,8 @@ const cheapUpload = 1 << 20
 //   - the error of src if reading from it fails
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
-	if r.bad() != nil {
-		return desc, r.bad()
+	if err := cmp.Or(r.bad(), checkContext(ctx)); err != nil {
+		return desc, err
 	}
 	if src == nil {
 		return desc, badArgument("src", "", "it is nil")
@@ -169,7 +170,7 @@ func (s *uploadSession) stream(ctx context.Context, r io.Reader, o *UploadOption
 		return res, err
 	}
 	defer func() {
-		w.Abort(ctx, err != nil && transfer.Resumable(err))
+		_ = w.Abort(ctx, err != nil && transfer.Resumable(err)) // no other call runs
 	}()
 	if _, err = w.ReadStream(r); err != nil {
 		return res, err
@@ -308,12 +309,29 @@ func (a *seekAt) ReadAt(p []byte, off int64) (int, error) {
 	if _, err := a.s.Seek(a.start+off, io.SeekStart); err != nil {
 		return 0, err
 	}
-	n, err := io.ReadFull(a.r, p)
-	if err == io.ErrUnexpectedEOF {
-		err = io.EOF
+	n := 0
+	for empty := 0; n < len(p); {
+		m, err := a.r.Read(p[n:])
+		if m < 0 || m > len(p)-n {
+			return -1, nil // transfer says what is wrong with that
+		}
+		if n += m; n == len(p) {
+			break
+		}
+		if err != nil {
+			return n, err
+		}
+		if m > 0 {
+			empty = 0
+		} else if empty++; empty >= maxEmptyReads {
+			return n, io.ErrNoProgress
+		}
 	}
-	return n, err
+	return n, nil
 }
+
+// maxEmptyReads is how often in a row a source may read nothing without an error.
+const maxEmptyReads = 100
 
 // spoolFile is a temporary file.
 type spoolFile struct{ *os.File }

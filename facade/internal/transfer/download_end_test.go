@@ -248,3 +248,60 @@ func TestSlowToOpen(t *testing.T) {
 		})
 	}
 }
+
+// blockedDestination blocks in each write after the first ones until it is released, and counts the writes.
+type blockedDestination struct {
+	after   int64
+	release chan struct{}
+	writes  atomic.Int64
+}
+
+func (b *blockedDestination) WriteAt(p []byte, _ int64) (int, error) {
+	if b.writes.Add(1) > b.after {
+		<-b.release
+	}
+	return len(p), nil
+}
+
+func (b *blockedDestination) Write(p []byte) (int, error) { return b.WriteAt(p, 0) }
+
+// The end of the context ends a download whose destination is blocked for ever. What is blocked stays behind, and writes
+// nothing more.
+func TestBlockedDestination(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"one stream", "ranges", "WriteTo"} {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 1))
+			s := &storage{content: randomBytes(rng, 10<<20), rng: rng}
+			want := digest.FromBytes(s.content)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			dst := &blockedDestination{release: make(chan struct{})}
+			began := time.Now()
+			var err error
+			if how == "WriteTo" {
+				var r *transfer.Reader
+				if r, err = transfer.NewReader(ctx, s, want, transfer.Unknown, &transfer.Meter{}); err != nil {
+					t.Fatal(err)
+				}
+				_, err = r.WriteTo(dst)
+				defer r.Close()
+			} else {
+				o := &transfer.DownloadOptions{Digest: want, Size: transfer.Unknown, Workers: 1, Meter: &transfer.Meter{}}
+				if how == "ranges" {
+					o.Workers, o.Part, s.rate, dst.after = 4, 1<<20, 100*time.Millisecond, 12
+				}
+				_, err = transfer.Download(ctx, s, transfer.NewPlain(dst), o)
+			}
+			if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > time.Minute+200*time.Millisecond {
+				t.Errorf("%s: after %s: %v", how, took, err)
+			}
+			before := dst.writes.Load()
+			close(dst.release)
+			synctest.Wait()
+			if after := dst.writes.Load(); before == 0 || after != before {
+				t.Errorf("%s: %d writes, and %d afterwards", how, before, after)
+			}
+		})
+	}
+}

@@ -13,9 +13,10 @@ var errPanicked = errors.New("transfer: a callback panicked")
 // goroutine can panic with it instead: there it can be recovered, and by then the goroutines of
 // this package have ended.
 type panicked struct {
-	mu    sync.Mutex
-	value any
-	yes   bool
+	mu     sync.Mutex
+	value  any
+	yes    bool
+	raised bool
 }
 
 // catch calls f and returns its error, or errPanicked if it panicked.
@@ -37,12 +38,14 @@ func (p *panicked) catch(f func() error) (err error) {
 	return err
 }
 
-// raise panics with the value that was caught, if any.
+// raise panics with the value that was caught, if any. It does so once: who goes on after a panic, such as a deferred
+// Cancel, gets errPanicked.
 func (p *panicked) raise() {
 	p.mu.Lock()
-	v, yes := p.value, p.yes
+	v, raise := p.value, p.yes && !p.raised
+	p.raised = p.raised || raise
 	p.mu.Unlock()
-	if yes {
+	if raise {
 		panic(v)
 	}
 }

@@ -60,7 +60,14 @@ func (d *download) parallel() error {
 	}
 	err := r.hash()
 	r.cancel(ErrClosed)
-	r.group.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.group.Wait()
+	}()
+	if !endsSoon(d.ctx, ended) { // a write to the destination is blocked
+		return r.stopped()
+	}
 	r.crash.raise()
 	return err
 }
@@ -132,6 +139,9 @@ func (r *ranges) get(j *rangeJob) error {
 				return err
 			}
 			n += m
+		}
+		if r.ctx.Err() != nil {
+			return r.stopped() // an earlier write may have been blocked until now
 		}
 		m, err := r.d.dst.WriteAt(j.buf[done:n], j.off+int64(done))
 		if err := writeError(m, n-done, err); err != nil {

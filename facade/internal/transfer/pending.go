@@ -109,10 +109,10 @@ func (u *uploader) awaitCount(ctx context.Context, took time.Duration) {
 	}
 }
 
-// shrink makes chunks smaller after one timed out.
-func (u *uploader) shrink() {
+// reduce divides the size of chunks, down to a sensible least size, after one timed out or was sent in vain.
+func (u *uploader) reduce(by int64) {
 	u.grow = false
 	if least := max(slowChunk, u.tune.Least, u.minChunk); u.chunk > least {
-		u.chunk = max(u.chunk/4, least)
+		u.chunk = max(u.chunk/by, least)
 	}
 }

@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/wait"
@@ -23,18 +25,39 @@ type piece struct {
 // the end, the error of take or of the reading, or errSlowStream if slow returned true. slow, which
 // may be nil, is called after every size bytes (at most pipePiece) with the number of bytes read so
 // far and the time spent waiting for them. Before pipe returns, take has been called with
-// everything that was read.
+// everything that was read, unless the context of b ends while take is blocked: that call stays behind.
 func pipe(b *body, size int64, take func(p []byte, off int64) error, slow func(n int64, busy time.Duration) bool) error {
 	t := &taker{take: take, size: min(size, pipePiece), free: make(chan []byte, pipePieces), full: make(chan piece, pipePieces), failed: make(chan struct{}), done: make(chan struct{})}
 	go t.run()
 	err := t.feed(b, slow)
 	close(t.full)
-	<-t.done
+	if !endsSoon(b.ctx, t.done) {
+		t.left.Store(true)
+		return wait.Cause(b.ctx)
+	}
 	t.panicked.raise()
 	if t.err != nil {
 		return t.err
 	}
 	return err
+}
+
+// endsSoon waits until done is closed and returns true. If ctx ends, it does not wait longer than a moment for code of the
+// caller's that is blocked, and returns false.
+func endsSoon(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(callbackGrace)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // errSlowStream ends a stream that is too slow to stay the only connection.
@@ -51,12 +74,13 @@ type taker struct {
 	done     chan struct{} // closed at the end
 	err      error
 	panicked panicked
+	left     atomic.Bool // nobody waits any more
 }
 
 func (t *taker) run() {
 	defer close(t.done)
 	for p := range t.full {
-		if t.err != nil {
+		if t.err != nil || t.left.Load() {
 			continue
 		}
 		if t.err = t.panicked.catch(func() error { return t.take(p.b, p.off) }); t.err != nil {

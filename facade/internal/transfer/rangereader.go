@@ -7,12 +7,15 @@ import "context"
 type RangeReader struct {
 	b   *body
 	err error
+	solo
 }
 
 // NewRangeReader returns a reader of the bytes from off up to end, which may be Unknown for the end
-// of the blob. If size is not Unknown, an answer from a blob of another size is refused.
+// of the blob. If size is not Unknown, an answer from a blob of another size is refused. Close must
+// be called.
 func NewRangeReader(ctx context.Context, blob Blob, size, off, end int64) *RangeReader {
-	return &RangeReader{b: newBody(ctx, blob, &Meter{}, size, off, end)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	return &RangeReader{b: newBody(ctx, blob, &Meter{}, size, off, end), solo: solo{cancel: cancel}}
 }
 
 // Open requests the bytes, so that an error is returned before the first Read.
@@ -25,6 +28,10 @@ func (r *RangeReader) Open() error {
 
 // Read implements io.Reader.
 func (r *RangeReader) Read(p []byte) (int, error) {
+	if !r.enter() {
+		return 0, ErrConcurrentUse
+	}
+	defer r.leave(r.shut)
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -37,11 +44,10 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
-// Close closes the connection. Later reads return ErrClosed.
+func (r *RangeReader) shut() { r.err = closed(r.b, r.err) }
+
+// Close closes the connection. It ends a read that is under way; later reads return ErrClosed.
 func (r *RangeReader) Close() error {
-	r.b.disconnect()
-	if r.err == nil {
-		r.err = ErrClosed
-	}
+	r.close(r.shut)
 	return nil
 }

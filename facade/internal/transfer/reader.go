@@ -18,10 +18,7 @@ type Reader struct {
 	h    *hasher
 	err  error
 	more bool // an early end was questioned once already
-
-	busy   atomic.Bool // a call is reading
-	closed atomic.Bool
-	cancel context.CancelCauseFunc
+	solo
 }
 
 // NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request
@@ -39,31 +36,19 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 	}
 	m.SetTotal(size)
 	ctx, cancel := context.WithCancelCause(ctx)
-	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h, cancel: cancel}, nil
+	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h, solo: solo{cancel: cancel}}, nil
 }
 
-// enter refuses a call while another one reads: two at once would hash bytes twice, or in the wrong
-// order.
-func (r *Reader) enter() bool { return r.busy.CompareAndSwap(false, true) }
+// shut closes the connection.
+func (r *Reader) shut() { r.err = closed(r.b, r.err) }
 
-// leave ends what enter began, and closes the connection if Close was called meanwhile.
-func (r *Reader) leave() {
-	r.busy.Store(false)
-	if r.closed.Load() {
-		r.shut()
+// closed closes the connection of a reader that has failed with err, and returns what later reads fail with.
+func closed(b *body, err error) error {
+	b.disconnect()
+	if err == nil || errors.Is(err, context.Canceled) && errors.Is(err, ErrClosed) {
+		return ErrClosed
 	}
-}
-
-// shut closes the connection, unless a call is reading from it: that one will.
-func (r *Reader) shut() {
-	if !r.enter() {
-		return
-	}
-	r.b.disconnect()
-	if r.err == nil || errors.Is(r.err, context.Canceled) && errors.Is(r.err, ErrClosed) {
-		r.err = ErrClosed
-	}
-	r.busy.Store(false)
+	return err
 }
 
 // Open requests the blob, so that an error is returned before the first Read.
@@ -83,7 +68,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if !r.enter() {
 		return 0, ErrConcurrentUse
 	}
-	defer r.leave()
+	defer r.leave(r.shut)
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -132,38 +117,36 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if !r.enter() {
 		return 0, ErrConcurrentUse
 	}
-	defer r.leave()
+	defer r.leave(r.shut)
 	if r.err != nil {
 		if atEnd(r.err) {
 			return 0, nil
 		}
 		return 0, r.err
 	}
-	total := int64(0)
+	var total atomic.Int64
 	for r.err == nil {
 		err := pipe(r.b, pipePiece, func(p []byte, off int64) error {
 			_, _ = r.h.Write(p)
 			m, err := w.Write(p)
-			total += int64(m)
+			total.Add(int64(m))
 			r.b.meter.offset.Store(off + int64(m))
 			return writeError(m, len(p), err)
 		}, nil)
 		if err != nil {
 			r.err = orCause(r.b.ctx, err)
-			return total, r.err
+			return total.Load(), r.err
 		}
 		r.err = r.verdict()
 	}
 	if atEnd(r.err) {
-		return total, nil
+		return total.Load(), nil
 	}
-	return total, r.err
+	return total.Load(), r.err
 }
 
 // Close closes the connection. It ends a read that is under way; later reads return ErrClosed.
 func (r *Reader) Close() error {
-	r.closed.Store(true)
-	r.cancel(ErrClosed)
-	r.shut()
+	r.close(r.shut)
 	return nil
 }

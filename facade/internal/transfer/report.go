@@ -9,7 +9,7 @@ import (
 // reportEvery is the interval between two calls of a progress callback.
 const reportEvery = 100 * time.Millisecond
 
-// callbackGrace is how long a callback may be blocked after the end of the context.
+// callbackGrace is how long a callback or destination may be blocked after the end of the context.
 const callbackGrace = 60 * time.Millisecond
 
 // Reporter calls the callbacks of a transfer from one goroutine, so that a slow callback does not
@@ -108,16 +108,8 @@ func (r *Reporter) Stop(ctx context.Context) {
 	}
 	first := false
 	r.once.Do(func() { first = true; close(r.stop) })
-	select {
-	case <-r.ended:
-	case <-ctx.Done():
-		t := time.NewTimer(callbackGrace)
-		defer t.Stop()
-		select {
-		case <-r.ended:
-		case <-t.C:
-			return
-		}
+	if !endsSoon(ctx, r.ended) {
+		return
 	}
 	if first {
 		r.panicked.raise()

@@ -40,6 +40,7 @@ func (u *uploader) resync(ctx context.Context, err error, n, low int64) error {
 // judge draws the conclusions from the fault of a chunk of n bytes, or of the question after it:
 // smaller chunks, a wait, or the error that ends the attempt.
 func (u *uploader) judge(ctx context.Context, f *Fault, n *int64) error {
+	u.gained = 0
 	switch f.Kind {
 	case Gone:
 		u.open = false

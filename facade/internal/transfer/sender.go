@@ -11,24 +11,27 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
-// send is the sending half of the writer: it sends block after block, in a goroutine of its own.
+// send is the sending half of the writer, in a goroutine of its own.
 func (w *Writer) send() {
 	defer close(w.done)
+	w.sendErr = w.crash.catch(w.sendBlocks)
+}
+
+// sendBlocks sends block after block.
+func (w *Writer) sendBlocks() error {
 	for {
 		select {
 		case b, ok := <-w.full:
 			if !ok {
-				return
+				return nil
 			}
 			if err := w.sendBlock(w.ctx, b); err != nil {
-				w.sendErr = orCause(w.ctx, err)
-				return
+				return orCause(w.ctx, err)
 			}
 			w.acknowledged(b)
 			w.free <- b.data[:0]
 		case <-w.ctx.Done():
-			w.sendErr = wait.Cause(w.ctx)
-			return
+			return wait.Cause(w.ctx)
 		}
 	}
 }

@@ -61,19 +61,22 @@ const (
 func Abandon(ctx context.Context, s Session, location string) {
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	done := make(chan struct{})
+	var crash panicked
 	go func() {
 		defer close(done)
 		defer stop()
-		_ = s.Cancel(detached, location) // nobody can act on the error
+		_ = crash.catch(func() error { return s.Cancel(detached, location) }) // nobody can act on the error
 	}()
 	if ctx.Err() == nil {
 		<-done
+		crash.raise()
 		return
 	}
 	t := time.NewTimer(cancelGrace)
 	defer t.Stop()
 	select {
 	case <-done:
+		crash.raise()
 	case <-t.C:
 	}
 }

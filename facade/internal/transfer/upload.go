@@ -32,7 +32,7 @@ func Upload(ctx context.Context, s Session, src io.ReaderAt, size int64, o *Uplo
 	defer guarded.crash.raise() // once everything has ended
 	u := newUploader(s, o, DefaultChunk)
 	defer func() {
-		if err != nil && !(u.checkpointed && Resumable(err)) {
+		if err == nil || !u.checkpointed || !Resumable(err) { // after a success there is nothing to cancel; after a panic there is
 			u.cancel(ctx)
 		}
 		err = orCause(ctx, err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
@@ -61,6 +63,73 @@ func TestSwingingCount(t *testing.T) {
 				t.Errorf("%s: %d chunks: %v", how, s.n, err)
 			}
 		})
+	}
+}
+
+// stingy is a session that keeps a few bytes of each chunk.
+type stingy struct {
+	*registry
+	keep      int64
+	has, sent int64
+	chunks    int
+}
+
+func (s *stingy) Start(ctx context.Context) (transfer.State, error) {
+	s.has = 0
+	return s.registry.Start(ctx)
+}
+
+func (s *stingy) Chunk(_ context.Context, _ string, c transfer.Chunk) (transfer.State, error) {
+	if c.Offset != s.has {
+		return transfer.State{}, &transfer.Fault{Kind: transfer.NoRange, Err: errBroken}
+	}
+	s.chunks++
+	s.sent += c.Size
+	s.has += min(s.keep, c.Size)
+	return transfer.State{Offset: s.has}, nil
+}
+
+func (s *stingy) Status(context.Context, string) (transfer.State, error) {
+	return transfer.State{Offset: s.has}, nil
+}
+
+func (s *stingy) Commit(_ context.Context, _ string, _ digest.Digest, c transfer.Chunk) error {
+	s.has += c.Size
+	return nil
+}
+
+// TestStingyRegistry: a registry that keeps next to nothing of each chunk does not hold an upload for ever, and one that keeps
+// some of each is not sent many times what it keeps.
+func TestStingyRegistry(t *testing.T) {
+	t.Parallel()
+	const size = 24 << 20
+	for keep, arrives := range map[int64]bool{1: false, 1000: false, 15 << 10: false, 64 << 10: true, 1 << 20: true} {
+		for _, how := range []string{"file", "stream"} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stingy{registry: newRegistry(), keep: keep}
+				o := s.options()
+				o.Tune = transfer.Tuning{} // that of production
+				var err error
+				if how == "file" {
+					_, err = transfer.Upload(t.Context(), s, bytes.NewReader(make([]byte, size)), size, o)
+				} else {
+					w, e := transfer.NewWriter(t.Context(), s, o, nil)
+					if e != nil {
+						t.Fatal(e)
+					}
+					if _, err = w.ReadFrom(bytes.NewBuffer(make([]byte, size))); err == nil {
+						_, err = w.Commit()
+					}
+					_ = w.Abort(t.Context(), false)
+				}
+				if arrives && (err != nil || s.has != size) || !arrives && !errors.Is(err, transfer.ErrUploadLost) {
+					t.Errorf("%s, %d bytes of each chunk: has %d, %v", how, keep, s.has, err)
+				}
+				if most := int64(8 * size); s.sent > most {
+					t.Errorf("%s, %d bytes of each chunk: %d bytes were sent in %d chunks", how, keep, s.sent, s.chunks)
+				}
+			})
+		}
 	}
 }
 

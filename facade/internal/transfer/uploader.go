@@ -31,6 +31,8 @@ type uploader struct {
 	open         bool  // the registry has a session that must be canceled if the upload fails
 	acked        int64 // the registry has [0, acked)
 	highest      int64 // the highest acked of this session
+	gained       int64 // by how much highest has grown since the last failure
+	least        int64 // how much that has to be to count as progress
 	sent         int64 // end of what was sent in this session
 	minChunk     int64 // least size of a chunk that is not the last one
 	checkpointed bool  // the caller has a checkpoint worth resuming: the session is not canceled after an error
@@ -91,6 +93,7 @@ func (u *uploader) begin(ctx context.Context) error {
 func (u *uploader) enter(s State, acked int64) {
 	u.location, u.open = s.Location, true
 	u.acked, u.sent, u.highest = acked, acked, acked
+	u.gained, u.least = 0, 0
 	u.noteReply(s)
 	u.opts.Meter.offset.Store(acked)
 }
@@ -120,7 +123,7 @@ func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) e
 		if pending, err := u.sendChunk(ctx, data, n); err != nil {
 			if pending {
 				u.awaitCount(ctx, time.Since(began))
-				u.shrink()
+				u.reduce(4)
 			}
 			if err := u.resync(ctx, err, n, low); err != nil {
 				return err
@@ -138,6 +141,7 @@ func (u *uploader) send(ctx context.Context, data io.ReaderAt, low, end int64) e
 // working on the chunk.
 func (u *uploader) sendChunk(ctx context.Context, data io.ReaderAt, n int64) (bool, error) {
 	var s State
+	u.least = min(plenty, n/16)
 	pending, err := u.request(ctx, data, u.acked, n, func(ctx context.Context, c Chunk) (err error) {
 		s, err = u.session.Chunk(ctx, u.location, c)
 		return err
@@ -150,6 +154,9 @@ func (u *uploader) sendChunk(ctx context.Context, data io.ReaderAt, n int64) (bo
 	end := u.acked + n
 	if s.Offset != Unknown && s.Offset < end && u.trust != ignored {
 		u.trust.suspect()
+		if s.Offset-u.acked < n/2 {
+			u.reduce(2) // most of the chunk was sent in vain
+		}
 		return false, &Fault{Kind: Doubt, Err: fmt.Errorf("%w: the registry accepted %d bytes but counts fewer", ErrMalformedReply, n)}
 	}
 	u.acknowledge(end)
@@ -175,17 +182,22 @@ func (u *uploader) request(
 }
 
 // acknowledge records that the registry has [0, off). Only an offset beyond the highest one counts
-// as progress: otherwise an upload to a registry whose count goes up and down would never end.
+// as progress: otherwise an upload to a registry whose count goes up and down would never end. Nor
+// would one to a registry that keeps a few bytes of each chunk, so these do not count either.
 func (u *uploader) acknowledge(off int64) {
 	u.acked = off
 	u.opts.Meter.offset.Store(off)
-	if off > u.highest {
-		u.highest = off
+	if off <= u.highest {
+		return
+	}
+	u.gained += off - u.highest
+	u.highest = off
+	if u.gained >= u.least {
 		u.patience.progressed()
-		u.disagreed = 0
-		if u.onAck != nil {
-			u.onAck()
-		}
+		u.disagreed, u.gained = 0, 0
+	}
+	if u.onAck != nil {
+		u.onAck()
 	}
 }
 

@@ -23,8 +23,8 @@ var (
 	ErrMalformedReply = errors.New("malformed reply")
 	// ErrClosed means that the writer or reader was closed before.
 	ErrClosed = errors.New("already closed")
-	// ErrConcurrentUse means that two methods of a writer were called at once. The second call did
-	// nothing.
+	// ErrConcurrentUse means that two methods of a writer or reader were called at once. The second
+	// call did nothing.
 	ErrConcurrentUse = errors.New("used by two goroutines at once")
 )
 

@@ -44,6 +44,8 @@ type Writer struct {
 	err    error // why nothing more is accepted
 	closed bool
 	busy   atomic.Bool // a method runs
+	left   atomic.Bool // ReadStream has given up on a Read that is still blocked
+	crash  panicked    // of the sender: the caller's code may be behind a request
 
 	mu sync.Mutex // guards cp
 	cp Checkpoint
@@ -157,14 +159,17 @@ func (w *Writer) enter() error {
 	switch {
 	case w.busy.CompareAndSwap(false, true):
 		return nil
-	case w.ctx.Err() != nil: // it is blocked in a source that ReadStream has given up on
+	case w.left.Load():
 		return wait.Cause(w.ctx)
 	}
 	return ErrConcurrentUse
 }
 
-// leave ends what enter began.
-func (w *Writer) leave() { w.busy.Store(false) }
+// leave ends what enter began. It panics with what the sender has panicked with, once.
+func (w *Writer) leave() {
+	w.busy.Store(false)
+	w.crash.raise()
+}
 
 // Write implements io.Writer. The error may be that of an earlier chunk.
 func (w *Writer) Write(p []byte) (int, error) {
@@ -242,6 +247,7 @@ func (w *Writer) ReadStream(r io.Reader) (int64, error) {
 	case <-done:
 	case <-w.ctx.Done():
 		if g.abandon() {
+			w.left.Store(true)
 			return g.passed, wait.Cause(w.ctx)
 		}
 		<-done
@@ -283,7 +289,13 @@ func (w *Writer) Commit() (Result, error) {
 // Abort ends the writer and, if it is not committed, cancels its session. With keep the session is
 // left open for a later ResumeWriter if the caller was given a checkpoint of what it holds. It may be called more than once, also while a Read that
 // ReadStream has given up on is still blocked.
-func (w *Writer) Abort(ctx context.Context, keep bool) {
+func (w *Writer) Abort(ctx context.Context, keep bool) error {
+	switch {
+	case w.busy.CompareAndSwap(false, true):
+		defer w.leave()
+	case !w.left.Load():
+		return ErrConcurrentUse
+	}
 	w.cancel(ErrClosed)
 	if w.running {
 		<-w.done
@@ -291,6 +303,7 @@ func (w *Writer) Abort(ctx context.Context, keep bool) {
 	if !keep || !w.u.checkpointed {
 		w.u.cancel(ctx)
 	}
+	return nil
 }
 
 // Close ends the writer after the full chunks have been sent, and leaves the session open for a
