@@ -91,13 +91,7 @@ func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*tran
 		case inline:
 			return b.ask(ctx, rng)
 		case asking == nil:
-			link, resp, err := b.ask(ctx, rng)
-			b.mu.Lock()
-			b.link, b.inline = link, resp != nil
-			close(b.asking)
-			b.asking = nil
-			b.mu.Unlock()
-			return link, resp, err
+			return b.askForAll(ctx, rng)
 		}
 		select {
 		case <-asking:
@@ -105,6 +99,18 @@ func (b *blobSource) current(ctx context.Context, rng string, fresh bool) (*tran
 			return nil, nil, ctx.Err()
 		}
 	}
+}
+
+// askForAll is ask for all that wait for the link.
+func (b *blobSource) askForAll(ctx context.Context, rng string) (link *transport.Link, resp *http.Response, err error) {
+	defer func() { // also if the caller's code panics
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.link, b.inline = link, resp != nil
+		close(b.asking)
+		b.asking = nil
+	}()
+	return b.ask(ctx, rng)
 }
 
 // ask requests the content from the registry. The response has a link to it or, behind some private

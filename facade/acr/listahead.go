@@ -39,6 +39,7 @@ type guess[T any] struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	page   page[T] // valid when done is closed
+	panic  any     // of the caller's code behind the request; valid when done is closed
 }
 
 // overlap is how far a guess starts before the end of the page before it, as a part of a page: pages
@@ -140,6 +141,7 @@ func (a *ahead[T]) request(ctx context.Context, key string) {
 	w.after, w.buf = key, g.page.buf
 	go func() {
 		defer close(g.done)
+		defer func() { g.panic = recover() }()
 		g.page.items, g.page.err = w.page(ctx, g.page.items[:0])
 		g.page.next, g.page.buf = w.next, w.buf
 	}()
@@ -191,6 +193,9 @@ func (a *ahead[T]) join(g *guess[T], i int) (fresh []T, err error) {
 func (a *ahead[T]) drop(g *guess[T]) {
 	g.cancel()
 	<-g.done
+	if g.panic != nil {
+		panic(g.panic) // where the caller can recover it
+	}
 	a.spare = append(a.spare, page[T]{items: g.page.items, buf: g.page.buf})
 	a.guesses = slices.DeleteFunc(a.guesses, func(o *guess[T]) bool { return o == g })
 }

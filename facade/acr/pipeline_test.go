@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,3 +135,73 @@ func TestUsageIsWhatTheRegistrySaw(t *testing.T) {
 		}
 	})
 }
+
+// What the caller's code panics with reaches the caller, and keeps no other call from going on: not those that wait for the
+// turn of the request, nor those that wait for the link that it asked for.
+func TestPanicsHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	for where, install := range map[string]func(o *acr.ClientOptions, cry func()){
+		"a policy": func(o *acr.ClientOptions, cry func()) {
+			o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(req *policy.Request) (*http.Response, error) { cry(); return req.Next() }))
+		},
+		"OnRequest": func(o *acr.ClientOptions, cry func()) {
+			o.OnRequest = func(context.Context, acr.RequestMetrics) { cry() }
+		},
+		"the transport": func(o *acr.ClientOptions, cry func()) {
+			if inner, ok := o.Transport.(*http.Client); ok {
+				next := inner.Transport
+				o.Transport = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) { cry(); return next.RoundTrip(r) })}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+			content := acrsuite.Content(100_000)
+			d := srv.SeedBlob(t, "a/b", content)
+			srv.SeedImage(t, "a/b:v1")
+			governor, err := acr.NewGovernor(&acr.GovernorOptions{Concurrency: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var panics atomic.Bool
+			r := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
+				o.Governor = governor
+				install(o, func() {
+					if panics.Load() {
+						panic("cry")
+					}
+				})
+			}).Repository("a/b")
+			view, err := r.BlobReaderAt(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, call := range map[string]func() error{
+				"GetManifest":  func() error { _, err := r.GetManifest(t.Context(), "v1"); return err },
+				"Tags":         func() error { _, err := acr.Collect(r.Tags(t.Context(), nil)); return err },
+				"ReadAt":       func() error { _, err := view.ReadAt(make([]byte, 100), 0); return err },
+				"DownloadBlob": func() error { _, err := r.DownloadBlob(t.Context(), d, unreached{}, nil); return err },
+			} {
+				panics.Store(true)
+				func() {
+					defer func() {
+						if v := recover(); v != "cry" {
+							t.Errorf("%s, %s: recovered %v", where, name, v)
+						}
+					}()
+					err := call()
+					t.Errorf("%s, %s: no panic, but %v", where, name, err)
+				}()
+				panics.Store(false)
+				if err := call(); err != nil {
+					t.Errorf("%s, %s, after a panic: %v", where, name, err)
+				}
+			}
+		})
+	}
+}
+
+type policyFunc func(*policy.Request) (*http.Response, error)
+
+// Do implements policy.Policy.
+func (f policyFunc) Do(req *policy.Request) (*http.Response, error) { return f(req) }

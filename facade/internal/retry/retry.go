@@ -212,10 +212,15 @@ func (p *retryPolicy) gated(req *policy.Request, try int, pause, timeout time.Du
 		observe.Info(req.Raw().Context(), "request delayed by the Governor", slog.String("method", req.Raw().Method),
 			slog.String("url", redact.URL(req.Raw().URL)), slog.Duration("pause", waited))
 	}
-	resp, err := attempt(req, try, pause+waited, timeout)
-	after(resp, err)
+	var resp *http.Response
+	err = errPanicked
+	defer func() { after(resp, err) }() // also if the caller's code panics: others may wait for this turn to end
+	resp, err = attempt(req, try, pause+waited, timeout)
 	return resp, err
 }
+
+// errPanicked is the outcome of a try in which the caller's code panicked.
+var errPanicked = errors.New("retry: a policy or transport panicked")
 
 // gateError is an error of the gate: trying again would not help.
 type gateError struct{ error }

@@ -61,7 +61,14 @@ func (s sender) send(req *http.Request, kind call.Kind, limit time.Duration) (*h
 	}
 	x.attach(r, req.Body)
 
+	panicked := true
+	defer func() {
+		if panicked { // a RoundTripper of the caller's
+			x.end()
+		}
+	}()
 	resp, err := s.do(r)
+	panicked = false
 	x.begun()
 	x.cost.answered(resp)
 	if err == nil && resp == nil {
