@@ -120,6 +120,9 @@ func (f *Fixture) ClientOptions() *acr.ClientOptions {
 	}
 	o.Logger = slog.New(slog.NewTextHandler(io.MultiWriter(lineWriter{f.Call.Method}, f.Log), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.TracingProvider = spanRecorder(f.Call.Method)
+	o.OnRequest = func(_ context.Context, m acr.RequestMetrics) {
+		Secrets.LookHard("the metrics of "+f.Call.Method, fmt.Sprintf("%+v", m))
+	}
 	for _, opt := range f.Options {
 		opt(o)
 	}
@@ -163,7 +166,12 @@ func (f *Fixture) Run() error { return f.RunWith(f.Ctx) }
 
 // RunWith makes the call with a context, and looks for secrets in what it fails with.
 func (f *Fixture) RunWith(ctx context.Context) error {
+	usage := func() acr.Usage { return acr.Usage{} }
+	if ctx != nil {
+		ctx, usage = acr.WithUsage(ctx)
+	}
 	err := f.Call.run(ctx, f)
+	Secrets.LookHard("the usage of "+f.Call.Method, fmt.Sprintf("%+v %v", usage(), ctx))
 	if err != nil && Secrets.LookError("the error of "+f.Call.Method, err) {
 		f.Errorf("the error shows a secret")
 	}

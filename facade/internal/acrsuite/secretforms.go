@@ -2,9 +2,12 @@ package acrsuite
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,20 +16,33 @@ import (
 var Encodings = map[string]func(secret string) string{
 	"raw":              func(s string) string { return s },
 	"percent":          url.QueryEscape,
-	"percent, by byte": func(s string) string { return byByte("%", s) },
+	"percent, by byte": func(s string) string { return byByte("%", s, "") },
 	"JSON": func(s string) string {
 		b, _ := json.Marshal(s) //nolint:errchkjson // a string always has a form
 		return strings.Trim(string(b), `"`)
 	},
-	"JSON, by byte": func(s string) string { return byByte(`\u00`, s) },
-	"base64":        func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
-	"base64url":     func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+	"JSON, by byte":  func(s string) string { return byByte(`\u00`, s, "") },
+	"HTML, by byte":  func(s string) string { return byByte("&#x", s, ";") },
+	"C, by byte":     func(s string) string { return byByte(`\x`, s, "") },
+	"hexadecimal":    func(s string) string { return byByte("", s, "") },
+	"capital digits": func(s string) string { return strings.ToUpper(byByte("", s, "")) },
+	"percent twice":  func(s string) string { return url.QueryEscape(byByte("%", s, "")) },
+	"base64":         func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	"base64url":      func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+	"lines": func(s string) string {
+		var b strings.Builder
+		for len(s) > 20 {
+			b.WriteString(s[:20] + "\n ")
+			s = s[20:]
+		}
+		return b.String() + s
+	},
 }
 
-func byByte(mark, s string) string {
+func byByte(mark, s, end string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		_, _ = fmt.Fprintf(&b, "%s%02x", mark, s[i]) // never fails
+		_, _ = fmt.Fprintf(&b, "%s%02x%s", mark, s[i], end) // never fails
 	}
 	return b.String()
 }
@@ -34,17 +50,38 @@ func byByte(mark, s string) string {
 // leastEncoded is the length from which on a run of letters may be a secret in base64.
 const leastEncoded = 24
 
-// eachForm gives each form in which a text may hold a secret: the text as it is, and what it says once its percent
-// escapes, its JSON escapes and its base64 are undone.
+// eachForm gives each form in which a text may hold a secret: the text as it is, and what it says once its escapes, those
+// behind them, its line breaks, its base64 and its hexadecimal digits are undone.
 func eachForm(text string, look func(form string)) {
 	look(text)
-	if strings.Contains(text, "%") {
-		look(unescape(text, "%", 2))
-	}
-	if strings.Contains(text, `\u`) {
-		look(unescape(text, `\u`, 4))
+	for range 3 {
+		plain := unescaped(text)
+		if plain == text {
+			break
+		}
+		text = plain
+		look(text)
 	}
 	encodedIn(text, look)
+	digitsIn(text, look)
+}
+
+// unescaped undoes the escapes of URLs, JSON, C and HTML in a text, and its line breaks.
+func unescaped(text string) string {
+	if strings.Contains(text, "%") {
+		text = unescape(text, "%", 2)
+	}
+	if strings.Contains(text, `\`) {
+		text = unescape(unescape(text, `\u`, 4), `\x`, 2)
+		text = strings.NewReplacer(`\n`, "\n", `\r`, "\n").Replace(text)
+	}
+	if strings.Contains(text, "&") {
+		text = html.UnescapeString(text)
+	}
+	if strings.Contains(text, "\n") {
+		text = strings.NewReplacer("\n ", "", "\n", "").Replace(text)
+	}
+	return text
 }
 
 // Most time of the suites goes into the loops below, over strings, which nobody changes; so the race detector is kept out.
@@ -116,6 +153,33 @@ func encodedIn(text string, look func(form string)) {
 		}
 		start = -1
 	}
+}
+
+// digitsIn gives what the runs of hexadecimal digits in a text say, where that is text.
+//
+//go:norace
+func digitsIn(text string, look func(form string)) {
+	start := -1
+	for i := range len(text) + 1 {
+		if i < len(text) {
+			if c := text[i]; c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' {
+				if start < 0 {
+					start = i
+				}
+				continue
+			}
+		}
+		if start >= 0 && i-start >= 2*leastEncoded {
+			if plain, err := hex.DecodeString(text[start : i-(i-start)%2]); err == nil && isText(plain) {
+				look(string(plain))
+			}
+		}
+		start = -1
+	}
+}
+
+func isText(b []byte) bool {
+	return !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' || c > '~' })
 }
 
 // fromBase64 decodes a run of either alphabet, and tells whether the result is printable.

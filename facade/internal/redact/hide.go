@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"html"
 	"iter"
@@ -39,9 +40,9 @@ func (x Secret) Is(s string) bool {
 	return whole == s
 }
 
-// Hide takes the secrets out of a text: as they are, and wherever the text holds them percent-encoded, escaped as in JSON
-// or HTML, in base64 of either alphabet at any position, or several of these in turn. Of a secret that is cut, its beginning
-// is taken out.
+// Hide takes the secrets out of a text: as they are, and wherever the text holds them percent-encoded, escaped as in JSON,
+// HTML or C, broken into lines, in base64 of either alphabet at any position, in hexadecimal digits, or several of these in
+// turn. Of a secret that is cut, its beginning is taken out.
 func Hide(text string, secrets iter.Seq[Secret]) string {
 	found := hidden(text, secrets)
 	if len(found) == 0 {
@@ -118,9 +119,10 @@ func common(text []byte, secret string) int {
 	return n
 }
 
-// formsOf returns a secret and what stands for it in base64.
+// formsOf returns a secret and what stands for it in base64 and in hexadecimal digits.
 func formsOf(secret string) []string {
-	forms := []string{secret}
+	digits := hex.EncodeToString([]byte(secret))
+	forms := []string{secret, digits, strings.ToUpper(digits)}
 	for shift := range 3 {
 		encoded := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), secret...))
 		// The letters at the ends depend on the bytes around the secret, too.
@@ -136,7 +138,7 @@ func formsOf(secret string) []string {
 // unescaped undoes the escapes in a text once. at says where in the text each byte of the result began, and has one entry
 // more, the text's length.
 func unescaped(text []byte) (plain []byte, at []int, changed bool) {
-	if !bytes.ContainsAny(text, `%\&`) {
+	if !bytes.ContainsAny(text, "%\\&\r\n") {
 		return nil, nil, false
 	}
 	plain, at = make([]byte, 0, len(text)), make([]int, 0, len(text)+1)
@@ -158,12 +160,19 @@ func unescaped(text []byte) (plain []byte, at []int, changed bool) {
 // unit returns what the escape at the beginning of a text says, and its length; 0 if none begins there.
 func unit(text []byte) (said []byte, length int) {
 	switch {
+	case text[0] == '\r', text[0] == '\n': // with the indentation of the next line
+		for length < len(text) && strings.IndexByte("\r\n\t ", text[length]) >= 0 {
+			length++
+		}
+		return nil, length
 	case text[0] == '%' && len(text) > 2:
 		high, low := digit(text[1]), digit(text[2])
 		if high < 0 || low < 0 {
 			return nil, 0
 		}
 		return []byte{byte(high<<4 | low)}, 3
+	case text[0] == '\\' && len(text) > 3 && text[1] == 'x' && digit(text[2]) >= 0 && digit(text[3]) >= 0:
+		return []byte{byte(digit(text[2])<<4 | digit(text[3]))}, 4
 	case text[0] == '\\' && len(text) > 1:
 		length = 2
 		if text[1] == 'u' {

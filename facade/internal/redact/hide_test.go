@@ -2,6 +2,7 @@ package redact_test
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -23,6 +24,10 @@ func TestHide(t *testing.T) {
 		"path":               url.PathEscape,
 		"JSON":               func(s string) string { b, _ := json.Marshal(s); return string(b[1 : len(b)-1]) },
 		"HTML":               html.EscapeString,
+		"C":                  func(s string) string { return `\x` + hex.EncodeToString([]byte(s)[:1]) + s[1:] },
+		"lines":              func(s string) string { return s[:3] + "\r\n\t" + s[3:30] + "\n" + s[30:] },
+		"digits":             func(s string) string { return hex.EncodeToString([]byte(s)) },
+		"capital digits":     func(s string) string { return fmt.Sprintf("%X", s) },
 		"lower":              func(s string) string { return strings.ToLower(fmt.Sprintf("%%%x", []byte(s)[:1])) + s[1:] },
 		"base64":             func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
 		"base64 behind one":  func(s string) string { return base64.URLEncoding.EncodeToString([]byte("x" + s)) },
@@ -37,8 +42,8 @@ func TestHide(t *testing.T) {
 	}
 	for first, f := range forms {
 		for second, g := range forms {
-			if strings.HasPrefix(second, "base64") && first != "as it is" {
-				continue // base64 of an escaped secret is not looked for
+			if (strings.HasPrefix(second, "base64") || strings.HasSuffix(second, "digits")) && first != "as it is" {
+				continue // base64 and digits of an escaped secret are not looked for
 			}
 			text := "before " + g(f(secret)) + " behind"
 			if !index.MayHold(text) {

@@ -143,6 +143,9 @@ func TestAttacksByError(t *testing.T) {
 			} {
 				acrsuite.Secrets.LookValue(what, v)
 			}
+			if sign == acrsuite.ByEntra {
+				printEverything(f)
+			}
 			if sign != acrsuite.ByAnonymous {
 				l, err := f.Client.Login(f.Ctx)
 				f.MustWork(err)
@@ -167,6 +170,52 @@ func TestAttacksByError(t *testing.T) {
 			}
 		}
 	})
+}
+
+// printEverything prints a value of each exported type of the library, as it is once a client has signed in and used it.
+func printEverything(f *acrsuite.Fixture) {
+	f.T.Helper()
+	governor, err := acr.NewGovernor(nil)
+	f.MustWork(err)
+	o := f.ClientOptions()
+	o.Governor = governor
+	c, err := acr.NewClient(f.Srv.Endpoint(), f.Cred, o)
+	f.MustWork(err)
+	r := c.Repository(f.Name)
+	ctx, usage := acr.WithUsage(f.Ctx)
+	w, err := r.StartUpload(ctx, nil)
+	f.MustWork(err)
+	cp, err := w.Checkpoint()
+	f.MustWork(err)
+	f.MustWork(w.Cancel())
+	reader, err := r.GetBlob(ctx, f.Blob, nil)
+	f.MustWork(err)
+	view, err := r.BlobReaderAt(ctx, f.Blob)
+	f.MustWork(err)
+	_, err = view.ReadAt(make([]byte, 10), 0)
+	f.MustWork(err)
+	m, err := r.GetManifest(ctx, f.Tag)
+	f.MustWork(err)
+	conversion, err := r.StartConversion(ctx, f.Image)
+	f.MustWork(err)
+	status, err := conversion.Poll(ctx)
+	f.MustWork(err)
+	report, err := c.Doctor(ctx, nil)
+	f.MustWork(err)
+	login, err := c.Login(ctx)
+	f.MustWork(err)
+	_, refusal := r.GetManifest(ctx, "none")
+	refused, _ := errors.AsType[*acr.Error](refusal)
+	printed := []any{
+		c, r, r.Artifact(f.Tag), r.Artifact(f.Tag).Name(), o, governor, governor.Usage(f.Srv.Host()), acr.GovernorOptions{}, w, cp, reader, view, m.Descriptor, conversion, status, report, login, refused,
+		refused.Details, usage(), acr.RequestMetrics{}, acr.ResponseTimeouts{}, acr.ArgumentError{},
+	}
+	for _, v := range printed {
+		acrsuite.Secrets.LookValue(fmt.Sprintf("a %T", v), v)
+		acrsuite.Secrets.LookValue(fmt.Sprintf("a %T within a struct", v), struct{ v any }{v})
+		acrsuite.Secrets.LookValue(fmt.Sprintf("a %T within a list", v), []any{v, &v})
+	}
+	f.MustWork(reader.Close())
 }
 
 // shown demands that a text can be shown: one line at most for an error, no control or bidirectional characters, some 4 KiB.
