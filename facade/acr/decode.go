@@ -77,6 +77,9 @@ func decodeList[T any](page reply, into []T, key string, entry func(*jsonscan.Sc
 	if err == nil && !found { // nobody may take the document of somebody else for an empty list
 		err = lacks(key)
 	}
+	if h.repository != "" && page.name != "" { // nor, for want of a name, the list of another repository
+		err = checkRequested(h.repository, page.name, err)
+	}
 	return into, err
 }
 
@@ -85,6 +88,17 @@ func decodeTags(page reply, into []TagProperties) ([]TagProperties, error) {
 		scanTag(s, t, last)
 		named(s, t.Name)
 	}, func(t *TagProperties, h heading) { t.Registry, t.Repository = h.registry, h.repository })
+}
+
+// decodeTagsOf leaves out the tags of other manifests, which a registry or cache lists that ignores the filter: who asks for
+// the tags of one manifest may be about to delete them.
+func decodeTagsOf(d digest.Digest) decoder[TagProperties] {
+	return func(page reply, into []TagProperties) ([]TagProperties, error) {
+		start := len(into)
+		items, err := decodeTags(page, into)
+		kept := slices.DeleteFunc(items[start:], func(t TagProperties) bool { return t.Digest != "" && t.Digest != d })
+		return items[:start+len(kept)], err
+	}
 }
 
 func decodeManifests(page reply, into []ManifestProperties) ([]ManifestProperties, error) {

@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/internal/jsonscan"
 	"github.com/acrkit/acrkit/gen"
 )
 
-// maxQuery bounds the text of a query, in bytes.
-const maxQuery = 64 << 10
+const (
+	maxQuery     = 64 << 10 // bytes of the text of a query
+	maxSkipToken = 16 << 10 // bytes of what stands for the next page; it is sent back
+)
 
 // QueryMetadata runs a query over the manifests of all repositories, on a registry with metadata
 // search. The query is in the Kusto Query Language, and Manifests is its table:
@@ -73,7 +77,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 			return
 		}
 		body := gen.MetadataQuery{Query: q.query}
-		seen := map[string]bool{}
+		seen := map[digest.Digest]bool{} // of the tokens, which may be long
 		for pages := 1; ; pages++ {
 			page, err := q.page(ctx, body)
 			for _, row := range page.rows {
@@ -85,7 +89,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 			case err != nil:
 			case page.next == "":
 				return
-			case seen[page.next]:
+			case seen[digest.FromString(page.next)]:
 				err = q.op.fail(contradicts(ErrListEndless, "page %d leads back to an earlier page", pages))
 			case pages >= q.client.options.maxPages():
 				err = q.op.fail(contradicts(ErrListEndless, "more than %d pages (ClientOptions.MaxPages)", pages))
@@ -94,7 +98,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 				yield(nil, err)
 				return
 			}
-			seen[page.next] = true
+			seen[digest.FromString(page.next)] = true
 			body.Options = &gen.MetadataQueryOptions{SkipToken: page.next}
 		}
 	}
@@ -127,7 +131,9 @@ func decodeMetadata(document []byte) (page metadataPage, err error) {
 	err = s.Document(func(k []byte) {
 		switch string(k) {
 		case "$skipToken":
-			page.next = string(s.Text())
+			if page.next = string(s.Text()); len(page.next) > maxSkipToken {
+				s.Fail("the token of the next page has %d bytes", len(page.next))
+			}
 		case "data":
 			found, page.rows = true, nil
 			s.Array(func() {

@@ -75,3 +75,58 @@ func TestPropertiesOfManyTags(t *testing.T) {
 		t.Errorf("%d tags, %v", len(m.Tags), err)
 	}
 }
+
+// A list of another repository, as a cache in between may send, is not handed on, nor are the tags of another manifest by a
+// registry that ignores the filter: who asks for them may be about to delete them.
+func TestListOfAnother(t *testing.T) {
+	t.Parallel()
+	acrsuite.Row(t, "A71 list of another repository", testListOfAnother)
+}
+
+func testListOfAnother(t *testing.T) {
+	dgst, other := acrsuite.GoodDigest, digest.FromString("y")
+	entries := `"tags":[{"name":"v1","tag":"v1","digest":"` + string(dgst) + `"},{"name":"v2","tag":"v2","digest":"` + string(other) + `"}],"manifests":[{"digest":"` + string(dgst) + `"}]`
+	for heading, fine := range map[string]bool{
+		`"imageName":"a/b",`: true, ``: true, `"imageName":"a/c",`: false, `"name":"a",`: false, `"imageName":"A/B",`: false, `"imageName":"a/b/",`: false,
+	} {
+		for _, late := range []bool{false, true} {
+			body := "{" + heading + entries + "}"
+			if late && heading != "" {
+				body = "{" + entries + "," + strings.TrimSuffix(heading, ",") + "}"
+			}
+			if strings.Contains(heading, `"name"`) {
+				body = strings.Replace(body, `{"name":"v1","tag":"v1","digest":"`+string(dgst)+`"},{"name":"v2","tag":"v2","digest":"`+string(other)+`"}`, `"v1"`, 1)
+			}
+			c := (&acrsuite.Scripted{Answer: func(*http.Request) *http.Response { return acrsuite.Answer(200, body) }}).Client(t)
+			r, ctx := c.Repository("a/b"), t.Context()
+			errs := map[string]error{}
+			if strings.Contains(heading, `"name"`) {
+				_, errs["TagNames"] = acr.Collect(r.TagNames(ctx, nil))
+			} else {
+				_, errs["Tags"] = acr.Collect(r.Tags(ctx, nil))
+				_, errs["Manifests"] = acr.Collect(r.Manifests(ctx, nil))
+				_, errs["Manifests at once"] = acr.Collect(r.Manifests(ctx, &acr.ListManifestsOptions{Concurrency: 4}))
+				_, errs["DeletedManifests"] = acr.Collect(r.DeletedManifests(ctx, nil))
+				_, errs["DeletedTags"] = acr.Collect(r.DeletedTags(ctx, nil))
+			}
+			for name, err := range errs {
+				if fine && err != nil || !fine && !errors.Is(err, acr.ErrMalformedReply) {
+					t.Errorf("%s of %s: %v", name, body, err)
+				}
+			}
+			if !fine {
+				continue
+			}
+			for _, tags := range []func() ([]acr.TagProperties, error){
+				func() ([]acr.TagProperties, error) {
+					return acr.Collect(r.Tags(ctx, &acr.ListTagsOptions{Digest: dgst}))
+				},
+				func() ([]acr.TagProperties, error) { return acr.Collect(r.Artifact(string(dgst)).Tags(ctx)) },
+			} {
+				if got, err := tags(); err != nil || len(got) != 1 || got[0].Name != "v1" {
+					t.Errorf("tags of a manifest: %+v, %v", got, err)
+				}
+			}
+		}
+	}
+}

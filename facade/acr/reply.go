@@ -26,6 +26,7 @@ type reply struct {
 	status int
 	length int64 // Content-Length, -1 when not stated
 	sent   *http.Request
+	name   string // of the repository that was asked; empty for the registry itself
 }
 
 // fail is op.fail for an error about the content of the reply, which may hold a secret of the client.
@@ -130,7 +131,7 @@ func (c *Client) readOnce(ctx context.Context, q question) (got reply, again boo
 	case err != nil:
 		return reply{sent: resp.Request}, errors.Is(err, errCutShort), q.op.fail(err)
 	}
-	got = reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request}
+	got = reply{body: body, header: resp.Header, status: resp.StatusCode, length: resp.ContentLength, sent: resp.Request, name: q.name}
 	if q.use != nil {
 		again, err = q.use(got)
 	}

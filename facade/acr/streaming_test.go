@@ -189,6 +189,7 @@ func TestQueryMetadataReplies(t *testing.T) {
 		"somebody else":    {pages: []string{`{"repositories":["a"]}`}, want: acr.ErrMalformedReply},
 		"a row of numbers": {pages: []string{`{"data":[1]}`}, want: acr.ErrMalformedReply},
 		"too many rows":    {pages: []string{`{"data":[` + strings.Repeat("{},", 60_000) + `{}]}`}, want: acr.ErrMalformedReply},
+		"endless token":    {pages: []string{`{"$skipToken":"` + strings.Repeat("x", 20_000) + `","data":[]}`}, want: acr.ErrMalformedReply},
 		"cut off":          {pages: []string{`{"data":[` + row, `{"data":[` + row + `]}`}, rows: 1},
 		"never whole":      {pages: []string{`{"data":[` + row}, want: acr.ErrMalformedReply},
 	} {

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 		}
 		params.Digest = new(o.Digest)
 		l.keep["digest"] = []string{string(o.Digest)}
+		l.decode = decodeTagsOf(o.Digest)
 	}
 	l.first = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return r.client.gen.ListTags(ctx, r.name, params, editors...)
@@ -135,7 +137,7 @@ const defaultTagWait = 10 * time.Minute
 //   - other errors of [Repository.HeadManifest], except [ErrNotFound], if a request fails
 func (r *Repository) WaitForTag(ctx context.Context, tag string, dgst digest.Digest, opts *WaitForTagOptions) (ocispec.Descriptor, error) {
 	timeout, err := r.checkWait(tag, dgst, opts)
-	if err != nil {
+	if err = cmp.Or(err, checkContext(ctx)); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
