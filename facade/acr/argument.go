@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -45,6 +46,14 @@ func badArgument(argument, value, reason string) error {
 // unmade returns the error of a nil pointer or zero value of a type that functions of this package make.
 func unmade(name string) error {
 	return badArgument(name, "", "it is nil or a zero value: create it with a function of this package")
+}
+
+// checkContext refuses a nil context, before anything is done with it.
+func checkContext(ctx context.Context) error {
+	if ctx == nil {
+		return badArgument("ctx", "", "it is nil")
+	}
+	return nil
 }
 
 // notNegative refuses a number below zero.

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ import (
 //     may be that of a portal or proxy
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	seen, err := r.lookAtBlob(ctx, dgst)
@@ -44,7 +45,7 @@ func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrInvalidArgument] if the name or digest is invalid
 func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return err
 	}
 	return r.take(ctx, opDeleteBlob, func(ctx context.Context) (*http.Response, error) {
@@ -61,7 +62,7 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 //   - [ErrInvalidArgument] if a name or the digest is invalid
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
 	ctx = staying(ctx)
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	if err := r.client.checkName(from); err != nil {
@@ -158,12 +159,9 @@ func (s *uploadSession) mount(ctx context.Context, dgst digest.Digest, from stri
 	return state, false, err
 }
 
-// checkBlob checks the handle and the digest.
-func (r *Repository) checkBlob(dgst digest.Digest) error {
-	if r.bad() != nil {
-		return r.bad()
-	}
-	return checkDigest(dgst)
+// checkBlob checks the handle, the context and the digest.
+func (r *Repository) checkBlob(ctx context.Context, dgst digest.Digest) error {
+	return cmp.Or(r.bad(), checkContext(ctx), checkDigest(dgst))
 }
 
 // headBlob returns the size of a blob.

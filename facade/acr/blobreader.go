@@ -32,12 +32,23 @@ type GetBlobOptions struct {
 //
 // The reader resumes after a lost or stalled connection and when a storage link expires. It
 // cannot seek; use [BlobReaderAt] or [Repository.GetBlobRange] for unverified random access.
-// Only one goroutine may use it at a time.
+// Only one goroutine may read from it at a time. Close may be called at any time, and ends a read
+// that is under way.
 type BlobReader struct {
 	r    *transfer.Reader
 	dgst digest.Digest
+
+	mu   sync.Mutex // guards the rest: Close may come while a read is under way
 	stop func(error)
 	err  error // what a read failed with
+}
+
+// note keeps for Close what a read failed with.
+func (b *BlobReader) note(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+	return failed("GetBlob", err)
 }
 
 // GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must
@@ -50,7 +61,7 @@ type BlobReader struct {
 //   - [ErrInvalidArgument] if the name, digest or an option is invalid
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	o := given(opts)
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return nil, err
 	}
 	size, err := expectedSize(o.Size)
@@ -101,8 +112,7 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF { //nolint:errorlint // the reader's own
 		return n, err
 	}
-	b.err = err
-	return n, failed("GetBlob", err)
+	return n, b.note(err)
 }
 
 // WriteTo writes the rest of the blob to w; io.Copy uses it. It reads from the connection and
@@ -112,11 +122,14 @@ func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
 	}
+	if w == nil {
+		return 0, badArgument("w", "", "it is nil")
+	}
 	n, err := b.r.WriteTo(w)
 	if err != nil {
-		b.err = err
+		err = b.note(err)
 	}
-	return n, failed("GetBlob", err)
+	return n, err
 }
 
 // Close closes the reader and its connection. It may be called before the end of the blob.
@@ -125,8 +138,13 @@ func (b *BlobReader) Close() error {
 		return err
 	}
 	err := b.r.Close()
-	b.stop(b.err)
-	b.stop, b.err = func(error) {}, nil
+	b.mu.Lock()
+	stop, failure := b.stop, b.err
+	b.stop = nil
+	b.mu.Unlock()
+	if stop != nil {
+		stop(failure)
+	}
 	return err
 }
 
@@ -159,7 +177,7 @@ func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.Strin
 //   - [ErrSizeMismatch] if the blob ends before the range does
 //   - [ErrInvalidArgument] if the name, digest, offset or n is invalid
 func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return nil, err
 	}
 	if err := notNegative("offset", offset); err != nil {
@@ -174,6 +192,7 @@ func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offse
 	}
 	reader := transfer.NewRangeReader(ctx, &blobSource{r: r, dgst: dgst}, transfer.Unknown, offset, end)
 	if err := reader.Open(); err != nil {
+		_ = reader.Close() // it has no connection
 		return nil, failed("GetBlobRange", err)
 	}
 	return &rangeReader{reader}, nil

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,6 +130,9 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if !wire.IsVisible(c.options.SourceClient) {
 		return nil, badArgument("SourceClient", c.options.SourceClient, "it may contain printable ASCII only, without blanks")
 	}
+	if slices.Contains(slices.Concat(c.options.PerCallPolicies, c.options.PerRetryPolicies), nil) {
+		return nil, badArgument("PerCallPolicies and PerRetryPolicies", "", "a policy is nil")
+	}
 	if c.options.Governor != nil && c.options.Governor.bad() != nil {
 		return nil, c.options.Governor.bad()
 	}
@@ -173,7 +177,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 // returns the response if op.check accepts it; the caller closes the body. send calls the method of
 // c.gen. extra are scopes beyond those of the operation.
 func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
-	if err := c.bad(); err != nil {
+	if err := cmp.Or(c.bad(), checkContext(ctx)); err != nil {
 		return nil, err
 	}
 	scopes := append(op.scopes(name), extra...)

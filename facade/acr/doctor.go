@@ -60,7 +60,7 @@ type DoctorOptions struct {
 //   - [ErrInvalidArgument] if an option is invalid
 //   - the error of ctx if it ends; the report is then returned too, with the steps done so far
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*DoctorReport, error) {
-	if err := c.bad(); err != nil {
+	if err := cmp.Or(c.bad(), checkContext(ctx)); err != nil {
 		return nil, err
 	}
 	d := &doctor{client: c, options: given(opts), witness: &witness{next: c.transport}}

@@ -112,7 +112,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 //   - the error of dst if writing to it fails
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	if dst == nil {
@@ -146,7 +146,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 //     path is a directory, a pipe or a device, or leads out of Root
 func (r *Repository) DownloadBlobFile(ctx context.Context, dgst digest.Digest, path string, opts *DownloadFileOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)
-	if err := r.checkBlob(dgst); err != nil {
+	if err := r.checkBlob(ctx, dgst); err != nil {
 		return desc, err
 	}
 	m, ctx, stop := r.newMeter(ctx, "DownloadBlobFile", dgst, o.Progress, false)

@@ -289,6 +289,9 @@ func keepQuery(query string, keep url.Values) string {
 // an error it returns the entries before it. All entries are held in memory; range over long lists
 // instead.
 func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	if seq == nil {
+		return nil, badArgument("seq", "", "it is nil")
+	}
 	var all []T
 	for v, err := range seq {
 		if err != nil {

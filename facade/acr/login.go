@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,7 +65,7 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 //   - [ErrAnonymous] if the client is anonymous
 //   - [*Error] if the registry refuses the exchange; it matches the cause, such as [ErrNoRole]
 func (c *Client) Login(ctx context.Context) (Login, error) {
-	if err := c.bad(); err != nil {
+	if err := cmp.Or(c.bad(), checkContext(ctx)); err != nil {
 		return Login{}, err
 	}
 	username, password, expires, err := c.auth.Login(ctx)
@@ -89,7 +90,7 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 //   - [*Error] if the registry refuses the sign-in or the scopes; it matches the cause, such as
 //     [ErrNoRole]
 func (c *Client) AccessToken(ctx context.Context, scopes ...string) (Login, error) {
-	if err := c.bad(); err != nil {
+	if err := cmp.Or(c.bad(), checkContext(ctx)); err != nil {
 		return Login{}, err
 	}
 	if len(scopes) == 0 {

@@ -79,9 +79,10 @@ var Rows = []Entry{
 	{"A65", Open, "gen is a public package that checks nothing; facade/acr checks every parameter before it calls gen (A41, A59)", "The generated client is used directly: its parameters are not checked."},
 	{"A66", Open, "no test; make lint looks, and its last line says NOT CHECKED where the vulnerability database is out of reach", "A dependency has a known vulnerability: the build fails."},
 	{"A67", Refused, "attack.TestAttacksByError", "The registry repeats the access token as it is, JWT or not: it is in no error, log or span."},
-	{"A68", Refused, "attack.TestAttacksByError", "The registry repeats the access token percent-encoded, JSON-escaped or in base64, or to Doctor: it is in no error, log or span."},
+	{"A68", Refused, "attack.TestAttacksByError", "The registry repeats the access token escaped, even twice, broken into lines, in base64 or hexadecimal digits, or to Doctor: it is in no error, log or span."},
 	{"A69", Refused, "acr.TestTinyEntriesAreCheap", "A page or a manifest holds millions of tiny entries: it costs no multiple of its size."},
 	{"A70", Refused, "acr.TestNoVerbPrintsSecrets", "A caller's struct that holds a client or a login is printed by any verb: no secret is shown."},
+	{"A71", Refused, "acr.TestListOfAnother", "A page is of another repository, or of the tags of other manifests than asked for: it is not handed on."},
 
 	{"F01", Survived, "download.TestSuiteDownloadBreaks", "The connection is reset in the middle of a blob."},
 	{"F02", Survived, "download.TestSuiteDownloadBreaks", "The connection ends in the middle of a blob."},
@@ -160,7 +161,7 @@ var Rows = []Entry{
 	{"F75", CleanError, "attack.TestFaultsOfProxies", "The proxy refuses the tunnel: the error says so."},
 	{"F76", Survived, "upload.TestSuiteUploadNetwork", "The registry's name moves to another replica during a push."},
 	{"F77", Survived, "download.TestSuiteLongLists", "A list has a hundred thousand entries: memory stays the same."},
-	{"F78", Survived, "upload.TestSuiteUploadEnd", "A callback panics: the panic is raised in the caller."},
+	{"F78", Survived, "upload.TestSuiteUploadEnd", "A callback, policy or hook panics: the panic is raised in the caller."},
 	{"F79", CleanError, "acr.TestStatedDigests", "An upload, a commit or a mount is confirmed with another digest, or with what is none."},
 	{"F80", CleanError, "acr.TestErrorTextFits", "A server on the way refuses a token as too large a header: the error says so."},
 	{"F81", CleanError, "acr.TestErrorTextFits", "What an error is about stands in its detail alone: the text names it."},
@@ -173,4 +174,7 @@ var Rows = []Entry{
 	{"F88", CleanError, "acr.TestMalformedReplyIsDescribed", "A portal answers with its page: the error names URL, status and content type."},
 	{"F89", Survived, "acr.TestReferrersTagOfManyClients", "Several clients write a referrers tag at once: no referrer is lost."},
 	{"F90", CleanError, "content.TestSuiteRefusals", "The text of a refusal breaks off or stalls: the error has the status all the same."},
+	{"F91", CleanError, "attack.TestAttacksByArgument", "A call gets no context: nothing is sent, and the error says so."},
+	{"F92", CleanError, "acr.TestMisuse", "A writer, reader or source is misused, or lies: an error says so, and nothing of it counts."},
+	{"F93", CleanError, "upload.TestSuiteUploadReply", "The registry keeps a few bytes of each chunk: the upload ends."},
 }

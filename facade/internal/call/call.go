@@ -52,12 +52,19 @@ type key struct{}
 
 // Of returns the call that a request with the context belongs to: the zero Call if there is none.
 func Of(ctx context.Context) Call {
+	if ctx == nil {
+		return Call{}
+	}
 	c, _ := ctx.Value(key{}).(Call)
 	return c
 }
 
-// With returns a context whose call is that of ctx as changed by set.
+// With returns a context whose call is that of ctx as changed by set. Of a nil context it returns nil, which is refused
+// where it is used.
 func With(ctx context.Context, set func(*Call)) context.Context {
+	if ctx == nil {
+		return nil
+	}
 	c := Of(ctx)
 	set(&c)
 	return context.WithValue(ctx, key{}, c)

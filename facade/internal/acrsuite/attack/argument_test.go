@@ -54,6 +54,17 @@ func TestAttacksByArgument(t *testing.T) {
 			f.Errorf("%d requests were sent", n)
 		}
 	})
+	acrsuite.Row(t, "F91 no context", func(t *testing.T) {
+		acrsuite.NewWorld(t).Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
+			if f.Call.Op == "CancelUpload" {
+				return // of a writer, which has the context that it was opened with
+			}
+			f.MustFail(f.RunWith(nil), acr.ErrInvalidArgument) //nolint:staticcheck // as somebody may do
+			if n := len(f.Sent()); n != 0 {
+				f.Errorf("%d requests were sent", n)
+			}
+		})
+	})
 	acrsuite.Row(t, "A44 line breaks in tokens, scopes, locations and tags", func(t *testing.T) {
 		w := acrsuite.NewWorld(t)
 		for _, broken := range []string{`ab\r\nX-Evil: 1`, `ab\ncd`, `ab\u0000cd`, `ab cd`, `ab\u007f`, `é`} {

@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
@@ -24,6 +29,7 @@ func TestSuiteUploadEnd(t *testing.T) {
 	})
 	acrsuite.Row(t, "F78 panic in a callback", func(t *testing.T) {
 		testPanic(t)
+		t.Run("in a policy", testPolicyPanics)
 		t.Run("on loopback", panicOnLoopback)
 	})
 }
@@ -156,6 +162,85 @@ func testPanic(t *testing.T) {
 			panics(u)
 		})
 	}
+}
+
+// testPolicyPanics: what the caller's policies and hooks panic with is raised in the caller too, in whatever goroutine the
+// request is, and the upload is ended.
+func testPolicyPanics(t *testing.T) {
+	t.Parallel()
+	const cry = "a policy's panic"
+	for way, upload := range uploadWays {
+		if way == "writer" { // so that it is ended
+			upload = func(ctx context.Context, r *acr.Repository, b []byte) (ocispec.Descriptor, error) {
+				w, err := r.StartUpload(ctx, &acr.StartUploadOptions{ChunkSize: slowChunk})
+				if err != nil {
+					return ocispec.Descriptor{}, err
+				}
+				defer w.Cancel()
+				if _, err := w.ReadFrom(bytes.NewReader(b)); err != nil {
+					return ocispec.Descriptor{}, err
+				}
+				return w.Commit()
+			}
+		}
+		for _, op := range []string{"StartUpload", "UploadChunk", "GetUploadStatus", "CompleteUpload", "CancelUpload"} {
+			if way == "small" && op != "StartUpload" {
+				continue
+			}
+			for hook, install := range map[string]func(o *acr.ClientOptions){
+				"policy": func(o *acr.ClientOptions) {
+					o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(req *policy.Request) (*http.Response, error) {
+						if operationOf(req.Raw()) == op {
+							panic(cry)
+						}
+						return req.Next()
+					}))
+				},
+				"OnRequest": func(o *acr.ClientOptions) {
+					o.OnRequest = func(_ context.Context, m acr.RequestMetrics) {
+						if m.Operation == op {
+							panic(cry)
+						}
+					}
+				},
+			} {
+				t.Run(way+", "+op+", "+hook, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						srv := acrsuite.NewServer(t, acrtest.WithMemoryNetwork())
+						switch op {
+						case "GetUploadStatus":
+							srv.On("UploadChunk").Nth(1).Accept(slowChunk / 2)
+						case "CancelUpload":
+							srv.On("UploadChunk").Nth(2).Status(http.StatusForbidden)
+						}
+						r := acrsuite.NewClient(t, srv, install).Repository("samples/app")
+						defer func() {
+							if v := recover(); v != cry {
+								t.Errorf("recovered %v", v)
+							}
+						}()
+						_, err := upload(t.Context(), r, acrsuite.Content(2*slowChunk+1000))
+						t.Errorf("no panic, but %v", err)
+					})
+				})
+			}
+		}
+	}
+}
+
+type policyFunc func(*policy.Request) (*http.Response, error)
+
+// Do implements policy.Policy.
+func (f policyFunc) Do(req *policy.Request) (*http.Response, error) { return f(req) }
+
+// operationOf tells which request of an upload it is.
+func operationOf(r *http.Request) string {
+	if !strings.Contains(r.URL.Path, "/blobs/uploads") {
+		return ""
+	}
+	return map[string]string{
+		http.MethodPost: "StartUpload", http.MethodPatch: "UploadChunk", http.MethodGet: "GetUploadStatus", http.MethodPut: "CompleteUpload", http.MethodDelete: "CancelUpload",
+	}[r.Method]
 }
 
 type panicReader struct{ v any }

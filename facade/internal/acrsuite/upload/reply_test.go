@@ -68,6 +68,16 @@ func TestSuiteUploadReply(t *testing.T) {
 			u.Count(1, "StartUpload")
 		})
 	})
+	acrsuite.Row(t, "F93 few bytes of each chunk accepted", func(t *testing.T) {
+		for _, n := range []int64{1, 1000} {
+			acrsuite.Uploads(t, acrsuite.EverySource, func(u *acrsuite.Upload) {
+				u.Note = strconv.FormatInt(n, 10) + " bytes"
+				u.Srv.On("UploadChunk").Always().Accept(n)
+				u.Fails(acr.ErrUploadLost)
+				u.AtMost(20, "UploadChunk")
+			})
+		}
+	})
 	acrsuite.Row(t, "F34 least size of a chunk", func(t *testing.T) {
 		acrsuite.UploadsIn(t, acrsuite.Everywhere, acrsuite.EverySource, func(u *acrsuite.Upload) {
 			u.Opts.ChunkSize /= 6
