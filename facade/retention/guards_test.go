@@ -52,7 +52,7 @@ func testEachCheckCounts(t *testing.T) {
 		{"the time of the manifest", "/_manifests/sha256:", `"lastUpdateTime":"20`, `"lastUpdateTime":"21`, retention.SkippedUpdated},
 		{"the lock of the tag", "/_tags?digest", `"deleteEnabled":true`, `"deleteEnabled":false`, retention.SkippedLocked},
 		{"the time of the tag", "/_tags?digest", `"lastUpdateTime":"20`, `"lastUpdateTime":"21`, retention.SkippedUpdated},
-		{"the tag is elsewhere", "/_tags?digest", `"digest":"sha256:`, `"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","x":"`, retention.SkippedTagged},
+		{"the tag is elsewhere", "/_tags?digest", `"digest":"sha256:`, `"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","x":"`, retention.SkippedMoved},
 		{"the tag is not in the list", "/_tags?digest", `"tags":[`, `"tags":[],"x":[`, retention.SkippedMoved},
 	} {
 		t.Run(row.name, func(t *testing.T) {
