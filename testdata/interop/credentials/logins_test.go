@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,13 +126,16 @@ func option(name, file string, args ...string) []string {
 	if file == "" {
 		return args
 	}
-	return append(args, name, file)
+	return slices.Insert(args, len(args)-1, name, file) // before the registry: buildah takes none behind it
 }
 
 // newHome gives the programs a home directory of their own.
 func newHome(t *testing.T) {
 	t.Helper()
 	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "HELM_REGISTRY_CONFIG", "HELM_CONFIG_HOME"} {
 		t.Setenv(name, "")
 		_ = os.Unsetenv(name) // docker takes an empty DOCKER_CONFIG for the working directory
