@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -117,6 +118,31 @@ func TestProgram(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an anonymous token: %d", resp.StatusCode)
+	}
+}
+
+// The commands that the pages tell their readers to type are run as they stand there.
+func TestCommandsOfThePages(t *testing.T) {
+	t.Parallel()
+	command := regexp.MustCompile(`(?m)^(?:    )?go run \S+/facade/cmd/acrtest@latest (.*)$`)
+	for _, page := range []string{"../../../README.md", "../../guides/testing.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := command.FindSubmatch(text)
+		if line == nil {
+			t.Fatalf("%s runs no emulator", page)
+		}
+		s := emulator(t, strings.Fields(strings.ReplaceAll(string(line[1]), "acrtest-ca.pem", filepath.Join(t.TempDir(), "ca.pem")))...)
+		resp, err := clientOf(t, s).Get(s.Endpoint + "/v2/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %s: %d", page, line[1], resp.StatusCode)
+		}
 	}
 }
 
