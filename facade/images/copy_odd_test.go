@@ -503,3 +503,106 @@ func TestCopyRefusedUnread(t *testing.T) {
 		}
 	}
 }
+
+// What belongs to an image may change while it is copied: what is gone before it was read is left out, and what is gone before
+// its blobs were read is an incomplete image, which gets no tag.
+func TestCopyReferrersChange(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		operation, path string
+		want            error
+	}{
+		{"ListReferrers", "", nil},
+		{"GetBlob", digest.FromString("sbom").String(), images.ErrIncomplete},
+	} {
+		s := newStock(t)
+		root := s.image("amd64", "layer")
+		sbom := s.referrer(root, "application/vnd.example.sbom", "sbom")
+		s.name(root, "v1")
+		s.name(sbom, "")
+		srv, client := newRegistry(t)
+		dev := client.Repository("dev/app")
+		opts := &images.CopyOptions{Referrers: true}
+		if _, err := images.Push(t.Context(), s.dir(), "v1", dev, "v1", opts); err != nil {
+			t.Fatal(err)
+		}
+		srv.On(c.operation).Path(c.path).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if c.want == nil {
+				next.ServeHTTP(w, r)
+			}
+			if err := errors.Join(dev.DeleteManifest(t.Context(), sbom.Digest), dev.DeleteBlob(t.Context(), digest.FromString("sbom"))); err != nil {
+				t.Error(err)
+			}
+			if c.want != nil {
+				next.ServeHTTP(w, r)
+			}
+		})
+		target, to := newRegistry(t)
+		report, err := images.Copy(t.Context(), images.Of(dev), "v1", images.Of(to.Repository("prod/app")), "v1", opts)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.operation, err)
+		}
+		if c.want != nil {
+			if tags := target.Tags("prod/app"); len(tags) != 0 {
+				t.Errorf("%q", tags)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(report.Nodes, func(n images.Node) bool { return n.Descriptor.Digest == sbom.Digest && n.Action == images.Leave }) {
+			t.Errorf("%+v", report.Nodes)
+		}
+	}
+}
+
+// A tag that somebody sets while an image is pushed does not move with IfAbsent, wherever it is; nor does that of a promotion.
+func TestCopyIfAbsentLate(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root, _ := s.multi()
+	from := openLayout(t, s.dir(), nil)
+	srv, client := newRegistry(t)
+	if _, err := images.Copy(t.Context(), from, "v1", images.Of(client.Repository("dev/app")), "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	other := newMemory()
+	for name, push := range map[string]func(repository string) error{
+		"push": func(repository string) error {
+			_, err := images.Copy(t.Context(), from, "v1", images.Of(client.Repository(repository)), "v1", &images.CopyOptions{IfAbsent: true})
+			return err
+		},
+		"promote": func(repository string) error {
+			_, err := images.Promote(t.Context(), client.Repository("dev/app"), "v1", client.Repository(repository), "v1", nil)
+			return err
+		},
+		"mirror": func(repository string) error {
+			for m, err := range images.Mirror(t.Context(), images.OfClient(client), client, []images.MirrorRule{{From: "dev/app", To: repository, Tags: []string{"v1"}}}, nil) {
+				if err != nil || m.State != images.Drifted {
+					return errors.Join(err, fmt.Errorf("%+v", m))
+				}
+			}
+			return acr.ErrTagExists
+		},
+	} {
+		repository := "prod/" + name
+		var was digest.Digest
+		srv.On("PutManifest").Path("/" + repository + "/").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			was = srv.SeedImage(t, repository+":v1")
+			next.ServeHTTP(w, r)
+		})
+		if err := push(repository); !errors.Is(err, acr.ErrTagExists) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d, err := client.Repository(repository).HeadManifest(t.Context(), "v1"); err != nil || d.Digest != was {
+			t.Errorf("%s: %v, %v", name, d, err)
+		}
+	}
+	late := hooked{memory: newMemory(), at: "shared layer", once: &sync.Once{}, hook: func() {
+		if err := other.Tag(t.Context(), describe("another"), "v1"); err != nil {
+			t.Error(err)
+		}
+	}}
+	late.blobs, late.tags["v1"] = s.blobs, root
+	if _, err := images.Copy(t.Context(), late, "v1", other, "v1", &images.CopyOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) || other.tags["v1"].Digest != describe("another").Digest {
+		t.Errorf("%v", err)
+	}
+}

@@ -124,3 +124,63 @@ func ownMounts(t *testing.T, env string) {
 		t.Error(err)
 	}
 }
+
+// A layout on a file system that is read only can be pushed, read and planned for; a pull into it says what is wrong, and
+// changes nothing.
+func TestLayoutReadOnly(t *testing.T) { //nolint:paralleltest // it needs the file system to itself
+	const child = "ACRKIT_IMAGES_READ_ONLY"
+	if os.Getenv(child) == "" {
+		ownMounts(t, child+"=1")
+		return
+	}
+	s := newStock(t)
+	one, two := s.image("amd64", "one"), s.image("amd64", "two")
+	s.name(one, "one")
+	s.name(two, "two")
+	_, client := newRegistry(t)
+	r := client.Repository("team/app")
+	for _, tag := range []string{"one", "two"} {
+		if _, err := images.Push(t.Context(), s.dir(), tag, r, tag, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk := newDisk(t, 64<<20)
+	dir, empty := filepath.Join(disk, "layout"), filepath.Join(disk, "empty")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := images.Pull(t.Context(), r, "one", dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := readFile(t, filepath.Join(dir, ocispec.ImageIndexFile))
+	if err := syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := images.Pull(t.Context(), r, "two", dir, nil)
+	if e, ok := errors.AsType[*images.CopyError](err); !ok || e.Side != images.AtTarget || e.Place != dir || !errors.Is(err, syscall.EROFS) {
+		t.Errorf("%v", err)
+	}
+	for _, fresh := range []string{empty, filepath.Join(disk, "new")} {
+		if _, err := images.Pull(t.Context(), r, "two", fresh, nil); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), fresh) {
+			t.Errorf("%v", err)
+		}
+	}
+	l := openLayout(t, dir, nil)
+	for what, err := range map[string]error{"tag": l.Tag(t.Context(), one, "x"), "untag": l.Untag(t.Context(), "one"), "delete": l.Delete(t.Context(), one)} {
+		if !errors.Is(err, syscall.EROFS) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := l.Prune(t.Context()); !errors.Is(err, syscall.EROFS) {
+		t.Error(err)
+	}
+	if string(readFile(t, filepath.Join(dir, ocispec.ImageIndexFile))) != string(before) {
+		t.Error("index.json was changed")
+	}
+	if _, err := images.Push(t.Context(), dir, "one", client.Repository("team/other"), "v1", nil); err != nil {
+		t.Error(err)
+	}
+	if plan, err := images.Plan(t.Context(), images.Of(r), "two", l, "two", nil); err != nil || plan.Bytes.Sent == 0 {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
