@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -188,6 +189,9 @@ func (j *job) download(ctx context.Context, b *blobNode, count *blobMeter) error
 	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, name, o)
 	if err != nil {
 		if isFileError(err) {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = notFound("a partial file %s", removedMeanwhile)
+			}
 			return j.fault(AtTarget, b.role, b.descriptor, err)
 		}
 		return j.fault(FromSource, b.role, b.descriptor, incomplete(orasError(err)))

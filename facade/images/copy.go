@@ -126,8 +126,8 @@ func (o *CopyOptions) check(from Source, to Target) error {
 // read or written. An image may consist of at most 10,000 manifests, nested at most 8 deep.
 //
 // Copy sends one GET request per manifest and one or two per blob to the source. To the target it
-// sends one HEAD request per manifest and tag, and up to three requests per blob that is sent, at
-// least one; a manifest costs one. With Referrers, each manifest costs four more requests at the
+// sends at most one HEAD request per manifest and tag, and one to three requests per blob that is
+// sent; a manifest costs one. With Referrers, each manifest costs four more requests at the
 // source. Of a geo-replicated registry one replica gets all requests. Memory does not grow with the
 // size of blobs: at most about 90 MB are in use.
 //

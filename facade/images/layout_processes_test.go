@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,4 +234,37 @@ func testPruneDuringCopy(t *testing.T, before bool) {
 	}
 	s.holds(dir, root)
 	s.noHalfLayout(dir, "at the end")
+}
+
+// The same while blobs are downloaded: the file of the one that is on its way is gone too.
+func TestPruneDuringPull(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root := s.image("amd64", "small", strings.Repeat("a large layer goes first", 100))
+	s.name(root, "v1")
+	srv, client := newRegistry(t)
+	from := client.Repository("team/app")
+	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
+		t.Fatal(err)
+	}
+	for at := 1; at <= 3; at++ {
+		dir := t.TempDir()
+		srv.On("GetBlobContent").Nth(at).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if _, err := openLayout(t, dir, nil).Prune(t.Context()); err != nil {
+				t.Error(err)
+			}
+			next.ServeHTTP(w, r)
+		})
+		_, err := images.Pull(t.Context(), from, "v1", dir, &images.CopyOptions{Concurrency: 1})
+		if e, ok := errors.AsType[*images.CopyError](err); !ok || e.Side != images.AtTarget || !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), "Prune") {
+			t.Errorf("%d: %v", at, err)
+		}
+		s.noHalfLayout(dir, "after the clean-up")
+		srv.ClearFaults()
+		if _, err := images.Pull(t.Context(), from, "v1", dir, nil); err != nil {
+			t.Fatalf("%d: %v", at, err)
+		}
+		s.holds(dir, root)
+		noTemporaryFiles(t, dir)
+	}
 }
