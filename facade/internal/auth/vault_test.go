@@ -4,10 +4,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
@@ -82,5 +85,20 @@ func TestGrantedCounts(t *testing.T) {
 	c.ok(t, "repository:a:push")
 	if n := g.count("401"); n != 0 {
 		t.Errorf("%d requests were refused", n)
+	}
+}
+
+// What a credential returns and cannot be a token is not sent.
+func TestCredentialWithoutToken(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "a b", "abc\r\nX-Evil: 1"} {
+		g := newRegistry()
+		c := newClient(t, g, auth.Entra(&entra{get: func(policy.TokenRequestOptions) (string, error) { return s, nil }}))
+		if _, err := c.do(t.Context(), http.MethodGet, "repository:a:pull"); err == nil || !strings.Contains(err.Error(), "the credential returned") {
+			t.Errorf("%q: %v", s, err)
+		}
+		if n := g.count("exchange"); n != 0 {
+			t.Errorf("%q was sent %d times", s, n)
+		}
 	}
 }
