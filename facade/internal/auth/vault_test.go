@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // The credential itself is taken out of texts for as long as the client lives, however many tokens come and go, and in the forms in which requests carry it.
@@ -100,5 +102,21 @@ func TestCredentialWithoutToken(t *testing.T) {
 		if n := g.count("exchange"); n != 0 {
 			t.Errorf("%q was sent %d times", s, n)
 		}
+	}
+}
+
+// A token reply is not read without end.
+func TestTokenReplyIsBounded(t *testing.T) {
+	t.Parallel()
+	g := newRegistry()
+	g.before = func(r *http.Request, _ url.Values) *http.Response {
+		if r.URL.Path != "/oauth2/token" {
+			return nil
+		}
+		return answer(http.StatusOK, `{"access_token":"`+jwt(nil)+`"}`+strings.Repeat(" ", 64<<10))
+	}
+	c := newClient(t, g, auth.Entra(&entra{}))
+	if _, err := c.do(t.Context(), http.MethodGet, "repository:a:pull"); !errors.Is(err, wire.ErrTooLarge) {
+		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -99,4 +100,39 @@ func newest(r *registry) string {
 		return ""
 	}
 	return id
+}
+
+// A registry that has less than a checkpoint says has lost the upload: what is missing cannot be written again.
+func TestCheckpointBeyondTheRegistry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry()
+		o := r.options()
+		o.ChunkSize = 50
+		w, err := transfer.NewWriter(t.Context(), r, o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, 120)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cp, ok := w.Checkpoint()
+		if !ok || cp.Offset != 100 {
+			t.Fatalf("%+v", cp)
+		}
+		u := r.sessions[newest(r)]
+		u.data = u.data[:60]
+		if _, err := transfer.ResumeWriter(t.Context(), r, cp, r.options()); !errors.Is(err, transfer.ErrUploadLost) {
+			t.Error(err)
+		}
+		u.data = append(u.data, make([]byte, 50)...) // of a chunk that was on its way
+		again, err := transfer.ResumeWriter(t.Context(), r, cp, r.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Abort(t.Context(), false)
+	})
 }

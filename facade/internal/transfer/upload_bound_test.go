@@ -146,3 +146,41 @@ func TestBadCheckpoint(t *testing.T) {
 		}
 	}
 }
+
+// Content that is not what the caller stated is not stored, whether it goes in one request, in chunks or as a stream.
+func TestStatedContent(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 300)
+	for _, size := range []int64{1000, 50} { // of a chunk
+		for _, row := range []struct {
+			name string
+			set  func(o *transfer.UploadOptions)
+			want error
+		}{
+			{"digest", func(o *transfer.UploadOptions) { o.Digest = digest.FromString("another") }, transfer.ErrDigestMismatch},
+			{"size", func(o *transfer.UploadOptions) { o.Size = 299 }, transfer.ErrSizeMismatch},
+		} {
+			r := newRegistry()
+			o := r.options()
+			o.ChunkSize = size
+			row.set(o)
+			if _, err := transfer.Upload(t.Context(), r, bytes.NewReader(content), 300, o); !errors.Is(err, row.want) {
+				t.Errorf("%s in chunks of %d: %v", row.name, size, err)
+			}
+			w, err := transfer.NewWriter(t.Context(), r, o, nil)
+			if err == nil {
+				_, err = w.ReadStream(bytes.NewBuffer(content))
+			}
+			if err == nil {
+				_, err = w.Commit()
+			}
+			if !errors.Is(err, row.want) {
+				t.Errorf("%s of a stream in chunks of %d: %v", row.name, size, err)
+			}
+			w.Abort(t.Context(), false)
+			if len(r.blobs) > 0 || len(r.sessions) > 0 {
+				t.Errorf("%s in chunks of %d: %d blobs and %d sessions are left", row.name, size, len(r.blobs), len(r.sessions))
+			}
+		}
+	}
+}

@@ -14,7 +14,7 @@ var authGuards = in("../../auth", []guard{
 	{"Entra tokens are kept out of texts", "fetch.go", "\t\t\ta.vault.remember(t.Token)\n", "", "TestScrubKnowsEveryToken"},
 	{"a token is one", "request.go", "if err != nil || !validToken(value) {", "if err != nil {", "TestTokenReplies"},
 	{"a token of the credential is one", "fetch.go", "\t\t\terr = badToken(t.Token)\n", "\t\t\terr = nil\n", "TestCredentialWithoutToken"},
-	{"a token reply is bounded", "request.go", "-1, maxReply)", "-1, 1<<40)", "TestTokenReplies"},
+	{"a token reply is bounded", "request.go", "-1, maxReply)", "-1, 1<<40)", "TestTokenReplyIsBounded"},
 	{"one fetch for all who wait", "cell.go", "f := c.pending\n", "f := (*pending)(nil)\n", "TestColdCallsShareOneFetch"},
 	{"who leaves takes the token from no other", "cell.go", "good && f.waiters == 0 && c.pending == f", "good && c.pending == f", "TestCallersLeave"},
 	{"a refused refresh token is exchanged anew", "fetch.go", "if r.err == nil || r.err.StatusCode != http.StatusBadRequest && r.err.StatusCode != http.StatusUnauthorized {", "if true {", "TestRevokedTokens"},
