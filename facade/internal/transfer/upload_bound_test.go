@@ -184,3 +184,19 @@ func TestStatedContent(t *testing.T) {
 		}
 	}
 }
+
+// A source that says that it has changed is not stored.
+func TestChangedSource(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{50, 300} { // in one request, and in chunks
+		r := newRegistry()
+		o := r.options()
+		o.ChunkSize, o.Check = 50, func() error { return transfer.ErrSourceChanged }
+		if _, err := transfer.Upload(t.Context(), r, bytes.NewReader(make([]byte, size)), int64(size), o); !errors.Is(err, transfer.ErrSourceChanged) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if len(r.blobs) > 0 || len(r.sessions) > 0 {
+			t.Errorf("%d bytes: %d blobs and %d sessions are left", size, len(r.blobs), len(r.sessions))
+		}
+	}
+}

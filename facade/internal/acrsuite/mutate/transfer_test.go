@@ -10,7 +10,7 @@ var transferGuards = in("../../transfer", []guard{
 	{"a source has its digest", "upload.go", "if want := f.u.opts.Digest; want != \"\" && want != got {", "if want := f.u.opts.Digest; false {", "TestStatedContent"},
 	{"a stream has its digest", "writer.go", "if want := w.u.opts.Digest; want != \"\" && want != dgst {", "if want := w.u.opts.Digest; false {", "TestStatedContent"},
 	{"a stream has its size", "writer.go", "if want := w.u.opts.Size; want != Unknown && want != size {", "if want := w.u.opts.Size; false {", "TestStatedContent"},
-	{"a source that changes is noticed", "upload.go", "\tif u.opts.Check != nil {", "\tif false {", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
+	{"a source that changes is noticed", "upload.go", "\tif u.opts.Check != nil {", "\tif false {", "TestChangedSource"},
 	{"a download has its digest", "download.go", "if got := h.digest(); got != want {", "if got := h.digest(); false {", "TestDownloadProperty|TestShortWrites|TestHostileSize|TestClaimedSize|TestHungUp|TestResumedRequest|TestReadFull"},
 	{"the last bytes are withheld", "reader.go", "if r.b.off == r.b.limit() && r.h.digest() != r.want {", "if false {", "TestDownloadProperty|TestShortWrites|TestHostileSize|TestClaimedSize|TestHungUp|TestResumedRequest|TestReadFull"},
 	{"a stream read to its end has its digest", "reader.go", "case got == r.want:", "case true:", "TestDownloadProperty|TestShortWrites|TestHostileSize|TestClaimedSize|TestHungUp|TestResumedRequest|TestReadFull"},
