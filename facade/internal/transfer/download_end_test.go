@@ -303,5 +303,37 @@ func TestBlockedDestination(t *testing.T) {
 				t.Errorf("%s: %d writes, and %d afterwards", how, before, after)
 			}
 		})
+
+// An answer that begins elsewhere is not read as if it were what was asked for: nobody could verify a range.
+func TestMisplacedRange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(*seed, 7))
+		s := &storage{content: randomBytes(rng, 1000), rng: rng, script: []trouble{misplaced}}
+		r := transfer.NewRangeReader(t.Context(), s, 1000, 100, 200)
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, s.content[100:200]) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if s.opens != 2 {
+			t.Errorf("%d requests", s.opens)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A blob of another size is another blob: not even a range of it is read.
+func TestRangeOfAnotherBlob(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(*seed, 8))
+	s := &storage{content: randomBytes(rng, 1000), rng: rng, steady: otherSize}
+	r := transfer.NewRangeReader(t.Context(), s, 1000, 100, 200)
+	if got, err := io.ReadAll(r); !errors.Is(err, transfer.ErrSizeMismatch) || len(got) > 0 || s.opens != 1 {
+		t.Errorf("%d bytes, %v, %d requests", len(got), err, s.opens)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 }
