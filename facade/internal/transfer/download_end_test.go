@@ -303,6 +303,8 @@ func TestBlockedDestination(t *testing.T) {
 				t.Errorf("%s: %d writes, and %d afterwards", how, before, after)
 			}
 		})
+	}
+}
 
 // An answer that begins elsewhere is not read as if it were what was asked for: nobody could verify a range.
 func TestMisplacedRange(t *testing.T) {
@@ -336,4 +338,41 @@ func TestRangeOfAnotherBlob(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A blob that goes on after the size that was stated is not that blob, though it begins like it.
+func TestBlobGoesOn(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(*seed, 9))
+	s := &storage{content: randomBytes(rng, 1001), rng: rng, steady: unsized}
+	r, err := transfer.NewReader(t.Context(), s, digest.FromBytes(s.content[:1000]), 1000, &transfer.Meter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); !errors.Is(err, transfer.ErrSizeMismatch) {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ranges of more than one piece are written where they belong.
+func TestLargeRanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(*seed, 10))
+		s := &storage{content: randomBytes(rng, 3<<20), rng: rng, rate: 100 * time.Millisecond}
+		dst := &buffer{}
+		o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: int64(len(s.content)), Workers: 3, Part: 600 << 10, Meter: &transfer.Meter{}}
+		if _, err := transfer.Download(t.Context(), s, transfer.NewPlain(dst), o); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(dst.b, s.content) {
+			t.Error("the content is another")
+		}
+		if s.most < 2 {
+			t.Error("it was not downloaded in ranges")
+		}
+	})
 }
