@@ -93,7 +93,7 @@ func repeatedTokens(t *testing.T, encodings ...string) {
 				p.form = func(token string) (int, http.Header, string) { return put(acrsuite.Encodings[encoding](token)) }
 				w.Options = []acrsuite.Option{acrsuite.Once}
 				turn++
-				w.Over(acrsuite.EveryNth(acrsuite.CallsOf(acrsuite.ReadCall, acrsuite.ListCall, acrsuite.DeleteCall, acrsuite.ExamineCall), turn, acrsuite.UnderRace(5, min(len(encodings), 3))), func(f *acrsuite.Fixture) {
+				w.Over(acrsuite.EveryNth(acrsuite.CallsOf(acrsuite.ReadCall, acrsuite.ListCall, acrsuite.DeleteCall, acrsuite.ExamineCall), turn, acrsuite.UnderRace(max(5, len(encodings)), len(encodings))), func(f *acrsuite.Fixture) {
 					f.Note = kind + ", " + encoding + ", " + place
 					_ = f.Run() // whatever it ends with is looked through
 				})
