@@ -136,3 +136,29 @@ func TestCheckpointBeyondTheRegistry(t *testing.T) {
 		again.Abort(t.Context(), false)
 	})
 }
+
+// An upload that failed and can be resumed is left open, one of which nobody has a checkpoint is canceled.
+func TestFailedUploadStaysOpen(t *testing.T) {
+	t.Parallel()
+	for _, kept := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRegistry()
+			r.script["chunk"] = []fault{none, none, fatal}
+			o := r.options()
+			o.ChunkSize = 50
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if kept {
+				o.Acked = func(transfer.Checkpoint) {}
+				o.Reporter = transfer.NewReporter(o.Meter, nil, cancel)
+				defer o.Reporter.Stop(t.Context())
+			}
+			if _, err := transfer.Upload(ctx, r, bytes.NewReader(make([]byte, 300)), 300, o); !errors.Is(err, errNo) {
+				t.Error(err)
+			}
+			if open := len(r.sessions) == 1; open != kept {
+				t.Errorf("with a checkpoint %v: left open %v", kept, open)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -373,6 +374,32 @@ func TestLargeRanges(t *testing.T) {
 		}
 		if s.most < 2 {
 			t.Error("it was not downloaded in ranges")
+		}
+	})
+}
+
+// noted is a destination that keeps what it is told of the progress.
+type noted struct {
+	*transfer.Plain
+	written []int64
+}
+
+func (n *noted) Written(off int64) { n.written = append(n.written, off) }
+
+// What turned out to be wrong is worth nothing to a later download: the destination is told so before the blob is
+// requested again.
+func TestWrongContentIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(*seed, 11))
+		s := &storage{content: randomBytes(rng, 1000), rng: rng, script: []trouble{flips}}
+		dst := &noted{Plain: transfer.NewPlain(&buffer{})}
+		o := &transfer.DownloadOptions{Digest: digest.FromBytes(s.content), Size: 1000, Workers: 1, Meter: &transfer.Meter{}}
+		if _, err := transfer.Download(t.Context(), s, dst, o); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int64{1000, 0, 1000}; !slices.Equal(dst.written, want) {
+			t.Errorf("it was told of %v, want %v", dst.written, want)
 		}
 	})
 }
