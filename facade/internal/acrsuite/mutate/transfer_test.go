@@ -28,8 +28,8 @@ var transferGuards = in("../../transfer", []guard{
 	{"an upload that failed is canceled", "upload.go", "if err == nil || !u.checkpointed || !Resumable(err) {", "if err == nil {", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
 	{"an upload that can be resumed is left open", "upload.go", "if err == nil || !u.checkpointed || !Resumable(err) {", "if true {", "TestFailedUploadStaysOpen"},
 	{"a long wait is the caller's to decide", "patience.go", "p.tries >= maxTries, f.After > maxAfter:", "p.tries >= maxTries:", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
-	{"tries are bounded in number", "patience.go", "p.tries >= maxTries, f.After > maxAfter:", "f.After > maxAfter:", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
-	{"new beginnings are bounded in number", "uploader.go", "if u.restarts >= maxRestarts {", "if u.restarts >= 50 {", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
+	{"tries are bounded in number", "patience.go", "p.tries >= maxTries, f.After > maxAfter:", "p.tries >= 10*maxTries, f.After > maxAfter:", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
+	{"new beginnings are bounded in number", "uploader.go", "if u.restarts >= maxRestarts {", "if u.restarts >= 50 {", "TestUploadProperty|TestUploadCancel|TestSuspicion"},
 	{"a checkpoint's hash is of the same algorithm", "hasher.go", "if !ok || cp.Algorithm != a {", "if !ok {", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
 	{"the end of the context is the reason", "fault.go", "\treturn wait.Cause(ctx)\n}", "\treturn err\n}", "TestUploadProperty|TestUploadCancel|TestResent|TestCheckpoint|TestSuspicion|TestSwinging|TestBadCheckpoint|TestRetryAfter"},
 })

@@ -6,7 +6,7 @@ var wireGuards = in("../../wire", []guard{
 	{"the origin has scheme and port", "origin.go", "if origin != m.Login {", "if origin.Host != m.Login.Host {", "TestDecide|TestOrigins|TestOriginOf"},
 	{"the origin has a host", "origin.go", "if origin != m.Login {", "if origin.Scheme != m.Login.Scheme {", "TestDecide|TestOrigins|TestOriginOf"},
 	{"token requests and uploads are not redirected", "origin.go", "case m.Call != call.API && m.Call != call.Blob:", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
-	{"a request with content is not redirected", "origin.go", "case m.Method != http.MethodGet && m.Method != http.MethodHead:", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
+	{"a request with content is not redirected", "origin.go", "case m.Method != http.MethodGet && m.Method != http.MethodHead:", "case m.Method != http.MethodGet && false:", "TestDecide|TestOrigins|TestOriginOf"},
 	{"redirects are bounded in number", "origin.go", "case m.Hops >= maxHops:", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
 	{"a credential that stayed behind stays behind", "origin.go", "return Verdict{Credential: !m.Left}, nil", "return Verdict{Credential: true}, nil", "TestDecide|TestOrigins|TestOriginOf"},
 	{"metadata is not redirected to others", "origin.go", "case m.Call == call.API:", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
