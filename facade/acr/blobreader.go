@@ -21,8 +21,8 @@ type GetBlobOptions struct {
 	Size int64
 
 	// Progress, if not nil, is called about ten times a second while the blob is read and once at
-	// the end. All calls are made from one goroutine, which exits in Close. If Progress panics,
-	// Close panics with the same value.
+	// the end. All calls are made from one goroutine, which exits in Close. So Progress must not
+	// call Close; cancel the context instead. If Progress panics, Close panics with the same value.
 	Progress func(Progress)
 }
 
@@ -116,8 +116,9 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 }
 
 // WriteTo writes the rest of the blob to w; io.Copy uses it. It reads from the connection and
-// writes to w at the same time. A nil error means that size and digest are right. Errors are those
-// of [BlobReader.Read] and of w.
+// writes to w at the same time. A nil error means that size and digest are right. If the context
+// ends while w is blocked in Write, WriteTo returns all the same; the blocked call stays behind in
+// a goroutine. Errors are those of [BlobReader.Read] and of w.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err

@@ -103,6 +103,9 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 // DownloadBlob itself wrote such bytes, from a response that turned out to be wrong, it fails with
 // [ErrSizeMismatch].
 //
+// If ctx ends while dst is blocked in WriteAt, DownloadBlob returns all the same; the blocked call
+// stays behind in a goroutine.
+//
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrDigestMismatch] if the content has another digest

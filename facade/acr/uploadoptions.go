@@ -88,7 +88,8 @@ type StartUploadOptions struct {
 	SpoolDir string
 	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
 	Checkpoint func(Checkpoint)
-	// Progress, if not nil, is called while the content is sent, and once at the end.
+	// Progress, if not nil, is called while the content is sent, and once at the end. It must not
+	// call methods of the writer; to end the upload, cancel the context.
 	Progress func(Progress)
 }
 
