@@ -195,7 +195,8 @@ func TestListOfNoDigests(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"latest", "sha256:12", "md5:00000000000000000000000000000000", "../x"} {
 		w := newWorld(t)
-		old, _ := w.oldAndLast()
+		w.oldAndLast()
+		old := w.put(w.image())
 		c := newClientVia(t, w.srv, rewriting{w.http, func(path, body string) string {
 			if strings.HasSuffix(path, "/_manifests") {
 				return strings.ReplaceAll(body, string(old), bad)

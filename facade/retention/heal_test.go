@@ -72,18 +72,20 @@ func TestHealBehindAJudgement(t *testing.T) {
 				w.days(90)
 				p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 				var pushed digest.Digest
-				deleted, looks := false, 0
+				deleted, slept, listed := false, false, false
 				c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
 					look := strings.Contains(r.URL.RawQuery, "timedesc")
+					list := strings.HasSuffix(r.URL.Path, "/_manifests") && !look
 					deleted = deleted || r.Method == http.MethodDelete
 					switch {
 					case !deleted, pushed != "":
-					case look && looks == 0: // behind the batch
-						looks++
+					case look && !slept: // behind the batch
+						slept = true
 						time.Sleep(11 * time.Minute)
-					case look && pushedBefore == "the look", strings.HasSuffix(r.URL.Path, "/_manifests") && !look && pushedBefore == "the lists":
+					case list && pushedBefore == "the lists", look && listed:
 						pushed = w.put(w.index(old), "new")
 					}
+					listed = listed || list && slept
 				}})
 				result := w.apply(c, p, &retention.ApplyOptions{Batch: 1})
 				w.demand(outcome{stays: []digest.Digest{a, b, old, pushed}, tags: []string{"new", "z"}})
