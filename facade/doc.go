@@ -18,6 +18,7 @@
 //	internal/version              the version of this module, from the build information
 //	internal/graph                what a manifest needs: children, config, layers, subject, tags that belong to a digest
 //	internal/match                patterns of names, groups, semantic versions
+//	internal/crew                 goroutines whose panics reach the caller
 //	internal/wait                 sleeping, why a context ended, back-off: shared by all that wait
 //	internal/partial              files that are hidden until they are complete; those of downloads are continued after a failure
 //	internal/keys                 where the entries of a sorted list are to be expected
@@ -41,7 +42,7 @@
 //   - transfer knows no HTTP, and imports none of the packages that send requests. These are, each built on those before
 //     it alone: redact, wire, transport, retry, auth. All but auth know no tokens, and auth knows no blobs.
 //   - acrtest imports neither gen nor acr. Built from them it would share their mistakes; it is an independent witness.
-//   - images uses acr's exported API, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
+//   - images uses acr's exported API, crew, graph and match. Of oras-go it takes interfaces and errors, nothing that opens a connection.
 //   - credentials uses acr's exported API, and redact for what it shows. Of oras-go it takes what reads docker
 //     configurations and runs helpers.
 //   - contract, and with it the document in api, is reached from tests alone.

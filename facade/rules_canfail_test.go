@@ -51,7 +51,7 @@ func TestRulesCanFail(t *testing.T) {
 		"call imports nothing of this module, and no HTTP":                                                edges(callPkg, waitPkg),
 		"transfer stands apart from what sends requests":                                                  edges(transferPkg, callPkg, callPkg, redactPkg),
 		"acrtest is an independent witness: neither gen nor acr":                                          edges(acrtestPkg+"/internal/store", genPkg),
-		"images and retention use acr's exported API, graph, match and partial alone":                     edges(retentPkg, wirePkg),
+		"images and retention use acr's exported API, crew, graph, match and partial alone":               edges(retentPkg, wirePkg),
 		"acr stays light, and images adds oras-go's interfaces and semver alone":                          heavy(acrPkg, imagesPkg),
 		"retention never reaches images or oras-go":                                                       edges(retentPkg, orasGo),
 		"graph, match and pace send nothing":                                                              edges(graphPkg, "net/http"),

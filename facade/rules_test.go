@@ -52,6 +52,7 @@ const (
 	partialPkg   = internalPkg + "/partial"
 	contractPkg  = internalPkg + "/contract"
 	acrsuitePkg  = internalPkg + "/acrsuite"
+	crewPkg      = internalPkg + "/crew"
 	graphPkg     = internalPkg + "/graph"
 	matchPkg     = internalPkg + "/match"
 	observePkg   = internalPkg + "/observe"
@@ -131,10 +132,10 @@ var importRules = []importRule{
 			g.reachesNone(acrtestPkg, genPkg, acrPkg, internalPkg),
 			g.importsOnly(acrtestPkg, std, goDigest, imageSpec, azcore, acrtestPkg)...)
 	}},
-	{"images and retention use acr's exported API, graph, match and partial alone", func(g graph) []string {
+	{"images and retention use acr's exported API, crew, graph, match and partial alone", func(g graph) []string {
 		return append(
-			g.importsOnly(imagesPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg, orasGo),
-			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, graphPkg, matchPkg, partialPkg)...)
+			g.importsOnly(imagesPkg, std, azcore, goDigest, imageSpec, acrPkg, crewPkg, graphPkg, matchPkg, orasGo),
+			g.importsOnly(retentPkg, std, azcore, goDigest, imageSpec, acrPkg, crewPkg, graphPkg, matchPkg, partialPkg)...)
 	}},
 	{"of oras-go images takes nothing that opens a connection", func(g graph) []string {
 		return g.orasPackages(imagesPkg, "content", "errdef", "registry", "registry/remote/errcode")
@@ -154,7 +155,8 @@ var importRules = []importRule{
 			g.reachesNone(pacePkg, "net/http"),
 			g.reachesNone(graphPkg, "net/http", azcore),
 			g.reachesNone(matchPkg, "net/http", azcore),
-			g.importsOnly(graphPkg, std, goDigest, imageSpec),
+			g.importsOnly(crewPkg, std),
+			g.importsOnly(graphPkg, std, crewPkg, goDigest, imageSpec),
 			g.importsOnly(matchPkg, std, semver))
 	}},
 	{"contract and kin-openapi are reached from tests and their harness alone", func(g graph) []string {

@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/crew"
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
@@ -271,7 +272,7 @@ func placeOf(v any) string {
 func each[T any](ctx context.Context, limit int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wg sync.WaitGroup
+	var wg crew.Group
 	var once sync.Once
 	var first error
 	slots := make(chan struct{}, limit)

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/crew"
 )
 
 // maxFailures ends a repository in which too many requests fail.
@@ -123,11 +123,11 @@ func (i *item) isReady() bool {
 func (r *run) parallel(ctx context.Context, items []*item, do func(context.Context, *item) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wait sync.WaitGroup
+	var group crew.Group
 	slots := make(chan struct{}, r.opts.Concurrency)
 	for _, i := range items {
 		slots <- struct{}{}
-		wait.Go(func() {
+		group.Go(func() {
 			defer func() { <-slots }()
 			if ctx.Err() != nil {
 				return
@@ -137,7 +137,7 @@ func (r *run) parallel(ctx context.Context, items []*item, do func(context.Conte
 			}
 		})
 	}
-	wait.Wait()
+	group.Wait()
 	return context.Cause(ctx)
 }
 
@@ -145,8 +145,8 @@ func (r *run) parallel(ctx context.Context, items []*item, do func(context.Conte
 // not wait for reads. What cannot be read is read again when its turn comes. stop must be called.
 func (r *run) readAhead(ctx context.Context, next []*item) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
+	var group crew.Group
+	group.Go(func() {
 		_ = r.parallel(ctx, next, func(ctx context.Context, i *item) error {
 			_ = r.readContent(ctx, i)
 			return nil
@@ -154,7 +154,7 @@ func (r *run) readAhead(ctx context.Context, next []*item) (stop func()) {
 	})
 	return func() {
 		cancel()
-		wait.Wait()
+		group.Wait()
 		for _, i := range next {
 			if i.status != pending {
 				i.content = nil

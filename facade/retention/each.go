@@ -38,6 +38,7 @@ func inOrder[T any](ctx context.Context, names []string, parallel int, do func(c
 	type result struct {
 		value T
 		err   error
+		panic any
 	}
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -53,12 +54,19 @@ func inOrder[T any](ctx context.Context, names []string, parallel int, do func(c
 				name, done := names[0], make(chan result, 1)
 				names, pending = names[1:], append(pending, done)
 				go func() {
-					v, err := do(ctx, name)
-					done <- result{v, err}
+					var r result
+					defer func() { // raised where the result is taken
+						r.panic = recover()
+						done <- r
+					}()
+					r.value, r.err = do(ctx, name)
 				}()
 			}
 			r := <-pending[0]
 			pending = pending[1:]
+			if r.panic != nil {
+				panic(r.panic)
+			}
 			if !yield(r.value, r.err) || r.err != nil {
 				return
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/crew"
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
@@ -255,7 +256,7 @@ var dockerImage = &body{Kind: graph.KindImage}
 // read it reports the first by digest, so that the same registry gives the same plan.
 func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, known map[digest.Digest]*body) error {
 	var mu sync.Mutex
-	var wait sync.WaitGroup
+	var group crew.Group
 	var failed error
 	var failedAt *node
 	work := make(chan *node)
@@ -278,7 +279,7 @@ func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, kno
 		}
 	}
 	for range min(bodyReaders, len(s.nodes)) {
-		wait.Go(func() {
+		group.Go(func() {
 			for n := range work {
 				b, err := r.body(ctx, repo, n)
 				take(n, b, err)
@@ -295,7 +296,7 @@ func (r *reader) bodies(ctx context.Context, repo *acr.Repository, s *state, kno
 		break
 	}
 	close(work)
-	wait.Wait()
+	group.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

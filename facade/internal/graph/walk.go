@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/internal/crew"
 )
 
 // Errors of Walk.
@@ -85,10 +86,10 @@ func (w *Walker) read(ctx context.Context, level []*Node) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	slots := make(chan struct{}, orDefault(w.Concurrency, DefaultConcurrency))
-	var wait sync.WaitGroup
+	var group crew.Group
 	for _, n := range level {
 		slots <- struct{}{}
-		wait.Go(func() {
+		group.Go(func() {
 			defer func() { <-slots }()
 			if ctx.Err() != nil {
 				return
@@ -98,7 +99,7 @@ func (w *Walker) read(ctx context.Context, level []*Node) error {
 			}
 		})
 	}
-	wait.Wait()
+	group.Wait()
 	return context.Cause(ctx)
 }
 
