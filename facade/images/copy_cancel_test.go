@@ -127,7 +127,7 @@ func TestCopyCancelled(t *testing.T) {
 // named demands that a target that has the tag has everything below it.
 func (s *stock) named(what string, to images.Target, must bool) {
 	s.t.Helper()
-	ctx := context.Background()
+	ctx := s.t.Context()
 	d, err := to.Resolve(ctx, "v1")
 	if err != nil {
 		if must {

@@ -57,7 +57,7 @@ func (s *stock) around(opts *images.CopyOptions, root ocispec.Descriptor) map[st
 // manifest of the largest size.
 func TestCopyOddImages(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(s *stock) ocispec.Descriptor{
+	for name, build := range map[string]func(s *stock) ocispec.Descriptor{
 		"config and layer are one blob": func(s *stock) ocispec.Descriptor {
 			b := s.blob(ocispec.MediaTypeImageConfig, []byte("{}"))
 			return s.manifestOf(b, b, b)
@@ -95,7 +95,7 @@ func TestCopyOddImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStock(t)
-			for what, err := range s.around(nil, make(s)) {
+			for what, err := range s.around(nil, build(s)) {
 				if err != nil {
 					t.Errorf("%s: %v", what, err)
 				}

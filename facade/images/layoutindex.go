@@ -223,7 +223,7 @@ func readIndex(files layoutFiles) (*layoutIndex, error) {
 		}
 		x, err := parseIndex(raw)
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && try < 3 && syntax.Offset >= int64(len(bytes.TrimSpace(raw))) && canChange {
-			time.Sleep(10 * time.Millisecond) // for the other program to finish writing
+			<-time.After(10 * time.Millisecond) // for the other program to finish writing
 			continue
 		}
 		return x, err
