@@ -26,7 +26,7 @@ func fill(v reflect.Value) {
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0)) // the other one stays empty
 	case reflect.Struct:
-		if _, isTime := v.Interface().(time.Time); isTime {
+		if _, isTime := reflect.TypeAssert[time.Time](v); isTime {
 			v.Set(reflect.ValueOf(time.Unix(1, 1).UTC()))
 			return
 		}

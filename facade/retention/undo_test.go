@@ -3,6 +3,7 @@ package retention_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -47,12 +48,9 @@ func TestUndoOfSeveralRuns(t *testing.T) {
 				w.days(90)
 				w.put(w.image(), "z")
 				w.days(90)
-				for d, m := range w.shoot(repository).manifests {
-					want.manifests[d] = m
-				}
-				for name, tag := range w.shoot(repository).tags {
-					want.tags[name] = tag
-				}
+				s := w.shoot(repository)
+				maps.Copy(want.manifests, s.manifests)
+				maps.Copy(want.tags, s.tags)
 				w.apply(w.client(), w.plan(rulesOf(t, moving)), &retention.ApplyOptions{Journal: &journal})
 			}
 			for range 2 {
