@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,6 +155,28 @@ func TestCopyImageAlone(t *testing.T) {
 		if _, err := client.Repository("team/app").HeadManifest(t.Context(), reference); !errors.Is(err, acr.ErrNotFound) {
 			t.Errorf("%s: %v", reference, err)
 		}
+	}
+}
+
+// Each manifest is put once, after those that it names: the registry refuses none.
+func TestCopyPutsInOrder(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	s.whole()
+	srv, client := newRegistry(t)
+	report, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, r := range srv.Ledger().Requests("PutManifest") {
+		if r.Status != http.StatusCreated || names[r.Reference] {
+			t.Errorf("%s", r)
+		}
+		names[r.Reference] = true
+	}
+	if len(names) < 4 || len(names) > len(report.Nodes) {
+		t.Errorf("%d manifests were put", len(names))
 	}
 }
 

@@ -7,7 +7,7 @@ var imagesGuards = in("../../../images", []guard{
 	{"content does not end early", "reader.go", "case err == io.EOF && v.left > 0:", "case false:", "TestCopyLyingSource|TestLayoutPush"},
 	{"the tag is set last", "job.go", "{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect}", "{j.prepare, j.sendBlobs, j.setTags, j.putManifests, j.verify, j.protect}", "TestPushInterrupted|TestCopyInterrupted"},
 	{"blobs come before manifests", "job.go", "{j.prepare, j.sendBlobs, j.putManifests, j.verify, j.setTags, j.protect}", "{j.prepare, j.putManifests, j.sendBlobs, j.verify, j.setTags, j.protect}", "TestCopyImageAlone|TestPushInterrupted"},
-	{"images come before their index", "put.go", "wave = max(wave, before+1)", "wave = max(wave, before)", "TestCopyAround|TestCopyBetweenLayouts|TestCopyImageAlone"},
+	{"images come before their index", "put.go", "wave = max(wave, before+1)", "wave = max(wave, before)", "TestCopyPutsInOrder"},
 	{"IfAbsent moves no tag", "ask.go", "if j.IfAbsent && !j.byDigest[t.To].is(d) {", "if false {", "TestCopyIfAbsent"},
 	{"what the target has lost is sent again", "put.go", "\tif m.healed {", "\tif true {", "TestCopyHeals"},
 	{"the signature's tag comes before the image's", "ask.go", "case isA && !isB:\n\t\t\treturn -1", "case isA && !isB:\n\t\t\treturn 1", "TestCopyInterrupted|TestPromote|TestPushInterrupted"},
