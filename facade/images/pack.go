@@ -134,7 +134,7 @@ func newPack(a *Artifact) (*pack, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("Artifact.Directory: %w", err)
+			return nil, fmt.Errorf("the files of Artifact.Directory: %w", err)
 		}
 	}
 	names := map[string]bool{}
