@@ -162,7 +162,7 @@ func TestCopyImageAlone(t *testing.T) {
 func TestCopyPutsInOrder(t *testing.T) {
 	t.Parallel()
 	s := newStock(t)
-	s.whole()
+	_, _, cosign := s.whole()
 	srv, client := newRegistry(t)
 	report, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
 	if err != nil {
@@ -173,9 +173,12 @@ func TestCopyPutsInOrder(t *testing.T) {
 		if r.Status != http.StatusCreated || names[r.Reference] {
 			t.Errorf("%s", r)
 		}
+		if r.Reference == "v1" && !names[cosign] {
+			t.Error("the image has its tag before its signature has")
+		}
 		names[r.Reference] = true
 	}
-	if len(names) < 4 || len(names) > len(report.Nodes) {
+	if !names["v1"] || len(names) < 4 || len(names) > len(report.Nodes) {
 		t.Errorf("%d manifests were put", len(names))
 	}
 }

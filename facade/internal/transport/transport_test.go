@@ -159,6 +159,17 @@ func TestTransportSendsHomeOnly(t *testing.T) {
 	wire.Drain(resp)
 }
 
+// A response that says two things of its content is none.
+func TestTransportContradiction(t *testing.T) {
+	t.Parallel()
+	tr := transport.New(parse(t, "https://reg.azurecr.io"), transporterFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Docker-Content-Digest": {"sha256:a", "sha256:b"}}, Body: http.NoBody}, nil
+	}), nil)
+	if _, err := tr.Do(request(t, call.API, http.MethodGet, "https://reg.azurecr.io/v2/", nil)); !wire.IsUntrusted(err, wire.Contradiction) {
+		t.Error(err)
+	}
+}
+
 // A18: neither jar nor header.
 func TestTransportSendsNoCookies(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,6 @@ var transportGuards = in("../../transport", []guard{
 	{"errors have no query", "sender.go", "URL: redact.URL(req.URL), Err: err}", "URL: req.URL.String(), Err: err}", "TestTransportErrorsHideQueries"},
 	{"errors are bounded", "sender.go", "body.Reader = io.LimitReader(resp.Body, maxErrorBody)", "_ = maxErrorBody", "TestTransportBounds"},
 	{"a redirect that was followed is noticed", "sender.go", "if resp.Request != nil && resp.Request.Response != nil {", "if false {", "TestTransportNotices"},
-	{"two values of a header are noticed", "sender.go", "if err := wire.CheckHeaders(resp.StatusCode, resp.Header); err != nil {", "if err := error(nil); err != nil {", "TestTransportSecondReply|TestTransportBounds|TestImpossible"},
+	{"two values of a header are noticed", "sender.go", "if err := wire.CheckHeaders(resp.StatusCode, resp.Header); err != nil {", "if err := error(nil); err != nil {", "TestTransportContradiction"},
 	{"a body that is read shorter than stated is no whole one", "body.go", "err = io.ErrUnexpectedEOF // the source", "err = io.EOF // the source", "TestBodyOfShortSource"},
 })
