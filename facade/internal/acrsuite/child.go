@@ -24,7 +24,7 @@ func ChildCommand[T any](t testing.TB, task T, environment ...string) *exec.Cmd 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program)
+	cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // the test itself
 	cmd.Env = append(append(os.Environ(), environment...), childVariable+"="+string(raw))
 	cmd.Stderr = os.Stderr
 	return cmd
