@@ -86,7 +86,7 @@ func start(t *testing.T) *acrtest.Server {
 }
 
 // pass lets time pass in the bubble.
-func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // of the bubble
+func pass(d time.Duration) { time.Sleep(d) }
 
 func randomSteps(seed uint64, n int) []step {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
