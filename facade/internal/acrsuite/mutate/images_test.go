@@ -10,7 +10,6 @@ var imagesGuards = in("../../../images", []guard{
 	{"images come before their index", "put.go", "wave = max(wave, before+1)", "wave = max(wave, before)", "TestCopyPutsInOrder"},
 	{"IfAbsent moves no tag", "ask.go", "if j.IfAbsent && !j.byDigest[t.To].is(d) {", "if false {", "TestCopyIfAbsent"},
 	{"what the target has lost is sent again", "put.go", "\tif m.healed {", "\tif true {", "TestCopyHeals"},
-	{"the signature's tag comes before the image's", "ask.go", "case isA && !isB:\n\t\t\treturn -1", "case isA && !isB:\n\t\t\treturn 1", "TestCopyPutsInOrder"},
 	{"a lock is read back", "protect.go", "if got.Attributes.DeleteEnabled || got.Attributes.WriteEnabled {", "if got.Attributes.DeleteEnabled && false {", "TestProtect"},
 	{"a file has its name when it is whole", "layoutdir.go", "if err = errors.Join(err, f.Close()); err != nil {", "if err = errors.Join(err, f.Close()); false {", "TestPullFullDisk|TestLayoutPush|TestPullInterrupted"},
 	{"no link is followed to a file", "layoutdir.go", "if !before.Mode().IsRegular() {", "if false {", "TestLayoutLinks"},
