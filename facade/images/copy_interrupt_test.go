@@ -27,7 +27,7 @@ type breaker struct {
 	s     *stock
 	repo  string
 	seen  atomic.Int64
-	at    int64
+	at    atomic.Int64
 	well  atomic.Bool
 	mode  string
 	kill  context.CancelFunc
@@ -47,10 +47,10 @@ func (b *breaker) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	switch {
 	case b.well.Load():
 		next.ServeHTTP(w, r)
-	case n == b.at && (b.mode == "fails" || b.mode == "twice"), n >= b.at && b.mode == "gone":
+	case n == b.at.Load() && (b.mode == "fails" || b.mode == "twice"), n >= b.at.Load() && b.mode == "gone":
 		w.Header().Set(acrtest.FaultHeader, "refused")
 		w.WriteHeader(http.StatusForbidden)
-	case n == b.at && b.mode == "killed":
+	case n == b.at.Load() && b.mode == "killed":
 		next.ServeHTTP(w, r)
 		b.kill()
 	default:
@@ -79,7 +79,7 @@ func (b *breaker) noHalfImages() {
 		d := b.s.describe(digest.Digest(resp.Header.Get("Docker-Content-Digest")))
 		for _, needed := range b.s.below(append(b.together[tag], d)...) {
 			if !b.has(needed) {
-				b.t.Errorf("request %d %s: tag %s stands for an image without %s", b.at, b.mode, tag, needed)
+				b.t.Errorf("request %d %s: tag %s stands for an image without %s", b.at.Load(), b.mode, tag, needed)
 			}
 		}
 	}
@@ -156,7 +156,8 @@ func (s *stock) small() (root, sbom, signature ocispec.Descriptor, cosign string
 }
 
 // interrupted lets every single request of a copy fail, alone or with all that follow, or be the last one of its process, and
-// runs the copy again; in the mode "twice" that one fails as well, and a third one follows. The copy is from a layout, or from the repository dev/app of another registry or of the same.
+// runs the copy again; in the mode "twice" that one fails as well, and a third one follows. The copy is from a layout, or from
+// the repository dev/app of another registry or of the same.
 func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from, to *acr.Repository) error, modes ...string) {
 	t.Helper()
 	s := newStock(t)
@@ -179,7 +180,8 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 				}
 				to := client.Repository(fmt.Sprintf("team/app%d", at)) // with a token of its own
 				ctx, kill := context.WithCancel(t.Context())
-				b := &breaker{t: t, srv: srv, s: s, repo: to.Name(), at: at, mode: mode, kill: kill, watch: srv.HTTPClient()}
+				b := &breaker{t: t, srv: srv, s: s, repo: to.Name(), mode: mode, kill: kill, watch: srv.HTTPClient()}
+				b.at.Store(at)
 				b.together = map[string][]ocispec.Descriptor{"v1": {root, sbom, signature}}
 				srv.On().Always().Do(b.serve)
 				other.On().Always().Do(b.serve)
@@ -192,7 +194,7 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 				reached := b.seen.Load() >= at
 				if mode == "twice" { // sooner or later
 					b.seen.Store(0)
-					b.at = 1 + (at*7)%(at+5)
+					b.at.Store(1 + (at*7)%(at+5))
 					_ = copyTo(t.Context(), dir, from, to)
 					b.noHalfImages()
 				}
@@ -230,7 +232,8 @@ func TestPullInterrupted(t *testing.T) {
 				}
 				dir := t.TempDir()
 				ctx, kill := context.WithCancel(t.Context())
-				b := &breaker{t: t, srv: srv, s: s, repo: "none", at: at, mode: mode, kill: kill}
+				b := &breaker{t: t, srv: srv, s: s, repo: "none", mode: mode, kill: kill}
+				b.at.Store(at)
 				srv.On().Always().Do(b.serve)
 				pull := func(ctx context.Context) error {
 					_, err := images.Pull(ctx, client.Repository("team/app"), "v1", dir, &images.CopyOptions{Referrers: true, Concurrency: 2})

@@ -68,7 +68,9 @@ func TestCopyUnreliableTarget(t *testing.T) {
 				w.WriteHeader(http.StatusCreated)
 			})
 		},
-		"413": func(srv *acrtest.Server) { srv.On("StartUpload").First(2).Status(413) },
+		"413": func(srv *acrtest.Server) {
+			srv.On("StartUpload").When(func(r *http.Request) bool { return r.ContentLength > 0 }).First(2).Status(413)
+		},
 		"429": func(srv *acrtest.Server) {
 			srv.On("StartUpload").First(2).Status(429, time.Millisecond)
 			srv.On("HeadManifest").First(1).Status(429, time.Millisecond)
