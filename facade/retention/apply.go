@@ -39,7 +39,8 @@ type ApplyOptions struct {
 	Batch int
 
 	// Concurrency is how many deletions are in flight. The more there are, the longer a deletion
-	// may wait for its turn after its manifest was checked. Default: 8.
+	// may wait for its turn after its manifest was checked. With 1, only one request is sent at a
+	// time. Default: 8.
 	Concurrency int
 
 	// MaxChanged is how many of a repository's planned deletions may turn out to be no longer right
@@ -71,7 +72,8 @@ const (
 //
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment
 // between the last check of it and its deletion, about one round trip, is lost with the manifest;
-// Undo puts the manifest back.
+// Undo puts the manifest back. The same is true of what a new index needs that somebody pushes and
+// hides from lists (ListEnabled false) within one batch.
 //
 // It costs the lists of the plan, two reads for each manifest and one more if it has tags, one
 // deletion, and one list for each batch. Memory: the largest repository, and the manifests of three

@@ -143,7 +143,11 @@ func (r *run) parallel(ctx context.Context, items []*item, do func(context.Conte
 
 // readAhead reads the manifests of the next batch while this one is deleted, so that deletions need
 // not wait for reads. What cannot be read is read again when its turn comes. stop must be called.
+// With a Concurrency of 1 it does nothing: then one request is sent at a time.
 func (r *run) readAhead(ctx context.Context, next []*item) (stop func()) {
+	if r.opts.Concurrency == 1 {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var group crew.Group
 	group.Go(func() {

@@ -38,6 +38,53 @@ func TestApplyHeals(t *testing.T) {
 	}
 }
 
+// What was pushed meanwhile and cannot be read may need everything: what has just been deleted comes back, and the rest stays.
+func TestHealOfWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, attributes string
+		gone             bool // it was deleted again
+	}{
+		{"in quarantine", `{"quarantineState":"Quarantined"}`, false},
+		{"not to be read", `{"readEnabled":false}`, false},
+		{"gone again", ``, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a, b, other := w.put(w.image(), "a"), w.put(w.image(), "b"), w.put(w.image(), "c")
+			last := w.put(w.image(), "z")
+			w.days(90)
+			p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+			deletions := 0
+			c := w.between(func(r *http.Request) bool {
+				if r.Method == http.MethodDelete {
+					deletions++
+				}
+				return deletions == 2
+			}, func() {
+				index := w.put(w.index(a, b, other))
+				if row.gone {
+					w.send("DELETE", "/v2/"+repository+"/manifests/"+string(index), "", nil)
+				} else {
+					w.patch(repository, string(index), row.attributes)
+				}
+			})
+			result := w.apply(c, p, &retention.ApplyOptions{Batch: 2, Concurrency: 1})
+			if row.gone {
+				w.demand(outcome{stays: []digest.Digest{last}, goes: []digest.Digest{a, b, other}, tags: []string{"z"}})
+				return
+			}
+			s := w.shoot(repository)
+			for _, d := range []digest.Digest{a, b, other, last} {
+				if _, there := s.manifests[d]; !there {
+					t.Errorf("%s is gone: %s", d, mustJSON(t, result))
+				}
+			}
+		})
+	}
+}
+
 // An index that is put back keeps the images that were still to be deleted.
 func TestHealLeavesWhatIsStillToGo(t *testing.T) {
 	t.Parallel()

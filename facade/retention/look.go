@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -156,15 +157,12 @@ func (r *run) isEmpty() bool {
 // needsOf returns what a new manifest needs of the deletions.
 func (r *run) needsOf(ctx context.Context, d digest.Digest) ([]digest.Digest, error) {
 	m, err := r.repo.GetManifest(ctx, string(d))
-	if errors.Is(err, acr.ErrNotFound) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return r.needsOfUnread(ctx, d, err)
 	}
 	g, err := graph.Read(m.Descriptor.MediaType, m.Content)
 	if err != nil {
-		return nil, err
+		return r.anything(), nil
 	}
 	var needs []digest.Digest
 	for _, v := range g.Descriptors() {
@@ -173,6 +171,33 @@ func (r *run) needsOf(ctx context.Context, d digest.Digest) ([]digest.Digest, er
 		}
 	}
 	return needs, nil
+}
+
+// needsOfUnread returns what a new manifest needs that could not be read, as one in quarantine: it
+// may need anything, unless it is gone again.
+func (r *run) needsOfUnread(ctx context.Context, d digest.Digest, err error) ([]digest.Digest, error) {
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	_, propertiesErr := r.repo.Artifact(string(d)).ManifestProperties(ctx)
+	switch {
+	case errors.Is(propertiesErr, acr.ErrNotFound):
+		return nil, nil
+	case propertiesErr != nil:
+		return nil, err
+	}
+	return r.anything(), nil
+}
+
+// anything returns all that is still to be deleted, and what was deleted of late.
+func (r *run) anything() []digest.Digest {
+	all := slices.Collect(maps.Keys(r.recent))
+	for _, i := range r.order {
+		if i.status == pending {
+			all = append(all, i.Digest)
+		}
+	}
+	return all
 }
 
 // lookFailed ends the repository: what was pushed meanwhile is not known.
