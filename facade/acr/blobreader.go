@@ -53,7 +53,7 @@ func (b *BlobReader) note(err error) error {
 
 // GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must
 // close. It costs two requests: one to the registry and one to the storage that it redirects
-// to, and a third one if storage does not state the length. The empty blob costs none.
+// to, and a third one if storage does not state the length. A blob of zero bytes costs none.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
@@ -223,8 +223,8 @@ const (
 // for concurrent use and caches the 4 MiB that were read last. The bytes are not verified,
 // because the digest is that of the whole blob. It need not be closed.
 //
-// It is an [io.ReaderAt], as archive/zip takes one. For a reader that seeks, use
-// io.NewSectionReader(view, 0, view.Size()).
+// It implements [io.ReaderAt], so archive/zip can read it. To get an [io.ReadSeeker], call
+// io.NewSectionReader(b, 0, b.Size()).
 type BlobReaderAt struct {
 	ctx    context.Context
 	source *blobSource

@@ -62,8 +62,8 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 }
 
 // ResumeUpload continues an upload that another writer has started, possibly in another process. It
-// costs one request, which asks the registry for its offset. Write the content from
-// BlobWriter.Offset; what the registry already has is not sent again.
+// costs one request, which asks the registry how much of the upload it has. Write the content from
+// [BlobWriter.Offset] on; what the registry already has is not sent again.
 //
 // Errors:
 //   - [ErrUploadLost] if the registry no longer knows the upload, if it has less of it than the
@@ -202,8 +202,8 @@ func (b *BlobWriter) Commit() (ocispec.Descriptor, error) {
 	return blobDescriptor(b.options.MediaType, res.Digest, res.Size), nil
 }
 
-// Cancel ends the writer and the upload at the registry, with one request. After Commit or Close it
-// does nothing, so it can be deferred.
+// Cancel ends the writer and the upload at the registry, with one request. After a successful
+// Commit, or after Close, it does nothing, so it can be deferred.
 func (b *BlobWriter) Cancel() error {
 	if err := b.bad(); err != nil {
 		return err
@@ -228,7 +228,7 @@ func (b *BlobWriter) end(operation string, call func() error) (err error) {
 
 // Close sends full chunks and ends the writer without completing the upload, so that
 // [Repository.ResumeUpload] can continue from the last Checkpoint. It returns the error of the
-// first chunk that failed, if any. After Commit or Cancel it does nothing.
+// first chunk that failed, if any. After a successful Commit, or after Cancel, it does nothing.
 func (b *BlobWriter) Close() error {
 	if err := b.bad(); err != nil {
 		return err

@@ -265,9 +265,9 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // replica may not have yet what was pushed to the first.
 //
 // The requests are not sent to fallback endpoints either, so reads and writes reach the same
-// replica. If the address can no longer be reached, the requests move on to the next one. It does
-// not pin token requests (tokens are valid at every replica), requests to storage,
-// requests through a proxy, and those of other clients. If ctx is already pinned for this client,
+// replica. If the address can no longer be reached, the requests move on to the next one. The
+// context does not affect token requests (tokens are valid at every replica), requests to storage,
+// requests through a proxy, or requests of other clients. If ctx is already pinned for this client,
 // PinAddress returns it unchanged.
 //
 // PinAddress sends no request. Pinned requests have their own connections. Call release after all

@@ -39,7 +39,7 @@
 //	repo.DownloadBlobFile(ctx, layer.Digest, "layer.tar", nil)  // in parallel; verified before the file appears
 //	reader, err := repo.GetBlob(ctx, layer.Digest, nil)         // a stream, verified at its end
 //
-// Previews of Microsoft, on registries that have them:
+// Preview features of the service, on registries that offer them:
 //
 //	client.QueryMetadata(ctx, "Manifests | where imageSize > 1000000000")  // find manifests with a query
 //	repo.StartConversion(ctx, dgst)                                         // convert an image for artifact streaming
@@ -73,13 +73,13 @@
 //
 //	Not found
 //	  ErrNotFound             404: any of those below        no problem if you wanted to delete it
-//	  ErrTagUnknown           no such tag                   check the tag (ErrManifestUnknown from GetManifest)
+//	  ErrTagUnknown           no such tag                   check the tag (GetManifest: ErrManifestUnknown)
 //	  ErrManifestUnknown      no such manifest or tag       check the digest; after a push, wait for the replica
 //	  ErrBlobUnknown          no such blob                  the same
 //	  ErrNameUnknown          no such repository            check the name; the first push creates it
 //
 //	Not allowed
-//	  ErrLocked               locked or quarantined         unlock it with an update of its attributes
+//	  ErrLocked               locked, quarantined or full   unlock it with an update of its attributes
 //	  ErrTagExists            IfAbsent: the tag is taken    use another tag
 //	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
 //	  ErrUnauthorized         the sign-in was refused       the same
@@ -105,8 +105,8 @@
 //	  ErrThrottled            429: too many requests        wait Error.RetryAfter; use a Governor
 //	  ErrStalled              no data for a long time       try again; check the network
 //	  ErrUploadLost           the session is gone           upload the blob again
-//	  ErrBlobUploadUnknown    the same, as a code           the same
-//	  ErrBlobUploadInvalid    the same, as a code           the same
+//	  ErrBlobUploadUnknown    its error code                the same
+//	  ErrBlobUploadInvalid    its error code                the same
 //	  ErrManifestBlobUnknown  a blob is not there (yet)     upload it, or set PutManifestOptions.BlobWait
 //	  ErrWaitTimeout          the tag did not appear        look at the push, or wait longer
 //	  ErrNotMounted           the registry did not mount    upload the blob
@@ -128,24 +128,25 @@
 //
 // # Credentials
 //
-// A credential is sent only to the https origin that the client was created with. That must be an
-// ACR host, or be listed in [ClientOptions].AllowedHosts. The realm of a challenge is ignored.
-// Links and locations are followed on that origin only. A redirect of a blob is followed to storage
-// without the credential. Tokens are cached in memory by scope, shared by all calls of the client,
-// and renewed before they expire.
+// A credential is sent only to the https origins of the endpoint that the client was created with
+// and of [ClientOptions].FallbackEndpoints. Each must be an ACR host, or be listed in AllowedHosts.
+// The realm of a challenge is ignored. Links and locations are followed on these origins only. A
+// redirect of a blob is followed to storage without the credential. Tokens are cached in memory by
+// origin and scope, shared by all calls of the client, and renewed before they expire.
 //
 // # Retries
 //
 // Requests that are safe to repeat are retried after status codes 408, 429, 500, 502, 503 and 504,
 // and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After
-// if that is at most one minute. All calls of a client share a budget of retries, so that a
-// registry in trouble is not flooded. The Retry options in [ClientOptions] change this. Uploads and
-// downloads resume from what has arrived.
+// if that is at most one minute. All calls of a client share a budget of ten retries, so that a
+// registry in trouble is not flooded; every ten successful requests, or ten seconds, add one.
+// The Retry options in [ClientOptions] change the number and the waits. Uploads and downloads
+// resume from what has arrived.
 //
 // # Observability
 //
 // [WithUsage] counts what calls cost. ClientOptions.OnRequest gets the figures of each request for
-// metrics, and ClientOptions.Logger a record of each delay.
+// metrics, and ClientOptions.Logger a record of each request and of each delay.
 //
 // ClientOptions.TracingProvider gets a span "acr.NAME" for each call and for each transfer, from
 // its first request to its last. NAME is the operation of a call, such as "ListTags", and the

@@ -95,12 +95,13 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 }
 
 // DownloadBlob writes a blob to dst and returns its descriptor when size and digest are right. If
-// it fails, do not use what was written. It costs one request to the registry and one to storage
-// for each range, and by default at most 48 MiB of memory.
+// it fails, do not use what was written. It costs one request to the registry and one to storage;
+// if it adds connections, each further range costs one more request to storage. By default it takes
+// at most 48 MiB of memory.
 //
 // If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the
-// blob. Otherwise bytes after the end of the blob stay in dst if they were there before. If
-// DownloadBlob itself wrote such bytes, from a response that turned out to be wrong, it fails with
+// blob. Otherwise dst keeps what it had after the end of the blob. If DownloadBlob has to start
+// again and has already written more bytes than the blob has, it cannot remove them, and fails with
 // [ErrSizeMismatch].
 //
 // If ctx ends while dst is blocked in WriteAt, DownloadBlob returns all the same; the blocked call

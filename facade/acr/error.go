@@ -101,7 +101,8 @@ func shown(s string, limit int) string {
 // Unwrap returns the *azcore.ResponseError and the known causes.
 func (e *Error) Unwrap() []error { return append([]error{e.err}, e.causes...) }
 
-// Is matches error codes, and the errors that stand for a status.
+// Is reports whether target is an error code of the response, or is [ErrNotFound], [ErrThrottled]
+// or [ErrLocked] and applies to it.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:

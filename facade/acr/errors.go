@@ -12,13 +12,13 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Errors by HTTP status. An [*Error] matches them with errors.Is.
+// Errors by HTTP status or error code. An [*Error] matches them with errors.Is.
 var (
 	// ErrNotFound is matched by any 404 response, except one to a token request, which says nothing
 	// about the resource.
 	ErrNotFound = errors.New("not found")
 	// ErrLocked is matched by the refusal to change or delete something that is locked or
-	// quarantined.
+	// quarantined, or to store something in a registry that is full.
 	ErrLocked = errors.New("locked")
 	// ErrThrottled is matched by any 429 response. Error.RetryAfter says how long to wait.
 	ErrThrottled = errors.New("throttled")

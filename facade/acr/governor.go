@@ -55,8 +55,8 @@ type GovernorOptions struct {
 	// limits, or to send fewer requests. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
-	// Concurrency is the maximum number of requests to one registry that wait for their turn or for
-	// a response at the same time. Token requests do not count. Default: no limit.
+	// Concurrency is the maximum number of requests to one registry at the same time. It includes
+	// requests that the Governor delays, but not token requests. Default: no limit.
 	Concurrency int
 
 	// BytesPerSecond is the maximum number of bytes of request and response bodies that the clients
@@ -168,13 +168,13 @@ func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	return usage
 }
 
-// Do waits for the turn of a request and sends it. It implements policy.Policy for other azcore
-// clients. A [Client] gets a Governor in its options instead; then the wait does not count against
-// the time limit of a try.
+// Do waits until the budgets allow the request, and sends it. It implements policy.Policy for other
+// azcore clients. A [Client] gets a Governor in its options instead; then the wait does not count
+// against the time limit of a try.
 //
 // Errors:
-//   - the error of the context if it ends during the wait, or at once if its deadline is before the
-//     turn
+//   - the error of the context if it ends during the wait
+//   - [context.DeadlineExceeded], at once, if the wait would end after the context's deadline
 func (g *Governor) Do(req *policy.Request) (*http.Response, error) {
 	if err := g.bad(); err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 // password. The method Password returns it.
 type Login struct {
 	Server   string // host of the registry
-	Username string // 00000000-0000-0000-0000-000000000000 if the password is an ACR refresh token
+	Username string // 00000000-0000-0000-0000-000000000000 if the password is an ACR token
 	// Expires is when the password expires. It is zero if the password does not expire, or does not
 	// say when.
 	Expires time.Time
@@ -76,9 +76,10 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 }
 
 // AccessToken returns an ACR access token for the scopes, such as "repository:library/app:pull" or
-// "registry:catalog:*". The password of the Login is the token: send it as "Authorization: Bearer",
-// or store it as the password of the user name in a pull secret. Use it to give another program
-// fewer rights than this client has. The methods of the client obtain their tokens themselves.
+// "registry:catalog:*". The token is the password of the returned Login: send it in a header
+// "Authorization: Bearer TOKEN", or store Username and password in a pull secret. Use it to give
+// another program fewer rights than this client has. The methods of the client obtain their tokens
+// themselves.
 //
 // It costs one token request and those of the sign-in, or none while the last token for these
 // scopes is still fresh. A token lasts about an hour with an Entra credential, five minutes if

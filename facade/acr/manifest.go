@@ -185,9 +185,9 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 // It costs one request. The first deletion of a client may cost one more, which asks whether the
 // registry has a referrers API. If it has none (for example with customer-managed keys), each
 // deletion costs two more; and if the manifest is a referrer, its entry is then removed from the
-// referrers tag of its subject, as the OCI distribution specification requires. That costs three
-// more requests and a quarter of a second. If it fails, the error says that the manifest is
-// deleted.
+// referrers tag of its subject (see [Repository.Referrers]), as the OCI distribution specification
+// requires. That costs three more requests and a quarter of a second. If that update fails, the
+// returned error says that the manifest has been deleted.
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])

@@ -45,9 +45,9 @@ const maxBlobWait = time.Minute
 // It usually costs one request. IfAbsent and BlobWait cost more. A manifest with a subject
 // costs one more request if the registry does not confirm the subject: the client asks once
 // whether the registry has a referrers API. If it has none, the client adds the manifest to the
-// subject's referrers tag, as the OCI distribution specification requires: that costs four
-// requests and a quarter of a second, in which it makes sure that no other client has
-// overwritten its entry.
+// subject's referrers tag (see [Repository.Referrers]), as the OCI distribution specification
+// requires: that costs four requests and a quarter of a second, in which it makes sure that no
+// other client has overwritten its entry.
 //
 // Errors:
 //   - [ErrManifestMalformed] if the manifest contradicts itself or its media type

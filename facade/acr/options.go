@@ -53,8 +53,8 @@ type ClientOptions struct {
 	//     second, or
 	//   - has a storage that fails or stalls during a download.
 	//
-	// The client then tries the failed endpoint last, for a minute or until it has served another
-	// request. Status code 429 is retried at the same endpoint.
+	// The client then tries the failed endpoint last. This ends after a minute, or earlier if the
+	// endpoint has served a request. Status code 429 is retried at the same endpoint.
 	//
 	// Only requests that change nothing use the fallbacks, including those of a running download.
 	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all
@@ -97,8 +97,8 @@ type ClientOptions struct {
 	SourceClient string
 
 	// Governor delays the requests of this client, including token requests, so that the registry
-	// does not refuse any with status code 429. Each try waits for its turn before its time limit
-	// starts. Default: requests are not delayed.
+	// does not refuse any with status code 429. The delay of a try does not count against its time
+	// limit. Default: requests are not delayed.
 	Governor *Governor
 
 	// ResponseTimeouts is how long the registry may take to begin a response. Default: the defaults
@@ -111,13 +111,13 @@ type ClientOptions struct {
 }
 
 // ResponseTimeouts are how long a response may take to begin, counted from the end of the request.
-// A request that only reads is sent once more if it gets no response in time. If that fails too,
-// and for all other requests at once, the error is [ErrStalled]. Zero means the default, a negative
-// value no limit.
+// If no response begins in time, a request that only reads is sent once more, and fails with
+// [ErrStalled] if that one times out too. Any other request fails with [ErrStalled] at the first
+// timeout. Zero means the default, a negative value no limit.
 //
 // Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
-// A response fails if no byte of its body arrives for 30 seconds or, unless it is a blob, less than
-// 60 KiB in a minute.
+// A response fails if no byte of its body arrives for 30 seconds. A response that is not a blob
+// also fails if less than 60 KiB of it arrive in a minute and it is not complete.
 type ResponseTimeouts struct {
 	// Read is the limit of requests that change nothing: for manifests, lists, properties, blobs
 	// and the status of an upload. Default: 3 minutes.

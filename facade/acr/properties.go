@@ -13,16 +13,17 @@ import (
 // Attributes say what may be done with a repository, a tag or a manifest. All are true at first.
 // Attributes that are missing in a response are reported as true.
 //
-// The attributes of a repository, of its manifests and of its tags are independent of each other
-// and all apply: a locked repository does not show in the attributes of its tags, nor a locked tag
-// in those of its manifest. Lists omit manifests and tags with ListEnabled false. If an index is
-// omitted, its manifests look as if nothing referred to them.
+// The attributes of a repository, of its manifests and of its tags are independent of each other,
+// and all apply. For example, a tag of a locked repository cannot be deleted, although the
+// attributes of the tag do not show the lock; nor do the attributes of a manifest show that one of
+// its tags is locked. Lists omit manifests and tags with ListEnabled false. If an index is omitted,
+// its manifests look as if nothing referred to them.
 //
-// A program that deletes unused manifests should therefore, right before it deletes one, read the
-// attributes of the repository, of the manifest and of each of its tags. It should keep all
-// manifests of a repository if it may not have seen every index: that is the case if it has listed
-// fewer manifests than ManifestCount in the repository's properties, which counts the omitted ones
-// too. Package retention does this.
+// A program that deletes unused manifests should therefore read the attributes of the repository,
+// of the manifest and of each of its tags right before it deletes the manifest. It should also
+// compare the number of listed manifests with ManifestCount in the repository's properties, which
+// includes the omitted ones. If it has listed fewer, an index may be omitted, and it should delete
+// nothing in that repository. Package retention does both.
 type Attributes struct {
 	DeleteEnabled bool // may be deleted
 	WriteEnabled  bool // may be changed, overwritten and deleted

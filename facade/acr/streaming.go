@@ -28,8 +28,8 @@ type StreamingProperties struct {
 	ConversionVersion   string // such as "v1"
 }
 
-// Streaming returns the repository's settings of artifact streaming: conversion of images to a
-// format that nodes can start before they have pulled all of it. It costs one request.
+// Streaming returns the repository's settings of artifact streaming: images are converted to a
+// format that lets a node start a container before the whole image is pulled. It costs one request.
 //
 // Preview: artifact streaming is not part of a published API version and may change. It needs a
 // Premium registry.
@@ -77,8 +77,8 @@ type Conversion struct {
 // waiting for it. The result is a referrer of the image, of the artifact type
 // "application/vnd.azure.artifact.streaming.v1". It costs one request.
 //
-// What a registry does if the image has been converted already is not known. To avoid it, look
-// at [Repository.Referrers] and [Repository.LastConversion] first. If the response is lost, the
+// The service does not document what happens if the image has already been converted. To find out
+// first, call [Repository.Referrers] and [Repository.LastConversion]. If the response is lost, the
 // retry may start a second conversion.
 //
 // Preview: see [Repository.Streaming].
@@ -161,8 +161,8 @@ func (c *Conversion) String() string { return "acr.Conversion(" + redact.OneLine
 // Format prints String for every verb.
 func (c *Conversion) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
-// ConversionState is how far a conversion is. A conversion has ended in one of the three final
-// states only; a state that is not listed here is not final.
+// ConversionState is the state of a conversion. A conversion with a state that is not listed here
+// has not ended.
 type ConversionState string
 
 // The states of a conversion. The last three are final.
@@ -199,8 +199,8 @@ func (c *Conversion) Poll(ctx context.Context) (ConversionStatus, error) {
 	})
 }
 
-// Cancel ends the conversion and returns its status. It costs one request. What a registry
-// answers if the conversion has ended already is not known.
+// Cancel ends the conversion and returns its status. It costs one request. The service does not
+// document its response for a conversion that has already ended.
 //
 // Errors are those of [Conversion.Poll].
 func (c *Conversion) Cancel(ctx context.Context) (ConversionStatus, error) {
@@ -228,7 +228,8 @@ const (
 // If ctx ends, the conversion continues.
 //
 // Errors:
-//   - [ErrorCode] "Failed" or "Canceled" if the conversion ended in that state
+//   - an error that matches ErrorCode("Failed") or ErrorCode("Canceled") with errors.Is, if the
+//     conversion ended in that state
 //   - [context.Canceled] or [context.DeadlineExceeded] if ctx ended
 //   - the errors of [Conversion.Poll] if a request fails
 func (c *Conversion) Wait(ctx context.Context) (ConversionStatus, error) {

@@ -131,7 +131,7 @@ const defaultTagWait = 10 * time.Minute
 // about 120 in ten minutes.
 //
 // Errors:
-//   - [ErrWaitTimeout] if Timeout has passed; the text says where the tag was last
+//   - [ErrWaitTimeout] if Timeout has passed; the text says what the tag last pointed to
 //   - [context.Canceled] or [context.DeadlineExceeded] if ctx ended
 //   - [ErrInvalidArgument] if Timeout is negative, or if an argument is invalid
 //   - other errors of [Repository.HeadManifest], except [ErrNotFound], if a request fails

@@ -31,7 +31,7 @@ const cheapUpload = 1 << 20
 //
 // If UploadBlob succeeds, the registry has accepted the content under the returned digest. The
 // client does not check afterwards that the registry has the blob, because a replica may not know
-// it yet; [Repository.HeadBlob] does.
+// it yet. To check it, call [Repository.HeadBlob].
 //
 // A blob of at most 4 MiB usually costs one request. A larger one costs one request to open the
 // upload and one for each chunk, the last of which completes it. If Digest is set and the blob has

@@ -12,9 +12,10 @@ import (
 // UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for
 // most uploads.
 type UploadOptions struct {
-	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob,
-	// nothing is uploaded. If the content has another digest, the upload fails with
-	// [ErrDigestMismatch] before it is completed. Default: the sha256 of the content is computed.
+	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob, a
+	// blob of more than 1 MiB or of unknown size is not uploaded again. If the content has another
+	// digest, the upload fails with [ErrDigestMismatch] before it is completed. Default: the sha256
+	// of the content is computed.
 	Digest digest.Digest
 
 	// TrustDigest skips computing the digest of a source that can be read again, and sends Digest
@@ -69,7 +70,7 @@ type UploadOptions struct {
 	Progress func(Progress)
 }
 
-// StartUploadOptions are the options of [Repository.StartUpload]. Its fields have the meaning of
+// StartUploadOptions are the options of [Repository.StartUpload]. The fields have the meaning of
 // those of [UploadOptions].
 type StartUploadOptions struct {
 	// Digest is the expected digest of the content. Default: the sha256 is computed.
@@ -101,7 +102,7 @@ func (o StartUploadOptions) upload() UploadOptions {
 	}
 }
 
-// ResumeUploadOptions are the options of [Repository.ResumeUpload]. Its fields have the meaning of
+// ResumeUploadOptions are the options of [Repository.ResumeUpload]. The fields have the meaning of
 // those of [UploadOptions]; Digest and Size are those of the whole content.
 type ResumeUploadOptions struct {
 	// Digest is the expected digest of the content. Default: the sha256 is computed.
@@ -192,8 +193,8 @@ type Checkpoint struct {
 	Repository string           `json:"repository"`
 	Location   string           `json:"location"`
 	Offset     int64            `json:"offset"`    // acknowledged by the registry
-	Algorithm  digest.Algorithm `json:"algorithm"` // of HashState
-	HashState  []byte           `json:"hashState"` // of the bytes before Offset
+	Algorithm  digest.Algorithm `json:"algorithm"` // hash function of HashState
+	HashState  []byte           `json:"hashState"` // state of the hash at Offset
 }
 
 // check fails if the checkpoint does not belong to an upload to the repository.

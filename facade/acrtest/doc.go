@@ -101,9 +101,9 @@
 //		return err
 //	}
 //
-// [Server.Advance] moves the registry's clock but not that of the test. Package retention goes by
-// the registry's clock, which is in the Date header of every response; a job of your own has to as
-// well. The registry's time is returned by [Server.Now].
+// [Server.Advance] moves the registry's clock but not that of the test. Package retention uses the
+// registry's time, which is in the Date header of every response; a job of your own must use it
+// too. [Server.Now] returns it.
 //
 // A job that deletes manifests by itself must keep those that an index refers to: they have no tags
 // of their own. That is why the test seeds an index. The examples of this package show a job with

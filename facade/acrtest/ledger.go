@@ -104,8 +104,9 @@ func (r Request) String() string {
 // Ledger is the list of the requests that a registry has received. When a client has received a
 // response, the entry of that request is complete.
 //
-// An operation name that is not one of [Operations] fails the test of [New], because no entry could
-// ever match it; with [Start] it is logged. A Ledger is safe for concurrent use.
+// An operation name that is not one of [Operations] can never match an entry. It fails the test
+// that was passed to [New]; if the registry was created with [Start], it is logged. A Ledger is
+// safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 

@@ -19,7 +19,8 @@ type Option func(*config)
 type SKU string
 
 // The service tiers. They differ in their request budgets, and Basic has neither anonymous pull nor
-// artifact streaming.
+// artifact streaming. The service offers artifact streaming in the Premium tier only; the emulator
+// offers it in Standard too.
 const (
 	Basic    SKU = "Basic"
 	Standard SKU = "Standard"
@@ -117,8 +118,8 @@ func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replica
 // ManifestTimes says which requests move the lastUpdateTime of a manifest.
 type ManifestTimes string
 
-// The settings of [WithManifestTimes]. With all of them a change of attributes leaves the time as
-// it is, as on the service. Which other requests move it there is not documented.
+// The settings of [WithManifestTimes]. With none of them does a change of attributes move the time;
+// the service does not move it either. The service does not document which other requests do.
 const (
 	// ManifestTimesPush moves the time when the manifest is pushed again, by digest or by tag.
 	ManifestTimesPush ManifestTimes = "push"
@@ -199,8 +200,8 @@ func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 // again.
 //
 // [Start] fails if the directory is in use by another registry, if its journal is damaged, or if it
-// has files of other programs under names that the registry uses. An OCI image layout is such a
-// directory; read it with [Server.SeedLayout].
+// has files of other programs under names that the registry uses. So it fails for an OCI image
+// layout; read that with [Server.SeedLayout].
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
 // WithSync writes to the directory of [WithDirectory] through to the disk before a write is

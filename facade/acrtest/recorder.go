@@ -11,7 +11,7 @@ import (
 )
 
 // Recorder is an [http.RoundTripper] that records requests and responses as a transcript for
-// [NewReplay]. Put it under a client of a real registry or of an emulated one.
+// [NewReplay]. Use it as the transport of a client, for a real registry or an emulated one.
 //
 // Credentials, link signatures and upload states are replaced by placeholders, so the transcript
 // grants no access. It does contain names, digests and content: review it before you publish it.

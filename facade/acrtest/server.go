@@ -186,8 +186,9 @@ func (s *Server) Endpoint() string { return "https://" + s.Host() }
 // slash.
 func (s *Server) Host() string { return s.network.login.host }
 
-// RegionalEndpoint returns the URL of the regional endpoint of a replica; see [WithReplicas]. An
-// unknown region fails the test of [New], and is logged with [Start]; the URL is empty then.
+// RegionalEndpoint returns the URL of the regional endpoint of a replica; see [WithReplicas]. For
+// an unknown region it returns an empty URL and fails the test that was passed to [New]; if the
+// registry was created with [Start], the mistake is logged.
 func (s *Server) RegionalEndpoint(region string) string {
 	i := slices.Index(s.cfg.replicas, region)
 	if i < 0 {
@@ -232,6 +233,6 @@ func (s *Server) EntraTokenFor(audience string) string {
 // Ledger returns the list of all requests the registry has received.
 func (s *Server) Ledger() *Ledger { return &s.ledger }
 
-// CA returns, as PEM, the certificate of the authority that signs the certificates of all
+// CA returns the root certificate in PEM form. It has signed the certificates of all emulated
 // registries of this process.
 func (s *Server) CA() []byte { return append([]byte{}, s.network.ca.pem...) }
