@@ -164,7 +164,9 @@ func (a *actor) act() {
 			a.locked[string(d)] = true
 		}
 	case 8:
-		a.patch(repository, string(d), `{"listEnabled":false}`) // after the last list it hides from every further one
+		if a.judge.exists(d) { // what is pushed and hidden cannot be found: the documentation of Apply says so
+			a.patch(repository, string(d), `{"listEnabled":false}`) // after the last list it hides from every further one
+		}
 	default:
 		if !a.inWindow(d) {
 			a.patch(repository, string(d), locked)

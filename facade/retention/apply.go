@@ -73,7 +73,7 @@ const (
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment
 // between the last check of it and its deletion, about one round trip, is lost with the manifest;
 // Undo puts the manifest back. The same is true of what a new index needs that somebody pushes and
-// hides from lists (ListEnabled false) within one batch.
+// hides from lists (ListEnabled false) before Apply has looked for it.
 //
 // It costs the lists of the plan, two reads for each manifest and one more if it has tags, one
 // deletion, and one list for each batch. Memory: the largest repository, and the manifests of three
