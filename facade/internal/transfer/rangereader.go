@@ -5,8 +5,6 @@ import "context"
 // RangeReader reads a part of a blob. It cannot verify it, as the digest is that of the whole blob.
 // It reconnects by itself when a connection breaks.
 type RangeReader struct {
-	b   *body
-	err error
 	solo
 }
 
@@ -15,7 +13,7 @@ type RangeReader struct {
 // be called.
 func NewRangeReader(ctx context.Context, blob Blob, size, off, end int64) *RangeReader {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return &RangeReader{b: newBody(ctx, blob, &Meter{}, size, off, end), solo: solo{cancel: cancel}}
+	return &RangeReader{solo{b: newBody(ctx, blob, &Meter{}, size, off, end), cancel: cancel}}
 }
 
 // Open requests the bytes, so that an error is returned before the first Read.
@@ -31,7 +29,7 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 	if !r.enter() {
 		return 0, ErrConcurrentUse
 	}
-	defer r.leave(r.shut)
+	defer r.leave()
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -42,12 +40,4 @@ func (r *RangeReader) Read(p []byte) (int, error) {
 		}
 	}
 	return n, r.err
-}
-
-func (r *RangeReader) shut() { r.err = closed(r.b, r.err) }
-
-// Close closes the connection. It ends a read that is under way; later reads return ErrClosed.
-func (r *RangeReader) Close() error {
-	r.close(r.shut)
-	return nil
 }

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -13,12 +12,10 @@ import (
 // Reader reads a blob and verifies it. It returns io.EOF, and the last bytes of a blob whose size
 // is known, only if size and digest agree.
 type Reader struct {
-	b    *body
+	solo
 	want digest.Digest
 	h    *hasher
-	err  error
 	more bool // an early end was questioned once already
-	solo
 }
 
 // NewReader returns a reader of the blob with the digest; size may be Unknown. It sends no request
@@ -36,19 +33,7 @@ func NewReader(ctx context.Context, blob Blob, want digest.Digest, size int64, m
 	}
 	m.SetTotal(size)
 	ctx, cancel := context.WithCancelCause(ctx)
-	return &Reader{b: newBody(ctx, blob, m, size, 0, Unknown), want: want, h: h, solo: solo{cancel: cancel}}, nil
-}
-
-// shut closes the connection.
-func (r *Reader) shut() { r.err = closed(r.b, r.err) }
-
-// closed closes the connection of a reader that has failed with err, and returns what later reads fail with.
-func closed(b *body, err error) error {
-	b.disconnect()
-	if err == nil || errors.Is(err, context.Canceled) && errors.Is(err, ErrClosed) {
-		return ErrClosed
-	}
-	return err
+	return &Reader{solo: solo{b: newBody(ctx, blob, m, size, 0, Unknown), cancel: cancel}, want: want, h: h}, nil
 }
 
 // Open requests the blob, so that an error is returned before the first Read.
@@ -68,7 +53,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if !r.enter() {
 		return 0, ErrConcurrentUse
 	}
-	defer r.leave(r.shut)
+	defer r.leave()
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -117,7 +102,7 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if !r.enter() {
 		return 0, ErrConcurrentUse
 	}
-	defer r.leave(r.shut)
+	defer r.leave()
 	if r.err != nil {
 		if atEnd(r.err) {
 			return 0, nil
@@ -143,10 +128,4 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 		return total.Load(), nil
 	}
 	return total.Load(), r.err
-}
-
-// Close closes the connection. It ends a read that is under way; later reads return ErrClosed.
-func (r *Reader) Close() error {
-	r.close(r.shut)
-	return nil
 }
