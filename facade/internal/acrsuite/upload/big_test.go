@@ -48,16 +48,16 @@ func TestUploadBig(t *testing.T) { //nolint:paralleltest // it measures memory
 			o := order(srv, source)
 			o.Stream = asStream
 			began := time.Now()
-			dgst, n, before, peak := o.start(t).finish()
+			r := o.start(t).finish()
 			took := time.Since(began)
-			if n != size || registry.size != size || dgst != registry.stored || dgst == "" {
-				t.Errorf("%s of %d bytes, the registry has %s of %d", dgst, n, registry.stored, registry.size)
+			if r.Size != size || registry.size != size || string(r.Digest) != registry.stored || r.Digest == "" {
+				t.Errorf("%s of %d bytes, the registry has %s of %d", r.Digest, r.Size, registry.stored, registry.size)
 			}
-			if peak > most && !acrsuite.RaceEnabled {
-				t.Errorf("%d KiB of memory at most, want %d", peak, most)
+			if r.Peak > most && !acrsuite.RaceEnabled {
+				t.Errorf("%d KiB of memory at most, want %d", r.Peak, most)
 			}
 			fmt.Printf("upload: %d MiB, stream %v: %.1f s, %d requests, memory at most %.1f MiB (%.1f MiB before the upload)\n",
-				size>>20, asStream, took.Seconds(), srv.Ledger().Count(), float64(peak)/1024, float64(before)/1024)
+				size>>20, asStream, took.Seconds(), srv.Ledger().Count(), float64(r.Peak)/1024, float64(r.Before)/1024)
 		})
 	}
 }

@@ -6,24 +6,21 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
-
-// childVariable holds, in a process of its own, what TestUploadChild is to upload.
-const childVariable = "ACRKIT_UPLOAD_CHILD"
 
 // childOrder is one upload by a process of its own.
 type childOrder struct {
@@ -36,22 +33,22 @@ type childOrder struct {
 	Checkpoint string // path: where to keep the checkpoint, and to go on from when it is there
 }
 
-// TestUploadChild is the process of its own; in a common run it is nothing.
-func TestUploadChild(t *testing.T) { //nolint:paralleltest // it is alone in its process
-	text := os.Getenv(childVariable)
-	if text == "" {
-		return
-	}
-	var o childOrder
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		t.Fatal(err)
-	}
+// childReport is what a child says at its end, on the last line of its output.
+type childReport struct {
+	Digest       digest.Digest
+	Size         int64
+	Before, Peak int64 // KiB of memory: before the upload, and at most
+}
+
+// doOrder does the order of a child.
+func doOrder(o *childOrder) childReport {
 	before := acrsuite.PeakMemory() >> 10
-	desc, err := o.upload(t.Context())
+	desc, err := o.upload(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	fmt.Printf("child: done %s %d %d %d\n", desc.Digest, desc.Size, before, acrsuite.PeakMemory()>>10)
+	return childReport{desc.Digest, desc.Size, before, acrsuite.PeakMemory() >> 10}
 }
 
 func (o *childOrder) upload(ctx context.Context) (desc ocispec.Descriptor, err error) {
@@ -116,7 +113,7 @@ func (o *childOrder) keep(cp acr.Checkpoint) {
 	if err == nil {
 		err = os.Rename(o.Checkpoint+".new", o.Checkpoint)
 	}
-	fmt.Printf("child: checkpoint %d %v\n", cp.Offset, err)
+	fmt.Printf("checkpoint %d %v\n", cp.Offset, err)
 }
 
 // order is an upload of a source to the registry.
@@ -133,27 +130,13 @@ func order(srv *acrtest.Server, source string) childOrder {
 type uploadChild struct {
 	t     testing.TB
 	cmd   *exec.Cmd
-	lines *bufio.Scanner
+	lines *bufio.Scanner // what the child says of its work
 }
 
 // start runs the order in a process of its own.
 func (o childOrder) start(t testing.TB) *uploadChild {
 	t.Helper()
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &uploadChild{t: t, cmd: exec.CommandContext(t.Context(), self, "-test.run=^TestUploadChild$", "-test.timeout=30m")}
-	c.cmd.Dir = filepath.Dir(self)
-	if dir, err := os.Getwd(); err == nil {
-		c.cmd.Dir = dir
-	}
-	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GOGC=100")
-	c.cmd.Stderr = os.Stderr
+	c := &uploadChild{t: t, cmd: acrsuite.ChildCommand(t, o, "GOGC=100")}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -165,38 +148,15 @@ func (o childOrder) start(t testing.TB) *uploadChild {
 	return c
 }
 
-// next is the next thing that the child says of its work; false at its end.
-func (c *uploadChild) next() (string, bool) {
-	for c.lines.Scan() {
-		if said, ok := strings.CutPrefix(c.lines.Text(), "child: "); ok {
-			return said, true
-		}
-		if strings.Contains(c.lines.Text(), "_test.go:") {
-			c.t.Log(c.lines.Text())
-		}
-	}
-	return "", false
-}
-
 // finish waits for the end of an upload that goes well, and returns what it says of it.
-func (c *uploadChild) finish() (dgst string, size, before, peak int64) {
+func (c *uploadChild) finish() (r childReport) {
 	c.t.Helper()
-	for {
-		said, ok := c.next()
-		if !ok {
-			c.t.Fatalf("the process ended without a word: %v", c.cmd.Wait())
-		}
-		if n, _ := fmt.Sscanf(said, "done %s %d %d %d", &dgst, &size, &before, &peak); n == 4 {
-			break
-		}
+	last := ""
+	for c.lines.Scan() {
+		last = c.lines.Text()
 	}
-	for { // until it has closed its output
-		if _, ok := c.next(); !ok {
-			break
-		}
+	if err := errors.Join(c.cmd.Wait(), json.Unmarshal([]byte(last), &r)); err != nil {
+		c.t.Fatalf("the process, which said at last %q: %v", last, err)
 	}
-	if err := c.cmd.Wait(); err != nil {
-		c.t.Errorf("the process: %v", err)
-	}
-	return dgst, size, before, peak
+	return r
 }

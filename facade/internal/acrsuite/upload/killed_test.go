@@ -52,9 +52,9 @@ func TestUploadKilled(t *testing.T) {
 					from = killUpload(t, o, from+int64(dies-1)*chunk, begun)
 				}
 				srv.ClearFaults()
-				dgst, size, _, _ := o.start(t).finish()
-				if digest.Digest(dgst) != digest.FromBytes(b) || size != int64(len(b)) {
-					t.Errorf("%s, %d bytes", dgst, size)
+				r := o.start(t).finish()
+				if r.Digest != digest.FromBytes(b) || r.Size != int64(len(b)) {
+					t.Errorf("%s, %d bytes", r.Digest, r.Size)
 				}
 				if !srv.HasBlob(o.Repository, digest.FromBytes(b)) {
 					t.Error("the registry does not have the blob")
@@ -83,12 +83,11 @@ func killUpload(t *testing.T, o childOrder, far int64, begun <-chan struct{}) in
 	t.Helper()
 	c := o.start(t)
 	for {
-		said, ok := c.next()
-		if !ok {
+		if !c.lines.Scan() {
 			t.Fatalf("the process ended before it could be killed: %v", c.cmd.Wait())
 		}
 		var at int64
-		if _, err := fmt.Sscanf(said, "checkpoint %d", &at); err == nil && at >= far {
+		if _, err := fmt.Sscanf(c.lines.Text(), "checkpoint %d", &at); err == nil && at >= far {
 			break
 		}
 	}
@@ -96,10 +95,7 @@ func killUpload(t *testing.T, o childOrder, far int64, begun <-chan struct{}) in
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for { // its output ends with it
-		if _, ok := c.next(); !ok {
-			break
-		}
+	for c.lines.Scan() { // its output ends with it
 	}
 	_ = c.cmd.Wait() // it was killed
 	text, err := os.ReadFile(o.Checkpoint)
