@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -127,16 +128,10 @@ type orderedQuery struct {
 func orderedList[T any](r *Repository, op *operation, decode decoder[T], key func(*T) string, o ListManifestsOptions) (list[T], orderedQuery) {
 	l := list[T]{client: r.Client(), op: op, name: r.Name(), decode: decode, key: key, concurrency: o.Concurrency}
 	l.keep = o.Order.keep(map[string][]string{})
-	var q orderedQuery
-	var badOrder error
-	q.n, q.last, l.refuse = listQuery(o.PageSize, o.After)
-	q.by, badOrder = o.Order.query()
-	for _, err := range []error{badOrder, r.bad()} { // the handle's error is the first to mend
-		if err != nil {
-			l.refuse = err
-		}
-	}
-	return l, q
+	n, last, badQuery := listQuery(o.PageSize, o.After)
+	by, badOrder := o.Order.query()
+	l.refuse = cmp.Or(r.bad(), badOrder, badQuery) // the handle's error is the first to mend
+	return l, orderedQuery{n, last, by}
 }
 
 // checkConcurrency checks how many requests a list may send at the same time.

@@ -50,9 +50,7 @@ func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[
 	l, q := orderedList(r, opListTags, decodeTags, func(t *TagProperties) string { return t.Name }, common)
 	params := &gen.ListTagsParams{N: q.n, Last: q.last, Orderby: q.by, APIVersion: apiVersion()}
 	if o.Digest != "" {
-		if err := checkDigest(o.Digest); err != nil && l.refuse == nil {
-			l.refuse = err
-		}
+		l.refuse = cmp.Or(l.refuse, checkDigest(o.Digest))
 		params.Digest = new(o.Digest)
 		l.keep["digest"] = []string{string(o.Digest)}
 		l.decode = decodeTagsOf(o.Digest)
