@@ -53,15 +53,16 @@ func (b *blobSource) Open(ctx context.Context, off, end int64, fresh bool) (*tra
 		if link == nil {
 			return b.part(ctx, resp, func() { b.leave(nil, resp.Request.URL.Host) })
 		}
+		leave := func() { b.leave(link, link.Registry()) }
 		if resp, err = b.fetch(ctx, link, rng); err != nil {
-			b.leave(link, link.Registry())
+			leave()
 			return nil, uploadFault(opGetBlob.fail(err), false)
 		}
 		if resp.StatusCode >= http.StatusInternalServerError {
-			b.leave(link, link.Registry())
+			leave()
 		}
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized || try > 0 {
-			return b.part(ctx, resp, func() { b.leave(link, link.Registry()) })
+			return b.part(ctx, resp, leave)
 		}
 		wire.Drain(resp) // the link has expired; links are valid for about twenty minutes
 		b.expired(link)
