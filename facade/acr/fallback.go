@@ -80,13 +80,12 @@ func (f *router) Do(r *http.Request) (*http.Response, error) {
 	for order := f.order(k.Avoid); ; order = order[1:] {
 		e, last := order[0], len(order) == 1
 		resp, err := e.send(f.request(r, e, !last))
-		failed := endpointFailed(r.Context(), resp, err)
-		if failed {
-			f.mark(e)
-		} else {
-			f.note(e, resp, err)
+		f.note(e, resp, err)
+		if !endpointFailed(r.Context(), resp, err) {
+			return resp, err
 		}
-		if !failed || last {
+		f.mark(e)
+		if last {
 			return resp, err
 		}
 		observe.Info(r.Context(), "falling back to another endpoint", slog.String("from", e.login.Host),
