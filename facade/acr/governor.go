@@ -205,16 +205,14 @@ func (g *Governor) gate(r *http.Request) (after func(*http.Response, error), err
 			return nil, err
 		}
 	}
-	entered := false
 	defer func() {
-		if !entered { // OnWait may have panicked
+		if after == nil { // OnWait may have panicked
 			leave()
 		}
 	}()
 	if err := g.pacer.Wait(r.Context(), r.URL.Host, budgets...); err != nil {
 		return nil, err
 	}
-	entered = true
 	return func(resp *http.Response, _ error) {
 		leave()
 		if resp != nil {
