@@ -80,6 +80,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 		seen := map[digest.Digest]bool{} // of the tokens, which may be long
 		for pages := 1; ; pages++ {
 			page, err := q.page(ctx, body)
+			mark := digest.FromString(page.next)
 			for _, row := range page.rows {
 				if !yield(row, nil) {
 					return
@@ -89,7 +90,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 			case err != nil:
 			case page.next == "":
 				return
-			case seen[digest.FromString(page.next)]:
+			case seen[mark]:
 				err = q.op.fail(contradicts(ErrListEndless, "page %d leads back to an earlier page", pages))
 			case pages >= q.client.options.maxPages():
 				err = q.op.fail(contradicts(ErrListEndless, "more than %d pages (ClientOptions.MaxPages)", pages))
@@ -98,7 +99,7 @@ func (q metadataQuery) rows(ctx context.Context) iter.Seq2[json.RawMessage, erro
 				yield(nil, err)
 				return
 			}
-			seen[digest.FromString(page.next)] = true
+			seen[mark] = true
 			body.Options = &gen.MetadataQueryOptions{SkipToken: page.next}
 		}
 	}
