@@ -116,21 +116,21 @@ func defaultFiles() (files []string) {
 	add(os.Getenv("REGISTRY_AUTH_FILE"))
 	add(either("XDG_RUNTIME_DIR", perUser()), "containers", "auth.json")
 	add(either("XDG_CONFIG_HOME", home, ".config"), "containers", "auth.json")
-	add(either("HELM_REGISTRY_CONFIG", either("HELM_CONFIG_HOME", either("XDG_CONFIG_HOME", helmHome(home)), "helm"), "registry", "config.json"))
+	add(either("HELM_REGISTRY_CONFIG", either("HELM_CONFIG_HOME", either("XDG_CONFIG_HOME", helmHome(home)...), "helm"), "registry", "config.json"))
 	return files
 }
 
-// helmHome returns where helm's configuration is if no variable names another place.
-func helmHome(home string) string {
-	switch {
-	case runtime.GOOS == "windows":
-		return os.Getenv("APPDATA")
-	case home != "" && runtime.GOOS == "darwin":
-		return filepath.Join(home, "Library", "Preferences")
-	case home != "":
-		return filepath.Join(home, ".config")
+// helmHome returns the elements of where helm's configuration is if no variable names another place. The first one is empty if it is
+// not known.
+func helmHome(home string) []string {
+	switch runtime.GOOS {
+	case "windows":
+		return []string{os.Getenv("APPDATA")}
+	case "darwin":
+		return []string{home, "Library", "Preferences"}
+	default:
+		return []string{home, ".config"}
 	}
-	return ""
 }
 
 // perUser returns where podman keeps the directory of a user without XDG_RUNTIME_DIR, such as root in
