@@ -258,7 +258,7 @@ func (j *job) checkBlobs(ctx context.Context) error {
 	})
 	j.blobs = slices.DeleteFunc(j.blobs, func(b *blobNode) bool {
 		_, left := j.left[b.descriptor.Digest]
-		return left && slices.Contains(foreign, b)
+		return left && graph.IsForeign(b.descriptor.MediaType)
 	})
 	return err
 }
