@@ -135,9 +135,7 @@ func (j *job) sourceTags(ctx context.Context) ([]string, error) {
 // askTag finds out what a tag is on, and refuses to move it with IfAbsent.
 func (j *job) askTag(ctx context.Context, t *TagMove) error {
 	if j.layout != nil {
-		j.layout.mu.Lock()
-		on := j.layout.index.named(t.Tag)
-		j.layout.mu.Unlock()
+		on := j.layout.current().named(t.Tag)
 		if len(on) > 0 {
 			t.From = on[0]
 		}

@@ -175,6 +175,13 @@ func (l *Layout) replaceIndex(x *layoutIndex) {
 	l.index, l.graph = x, nil
 }
 
+// current returns what index.json said when it was last read.
+func (l *Layout) current() *layoutIndex {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index
+}
+
 // readSmall returns the content of a small file.
 func readSmall(files layoutFiles, name string, limit int64) ([]byte, error) {
 	f, err := files.open(name)
@@ -221,10 +228,7 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 		if l.bad() != nil {
 			return
 		}
-		l.mu.Lock()
-		index := l.index
-		l.mu.Unlock()
-		for _, e := range index.entries {
+		for _, e := range l.current().entries {
 			if !yield(Entry{Name: e.name(), Descriptor: e.descriptor}) {
 				return
 			}
@@ -242,9 +246,7 @@ func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descripto
 	if err := l.bad(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	l.mu.Lock()
-	d, err := l.index.resolve(reference)
-	l.mu.Unlock()
+	d, err := l.current().resolve(reference)
 	if dgst, invalid := parseDigest(reference); err != nil && invalid == nil {
 		return l.resolveDigest(dgst)
 	}
