@@ -90,14 +90,20 @@ func (j *job) put(ctx context.Context, m *manifestNode, tag string) error {
 // missing, that is sent again: an earlier copy may have been interrupted, or a clean-up gone too
 // far. What is there after all may not be known to every replica yet, so the last attempt waits.
 func (j *job) putRemote(ctx context.Context, m *manifestNode, tag string) error {
+	return j.putHealing(ctx, m, tag, func() error {
+		j.healing.Lock() // another manifest may lack the same
+		defer j.healing.Unlock()
+		return j.heal(ctx, m)
+	})
+}
+
+// putHealing puts a manifest, and once more after heal if the registry lacks what it names.
+func (j *job) putHealing(ctx context.Context, m *manifestNode, tag string, heal func() error) error {
 	err := j.putOnce(ctx, m, tag, 0)
 	if !lacking(err) {
 		return err
 	}
-	j.healing.Lock() // another manifest may lack the same
-	err = j.heal(ctx, m)
-	j.healing.Unlock()
-	if err != nil {
+	if err := heal(); err != nil {
 		return err
 	}
 	return j.putOnce(ctx, m, tag, blobWait)
@@ -126,14 +132,7 @@ func (j *job) heal(ctx context.Context, m *manifestNode) error {
 	}
 	m.healed = true
 	for _, below := range j.needs(m) {
-		err := j.putOnce(ctx, below, "", 0)
-		if lacking(err) {
-			if err := j.heal(ctx, below); err != nil {
-				return err
-			}
-			err = j.putOnce(ctx, below, "", blobWait)
-		}
-		if err != nil {
+		if err := j.putHealing(ctx, below, "", func() error { return j.heal(ctx, below) }); err != nil {
 			return j.fault(AtTarget, below.role, below.Descriptor, err)
 		}
 	}
