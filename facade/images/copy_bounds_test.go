@@ -47,8 +47,7 @@ func TestCopyTooMuch(t *testing.T) {
 	t.Parallel()
 	s := newStock(t)
 	root := s.image("amd64", "layer")
-	from := newMemory()
-	from.blobs, from.tags["v1"] = s.blobs, root
+	from := s.memory(root)
 	endless := make([]ocispec.Descriptor, 10_001)
 	for i := range endless {
 		endless[i] = s.referrer(root, "application/vnd.example.sbom", fmt.Sprint(i))

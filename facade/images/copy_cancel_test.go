@@ -76,11 +76,7 @@ func TestCopyCancelled(t *testing.T) {
 	sources := map[string]func() images.Source{
 		"registry": func() images.Source { return images.Of(otherClient.Repository("dev/app")) },
 		"layout":   func() images.Source { return openLayout(t, in, nil) },
-		"other": func() images.Source {
-			m := newMemory()
-			m.blobs, m.tags["v1"] = s.blobs, root
-			return slowly{m, c.Load()}
-		},
+		"other":    func() images.Source { return slowly{s.memory(root), c.Load()} },
 	}
 	targets := map[string]func() images.Target{
 		"registry": func() images.Target {

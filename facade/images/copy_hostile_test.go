@@ -35,6 +35,11 @@ func newMemory() *memory {
 	return &memory{blobs: map[digest.Digest][]byte{}, tags: map[string]ocispec.Descriptor{}}
 }
 
+// memory is a source of what is in stock, under the tag v1.
+func (s *stock) memory(root ocispec.Descriptor) *memory {
+	return &memory{blobs: s.blobs, tags: map[string]ocispec.Descriptor{"v1": root}}
+}
+
 func (m *memory) Fetch(_ context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,8 +93,7 @@ func TestCopyForeignTargets(t *testing.T) {
 	t.Parallel()
 	s := newStock(t)
 	root, _ := s.multi()
-	from, to := newMemory(), newMemory()
-	from.blobs, from.tags["v1"] = s.blobs, root
+	from, to := s.memory(root), newMemory()
 	_, client := newRegistry(t)
 	ctx := t.Context()
 	r := images.Of(client.Repository("team/app"))
@@ -342,8 +346,7 @@ func TestCopyLyingSource(t *testing.T) {
 	}
 	// A layer with other bytes.
 	root := s.image("amd64", "layer")
-	liar := newMemory()
-	liar.blobs, liar.tags["v1"] = s.blobs, root
+	liar := s.memory(root)
 	liar.blobs[digest.FromString("layer")] = []byte("LAYER")
 	dir := t.TempDir()
 	for _, to := range []images.Target{images.Of(client.Repository("team/app")), openLayout(t, dir, &images.LayoutOptions{Create: true})} {

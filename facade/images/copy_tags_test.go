@@ -107,12 +107,11 @@ func TestCopyIfAbsentLate(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
-	late := hooked{memory: newMemory(), at: "shared layer", once: &sync.Once{}, hook: func() {
+	late := hooked{memory: s.memory(root), at: "shared layer", once: &sync.Once{}, hook: func() {
 		if err := other.Tag(t.Context(), describe("another"), "v1"); err != nil {
 			t.Error(err)
 		}
 	}}
-	late.blobs, late.tags["v1"] = s.blobs, root
 	if _, err := images.Copy(t.Context(), late, "v1", other, "v1", &images.CopyOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) || other.tags["v1"].Digest != describe("another").Digest {
 		t.Errorf("%v", err)
 	}

@@ -65,8 +65,7 @@ func testLayoutLinks(t *testing.T) {
 			root := s.image("amd64", "layer")
 			s.name(root, "v1")
 			dir := s.dir()
-			other := newMemory()
-			other.blobs, other.tags["v1"] = s.blobs, root
+			other := s.memory(root)
 			_, client := newRegistry(t)
 			if _, err := images.Push(t.Context(), dir, "v1", client.Repository("team/app"), "v1", nil); err != nil {
 				t.Fatal(err)

@@ -211,7 +211,7 @@ func testPruneDuringCopy(t *testing.T, before bool) {
 	root := s.index(s.image("amd64", "small", strings.Repeat("a large layer goes first", 100)))
 	dir := t.TempDir()
 	to := openLayout(t, dir, &images.LayoutOptions{Create: true})
-	from := hooked{memory: newMemory(), at: "small", before: before, once: &sync.Once{}, hook: func() {
+	from := hooked{memory: s.memory(root), at: "small", before: before, once: &sync.Once{}, hook: func() {
 		l, err := images.OpenLayout(dir, nil)
 		if err != nil {
 			t.Error(err)
@@ -222,7 +222,6 @@ func testPruneDuringCopy(t *testing.T, before bool) {
 			t.Errorf("%d, %v", freed, err)
 		}
 	}}
-	from.blobs, from.tags["v1"] = s.blobs, root
 	one := &images.CopyOptions{Concurrency: 1}
 	_, err := images.Copy(t.Context(), from, "v1", to, "v1", one)
 	if e, ok := errors.AsType[*images.CopyError](err); !ok || e.Side != images.AtTarget || !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), "Prune") {
