@@ -20,9 +20,7 @@ import (
 // A53: the disk is full at any point of a pull. The error says so, and of what; nothing is there under a name that it does not
 // deserve; and once there is space the pull goes on.
 func TestPullFullDisk(t *testing.T) { //nolint:paralleltest // it needs the file system to itself
-	const child = "ACRKIT_IMAGES_FULL_DISK"
-	if os.Getenv(child) == "" {
-		ownMounts(t, child+"=1")
+	if !ownMounts(t) {
 		return
 	}
 	s := newStock(t)
@@ -105,11 +103,15 @@ func newDisk(t *testing.T, size int) string {
 	return dir
 }
 
-// ownMounts runs the test again in a process that may mount file systems.
-func ownMounts(t *testing.T, env string) {
+// ownMounts tells whether this process may mount file systems. If not, it runs the test again in one that may.
+func ownMounts(t *testing.T) bool {
 	t.Helper()
+	const child = "ACRKIT_IMAGES_OWN_MOUNTS"
+	if os.Getenv(child) != "" {
+		return true
+	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env)
+	cmd.Env = append(os.Environ(), child+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
@@ -123,14 +125,13 @@ func ownMounts(t *testing.T, env string) {
 	if err != nil {
 		t.Error(err)
 	}
+	return false
 }
 
 // A layout on a file system that is read only can be pushed, read and planned for; a pull into it says what is wrong, and
 // changes nothing.
 func TestLayoutReadOnly(t *testing.T) { //nolint:paralleltest // it needs the file system to itself
-	const child = "ACRKIT_IMAGES_READ_ONLY"
-	if os.Getenv(child) == "" {
-		ownMounts(t, child+"=1")
+	if !ownMounts(t) {
 		return
 	}
 	s := newStock(t)
