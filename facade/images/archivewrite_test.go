@@ -24,9 +24,7 @@ func TestWriteArchive(t *testing.T) {
 	ctx := t.Context()
 	opts := &images.CopyOptions{Referrers: true}
 	for _, tag := range []string{"v1", "large"} {
-		if _, err := images.Push(ctx, s.dir(), tag, client.Repository("team/app"), tag, opts); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), tag, client.Repository("team/app"), tag, opts)
 	}
 	sources := map[string]images.Source{"registry": images.Of(client.Repository("team/app")), "layout": openLayout(t, s.dir(), nil)}
 	var first []byte

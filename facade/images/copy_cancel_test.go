@@ -64,9 +64,7 @@ func TestCopyCancelled(t *testing.T) {
 	in := s.dir()
 	srv, client := newRegistry(t)
 	other, otherClient := newRegistry(t)
-	if _, err := images.Push(t.Context(), in, "v1", otherClient.Repository("dev/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, in, "v1", otherClient.Repository("dev/app"), "v1", nil)
 	var c atomic.Pointer[canceller]
 	c.Store(&canceller{})
 	do := func(w http.ResponseWriter, r *http.Request, next http.Handler) { c.Load().serve(w, r, next) }

@@ -170,9 +170,7 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 			other, otherClient := newRegistry(t, acrtest.WithoutAnonymousPull())
 			from := otherClient.Repository("dev/app")
 			for _, r := range []*acr.Repository{from, client.Repository("dev/app")} {
-				if _, err := images.Push(t.Context(), dir, "v1", r, "v1", &images.CopyOptions{Referrers: true}); err != nil {
-					t.Fatal(err)
-				}
+				pushLayout(t, dir, "v1", r, "v1", &images.CopyOptions{Referrers: true})
 			}
 			for at := int64(1); ; at++ {
 				if at > 200 {
@@ -223,9 +221,7 @@ func TestPullInterrupted(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newRegistry(t)
-			if _, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true}); err != nil {
-				t.Fatal(err)
-			}
+			pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
 			for at := int64(1); ; at++ {
 				if at > 200 {
 					t.Fatal("the pull does not end")

@@ -28,9 +28,7 @@ func TestPushRequests(t *testing.T) {
 		{"an index again", "v1", []string{"HeadManifest", "HeadManifest", "HeadManifest"}},
 	} {
 		srv.Ledger().Reset()
-		if _, err := images.Push(t.Context(), dir, c.tag, newClient(t, srv).Repository("team/"+c.tag), c.tag, nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, dir, c.tag, newClient(t, srv).Repository("team/"+c.tag), c.tag, nil)
 		want := append([]string{"ExchangeEntraToken", "GetAccessToken"}, c.want...)
 		var got []string
 		for _, q := range srv.Ledger().Requests() {
@@ -67,9 +65,7 @@ func TestPushReadOnly(t *testing.T) {
 	if e, ok := errors.AsType[*images.CopyError](err); !ok || e.Side != images.AtTarget || !errors.Is(err, acr.ErrMissingAction) {
 		t.Errorf("%v", err)
 	}
-	if _, err := images.Push(t.Context(), dir, "v1", admin.Repository("team/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, dir, "v1", admin.Repository("team/app"), "v1", nil)
 	if _, err := images.Push(t.Context(), dir, "v1", client.Repository("team/app"), "v1", nil); err != nil {
 		t.Errorf("nothing is to be pushed: %v", err)
 	}

@@ -30,9 +30,7 @@ func TestCopyAllTagsOfTheDigest(t *testing.T) {
 	dev := client.Repository("dev/app")
 	ctx := t.Context()
 	for tag, name := range map[string]string{"v1": "one", "v1.0": "one", "next": "two"} {
-		if _, err := images.Push(ctx, s.dir(), name, dev, tag, nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), name, dev, tag, nil)
 	}
 	srv.On("GetManifest").Path("/v1").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(w, r)
@@ -166,9 +164,7 @@ func TestCopyStrangeReferrersTag(t *testing.T) {
 	r := client.Repository("team/app")
 	srv.On("ListReferrers").Always().Status(404).Code("NOT_FOUND", "no such thing")
 	for _, tag := range []string{"v1", "sha256-" + root.Digest.Encoded()} {
-		if _, err := images.Push(t.Context(), s.dir(), "v1", r, tag, nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), "v1", r, tag, nil)
 	}
 	to := newMemory()
 	_, err := images.Copy(t.Context(), images.Of(r), "v1", to, "v1", &images.CopyOptions{Referrers: true})
@@ -181,9 +177,7 @@ func TestCopyStrangeReferrersTag(t *testing.T) {
 	// An index that is no list: what it names does not refer to the image.
 	list := s.index(s.image("arm64", "not a referrer"))
 	s.name(list, "list")
-	if _, err := images.Push(t.Context(), s.dir(), "list", r, "sha256-"+root.Digest.Encoded(), nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "list", r, "sha256-"+root.Digest.Encoded(), nil)
 	report, err := images.Copy(t.Context(), images.Of(r), "v1", newMemory(), "v1", &images.CopyOptions{Referrers: true})
 	if err != nil || slices.ContainsFunc(report.Nodes, func(n images.Node) bool { return n.Role == "referrer" && n.Action != images.Leave }) {
 		t.Errorf("%+v, %v", report, err)
@@ -213,9 +207,7 @@ func TestCopyReferrersChange(t *testing.T) {
 		srv, client := newRegistry(t)
 		dev := client.Repository("dev/app")
 		opts := &images.CopyOptions{Referrers: true}
-		if _, err := images.Push(t.Context(), s.dir(), "v1", dev, "v1", opts); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), "v1", dev, "v1", opts)
 		srv.On(c.operation).Path(c.path).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if c.want == nil {
 				next.ServeHTTP(w, r)

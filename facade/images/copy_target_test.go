@@ -101,9 +101,7 @@ func TestCopyUnreliableTarget(t *testing.T) {
 	t.Run("declined mounts", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newRegistry(t)
-		if _, err := images.Push(t.Context(), dir, "v1", client.Repository("dev/app"), "v1", nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, dir, "v1", client.Repository("dev/app"), "v1", nil)
 		srv.On("StartUpload").When(hasQuery("from", "dev/app")).Always().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			r.URL.RawQuery = ""
 			next.ServeHTTP(w, r)
@@ -151,9 +149,7 @@ func TestCopyRefusedUnread(t *testing.T) {
 	s.name(s.image("amd64", large), "v1")
 	dir := s.dir()
 	_, from := newRegistry(t)
-	if _, err := images.Push(t.Context(), dir, "v1", from.Repository("dev/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, dir, "v1", from.Repository("dev/app"), "v1", nil)
 	srv, client := newRegistry(t)
 	srv.On("StartUpload").Always().Status(403).Code("DENIED", "no way")
 	for what, source := range map[string]images.Source{"layout": openLayout(t, dir, nil), "registry": images.Of(from.Repository("dev/app"))} {

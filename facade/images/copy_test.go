@@ -147,9 +147,7 @@ func TestCopyImageAlone(t *testing.T) {
 	s := newStock(t)
 	root, referrers, cosign := s.whole()
 	_, client := newRegistry(t)
-	if _, err := images.Push(t.Context(), s.archive(nil), "v1", client.Repository("team/app"), "latest", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.archive(nil), "v1", client.Repository("team/app"), "latest", nil)
 	s.inRegistry(client, "team/app", map[string]ocispec.Descriptor{"latest": root})
 	for _, reference := range []string{string(referrers[0].Digest), cosign} {
 		if _, err := client.Repository("team/app").HeadManifest(t.Context(), reference); !errors.Is(err, acr.ErrNotFound) {
@@ -191,9 +189,7 @@ func TestCopyMounts(t *testing.T) {
 	srv, client := newRegistry(t)
 	ctx := t.Context()
 	opts := &images.CopyOptions{Referrers: true}
-	if _, err := images.Push(ctx, s.dir(), "v1", client.Repository("dev/app"), "v1", opts); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", client.Repository("dev/app"), "v1", opts)
 	srv.Ledger().Reset()
 	report, err := images.Copy(ctx, images.Of(client.Repository("dev/app")), "v1", images.Of(client.Repository("prod/app")), "v1", opts)
 	if err != nil {
@@ -304,9 +300,7 @@ func TestCopyHeals(t *testing.T) {
 	} {
 		_, client := newRegistry(t)
 		r := client.Repository("team/app")
-		if _, err := images.Push(ctx, dir, "v1", r, "v1", nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, dir, "v1", r, "v1", nil)
 		if err := spoil(r); err != nil {
 			t.Fatal(err)
 		}

@@ -28,9 +28,7 @@ func TestPullFullDisk(t *testing.T) { //nolint:paralleltest // it needs the file
 	s.name(root, "v1")
 	_, client := newRegistry(t)
 	from := client.Repository("team/app")
-	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", from, "v1", nil)
 	failed := map[string]int{}
 	for pages := 1; ; pages++ {
 		disk := newDisk(t, pages*os.Getpagesize())
@@ -141,9 +139,7 @@ func TestLayoutReadOnly(t *testing.T) { //nolint:paralleltest // it needs the fi
 	_, client := newRegistry(t)
 	r := client.Repository("team/app")
 	for _, tag := range []string{"one", "two"} {
-		if _, err := images.Push(t.Context(), s.dir(), tag, r, tag, nil); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), tag, r, tag, nil)
 	}
 	disk := newDisk(t, 64<<20)
 	dir, empty := filepath.Join(disk, "layout"), filepath.Join(disk, "empty")

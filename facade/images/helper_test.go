@@ -6,6 +6,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/images"
 	"github.com/acrkit/acrkit/facade/internal/contract"
 )
 
@@ -31,6 +32,14 @@ func newRegistry(t testing.TB, opts ...acrtest.Option) (*acrtest.Server, *acr.Cl
 	t.Helper()
 	srv := acrtest.New(t, opts...)
 	return srv, newClient(t, srv)
+}
+
+// pushLayout pushes an image of a layout.
+func pushLayout(t testing.TB, dir, name string, to *acr.Repository, tag string, opts *images.CopyOptions) {
+	t.Helper()
+	if _, err := images.Push(t.Context(), dir, name, to, tag, opts); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // hasQuery matches requests with a value in their query.

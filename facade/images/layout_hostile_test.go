@@ -67,9 +67,7 @@ func testLayoutLinks(t *testing.T) {
 			dir := s.dir()
 			other := s.memory(root)
 			_, client := newRegistry(t)
-			if _, err := images.Push(t.Context(), dir, "v1", client.Repository("team/app"), "v1", nil); err != nil {
-				t.Fatal(err)
-			}
+			pushLayout(t, dir, "v1", client.Repository("team/app"), "v1", nil)
 			if err := spoil(dir); errors.Is(err, errors.ErrUnsupported) {
 				t.Skip("this system has no pipes in the file system")
 			} else if err != nil {

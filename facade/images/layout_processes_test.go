@@ -243,9 +243,7 @@ func TestPruneDuringPull(t *testing.T) {
 	s.name(root, "v1")
 	srv, client := newRegistry(t)
 	from := client.Repository("team/app")
-	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", from, "v1", nil)
 	for at := 1; at <= 3; at++ {
 		dir := t.TempDir()
 		srv.On("GetBlobContent").Nth(at).Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -270,9 +270,7 @@ func TestLayoutStaysWhereItIs(t *testing.T) {
 	s.name(root, "v1")
 	_, client := newRegistry(t)
 	from := client.Repository("team/app")
-	if _, err := images.Push(t.Context(), s.dir(), "v1", from, "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", from, "v1", nil)
 	work := t.TempDir()
 	t.Chdir(work)
 	l := openLayout(t, "layout", &images.LayoutOptions{Create: true})

@@ -93,9 +93,7 @@ func TestLayoutModes(t *testing.T) {
 	root := s.image("amd64", "layer")
 	s.name(root, "v1")
 	_, client := newRegistry(t)
-	if _, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "v1", nil)
 	dir := t.TempDir()
 	if _, err := images.Pull(t.Context(), client.Repository("team/app"), "v1", dir, nil); err != nil {
 		t.Fatal(err)

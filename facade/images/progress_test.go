@@ -62,9 +62,7 @@ func TestCopyWaitsForReplicas(t *testing.T) {
 	s := newStock(t)
 	root, _ := s.multi()
 	_, client := newRegistry(t, acrtest.WithReplicas("eastus", "westeurope"), acrtest.WithReplicaLag(400*time.Millisecond))
-	if _, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "v1", nil)
 	if err := images.WaitReadable(t.Context(), root.Digest, time.Minute, client.Repository("team/app")); err != nil {
 		t.Error(err)
 	}
@@ -77,9 +75,7 @@ func TestCopyErrors(t *testing.T) {
 	root, platforms := s.multi()
 	srv, client := newRegistry(t)
 	ctx := t.Context()
-	if _, err := images.Push(ctx, s.dir(), "v1", client.Repository("dev/app"), "v1", nil); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", client.Repository("dev/app"), "v1", nil)
 	other, to := newRegistry(t)
 	layer := describe("shared layer")
 	for name, c := range map[string]struct {

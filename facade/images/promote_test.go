@@ -22,9 +22,7 @@ func TestPromote(t *testing.T) {
 	srv, client := newRegistry(t)
 	ctx := t.Context()
 	dev, prod := client.Repository("dev/app"), client.Repository("prod/app")
-	if _, err := images.Push(ctx, s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true}); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true})
 	if _, err := dev.Tag(ctx, "v1", "v1.0", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -191,9 +189,7 @@ func TestPullReplicas(t *testing.T) {
 		t.Cleanup(client.CloseIdleConnections)
 		r := client.Repository("team/app")
 		if i == 0 {
-			if _, err := images.Push(t.Context(), s.dir(), "v1", r, "v1", nil); err != nil {
-				t.Fatal(err)
-			}
+			pushLayout(t, s.dir(), "v1", r, "v1", nil)
 		}
 		if i%3 == 0 { // so that the next connection is one to the other replica
 			conn, err := srv.DialContext(t.Context(), "tcp", srv.Host())
@@ -228,9 +224,7 @@ func TestPromoteReplicas(t *testing.T) {
 	}
 	t.Cleanup(client.CloseIdleConnections)
 	dev, prod := client.Repository("dev/app"), client.Repository("prod/app")
-	if _, err := images.Push(t.Context(), s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true}); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, s.dir(), "v1", dev, "v1", &images.CopyOptions{Referrers: true})
 	srv.Advance(lag)
 	srv.Ledger().Reset()
 	if _, err := images.Promote(t.Context(), dev, "v1", prod, "v1", nil); err != nil {

@@ -45,9 +45,7 @@ func TestCopySHA512(t *testing.T) {
 		}
 	}
 	for range 2 { // the tag is on the sha256 digest, and that is no move
-		if _, err := images.Push(ctx, s.dir(), "v1", pushed, "v1", everything); err != nil {
-			t.Fatal(err)
-		}
+		pushLayout(t, s.dir(), "v1", pushed, "v1", everything)
 	}
 	complete(pushed)
 	byDigest := string(root.Digest)
@@ -72,9 +70,7 @@ func TestCopySHA512(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, archive, b.Bytes())
-	if _, err := images.Push(ctx, archive, byDigest, to.Repository("unpacked"), "v1", everything); err != nil {
-		t.Fatal(err)
-	}
+	pushLayout(t, archive, byDigest, to.Repository("unpacked"), "v1", everything)
 	complete(to.Repository("unpacked"))
 	rules := []images.MirrorRule{{From: "team/app", To: "mirrored", Tags: []string{"v1"}}}
 	for i, want := range []images.MirrorState{images.Mirrored, images.UpToDate} {
