@@ -46,3 +46,11 @@ func pushLayout(t testing.TB, dir, name string, to *acr.Repository, tag string, 
 func hasQuery(key, value string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.URL.Query().Get(key) == value }
 }
+
+// declineMounts lets a registry begin uploads instead of mounting blobs of a repository.
+func declineMounts(srv *acrtest.Server, from string) {
+	srv.On("StartUpload").When(hasQuery("from", from)).Always().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		r.URL.RawQuery = ""
+		next.ServeHTTP(w, r)
+	})
+}
