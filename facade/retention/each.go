@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/crew"
 )
 
 // Progress says how far a plan or an apply has got.
@@ -38,37 +39,29 @@ func inOrder[T any](ctx context.Context, names []string, parallel int, do func(c
 	type result struct {
 		value T
 		err   error
-		panic any
 	}
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		var pending []chan result
+		var group crew.Group
 		defer func() {
 			cancel()
-			for _, done := range pending {
-				<-done
-			}
+			group.Wait()
 		}()
+		var pending []chan result
 		for len(names) > 0 || len(pending) > 0 {
 			for len(names) > 0 && len(pending) < parallel {
 				name, done := names[0], make(chan result, 1)
 				names, pending = names[1:], append(pending, done)
-				go func() {
-					var r result
-					defer func() { // raised where the result is taken
-						r.panic = recover()
-						done <- r
-					}()
-					r.value, r.err = do(ctx, name)
-				}()
+				group.Go(func() {
+					defer close(done)
+					v, err := do(ctx, name)
+					done <- result{v, err}
+				})
 			}
-			r := <-pending[0]
+			r, ok := <-pending[0]
 			pending = pending[1:]
-			if r.panic != nil {
-				panic(r.panic)
-			}
-			if !yield(r.value, r.err) || r.err != nil {
-				return
+			if !ok || !yield(r.value, r.err) || r.err != nil {
+				return // if it is not ok, do panicked: then so does Wait
 			}
 		}
 	}

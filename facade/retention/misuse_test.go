@@ -103,3 +103,37 @@ func TestUndoOfAnotherFile(t *testing.T) {
 		}
 	}
 }
+
+// What the transport of the caller's client panics with is raised in the caller, though several repositories are read at a time.
+func TestTransportPanics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"apps/a", "apps/b", "apps/c"} {
+		w.push(name, "a", w.image())
+	}
+	c := newClientVia(t, w.srv, rewriting{w.http, func(path, body string) string {
+		if strings.Contains(path, "apps/b") {
+			panic("a transport's panic")
+		}
+		return body
+	}})
+	for name, read := range map[string]func() error{
+		"Make": func() error {
+			_, err := retention.Make(t.Context(), c, retention.KeepNewest(1, retention.Week, "**"), nil)
+			return err
+		},
+		"Storage": func() error {
+			_, err := retention.Storage(t.Context(), c, nil)
+			return err
+		},
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v != "a transport's panic" {
+					t.Errorf("%s: recovered %v", name, v)
+				}
+			}()
+			t.Errorf("%s: %v", name, read())
+		}()
+	}
+}
