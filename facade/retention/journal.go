@@ -32,10 +32,7 @@ type entry struct {
 	Tags       []journaledTag `json:"tags,omitzero"`
 	Done       string         `json:"done,omitzero"` // of an outcome: deleted, gone, left or restored
 
-	// Of an entry that was read:
-	before     *entry // an earlier deletion of the same manifest
-	carriedOut bool
-	void       bool // it came to nothing
+	void bool // of an entry that was read: it came to nothing
 }
 
 type journaledTag struct {

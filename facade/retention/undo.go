@@ -82,8 +82,9 @@ type undoing struct {
 	*undoer
 	repo      *acr.Repository
 	result    *RepositoryResult
-	manifests map[digest.Digest]*entry // the last entry of each
 	entries   []*entry                 // as in the journal
+	open      map[digest.Digest]*entry // deletions of which no outcome was read yet
+	manifests map[digest.Digest]*entry // the last deletion of each that counts
 	visited   map[digest.Digest]bool
 	there     map[digest.Digest]bool
 }
@@ -112,7 +113,7 @@ func (u *undoer) take(e entry) error {
 	if r == nil {
 		r = &undoing{
 			undoer: u, repo: u.client.Repository(e.Repository), result: &RepositoryResult{Name: e.Repository, State: Done},
-			manifests: map[digest.Digest]*entry{}, visited: map[digest.Digest]bool{}, there: map[digest.Digest]bool{},
+			open: map[digest.Digest]*entry{}, manifests: map[digest.Digest]*entry{}, visited: map[digest.Digest]bool{}, there: map[digest.Digest]bool{},
 		}
 		u.repositories[e.Repository] = r
 		u.names = append(u.names, e.Repository)
@@ -126,14 +127,10 @@ func (r *undoing) take(e entry) error {
 		if e.Digest.Validate() != nil || e.Digest.Algorithm().FromBytes(e.Manifest) != e.Digest {
 			return fmt.Errorf("the manifest is not the one of %.80q", e.Digest)
 		}
-		switch last := r.manifests[e.Digest]; {
-		case last == nil:
-		case last.carriedOut: // and then it was pushed again
-			e.before = last
-		default: // the deletion was interrupted
-			last.void, e.before = true, last.before
+		if interrupted := r.open[e.Digest]; interrupted != nil {
+			interrupted.void = true
 		}
-		r.manifests[e.Digest] = &e
+		r.open[e.Digest] = &e
 		r.entries = append(r.entries, &e)
 	case e.Do == doUntag:
 		r.entries = append(r.entries, &e)
@@ -147,22 +144,27 @@ func (r *undoing) take(e entry) error {
 
 // outcome takes in what became of a deletion.
 func (r *undoing) outcome(e entry) {
-	last := r.manifests[e.Digest]
-	switch {
-	case last == nil || e.Tag != "":
-	case e.Done == outcomeLeft:
-		last.void = true
-		if r.manifests[e.Digest] = last.before; last.before == nil {
-			delete(r.manifests, e.Digest)
-		}
-	case e.Done == outcomeDeleted, e.Done == outcomeGone:
-		last.carriedOut = true
+	deletion := r.open[e.Digest]
+	if deletion == nil || e.Tag != "" {
+		return
+	}
+	switch e.Done {
+	case outcomeLeft:
+		deletion.void = true
+		delete(r.open, e.Digest)
+	case outcomeDeleted, outcomeGone:
+		delete(r.open, e.Digest)
 	}
 }
 
 // run puts everything back: manifests first, what they need before them, then tags.
 func (r *undoing) run(ctx context.Context) error {
 	r.entries = slices.DeleteFunc(r.entries, func(e *entry) bool { return e.void })
+	for _, e := range r.entries {
+		if e.Do == doDelete {
+			r.manifests[e.Digest] = e
+		}
+	}
 	for i, e := range slices.Backward(r.entries) {
 		if err := r.manifest(ctx, e.Digest); err != nil {
 			return err
