@@ -122,7 +122,7 @@ func TestUndoRefusesDamagedJournals(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+	w.demandSame(before, w.shoot(repository))
 	swapped := [][]byte{lines[0], lines[2], lines[1]}
 	if _, err := retention.Undo(t.Context(), c, bytes.NewReader(bytes.Join(swapped, nil)), nil); err != nil {
 		t.Errorf("outcome before intent: %v", err)
@@ -162,7 +162,7 @@ func TestTwoApplies(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+	w.demandSame(before, w.shoot(repository))
 }
 
 // What becomes visible only after the look behind a batch, as with replicas that lag, is still healed.

@@ -368,7 +368,7 @@ func TestUndoLocks(t *testing.T) {
 		if _, err := retention.Undo(t.Context(), c, bytes.NewReader(journal.Bytes()), nil); err != nil {
 			t.Fatal(err)
 		}
-		(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+		w.demandSame(before, w.shoot(repository))
 	}
 }
 

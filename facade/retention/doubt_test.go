@@ -68,7 +68,7 @@ func TestNotFoundIsNotDeleted(t *testing.T) {
 			if r := result.Repositories[0]; r.Deleted > 0 {
 				t.Errorf("%s", mustJSON(t, r))
 			}
-			(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+			w.demandSame(before, w.shoot(repository))
 		})
 	}
 }
@@ -118,7 +118,7 @@ func TestDeletedThoughAnErrorWasAnswered(t *testing.T) {
 			if _, err := retention.Undo(t.Context(), c, &journal, nil); err != nil {
 				t.Fatal(err)
 			}
-			(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+			w.demandSame(before, w.shoot(repository))
 		})
 	}
 }
@@ -169,12 +169,7 @@ func TestReadsOneReplica(t *testing.T) {
 			srv.SeedManifests(t, repository, 20)
 			srv.SeedManifests(t, "other", 20)
 			srv.Advance(24 * time.Hour)
-			c, err := acr.NewClient(srv.Endpoint(), srv.Credential(), &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(c.CloseIdleConnections)
-			if err := read(t, c); err != nil {
+			if err := read(t, newClientVia(t, srv, srv.HTTPClient())); err != nil {
 				t.Fatal(err)
 			}
 			var replicas []string

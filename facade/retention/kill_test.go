@@ -97,7 +97,7 @@ func killedAt(t *testing.T, n int) (done bool) {
 	if _, err := retention.Undo(t.Context(), w.client(), bytes.NewReader(journal), nil); err != nil {
 		t.Fatal(err)
 	}
-	(&propertyCase{world: w}).demandSame(before, w.shoot(repository))
+	w.demandSame(before, w.shoot(repository))
 	return done
 }
 

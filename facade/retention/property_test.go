@@ -259,8 +259,8 @@ func (c *propertyCase) demandDone(judge *oracle, plan *retention.Plan, result *r
 }
 
 // demandSame compares two states, times left out.
-func (c *propertyCase) demandSame(want, got shot) {
-	c.t.Helper()
+func (w *world) demandSame(want, got shot) {
+	w.t.Helper()
 	manifests := func(s shot) map[digest.Digest]shotAttributes {
 		m := map[digest.Digest]shotAttributes{}
 		for d, v := range s.manifests {
@@ -277,10 +277,10 @@ func (c *propertyCase) demandSame(want, got shot) {
 		return m
 	}
 	if diff := cmp.Diff(manifests(want), manifests(got)); diff != "" {
-		c.t.Fatalf("manifests (-want +got):\n%s", diff)
+		w.t.Fatalf("manifests (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(tags(want), tags(got), cmp.AllowUnexported(shotTag{})); diff != "" {
-		c.t.Fatalf("tags (-want +got):\n%s", diff)
+		w.t.Fatalf("tags (-want +got):\n%s", diff)
 	}
 }
 

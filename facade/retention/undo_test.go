@@ -57,7 +57,7 @@ func TestUndoOfSeveralRuns(t *testing.T) {
 				if _, err := retention.Undo(t.Context(), w.client(), bytes.NewReader(journal.Bytes()), nil); err != nil {
 					t.Fatal(err)
 				}
-				(&propertyCase{world: w}).demandSame(want, w.shoot(repository))
+				w.demandSame(want, w.shoot(repository))
 			}
 		})
 	}
