@@ -105,10 +105,13 @@ func (j *judge) selectedTag(t *tag) Reason {
 // exemptTypes finds the referrers that may go although their subject stays.
 func (j *judge) exemptTypes() {
 	for _, n := range j.nodes {
+		if j.byType[n.at] == nil {
+			continue
+		}
 		kept := slices.ContainsFunc(j.policy.keep, func(k compiledRule) bool {
 			return k.types[n.body.Artifact] && j.keepAlways(k.keep, n.updated)
 		})
-		j.exempt[n.at] = j.byType[n.at] != nil && !kept
+		j.exempt[n.at] = !kept
 	}
 }
 
