@@ -268,10 +268,11 @@ func TestAccidentSameSelection(t *testing.T) {
 	}
 }
 
-// kubernoodles-PR664 cyrusimap-PR105: races between pushes, tags and deletions. These random cases failed once.
+// kubernoodles-PR664 cyrusimap-PR105: races between pushes, tags and deletions. These random cases failed once;
+// 777750 because an apply that was interrupted between two tags left the second one, which had become part of a circle.
 func TestAccidentSeeds(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{48, 53, 835, 1792, 5823, 27684, 31763} {
+	for _, seed := range []uint64{48, 53, 835, 1792, 5823, 27684, 31763, 777750} {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			newCase(t, seed).run()

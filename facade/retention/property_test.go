@@ -57,20 +57,6 @@ func TestProperty(t *testing.T) {
 	}
 }
 
-// TestPropertyFailedOnce runs the cases that once failed.
-func TestPropertyFailedOnce(t *testing.T) {
-	t.Parallel()
-	for seed, why := range map[uint64]string{
-		777750: "an apply that was interrupted between two tags left the second one, which had become part of a circle",
-	} {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			t.Parallel()
-			t.Log(why)
-			newCase(t, seed).run()
-		})
-	}
-}
-
 // tally counts what the cases reached.
 type tally struct{ Deleted, Untagged, Refused, Actions, Skipped, Repaired, Interrupted, Undone int }
 
