@@ -294,7 +294,10 @@ func (l *liar) Seek(off int64, whence int) (int64, error) {
 	return n, err
 }
 
-func (l *liar) Size() int64 { return l.Reader.Size() }
+func (l *liar) ReadAt(p []byte, off int64) (int, error) {
+	n, err := l.Reader.ReadAt(p, off)
+	return n + l.extra, err
+}
 
 // A source that is not what it states is refused, however it is read.
 func lyingSources(t *testing.T) {
