@@ -337,7 +337,7 @@ func TestErrorOfAnotherCall(t *testing.T) {
 	}
 	said := other.Error()
 
-	opts.PerCallPolicies = []policy.Policy{instead(func(*policy.Request) (*http.Response, error) {
+	opts.PerCallPolicies = []policy.Policy{acrsuite.PolicyFunc(func(*policy.Request) (*http.Response, error) {
 		cancel(other)
 		return &http.Response{StatusCode: http.StatusForbidden, Body: http.NoBody}, ctx.Err()
 	})}
@@ -355,8 +355,3 @@ func TestErrorOfAnotherCall(t *testing.T) {
 		t.Errorf("%q became %q", said, other.Error())
 	}
 }
-
-// instead is what happens in place of a request.
-type instead func(*policy.Request) (*http.Response, error)
-
-func (f instead) Do(req *policy.Request) (*http.Response, error) { return f(req) }

@@ -142,7 +142,7 @@ func TestPanicsHoldNothingUp(t *testing.T) {
 	t.Parallel()
 	for where, install := range map[string]func(o *acr.ClientOptions, cry func()){
 		"a policy": func(o *acr.ClientOptions, cry func()) {
-			o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(req *policy.Request) (*http.Response, error) { cry(); return req.Next() }))
+			o.PerRetryPolicies = append(o.PerRetryPolicies, acrsuite.PolicyFunc(func(req *policy.Request) (*http.Response, error) { cry(); return req.Next() }))
 		},
 		"OnRequest": func(o *acr.ClientOptions, cry func()) {
 			o.OnRequest = func(context.Context, acr.RequestMetrics) { cry() }
@@ -200,8 +200,3 @@ func TestPanicsHoldNothingUp(t *testing.T) {
 		})
 	}
 }
-
-type policyFunc func(*policy.Request) (*http.Response, error)
-
-// Do implements policy.Policy.
-func (f policyFunc) Do(req *policy.Request) (*http.Response, error) { return f(req) }

@@ -14,6 +14,12 @@ import (
 // Option changes the options of a test's client.
 type Option func(*acr.ClientOptions)
 
+// PolicyFunc is a policy that is a function.
+type PolicyFunc func(*policy.Request) (*http.Response, error)
+
+// Do implements policy.Policy.
+func (f PolicyFunc) Do(req *policy.Request) (*http.Response, error) { return f(req) }
+
 // NewServer starts a registry for one test.
 func NewServer(t testing.TB, opts ...acrtest.Option) *acrtest.Server {
 	t.Helper()

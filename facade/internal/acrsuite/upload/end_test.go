@@ -189,7 +189,7 @@ func testPolicyPanics(t *testing.T) {
 			}
 			for hook, install := range map[string]func(o *acr.ClientOptions){
 				"policy": func(o *acr.ClientOptions) {
-					o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(req *policy.Request) (*http.Response, error) {
+					o.PerRetryPolicies = append(o.PerRetryPolicies, acrsuite.PolicyFunc(func(req *policy.Request) (*http.Response, error) {
 						if operationOf(req.Raw()) == op {
 							panic(cry)
 						}
@@ -227,11 +227,6 @@ func testPolicyPanics(t *testing.T) {
 		}
 	}
 }
-
-type policyFunc func(*policy.Request) (*http.Response, error)
-
-// Do implements policy.Policy.
-func (f policyFunc) Do(req *policy.Request) (*http.Response, error) { return f(req) }
 
 // operationOf tells which request of an upload it is.
 func operationOf(r *http.Request) string {
