@@ -143,7 +143,7 @@ func outOfRange(t *testing.T, r *acr.Repository, refused func(*testing.T, string
 		{PartSize: 1, Concurrency: 100_000}, {PartSize: 1}, {PartSize: 1023}, {PartSize: 1<<30 + 1}, {PartSize: math.MaxInt64}, {PartSize: -1}, {PartSize: math.MinInt64},
 		{Concurrency: 101}, {Concurrency: math.MaxInt}, {Concurrency: -1}, {Size: -1}, {Size: math.MinInt64},
 	} {
-		_, err := r.DownloadBlob(ctx, dgst, unreached{}, &o)
+		_, err := r.DownloadBlob(ctx, dgst, nowhere{}, &o)
 		refused(t, fmt.Sprintf("DownloadBlob %+v", o), err, "PartSize", "Concurrency", "Size")
 		_, err = r.DownloadBlobFile(ctx, dgst, path, &acr.DownloadFileOptions{Size: o.Size, Concurrency: o.Concurrency, PartSize: o.PartSize})
 		refused(t, fmt.Sprintf("DownloadBlobFile %+v", o), err, "PartSize", "Concurrency", "Size")
@@ -175,11 +175,6 @@ func outOfRange(t *testing.T, r *acr.Repository, refused func(*testing.T, string
 		refused(t, fmt.Sprintf("GetBlobRange %d", row), err, "offset", "n")
 	}
 }
-
-// unreached is a destination that is not to be reached.
-type unreached struct{}
-
-func (unreached) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
 // TestEndpoints: a credential is bound to an https host of ACR, or to one that was named.
 func TestEndpoints(t *testing.T) {

@@ -93,7 +93,7 @@ func TestUploadSources(t *testing.T) {
 				_, _ = r.Seek(10, io.SeekStart)
 				return acrsuite.SeekReader{ReadSeeker: r}
 			},
-			"stream": func(*testing.T) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b[10:])} },
+			"stream": func(*testing.T) io.Reader { return acrsuite.Stream{Reader: bytes.NewReader(b[10:])} },
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
@@ -128,13 +128,13 @@ func TestUploadRequests(t *testing.T) {
 		want map[string]int
 	}{
 		"small":               {size: 1000, want: map[string]int{"StartUpload": 1}},
-		"small stream":        {size: 1000, src: func(b []byte) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1}},
+		"small stream":        {size: 1000, src: func(b []byte) io.Reader { return acrsuite.Stream{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1}},
 		"empty":               {want: map[string]int{"StartUpload": 1}},
 		"three chunks":        {size: 15 << 20, opts: acr.UploadOptions{ChunkSize: 5 << 20}, want: map[string]int{"StartUpload": 1, "UploadChunk": 3, "CompleteUpload": 1}},
 		"last with commit":    {size: 8<<20 + 5, opts: acr.UploadOptions{ChunkSize: 4 << 20}, want: map[string]int{"StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
 		"trusted":             {size: 12 << 20, opts: acr.UploadOptions{ChunkSize: 4 << 20, TrustDigest: true}, want: map[string]int{"HeadBlob": 1, "StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
 		"growing":             {size: 40 << 20, want: map[string]int{"StartUpload": 1, "UploadChunk": 2, "CompleteUpload": 1}},
-		"stream of one chunk": {size: 6 << 20, src: func(b []byte) io.Reader { return acrsuite.PipeReader{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1, "CompleteUpload": 1}},
+		"stream of one chunk": {size: 6 << 20, src: func(b []byte) io.Reader { return acrsuite.Stream{Reader: bytes.NewReader(b)} }, want: map[string]int{"StartUpload": 1, "CompleteUpload": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +187,7 @@ func TestUploadLessWork(t *testing.T) {
 	if !last.Skipped || !last.Done || last.Sent != 0 {
 		t.Errorf("there: %+v", last)
 	}
-	if _, err := r.UploadBlob(ctx, acrsuite.PipeReader{Reader: bytes.NewReader(b)}, &acr.UploadOptions{Digest: dgst}); err != nil {
+	if _, err := r.UploadBlob(ctx, acrsuite.Stream{Reader: bytes.NewReader(b)}, &acr.UploadOptions{Digest: dgst}); err != nil {
 		t.Error(err)
 	}
 	srv.Ledger().AtMost(t, 0, "UploadChunk", "CompleteUpload")
@@ -207,10 +207,10 @@ func TestUploadExpectations(t *testing.T) {
 		"digest":             {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromString("x")}, acr.ErrDigestMismatch},
 		"digest, trusted":    {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromString("x"), TrustDigest: true}, acr.ErrDigestMismatch},
 		"digest of small":    {bytes.NewReader(b[:10]), acr.UploadOptions{Digest: digest.FromString("x")}, acr.ErrDigestMismatch},
-		"digest of stream":   {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Digest: digest.FromString("x"), ChunkSize: 1 << 20}, acr.ErrDigestMismatch},
+		"digest of stream":   {acrsuite.Stream{Reader: bytes.NewReader(b)}, acr.UploadOptions{Digest: digest.FromString("x"), ChunkSize: 1 << 20}, acr.ErrDigestMismatch},
 		"size":               {bytes.NewReader(b), acr.UploadOptions{Size: 7}, acr.ErrSizeMismatch},
-		"longer stream":      {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 10, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
-		"shorter stream":     {acrsuite.PipeReader{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 20, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
+		"longer stream":      {acrsuite.Stream{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 10, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
+		"shorter stream":     {acrsuite.Stream{Reader: bytes.NewReader(b)}, acr.UploadOptions{Size: 7 << 20, ChunkSize: 1 << 20}, acr.ErrSizeMismatch},
 		"no digest":          {bytes.NewReader(b), acr.UploadOptions{Digest: "sha256:ABC"}, acr.ErrInvalidArgument},
 		"mount from no name": {bytes.NewReader(b), acr.UploadOptions{Digest: digest.FromBytes(b), MountFrom: []string{"../x"}}, acr.ErrInvalidArgument},
 	} {

@@ -180,7 +180,7 @@ func TestPanicsHoldNothingUp(t *testing.T) {
 				"GetManifest":  func() error { _, err := r.GetManifest(t.Context(), "v1"); return err },
 				"Tags":         func() error { _, err := acr.Collect(r.Tags(t.Context(), nil)); return err },
 				"ReadAt":       func() error { _, err := view.ReadAt(make([]byte, 100), 0); return err },
-				"DownloadBlob": func() error { _, err := r.DownloadBlob(t.Context(), d, unreached{}, nil); return err },
+				"DownloadBlob": func() error { _, err := r.DownloadBlob(t.Context(), d, nowhere{}, nil); return err },
 			} {
 				panics.Store(true)
 				func() {

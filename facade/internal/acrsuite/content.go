@@ -40,9 +40,6 @@ func Download(t testing.TB, r *acr.Repository, dgst digest.Digest) []byte {
 	return got
 }
 
-// PipeReader hides what else a reader can do.
-type PipeReader struct{ io.Reader }
-
 // SeekReader hides io.ReaderAt.
 type SeekReader struct{ io.ReadSeeker }
 
