@@ -124,58 +124,58 @@ func hexadecimal(digits string) (n rune, ok bool) {
 	return n, true
 }
 
-// sextets holds the value of each letter of base64's two alphabets, and -1 for what is none.
-var sextets = func() (t [256]int8) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+// What is a letter of base64's two alphabets, with its value there, and what is a hexadecimal digit; -1 stands for what is none.
+var (
+	sextets = func() [256]int8 {
+		t := valuesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+		t['+'], t['-'], t['/'], t['_'] = 62, 62, 63, 63
+		return t
+	}()
+	nibbles = valuesOf("0123456789abcdefABCDEF")
+)
+
+func valuesOf(alphabet string) (t [256]int8) {
 	for i := range t {
 		t[i] = int8(strings.IndexByte(alphabet, byte(i)))
 	}
-	t['+'], t['-'], t['/'], t['_'] = 62, 62, 63, 63
 	return t
-}()
+}
 
-// encodedIn gives what the runs of letters in a text say in base64, where that is text.
+// eachRun gives the runs in a text of at least so many letters that have a value.
 //
 //go:norace
-func encodedIn(text string, look func(form string)) {
+func eachRun(text string, values *[256]int8, least int, look func(run string)) {
 	start := -1
 	for i := range len(text) + 1 {
-		if i < len(text) && sextets[text[i]] >= 0 {
+		if i < len(text) && values[text[i]] >= 0 {
 			if start < 0 {
 				start = i
 			}
 			continue
 		}
-		if start >= 0 && i-start >= leastEncoded {
-			if plain, ok := fromBase64(text[start:i]); ok {
-				look(plain)
-			}
+		if start >= 0 && i-start >= least {
+			look(text[start:i])
 		}
 		start = -1
 	}
 }
 
+// encodedIn gives what the runs of letters in a text say in base64, where that is text.
+func encodedIn(text string, look func(form string)) {
+	eachRun(text, &sextets, leastEncoded, func(run string) {
+		if plain, ok := fromBase64(run); ok {
+			look(plain)
+		}
+	})
+}
+
 // digitsIn gives what the runs of hexadecimal digits in a text say, where that is text.
-//
-//go:norace
 func digitsIn(text string, look func(form string)) {
-	start := -1
-	for i := range len(text) + 1 {
-		if i < len(text) {
-			if c := text[i]; c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' {
-				if start < 0 {
-					start = i
-				}
-				continue
-			}
+	eachRun(text, &nibbles, 2*leastEncoded, func(run string) {
+		if plain, err := hex.DecodeString(run[:len(run)/2*2]); err == nil && isText(plain) {
+			look(string(plain))
 		}
-		if start >= 0 && i-start >= 2*leastEncoded {
-			if plain, err := hex.DecodeString(text[start : i-(i-start)%2]); err == nil && isText(plain) {
-				look(string(plain))
-			}
-		}
-		start = -1
-	}
+	})
 }
 
 func isText(b []byte) bool {
