@@ -54,15 +54,15 @@ func CheckEndpoint(endpoint string, allowedHosts []string) (*url.URL, error) {
 	if !validHost(o.Host) {
 		return bad(o.Host + " is not a host name: " + writeHost)
 	}
+	host := strings.TrimPrefix(o.String(), "https://")
 	if !(o.Port == "443" && isACRHost(o.Host)) && !named(o, allowedHosts) {
 		if o.Port == "443" && registryName.MatchString(o.Host) && o.Host != "localhost" {
 			return bad("it is the name of a registry without its domain: write " + o.Host + "." + acrSuffixes[0] + " (in China ." + acrSuffixes[1] + ", in US Government ." + acrSuffixes[2] + ")")
 		}
-		host := strings.TrimPrefix(o.String(), "https://")
 		return bad(host + " is not a host of Azure Container Registry, such as myregistry." + acrSuffixes[0] + ": check the name, or list \"" + host +
 			"\" in ClientOptions.AllowedHosts if the credential may be sent there")
 	}
-	return &url.URL{Scheme: "https", Host: strings.TrimPrefix(o.String(), "https://")}, nil
+	return &url.URL{Scheme: "https", Host: host}, nil
 }
 
 // writeHost is what to do about an endpoint in which no host is found.
