@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,39 @@ func TestUndoOfSeveralRuns(t *testing.T) {
 				w.demandSame(want, w.shoot(repository))
 			}
 		})
+	}
+}
+
+// A deletion that came to nothing puts no tag back: not if the journal says so, and not if it was interrupted and begun again.
+func TestUndoOfWhatCameToNothing(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(journal []byte) []byte{
+		"left": func(j []byte) []byte { return bytes.Replace(j, []byte(`"done":"deleted"`), []byte(`"done":"left"`), 1) },
+		"interrupted": func(j []byte) []byte {
+			return j[:bytes.LastIndexByte(bytes.TrimSuffix(j, []byte("\n")), '\n')+1]
+		},
+	} {
+		w := newWorld(t)
+		run := func(tag string) []byte {
+			w.tag(repository, tag, w.first())
+			w.days(90)
+			w.put(w.image(), "z")
+			w.days(90)
+			var journal bytes.Buffer
+			w.apply(w.client(), w.plan(rulesOf(t, `"keep":[{"name":"k","tags":{"glob":["z"]}}],"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: &journal})
+			return journal.Bytes()
+		}
+		first := run("one")
+		edited := edit(first)
+		if bytes.Equal(edited, first) {
+			t.Fatalf("%s: %s", name, first)
+		}
+		if _, err := retention.Undo(t.Context(), w.client(), bytes.NewReader(slices.Concat(edited, run("two"))), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.srv.Tags(repository); !slices.Equal(got, []string{"two", "z"}) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
