@@ -86,7 +86,7 @@ func (r *Rules) compile() ([]*compiled, error) {
 	c := &checker{}
 	if r == nil {
 		c.fault("rules", "there are none")
-		return nil, &RulesError{c.faults}
+		return nil, c.err()
 	}
 	if r.Version != rulesVersion {
 		c.fault("version", "%d is unknown: it must be %d", r.Version, rulesVersion)
