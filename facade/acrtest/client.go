@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 )
 
 // HTTPClient returns a new client that trusts the certificate of the registry and resolves its host
@@ -30,13 +31,19 @@ func (s *Server) HTTPClient() *http.Client {
 // DialContext connects to the server of this registry that has the given address, without resolving
 // its host name. With [WithReplicas], the name of the login server leads to each replica in turn.
 // For addresses that do not belong to the registry DialContext dials as usual, or fails with
-// [WithMemoryNetwork]. Use it in a transport of your own.
+// [WithMemoryNetwork]. After [Server.Close] the connection is refused, even if another program
+// listens on the port by then. Use DialContext in a transport of your own.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if o := s.network.find(address); o != nil {
 		if l, ok := o.listener.(*memListener); ok {
 			return l.dial(ctx)
 		}
-		address = o.listener.Addr().String()
+		select {
+		case <-s.closing:
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: o.listener.Addr(), Err: syscall.ECONNREFUSED}
+		default:
+			address = o.listener.Addr().String()
+		}
 	}
 	if s.network.cfg.memoryNetwork {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("no server of this emulator listens on %s", address)}
