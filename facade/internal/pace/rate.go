@@ -35,15 +35,18 @@ func NewRate(bytesPerSecond int64) *Rate {
 	return &Rate{perSecond: float64(bytesPerSecond)}
 }
 
-// Take waits for a turn, and returns the part of p that may be moved then. It returns early only if ctx ends. Return has to be
-// called with the number of bytes that were not moved after all.
-func (r *Rate) Take(ctx context.Context, p []byte) []byte {
+// Take waits for a turn, and returns the part of p that may be moved then. Return has to be called with the number of bytes that
+// were not moved after all. If ctx ends first, or has ended, Take fails with its cause, and nothing may be moved.
+func (r *Rate) Take(ctx context.Context, p []byte) ([]byte, error) {
 	if r == nil || len(p) == 0 {
-		return p
+		return p, nil
 	}
 	p = p[:min(len(p), max(1, int(min(r.perSecond*pieceTime.Seconds(), 1<<30))))]
-	_ = wait.Sleep(ctx, r.reserve(len(p))) // who moves the bytes meets the end of the context
-	return p
+	if err := wait.Sleep(ctx, r.reserve(len(p))); err != nil {
+		r.Return(len(p))
+		return nil, err
+	}
+	return p, nil
 }
 
 // reserve takes the time of n bytes and returns how long it is until it begins.

@@ -2,6 +2,7 @@ package pace_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -29,7 +30,10 @@ func share(t *testing.T, r *pace.Rate, movers int, move func(mover int, p []byte
 	for m := range movers {
 		group.Go(func() {
 			for buf := make([]byte, 32<<10); ; {
-				p := r.Take(t.Context(), buf)
+				p, err := r.Take(t.Context(), buf)
+				if err != nil {
+					t.Error(err)
+				}
 				if time.Since(began) >= 5*time.Second {
 					return
 				}
@@ -114,7 +118,11 @@ func TestRateWithLateTimers(t *testing.T) {
 				group.Go(func() {
 					for buf := make([]byte, row.piece); time.Since(began) < 2*time.Second; {
 						before := time.Now()
-						n := len(r.Take(t.Context(), buf))
+						p, err := r.Take(t.Context(), buf)
+						if err != nil {
+							t.Error(err)
+						}
+						n := len(p)
 						if time.Since(before) > 0 {
 							<-time.After(time.Millisecond)
 						}
@@ -130,24 +138,32 @@ func TestRateWithLateTimers(t *testing.T) {
 	}
 }
 
-// No rate is no limit, and a wait ends with the context.
+// No rate is no limit. A wait ends with the context, nothing may be moved then, and the time is given back.
 func TestRateEnds(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		began := time.Now()
 		none := pace.NewRate(0)
 		none.Return(math.MaxInt)
-		if n := len(none.Take(t.Context(), make([]byte, 1<<20))); n != 1<<20 || time.Since(began) > 0 {
-			t.Errorf("%d bytes after %v", n, time.Since(began))
+		if p, err := none.Take(t.Context(), make([]byte, 1<<20)); len(p) != 1<<20 || err != nil || time.Since(began) > 0 {
+			t.Errorf("%d bytes, %v after %v", len(p), err, time.Since(began))
 		}
 		slow := pace.NewRate(1)
-		slow.Take(t.Context(), make([]byte, 1))
+		if _, err := slow.Take(t.Context(), make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		began = time.Now()
-		slow.Take(ctx, make([]byte, 1))
+		for range 100 { // the first waits, the others come after the end
+			if p, err := slow.Take(ctx, make([]byte, 1)); len(p) > 0 || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%d bytes, %v", len(p), err)
+			}
+		}
 		if took := time.Since(began); took != 300*time.Millisecond {
 			t.Error(took)
+		}
+		if p, err := slow.Take(t.Context(), make([]byte, 1)); len(p) != 1 || err != nil || time.Since(began) != time.Second {
+			t.Errorf("%d bytes, %v after %v", len(p), err, time.Since(began))
 		}
 	})
 }

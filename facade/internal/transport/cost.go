@@ -40,8 +40,15 @@ func (c *cost) answered(resp *http.Response) {
 	}
 }
 
-// take waits until there is time for bytes of a body, and returns how many of p may be moved. moved has to be called with the result.
-func (c *cost) take(p []byte) []byte { return c.rate.Take(c.moving, p) }
+// take waits until there is time for bytes of a body, and returns the part of p that may be moved. moved has to be called with the
+// result. It fails if the exchange is over.
+func (c *cost) take(p []byte) ([]byte, error) {
+	p, err := c.rate.Take(c.moving, p)
+	if err != nil {
+		return nil, reason(c.moving, err)
+	}
+	return p, nil
+}
 
 // moved counts n bytes of a body, of as many as could have been moved.
 func (c *cost) moved(k observe.Kind, n, could int) {

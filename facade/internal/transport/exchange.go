@@ -164,7 +164,10 @@ type sentBody struct {
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.x.reading(true)
 	defer b.x.reading(false)
-	p = b.x.cost.take(p)
+	p, err := b.x.cost.take(p)
+	if err != nil {
+		return 0, err
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.x.cost.moved(observe.BytesSent, n, len(p))
 	return n, err

@@ -38,7 +38,10 @@ type replyBody struct {
 }
 
 func (b *replyBody) Read(p []byte) (int, error) {
-	p = b.x.cost.take(p)
+	p, err := b.x.cost.take(p)
+	if err != nil {
+		return 0, err
+	}
 	if b.idle > 0 {
 		if b.silence == nil {
 			b.silence = time.AfterFunc(b.idle, func() { b.x.cancel(wait.ErrStalled) })
