@@ -107,7 +107,7 @@ func (a *Artifact) Tag(ctx context.Context, tag string, opts *TagOptions) (ocisp
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name or reference is invalid
+//   - [ErrInvalidArgument] if the repository name or reference is invalid
 func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 	if err := a.bad(); err != nil {
 		return "", err
@@ -131,7 +131,7 @@ func (a *Artifact) Digest(ctx context.Context) (digest.Digest, error) {
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name or reference is invalid
+//   - [ErrInvalidArgument] if the repository name or reference is invalid
 func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, error) {
 	d, err := a.Digest(ctx)
 	if err != nil {
@@ -150,8 +150,8 @@ func (a *Artifact) ManifestProperties(ctx context.Context) (ManifestProperties, 
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, or if an attribute, the name or the reference is
-//     invalid
+//   - [ErrInvalidArgument] if no attribute is set, or if an attribute, the repository name or the
+//     reference is invalid
 func (a *Artifact) UpdateManifestAttributes(ctx context.Context, attributes ChangeableAttributes) (ManifestProperties, error) {
 	ctx = staying(ctx)
 	if a.bad() != nil {
@@ -201,7 +201,8 @@ func (a *Artifact) onTag() error {
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the reference is a digest, or if the name or reference is invalid
+//   - [ErrInvalidArgument] if the reference is a digest, or if the repository name or reference is
+//     invalid
 func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 	if err := a.onTag(); err != nil {
 		return TagProperties{}, err
@@ -218,8 +219,8 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, if the reference is a digest, or if the name or
-//     reference is invalid
+//   - [ErrInvalidArgument] if no attribute is set, if the reference is a digest, or if the
+//     repository name or reference is invalid
 func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes ChangeableAttributes) (TagProperties, error) {
 	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {
@@ -242,7 +243,8 @@ func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes Changeabl
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
 //   - [ErrLocked] if the tag is locked
-//   - [ErrInvalidArgument] if the reference is a digest, or if the name or reference is invalid
+//   - [ErrInvalidArgument] if the reference is a digest, or if the repository name or reference is
+//     invalid
 func (a *Artifact) DeleteTag(ctx context.Context) error {
 	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {
@@ -261,7 +263,7 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
 //   - [ErrLocked] if the manifest or one of its tags is locked
-//   - [ErrInvalidArgument] if the name or reference is invalid
+//   - [ErrInvalidArgument] if the repository name or reference is invalid
 func (a *Artifact) Delete(ctx context.Context) error {
 	ctx = staying(ctx)
 	d, err := a.Digest(ctx)

@@ -23,7 +23,7 @@ import (
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrMalformedReply] if the response contains neither the digest nor the header of the
 //     registry API, so it may come from a portal or proxy
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
@@ -43,7 +43,7 @@ func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	if err := r.checkBlob(ctx, dgst); err != nil {
 		return err
@@ -54,12 +54,12 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 }
 
 // MountBlob adds a blob of another repository of the same registry to this repository, without
-// transferring its content. It costs two requests. The identity must be allowed to pull from the
-// other repository.
+// transferring its content. It costs two requests: one for the mount and one for the size. The
+// identity must be allowed to pull from the other repository.
 //
 // Errors:
 //   - [ErrNotMounted] if the registry does not mount the blob; upload it instead
-//   - [ErrInvalidArgument] if a name or the digest is invalid
+//   - [ErrInvalidArgument] if a repository name or the digest is invalid
 func (r *Repository) MountBlob(ctx context.Context, dgst digest.Digest, from string) (ocispec.Descriptor, error) {
 	ctx = staying(ctx)
 	if err := r.checkBlob(ctx, dgst); err != nil {

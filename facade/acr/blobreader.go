@@ -58,7 +58,7 @@ func (b *BlobReader) note(err error) error {
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrSizeMismatch] if the response has another size than GetBlobOptions.Size
-//   - [ErrInvalidArgument] if the name, digest or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, digest or an option is invalid
 func (r *Repository) GetBlob(ctx context.Context, dgst digest.Digest, opts *GetBlobOptions) (*BlobReader, error) {
 	o := given(opts)
 	if err := r.checkBlob(ctx, dgst); err != nil {
@@ -116,9 +116,9 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 }
 
 // WriteTo writes the rest of the blob to w; io.Copy uses it. It reads from the connection and
-// writes to w at the same time. A nil error means that size and digest are right. If the context
-// ends while w is blocked in Write, WriteTo returns all the same; the blocked call stays behind in
-// a goroutine. Errors are those of [BlobReader.Read] and of w.
+// writes to w at the same time, with at most 1 MiB in memory. A nil error means that size and
+// digest are right. If the context ends while w is blocked in Write, WriteTo returns all the same;
+// the blocked call stays behind in a goroutine. Errors are those of [BlobReader.Read] and of w.
 func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
@@ -168,15 +168,16 @@ func (b *BlobReader) bad() error {
 // Format prints String for every verb.
 func (b *BlobReader) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(b.String())) }
 
-// GetBlobRange reads n bytes of a blob from offset; if n is negative, it reads to the end. ctx
-// also applies to the reader, which the caller must close. It costs two requests, and resumes
+// GetBlobRange reads n bytes of a blob from offset; if n is negative, it reads to the end. ctx also
+// applies to the reader, which the caller must close. It costs two requests. The reader resumes
 // after a lost connection. The bytes are not verified, because the digest is that of the whole
 // blob.
 //
-// Errors:
+// Errors (of the call or of a Read):
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
 //   - [ErrSizeMismatch] if the blob ends before the range does
-//   - [ErrInvalidArgument] if the name, digest, offset or n is invalid
+//   - [ErrStalled] if no data arrives for a long time, several times in a row
+//   - [ErrInvalidArgument] if the repository name, digest, offset or n is invalid
 func (r *Repository) GetBlobRange(ctx context.Context, dgst digest.Digest, offset, n int64) (io.ReadCloser, error) {
 	if err := r.checkBlob(ctx, dgst); err != nil {
 		return nil, err
@@ -246,7 +247,7 @@ type block struct {
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) BlobReaderAt(ctx context.Context, dgst digest.Digest) (*BlobReaderAt, error) {
 	desc, err := r.HeadBlob(ctx, dgst)
 	if err != nil {

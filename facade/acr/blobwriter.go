@@ -15,8 +15,8 @@ import (
 )
 
 // BlobWriter uploads a blob that is written to it. It is created with [Repository.StartUpload] or
-// [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. It holds two chunks
-// in memory.
+// [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. It holds two chunks in
+// memory: 16 MiB by default.
 //
 // Only one goroutine may use it at a time: a method that is called while another one runs fails
 // and changes nothing. Checkpoint is the exception; it may be called at any time.
@@ -36,7 +36,7 @@ type BlobWriter struct {
 // for each chunk and one for Commit.
 //
 // Errors:
-//   - [ErrInvalidArgument] if the name or an option is invalid
+//   - [ErrInvalidArgument] if the repository name or an option is invalid
 //   - [*Error] if the registry refuses the upload
 func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) (*BlobWriter, error) {
 	b, err := r.newBlobWriter(ctx, given(opts).upload())
@@ -69,7 +69,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 //   - [ErrUploadLost] if the registry no longer knows the upload, if it has less of it than the
 //     checkpoint states, or if the HashState cannot be used
 //   - [ErrUntrusted] if the checkpoint's Location is not an upload of this repository
-//   - [ErrInvalidArgument] if the name, the checkpoint or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, the checkpoint or an option is invalid
 //   - [*Error] if the registry refuses the request
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *ResumeUploadOptions) (*BlobWriter, error) {
 	if r.bad() != nil {
@@ -137,7 +137,7 @@ func (b *BlobWriter) bad() error {
 //
 // Errors:
 //   - [ErrUploadLost] if the registry no longer knows the upload and the content cannot be sent
-//     again
+//     again, or if five consecutive requests made no progress
 //   - [ErrSizeMismatch] if more than StartUploadOptions.Size bytes are written
 //   - [ErrClosed] if the writer has been ended
 //   - [*Error] if the registry refuses a chunk
@@ -166,7 +166,8 @@ func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 }
 
 // Checkpoint returns the state of the upload after the last chunk that the registry acknowledged.
-// It may be called at any time, also after an error. It fails if no upload has been opened.
+// It may be called at any time, also after an error. It fails only if the writer was not created
+// with [Repository.StartUpload] or [Repository.ResumeUpload].
 func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 	if err := b.bad(); err != nil {
 		return Checkpoint{}, err
@@ -184,7 +185,7 @@ func (b *BlobWriter) Checkpoint() (Checkpoint, error) {
 //
 // Errors:
 //   - [ErrUploadLost] if the registry no longer knows the upload and the content cannot be sent
-//     again
+//     again, or if five consecutive requests made no progress
 //   - [ErrDigestMismatch] if the content has another digest than StartUploadOptions.Digest
 //   - [ErrSizeMismatch] if the content has another size than StartUploadOptions.Size
 //   - [ErrClosed] if the writer has been ended

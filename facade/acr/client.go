@@ -52,7 +52,8 @@ type Client struct {
 //
 // Errors:
 //   - [ErrInvalidArgument] if the endpoint or an option is invalid, if cred is a nil pointer, or if
-//     the endpoint is not an ACR host and not in ClientOptions.AllowedHosts
+//     the endpoint is not a host of ACR (under azurecr.io, .cn, .us or .de) and not in
+//     ClientOptions.AllowedHosts
 func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)
@@ -260,15 +261,15 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // PinAddress returns a context that sends every request of this client to one address of the
 // registry: the first one that the registry's name resolves to. Use it for calls that belong
-// together, such as the push of an image with its blobs, mounts and manifests. The name of a
-// geo-replicated registry may resolve to another replica from one connection to the next, and that
-// replica may not have yet what was pushed to the first.
+// together, such as the push of an image with its blobs, mounts and manifests. A geo-replicated
+// registry has a replica in each of several regions. Its name may resolve to another replica for
+// the next connection, and that replica may not have yet what was pushed to the first one.
 //
-// The requests are not sent to fallback endpoints either, so reads and writes reach the same
-// replica. If the address can no longer be reached, the requests move on to the next one. The
-// context does not affect token requests (tokens are valid at every replica), requests to storage,
-// requests through a proxy, or requests of other clients. If ctx is already pinned for this client,
-// PinAddress returns it unchanged.
+// The requests are not sent to [ClientOptions].FallbackEndpoints, so reads and writes reach the
+// same replica. If the address can no longer be reached, the requests move on to the next address
+// of the name. The context does not affect token requests (tokens are valid at every replica),
+// requests to storage, requests through a proxy, or requests of other clients. If PinAddress of
+// this client has returned ctx, or a parent of it, PinAddress returns ctx unchanged.
 //
 // PinAddress sends no request. Pinned requests have their own connections. Call release after all
 // calls with the context have returned; it closes the idle ones.
@@ -278,8 +279,9 @@ func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, releas
 
 // PinReads returns a context like that of [Client.PinAddress], for calls that only read, such as
 // the pull of an image. They read from one replica as long as it can be reached. If it fails, they
-// continue at the ClientOptions.FallbackEndpoints, whose replicas may lack new content. If ctx is
-// already pinned for this client, PinReads returns it unchanged.
+// continue at the [ClientOptions].FallbackEndpoints, whose replicas may lack new content. If
+// PinAddress or PinReads of this client has returned ctx, or a parent of it, PinReads returns ctx
+// unchanged.
 func (c *Client) PinReads(ctx context.Context) (pinned context.Context, release func()) {
 	return c.pin(ctx, true)
 }

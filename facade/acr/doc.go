@@ -73,13 +73,13 @@
 //
 //	Not found
 //	  ErrNotFound             404: any of those below        no problem if you wanted to delete it
-//	  ErrTagUnknown           no such tag                   check the tag (ErrManifestUnknown from GetManifest)
-//	  ErrManifestUnknown      no such manifest or tag       check the digest; after a push, wait for the replica
+//	  ErrTagUnknown           no such tag                   check the tag; GetManifest returns ErrManifestUnknown
+//	  ErrManifestUnknown      no such manifest or tag       check it; right after a push, a replica may lag
 //	  ErrBlobUnknown          no such blob                  the same
 //	  ErrNameUnknown          no such repository            check the name; the first push creates it
 //
 //	Not allowed
-//	  ErrLocked               locked, quarantined or full   unlock it with an update of its attributes
+//	  ErrLocked               locked, in quarantine, full   change its attributes, or free storage
 //	  ErrTagExists            IfAbsent: the tag is taken    use another tag
 //	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
 //	  ErrUnauthorized         the sign-in was refused       the same
@@ -105,8 +105,8 @@
 //	  ErrThrottled            429: too many requests        wait Error.RetryAfter; use a Governor
 //	  ErrStalled              no data for a long time       try again; check the network
 //	  ErrUploadLost           the session is gone           upload the blob again
-//	  ErrBlobUploadUnknown    its error code                the same
-//	  ErrBlobUploadInvalid    its error code                the same
+//	  ErrBlobUploadUnknown    the session is gone           the same
+//	  ErrBlobUploadInvalid    the session is gone           the same
 //	  ErrManifestBlobUnknown  a blob is not there (yet)     upload it, or set PutManifestOptions.BlobWait
 //	  ErrWaitTimeout          the tag did not appear        look at the push, or wait longer
 //	  ErrNotMounted           the registry did not mount    upload the blob
@@ -138,10 +138,12 @@
 //
 // Requests that are safe to repeat are retried after status codes 408, 429, 500, 502, 503 and 504,
 // and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After
-// if that is at most one minute. All calls of a client share a budget of ten retries, so that a
-// registry in trouble is not flooded; every ten successful requests, or ten seconds, add one.
-// The Retry options in [ClientOptions] change the number and the waits. Uploads and downloads
-// resume from what has arrived.
+// if that is at most one minute. The Retry options in [ClientOptions] change the number and the
+// waits. Uploads and downloads resume from what has arrived.
+//
+// All calls of a client together have ten retries, so that a registry in trouble is not flooded.
+// Ten successful requests add one, and so do ten seconds. Retries at a time that the registry asked
+// for in Retry-After do not count.
 //
 // # Observability
 //
@@ -165,11 +167,11 @@
 // and both kinds of WebAssembly.
 //
 // With GOOS=js, requests are sent by the fetch function of the host, with two consequences.
-// [Client.PinAddress] has no effect. And the client cannot see which address a host name resolves
-// to: it refuses a storage link to a loopback or link-local address only if the link contains the
-// address itself. Start node by its full path, because net/http does not use fetch in a program
-// that is started as "node" (https://go.dev/issue/57613). Azure's registries do not allow requests
-// from web pages (no CORS).
+// [Client.PinAddress] and [Client.PinReads] have no effect. And the client cannot see which address
+// a host name resolves to: it refuses a storage link to a loopback or link-local address only if
+// the link contains the address itself. Start node by its full path, because net/http does not use
+// fetch in a program that is started as "node" (https://go.dev/issue/57613). Azure's registries do
+// not allow requests from web pages (no CORS).
 //
 // With GOOS=wasip1, Go has no network; set a ClientOptions.Transport that has one.
 //

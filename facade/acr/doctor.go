@@ -25,19 +25,20 @@ import (
 )
 
 // DoctorOptions are the options of [Client.Doctor]. The zero value (or nil) checks everything
-// except the rights on a repository.
+// except the rights on a repository and access to storage.
 type DoctorOptions struct {
 	// Repository is the repository whose pull and push rights are checked. It need not exist.
 	// Default: these steps are skipped.
 	Repository string
 
-	// Reference is a tag or digest in Repository, of a manifest or a blob. One byte of its content
-	// is read, to check that storage can be reached. Default: this step is skipped.
+	// Reference is a tag or digest of a manifest, or the digest of a blob, in Repository. Doctor
+	// reads one byte of a blob, to check that storage can be reached. It requires Repository.
+	// Default: this step is skipped.
 	Reference string
 
 	// TryPush starts an upload in Repository and cancels it, so that a missing push right is a
-	// failure. Default: the right is read from the access token, nothing is sent, and a missing
-	// right is only a warning.
+	// failure. It requires Repository. Default: Doctor reads the right from the access token,
+	// starts no upload, and only warns if the right is missing.
 	TryPush bool
 
 	// StepTimeout is the time limit of each step. Default: 30 s.

@@ -14,7 +14,7 @@ type DoctorStatus string
 // The results of a step.
 const (
 	DoctorOK      DoctorStatus = "ok"      // as it should be
-	DoctorWarn    DoctorStatus = "warn"    // works, or is intended, but check it
+	DoctorWarn    DoctorStatus = "warn"    // not a failure, but possibly a problem; see Seen and Advice
 	DoctorFailed  DoctorStatus = "failed"  // does not work
 	DoctorSkipped DoctorStatus = "skipped" // not checked; Seen says why
 )

@@ -112,7 +112,7 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 //   - [ErrDigestMismatch] if the content has another digest
 //   - [ErrSizeMismatch] if the content is longer or shorter than stated
 //   - [ErrStalled] if no data arrives for a long time, several times in a row
-//   - [ErrInvalidArgument] if the name, digest, dst or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, digest, dst or an option is invalid
 //   - the error of dst if writing to it fails
 func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst io.WriterAt, opts *DownloadOptions) (desc ocispec.Descriptor, err error) {
 	o := given(opts)

@@ -38,7 +38,7 @@ type Error struct {
 	URL           string        // without its query
 	StatusCode    int           // HTTP status
 	Code          ErrorCode     // code of the first entry; empty if the body has none, as for HEAD requests
-	Message       string        // of the first entry; see Error for bodies without entries
+	Message       string        // message of the first entry; if there is none, see the comment of Error
 	Details       []ErrorDetail // every entry of the body
 	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say

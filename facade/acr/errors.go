@@ -17,8 +17,8 @@ var (
 	// ErrNotFound is matched by any 404 response, except one to a token request, which says nothing
 	// about the resource.
 	ErrNotFound = errors.New("not found")
-	// ErrLocked is matched by the refusal to change or delete something that is locked or
-	// quarantined, or to store something in a registry that is full.
+	// ErrLocked is matched if the registry refuses an operation because something is locked or in
+	// quarantine (see [ChangeableAttributes]), or because its storage is full.
 	ErrLocked = errors.New("locked")
 	// ErrThrottled is matched by any 429 response. Error.RetryAfter says how long to wait.
 	ErrThrottled = errors.New("throttled")

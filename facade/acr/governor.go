@@ -14,17 +14,19 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
-// Budget is a kind of request that a registry counts separately. Each has a limit per minute; see
+// Budget is a kind of request that a registry counts separately. Each has a limit per minute and
+// identity; for token requests the limit is per minute and registry. See
 // https://learn.microsoft.com/azure/container-registry/container-registry-skus.
 type Budget string
 
-// The budgets. A list of referrers counts against BudgetReferrers and BudgetRead.
+// The budgets, with their limits per minute. A list of referrers counts against BudgetReferrers and
+// BudgetRead.
 const (
-	BudgetRead      Budget = "read"      // GET and HEAD
-	BudgetWrite     Budget = "write"     // PUT, PATCH and POST
-	BudgetDelete    Budget = "delete"    // DELETE
-	BudgetReferrers Budget = "referrers" // lists of referrers
-	BudgetSignIn    Budget = "signin"    // token requests
+	BudgetRead      Budget = "read"      // GET and HEAD: 5,000 (Premium: 10,000)
+	BudgetWrite     Budget = "write"     // PUT, PATCH and POST: 1,000 (Premium: 2,000)
+	BudgetDelete    Budget = "delete"    // DELETE: 500 (Premium: 2,000)
+	BudgetReferrers Budget = "referrers" // lists of referrers: 250 (Premium: 1,000)
+	BudgetSignIn    Budget = "signin"    // token requests: 10,000 (Premium: 20,000)
 )
 
 // Tier is the service tier of a registry, which decides its budgets.
@@ -42,28 +44,30 @@ const (
 // identity of its own.
 type GovernorOptions struct {
 	// Tier is the registry's service tier. Default: the Governor starts with the budgets of
-	// Standard, and changes to those of Premium when the figures in the registry's responses are
-	// higher than Standard's.
+	// Standard. It changes to those of Premium when a response of the registry states a higher
+	// limit than Standard has, unless PerMinute is set.
 	Tier Tier
 
 	// Share is the part of each budget to use, above 0 and at most 1. Processes that use one
-	// identity at the same time spend the same budgets: give two of them 0.475 each. Anonymous
-	// clients and the admin user share one identity. Default: 0.95.
+	// identity at the same time spend the same budgets: give two of them 0.475 each. All anonymous
+	// clients are one identity, and all clients that sign in as the admin user are another one.
+	// Default: 0.95.
 	Share float64
 
 	// PerMinute replaces budgets of the tier, in requests per minute: for a registry with other
 	// limits, or to send fewer requests. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
-	// Concurrency is the maximum number of requests to one registry at the same time. It includes
-	// requests that the Governor delays, but not token requests. Default: no limit.
+	// Concurrency is the maximum number of requests to one registry that wait for a response at the
+	// same time. It includes requests that the Governor delays, but not token requests. Default: no
+	// limit.
 	Concurrency int
 
-	// BytesPerSecond is the maximum number of bytes of request and response bodies that the clients
-	// with this Governor send and receive in a second, in both directions and all transfers
-	// together. It must be at least 1024. Connections share it evenly, so a download over ten
-	// connections gets ten times as much as an upload over one. Token requests are not delayed. It
-	// has no effect on clients that use the Governor as a policy. Default: no limit.
+	// BytesPerSecond limits the bytes of request and response bodies that all clients with this
+	// Governor together send and receive in a second. It must be at least 1024. Connections share
+	// it evenly, so a download over ten connections gets ten times as much as an upload over one.
+	// Token requests are not delayed. It has no effect on clients that use the Governor as a
+	// policy. Default: no limit.
 	BytesPerSecond int64
 
 	// OnWait, if not nil, is called before each wait of more than a second, in the goroutine that
@@ -73,10 +77,10 @@ type GovernorOptions struct {
 
 // BudgetUsage is the state of a budget.
 type BudgetUsage struct {
-	PerMinute int           // the current pace: the budget times Share, and less for a while after a 429
+	PerMinute int           // the budget times Share; less for a while after a 429
 	Requests  int64         // requests that were sent
 	Waited    time.Duration // sum of the waits of all requests
-	Throttled int64         // responses with status code 429; other processes may spend the same budget
+	Throttled int64         // responses with status code 429; see GovernorOptions.Share
 }
 
 // Governor keeps requests within the published budgets of a registry, so that the registry does not
@@ -85,8 +89,8 @@ type BudgetUsage struct {
 // for concurrent use, starts no goroutine and need not be closed.
 //
 // If the registry still refuses a request with status code 429, all requests of that budget wait
-// for the time in Retry-After. The pace then falls to 70 percent and rises again by 5 percent every
-// ten seconds.
+// for the time in Retry-After. The pace then falls to 70 percent of what it was. Every ten seconds
+// it rises again, by 5 percent of the full pace.
 type Governor struct {
 	pacer *pace.Pacer
 	rate  *pace.Rate
@@ -156,7 +160,7 @@ func addBudgets(limits map[pace.Budget]int, budgets map[Budget]int) {
 	}
 }
 
-// Usage returns the state of the budgets of a registry host, such as myregistry.azurecr.io.
+// Usage returns the state of each budget of a registry host, such as myregistry.azurecr.io.
 func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 	usage := map[Budget]BudgetUsage{}
 	if g.bad() != nil {
@@ -170,7 +174,7 @@ func (g *Governor) Usage(host string) map[Budget]BudgetUsage {
 
 // Do waits until the budgets allow the request, and sends it. It implements policy.Policy for other
 // azcore clients. A [Client] gets a Governor in its options instead; then the wait does not count
-// against the time limit of a try.
+// against Retry.TryTimeout.
 //
 // Errors:
 //   - the error of the context if it ends during the wait

@@ -58,8 +58,8 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 // For an Entra credential the password is an ACR refresh token. It is shared with the client, so it
 // usually has between 36 minutes and three hours left; see Expires. For other credentials Login
 // returns what the client was created with. A program that runs for longer calls Login whenever it
-// needs the password; testdata/interop/login of this module has such adapters for oras-go,
-// go-containerregistry and regclient.
+// needs the password; the folder testdata/interop/login of this module has adapters that do this
+// for oras-go, go-containerregistry and regclient.
 //
 // Errors:
 //   - [ErrAnonymous] if the client is anonymous
@@ -81,10 +81,10 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 // another program fewer rights than this client has. The methods of the client obtain their tokens
 // themselves.
 //
-// It costs one token request and those of the sign-in, or none while the last token for these
-// scopes is still fresh. A token lasts about an hour with an Entra credential, five minutes if
-// the client is anonymous; see Expires. The registry may grant fewer actions than requested: the
-// token's claim "access" lists them.
+// It costs one token request and those of the sign-in, or none if the client has a token for these
+// scopes that is not due for renewal. A token lasts about an hour with an Entra credential, five
+// minutes if the client is anonymous; see Expires. The registry may grant fewer actions than
+// requested: the token's claim "access" lists them.
 //
 // Errors:
 //   - [ErrInvalidArgument] if there is no scope, or if one is not of the form TYPE:NAME:ACTIONS

@@ -82,15 +82,14 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 
 // GetManifest returns the manifest that a tag or digest refers to, of any media type. Its digest is
 // computed and compared with the requested one and with the one in the response. It costs one
-// request, or two if a response without a length turns out to be wrong, and at most 4 MiB of
-// memory.
+// request, or two if the first response may have been cut short, and at most 4 MiB of memory.
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest or tag does not exist (also matches [ErrNotFound])
 //   - [ErrDigestMismatch] if the content has another digest
 //   - [ErrManifestMalformed] if the manifest contradicts itself or its media type
 //   - [ErrTooLarge] if the manifest is larger than 4 MiB
-//   - [ErrInvalidArgument] if the name or reference is invalid
+//   - [ErrInvalidArgument] if the repository name or reference is invalid
 func (r *Repository) GetManifest(ctx context.Context, reference string) (*Manifest, error) {
 	want, err := r.checkReference(reference)
 	if err != nil {
@@ -183,16 +182,18 @@ func (r *Repository) HeadManifest(ctx context.Context, reference string) (ocispe
 // it. If the response is lost and a retry finds the manifest gone, DeleteManifest returns nil.
 //
 // It costs one request. The first deletion of a client may cost one more, which asks whether the
-// registry has a referrers API. If it has none (for example with customer-managed keys), each
-// deletion costs two more; and if the manifest is a referrer, its entry is then removed from the
+// registry has a referrers API.
+//
+// If the registry has no referrers API (for example with customer-managed keys), each deletion
+// costs two more requests. If the manifest is a referrer, its entry is then removed from the
 // referrers tag of its subject (see [Repository.Referrers]), as the OCI distribution specification
-// requires. That costs three more requests and a quarter of a second. If that update fails, the
-// returned error says that the manifest has been deleted.
+// requires. That costs three more requests and a quarter of a second. If it fails, the returned
+// error says that the manifest has been deleted.
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])
 //   - [ErrLocked] if the manifest or one of its tags is locked
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	ctx = staying(ctx)
 	if r.bad() != nil {

@@ -27,7 +27,7 @@ type PutManifestOptions struct {
 
 	// IfAbsent fails with [ErrTagExists] if another manifest has the tag. It costs one more
 	// request. Two clients that put the same tag at the same moment may both succeed, because
-	// registries have no such condition. Default: the tag moves.
+	// registries offer no conditional push. Default: the tag moves.
 	IfAbsent bool
 
 	// BlobWait is how long to retry if the registry reports that a blob or manifest named in the
@@ -42,12 +42,14 @@ const maxBlobWait = time.Minute
 // its descriptor. If reference is empty, the manifest is stored under its digest. The blobs and
 // manifests that it names must exist.
 //
-// It usually costs one request. IfAbsent and BlobWait cost more. A manifest with a subject
-// costs one more request if the registry does not confirm the subject: the client asks once
-// whether the registry has a referrers API. If it has none, the client adds the manifest to the
-// subject's referrers tag (see [Repository.Referrers]), as the OCI distribution specification
-// requires: that costs four requests and a quarter of a second, in which it makes sure that no
-// other client has overwritten its entry.
+// It usually costs one request. IfAbsent and BlobWait cost more.
+//
+// If the manifest has a subject and the registry does not confirm it in the response, the client
+// asks whether the registry has a referrers API. That costs one more request each time, until one
+// answer is yes. If the registry has none, the client adds the manifest to the subject's referrers
+// tag (see [Repository.Referrers]), as the OCI distribution specification requires. That costs four
+// requests and a quarter of a second, in which the client makes sure that no other client has
+// overwritten its entry.
 //
 // Errors:
 //   - [ErrManifestMalformed] if the manifest contradicts itself or its media type

@@ -24,9 +24,9 @@ const (
 //
 //	Manifests | where imageSize > 1000000000 | project repository, digest, imageSize
 //
-// Each row is a JSON object with the members that the query asks for. Decode it with
-// encoding/json. It sends no request before the first iteration, and then one for each page.
-// The registry allows about ten queries per second.
+// Each row is a JSON object with the members that the query asks for. Decode it with encoding/json.
+// QueryMetadata sends no request before the first iteration, and then one for each page. The
+// registry allows about ten queries per second.
 //
 // Preview: the metadata query is not part of a published API version and may change.
 //
@@ -36,6 +36,7 @@ const (
 //   - [ErrInvalidArgument] if the query is empty or longer than 64 KiB
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not a list of rows
+//   - [ErrTooLarge] if a page is larger than 8 MiB
 func (c *Client) QueryMetadata(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {
 	return metadataQuery{c, opQueryMetadata, "", c.bad(), query, func(ctx context.Context, body gen.MetadataQuery) (*http.Response, error) {
 		return c.gen.QueryMetadata(ctx, body)
@@ -43,7 +44,7 @@ func (c *Client) QueryMetadata(ctx context.Context, query string) iter.Seq2[json
 }
 
 // QueryMetadata runs a query over the manifests of this repository. Requests and errors are those
-// of [Client.QueryMetadata]. It needs no more than the right to read the repository's metadata.
+// of [Client.QueryMetadata]. The right to read the metadata of the repository is sufficient.
 //
 // Preview: see [Client.QueryMetadata].
 func (r *Repository) QueryMetadata(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {

@@ -27,14 +27,15 @@ type ClientOptions struct {
 	//
 	//   - Cloud: only Services[ServiceName].Audience is used.
 	//   - Transport: redirects and cookies of an *http.Client are ignored. Its Timeout limits each
-	//     request with its body, so a large chunk on a slow line needs a long one or none.
+	//     request with its body: set a long one or none, so that large chunks can be sent on a slow
+	//     line.
 	//   - Retry: applies to requests that are safe to repeat, by default up to 4 times. The first
 	//     wait is up to 250 ms and doubles up to 30 s; a Retry-After of up to one minute is
 	//     honored. Chunks of an upload are never sent again by the retry policy; the upload first
 	//     asks the registry what has arrived.
-	//   - Telemetry, PerCallPolicies, PerRetryPolicies: also see token requests, whose bodies
+	//   - Telemetry, PerCallPolicies, PerRetryPolicies: also apply to token requests, whose bodies
 	//     contain credentials. A policy that records bodies should skip paths under /oauth2/, as
-	//     azcore's logging does. They do not see downloads from storage.
+	//     azcore's logging does. They do not apply to downloads from storage.
 	azcore.ClientOptions
 
 	// AllowedHosts are registries outside the ACR domains, such as "localhost:5000" or
@@ -51,10 +52,10 @@ type ClientOptions struct {
 	//   - cannot be reached or does not respond in time,
 	//   - responds twice in a row with a 5xx status code, or once with a Retry-After of more than a
 	//     second, or
-	//   - has a storage that fails or stalls during a download.
+	//   - redirects a download to storage that fails or stalls.
 	//
-	// The client then tries the failed endpoint last. This ends after a minute, or earlier if the
-	// endpoint has served a request. Status code 429 is retried at the same endpoint.
+	// The client tries the failed endpoint last for a minute, or until the endpoint has served a
+	// request. A request that got status code 429 is retried at the same endpoint.
 	//
 	// Only requests that change nothing use the fallbacks, including those of a running download.
 	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all
@@ -66,9 +67,11 @@ type ClientOptions struct {
 	// none.
 	FallbackEndpoints []string
 
-	// Logger receives one debug record for each request, without headers, query and bodies, and
-	// info records of delays: for each retry, for each transfer that starts again from the first
-	// byte, and for each wait of more than a second for a Governor. Default: no records.
+	// Logger receives a debug record for each request, without headers, query and bodies. It
+	// receives info records for retries, for waits of more than a second for a Governor, for
+	// transfers that start again from the first byte, for changes to a fallback endpoint, and for a
+	// RegistryWideToken that cannot be used. It receives a warning for a challenge that names
+	// another service or realm than the registry's. Default: no records.
 	Logger *slog.Logger
 
 	// OnRequest, if not nil, is called for each request, including token and storage requests, when
@@ -88,7 +91,8 @@ type ClientOptions struct {
 	RegistryWideToken bool
 
 	// StrictStorage restricts downloads to the domains of Azure storage and the registry's data
-	// endpoints. Default: downloads follow the registry to any https host, without the credential.
+	// endpoints. Default: downloads follow redirects of the registry to any https host, without the
+	// credential.
 	StrictStorage bool
 
 	// SourceClient names the service or tool that makes the requests, as
@@ -97,8 +101,8 @@ type ClientOptions struct {
 	SourceClient string
 
 	// Governor delays the requests of this client, including token requests, so that the registry
-	// does not refuse any with status code 429. The delay of a try does not count against its time
-	// limit. Default: requests are not delayed.
+	// does not refuse any with status code 429. The delay does not count against Retry.TryTimeout.
+	// Default: requests are not delayed.
 	Governor *Governor
 
 	// ResponseTimeouts is how long the registry may take to begin a response. Default: the defaults
@@ -116,8 +120,8 @@ type ClientOptions struct {
 // timeout. Zero means the default, a negative value no limit.
 //
 // Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
-// A response fails if no byte of its body arrives for 30 seconds. A response that is not a blob
-// also fails if less than 60 KiB of it arrive in a minute and it is not complete.
+// A response fails if no byte of its body arrives for 30 seconds. A response other than a blob also
+// fails if less than 60 KiB of its body arrive in a minute, unless it ends in that minute.
 type ResponseTimeouts struct {
 	// Read is the limit of requests that change nothing: for manifests, lists, properties, blobs
 	// and the status of an upload. Default: 3 minutes.

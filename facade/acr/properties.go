@@ -15,7 +15,7 @@ import (
 //
 // The attributes of a repository, of its manifests and of its tags are independent of each other,
 // and all apply. For example, a tag of a locked repository cannot be deleted, although the
-// attributes of the tag do not show the lock; nor do the attributes of a manifest show that one of
+// attributes of the tag do not show the lock. The attributes of a manifest do not show that one of
 // its tags is locked. Lists omit manifests and tags with ListEnabled false. If an index is omitted,
 // its manifests look as if nothing referred to them.
 //
@@ -40,9 +40,10 @@ type Attributes struct {
 type ChangeableAttributes struct {
 	DeleteEnabled, WriteEnabled, ListEnabled, ReadEnabled *bool
 
-	// QuarantineState and QuarantineDetails are the verdict of a scanner, on a registry with
-	// quarantine: new("Passed") releases a manifest, new("Failed") does not. The details are a JSON
-	// document. They are attributes of manifests only, and need the role AcrQuarantineWriter.
+	// QuarantineState is the verdict of a scanner. If a registry has quarantine, a manifest that is
+	// pushed cannot be pulled until a scanner sets new("Passed"); new("Failed") keeps it in
+	// quarantine. QuarantineDetails is a JSON document of the scanner. Only manifests have these
+	// two attributes. Changing them requires the role AcrQuarantineWriter.
 	//
 	// Preview: the quarantine is not part of a published API version and may change.
 	QuarantineState, QuarantineDetails *string
@@ -85,7 +86,7 @@ type ManifestProperties struct {
 	Registry        string // host of the registry, as reported by the registry
 	Repository      string
 	Digest          digest.Digest
-	Size            int64 // bytes of the layers as stored; of an index: see ManifestProperties
+	Size            int64 // bytes of the layers as stored; for an index see the comment of ManifestProperties
 	CreatedTime     time.Time
 	LastUpdateTime  time.Time
 	MediaType       string
@@ -95,8 +96,8 @@ type ManifestProperties struct {
 	Tags            []string            // nil when untagged
 	References      []ManifestReference // the manifests of an index
 	Attributes      Attributes
-	// QuarantineState and QuarantineDetails are set in registries with quarantine. The details are
-	// a JSON document.
+	// QuarantineState and QuarantineDetails are set in registries with quarantine; see
+	// [ChangeableAttributes].
 	QuarantineState, QuarantineDetails string
 }
 

@@ -26,8 +26,9 @@ type DeletedTag struct {
 	DeletedAt  time.Time
 }
 
-// DeletedRepositories lists the names of repositories in the recycle bin. Requests and errors are
-// those of [Client.Repositories].
+// DeletedRepositories lists the names of repositories in the recycle bin, where a registry with
+// soft delete keeps deleted content for some days. Requests and errors are those of
+// [Client.Repositories].
 //
 // Preview: soft delete is not part of a published API version and may change.
 func (c *Client) DeletedRepositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
@@ -81,7 +82,8 @@ func (r *Repository) DeletedTags(ctx context.Context, opts *ListOptions) iter.Se
 type RestoreManifestOptions struct {
 	// Tag is the tag to restore with the manifest. Default: none.
 	Tag string
-	// Force moves the tag if another manifest has it. Default: RestoreManifest fails in that case.
+	// Force moves the tag if another manifest has it. Default: RestoreManifest fails with an
+	// [*Error] in that case.
 	Force bool
 }
 
@@ -92,7 +94,8 @@ type RestoreManifestOptions struct {
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest is not in the recycle bin (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name, digest or tag is invalid
+//   - [ErrInvalidArgument] if the repository name, digest or tag is invalid
+//   - [*Error] if another manifest has the tag and Force is not set
 func (r *Repository) RestoreManifest(ctx context.Context, dgst digest.Digest, opts *RestoreManifestOptions) error {
 	ctx = staying(ctx)
 	o := given(opts)

@@ -37,10 +37,11 @@ type ReferrersOptions struct {
 //
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name, digest or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, digest or an option is invalid
 //   - [ErrUntrusted] if the link to the next page leads to another host or path
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not an image index
+//   - [ErrTooLarge] if a page is larger than 8 MiB
 func (r *Repository) Referrers(ctx context.Context, dgst digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	o := given(opts)
 	l := list[candidate]{client: r.Client(), op: opListReferrers, name: r.Name(), decode: decodeReferrers(o.ArtifactType)}

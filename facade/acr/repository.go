@@ -100,6 +100,7 @@ func (r *Repository) do(ctx context.Context, op *operation, send func(context.Co
 //   - [ErrUntrusted] if the link to the next page leads to another host or path
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not a list
+//   - [ErrTooLarge] if a page is larger than 8 MiB
 func (c *Client) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
 	o := given(opts)
 	n, last, err := o.query()
@@ -133,7 +134,7 @@ func (c *Client) RepositoryNames(ctx context.Context, opts *ListOptions) iter.Se
 //
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name is invalid
+//   - [ErrInvalidArgument] if the repository name is invalid
 func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, error) {
 	if r.bad() != nil {
 		return RepositoryProperties{}, r.bad()
@@ -150,7 +151,7 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 //
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, or if the name is invalid
+//   - [ErrInvalidArgument] if no attribute is set, or if the repository name is invalid
 func (r *Repository) UpdateAttributes(ctx context.Context, attributes ChangeableAttributes) (RepositoryProperties, error) {
 	if r.bad() != nil {
 		return RepositoryProperties{}, r.bad()
@@ -172,7 +173,7 @@ func (r *Repository) UpdateAttributes(ctx context.Context, attributes Changeable
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
 //   - [ErrLocked] if the repository or something in it is locked
-//   - [ErrInvalidArgument] if the name is invalid
+//   - [ErrInvalidArgument] if the repository name is invalid
 func (r *Repository) Delete(ctx context.Context) (DeletedRepository, error) {
 	if r.bad() != nil {
 		return DeletedRepository{}, r.bad()

@@ -37,7 +37,7 @@ type StreamingProperties struct {
 // Errors:
 //   - [ErrUnsupported] or [ErrNotFound] if the registry's tier does not offer artifact streaming
 //   - [ErrNotFound] if the repository does not exist
-//   - [ErrInvalidArgument] if the name is invalid
+//   - [ErrInvalidArgument] if the repository name is invalid
 func (r *Repository) Streaming(ctx context.Context) (StreamingProperties, error) {
 	if r.bad() != nil {
 		return StreamingProperties{}, r.bad()
@@ -64,9 +64,9 @@ func (r *Repository) UpdateStreaming(ctx context.Context, convertPushedImages bo
 	}, decodeStreaming)
 }
 
-// Conversion is a handle for the conversion of an image for artifact streaming, which the
-// registry runs. Keep its ID to create the handle again with [Repository.Conversion]. It is
-// safe for concurrent use.
+// Conversion is a handle for a conversion that the registry runs: of an image for artifact
+// streaming (see [Repository.Streaming]). Keep its ID to create the handle again with
+// [Repository.Conversion]. It is safe for concurrent use.
 type Conversion struct {
 	repository *Repository
 	id         string
@@ -86,7 +86,7 @@ type Conversion struct {
 // Errors:
 //   - [ErrUnsupported] or [ErrNotFound] if the registry's tier does not offer artifact streaming
 //   - [ErrNotFound] if the image does not exist
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) StartConversion(ctx context.Context, dgst digest.Digest) (*Conversion, error) {
 	return r.conversionOf(ctx, opStartConversion, dgst, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.StartConversion(ctx, r.name, dgst, gen.ConversionRequest{ConversionFormat: conversionFormat, ConversionVersion: conversionVersion})
@@ -100,7 +100,7 @@ func (r *Repository) StartConversion(ctx context.Context, dgst digest.Digest) (*
 //
 // Errors:
 //   - [ErrNotFound] if the image was never converted, or does not exist
-//   - [ErrInvalidArgument] if the name or digest is invalid
+//   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) LastConversion(ctx context.Context, dgst digest.Digest) (*Conversion, error) {
 	return r.conversionOf(ctx, opGetConversion, dgst, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.GetConversion(ctx, r.name, dgst)
@@ -192,7 +192,7 @@ func (s ConversionStatus) Done() bool {
 //
 // Errors:
 //   - [ErrNotFound] if the repository has no such conversion
-//   - [ErrInvalidArgument] if the name or ID is invalid
+//   - [ErrInvalidArgument] if the repository name or ID is invalid
 func (c *Conversion) Poll(ctx context.Context) (ConversionStatus, error) {
 	return c.status(ctx, opGetOperation, func(ctx context.Context) (*http.Response, error) {
 		return c.repository.client.gen.GetOperation(ctx, c.repository.name, c.id)

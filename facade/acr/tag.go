@@ -40,10 +40,11 @@ type ListTagsOptions struct {
 //
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if the name or an option is invalid
+//   - [ErrInvalidArgument] if the repository name or an option is invalid
 //   - [ErrUntrusted] if the link to the next page leads to another host or path
 //   - [ErrListEndless] if the list leads back to an earlier page or has too many pages
 //   - [ErrMalformedReply] if the response is not a list
+//   - [ErrTooLarge] if a page is larger than 8 MiB
 func (r *Repository) Tags(ctx context.Context, opts *ListTagsOptions) iter.Seq2[TagProperties, error] {
 	o := given(opts)
 	common := ListManifestsOptions{PageSize: o.PageSize, After: o.After, Order: o.Order, Concurrency: o.Concurrency}

@@ -11,8 +11,8 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/transfer"
 )
 
-// Progress is the state of an upload or download. All counts are in bytes. For a resumed upload
-// Offset includes the bytes sent earlier; Sent and Resent do not.
+// Progress is the state of an upload or download. Sizes and offsets are in bytes. For a resumed
+// upload Offset includes the bytes sent earlier; Sent and Resent do not.
 type Progress struct {
 	Total    int64 // size of the blob; -1 while unknown
 	Offset   int64 // acknowledged by the registry (upload), written and hashed in order (download)

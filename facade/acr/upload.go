@@ -34,10 +34,10 @@ const cheapUpload = 1 << 20
 // it yet. To check it, call [Repository.HeadBlob].
 //
 // A blob of at most 4 MiB usually costs one request. A larger one costs one request to open the
-// upload and one for each chunk, the last of which completes it. If Digest is set and the blob has
-// more than 1 MiB, a HEAD request comes first; if the repository already has the blob, nothing else
-// is sent. If the upload fails, it is canceled at the registry, unless the caller has a Checkpoint
-// of it or has resumed it.
+// upload and one for each chunk, the last of which completes it. If Digest is set, and the blob has
+// more than 1 MiB or its size is unknown, a HEAD request comes first; if the repository already has
+// the blob, nothing else is sent. If the upload fails, it is canceled at the registry, unless the
+// caller has a Checkpoint of it or has resumed it.
 //
 // Errors:
 //   - [ErrUploadLost] if the session was lost and src cannot be read again, if the session was lost
@@ -46,7 +46,7 @@ const cheapUpload = 1 << 20
 //   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
 //   - [ErrSourceChanged] if src changed while it was read
 //   - [ErrStalled] if the registry accepts no data for a long time, several times in a row
-//   - [ErrInvalidArgument] if the name, src or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, src or an option is invalid
 //   - [*Error] if the registry refuses the upload
 //   - the error of src if reading from it fails
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {

@@ -116,7 +116,8 @@ type ResumeUploadOptions struct {
 	ChunkSize int64
 	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
 	Checkpoint func(Checkpoint)
-	// Progress, if not nil, is called while the content is sent, and once at the end.
+	// Progress, if not nil, is called while the content is sent, and once at the end. It must not
+	// call methods of the writer; to end the upload, cancel the context.
 	Progress func(Progress)
 }
 

@@ -22,7 +22,7 @@ type Usage struct {
 	BytesSent     int64         // bytes of request bodies, including repetitions
 	BytesReceived int64         // bytes of response bodies
 	Tokens        int64         // access and refresh tokens obtained from the registry
-	Waited        time.Duration // time spent in waits: before retries and polls, and for a Governor's turn
+	Waited        time.Duration // time spent in waits before retries and polls, and in delays by a Governor
 }
 
 // WithUsage returns a context and a function. The context counts what calls with it cost, whichever
@@ -43,7 +43,7 @@ type RequestMetrics struct {
 	Host          string        // host and port of the registry or the storage
 	Status        int           // status code; 0 if there was no response
 	Try           int           // 1 for the first try, 2 for the first retry
-	Waited        time.Duration // before this try: the pause after the previous one, and a Governor's turn
+	Waited        time.Duration // before this try: the pause after the previous one, and the delay by a Governor
 	Duration      time.Duration // from sending until the response began, or the request failed
 	BytesSent     int64         // bytes of the request body
 	BytesReceived int64         // bytes of the response body
