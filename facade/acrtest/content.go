@@ -12,15 +12,15 @@ import (
 // everyPage asks for a whole list at once.
 var everyPage = store.Page{N: math.MaxInt}
 
-// Repositories returns the names of the repositories in order, without those hidden from lists. It
+// Repositories returns the sorted names of the repositories, without those hidden from lists. It
 // sends no request.
 func (s *Server) Repositories() []string {
 	names, _ := s.store.Repositories(everyPage)
 	return names
 }
 
-// Tags returns the tags of a repository in order, without those hidden from lists. It returns nil
-// if the repository does not exist. It sends no request.
+// Tags returns the sorted tags of a repository, without those hidden from lists. It returns nil if
+// the repository does not exist. It sends no request.
 func (s *Server) Tags(repository string) []string {
 	tags, _, err := s.store.Tags(repository, "", everyPage)
 	if err != nil {
@@ -33,8 +33,8 @@ func (s *Server) Tags(repository string) []string {
 	return names
 }
 
-// Manifests returns the digests of the manifests of a repository in order, without those hidden
-// from lists. It returns nil if the repository does not exist. It sends no request.
+// Manifests returns the sorted digests of the manifests of a repository, without those hidden from
+// lists. It returns nil if the repository does not exist. It sends no request.
 func (s *Server) Manifests(repository string) []digest.Digest {
 	manifests, _, err := s.store.Manifests(repository, everyPage)
 	if err != nil {
@@ -60,7 +60,8 @@ func (s *Server) Uploads(repository string) int { return s.store.Uploads(reposit
 // Collect deletes what has been unreferenced for longer than grace: blobs that no manifest of their
 // repository refers to, expired upload sessions, and deleted manifests past their retention period.
 // It returns the number of deleted blobs. The service collects on its own schedule; the emulator
-// only when Collect is called.
+// only when Collect is called. Collect fails only if the directory of [WithDirectory] cannot be
+// written.
 func (s *Server) Collect(grace time.Duration) (blobs int, err error) {
 	freed, err := s.store.Collect(grace)
 	return freed.Blobs, err

@@ -49,8 +49,9 @@
 //
 // # Requests
 //
-// [Server.Ledger] lists every request: operation, status, size, caller, and whether it carried a
-// credential to which origin. A test can limit what a job may cost and check that it leaks nothing:
+// [Server.Ledger] lists every request: operation, status, size, caller, the server that received
+// it, and whether it carried a credential. A test can limit what a job may cost and check that it
+// leaks nothing:
 //
 //	s.Ledger().AtMost(t, 1, "ExchangeEntraToken")
 //	s.Ledger().NoCredentialLeaked(t)

@@ -26,8 +26,9 @@ const FaultHeader = "X-Acrtest-Fault"
 // [Fault.Path] and [Fault.When] restrict the line to some requests of the operation. Of those that
 // match, [Fault.Nth], [Fault.First], [Fault.From] and [Fault.Always] select by number; without them
 // only the first request is affected. A request is affected by at most one line: the first one in
-// the script that selects it. Requests rejected for their credential or a request budget are
-// answered before the script is consulted, and are not counted.
+// the script that selects it. Some requests are answered before the script is consulted, and are
+// not counted: those to unknown paths, those over a limit of size or number, and those without a
+// valid credential (except token requests).
 //
 // # What happens
 //

@@ -27,14 +27,13 @@ const (
 // CredentialKind says in which form a request carried a credential.
 type CredentialKind string
 
-// The kinds of credentials. FormCredential is a token, password or secret in the body of a token
-// request.
+// The kinds of credentials.
 const (
 	NoCredential     CredentialKind = "none"
 	BearerCredential CredentialKind = "bearer"
 	BasicCredential  CredentialKind = "basic"
-	FormCredential   CredentialKind = "form"
-	OtherCredential  CredentialKind = "other"
+	FormCredential   CredentialKind = "form"  // a token, password or secret in the body of a token request
+	OtherCredential  CredentialKind = "other" // another kind of Authorization header, or a cookie
 )
 
 // Request is the ledger's record of one request. It contains no credential.
@@ -45,8 +44,8 @@ type Request struct {
 	Time time.Time
 	// Origin is the server that received it.
 	Origin Origin
-	// Operation is the operation ID, such as "GetManifest"; see [Operations]. It is empty for a
-	// path without a route.
+	// Operation is the operation ID, such as "GetManifest"; see [Operations]. It is empty for an
+	// unknown path or method.
 	Operation string
 	// Method is the HTTP method.
 	Method string
@@ -62,8 +61,9 @@ type Request struct {
 	Header http.Header
 	// Credential says whether the request carried a credential, and in which form.
 	Credential CredentialKind
-	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull", the client ID of
-	// the service principal, or "token:NAME". It is empty if there was no valid credential.
+	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull" (anonymous), the
+	// client ID of the service principal, or "token:NAME". It is empty if the credential was
+	// missing or invalid.
 	Caller string
 	// Scope is the scope that a token request asked for, or that a rejected operation requires.
 	Scope string
@@ -189,8 +189,8 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 
 // Exactly fails the test unless the registry received exactly the given number of requests of each
 // operation, and none of any other operation. Requests of the sign-in and to storage count too. The
-// failure lists the operations whose numbers differ, with their requests. Requests without a route
-// have the operation "".
+// failure lists the operations whose numbers differ, with their requests. Requests with an unknown
+// path or method have the operation "".
 func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 	if t != nil {
 		t.Helper()

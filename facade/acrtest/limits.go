@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// Budget names one of the five request budgets of a registry.
+// Budget is a kind of request that a registry counts separately, with a limit per minute; see
+// [WithLimits].
 type Budget string
 
-// The five budgets. A request for referrers is counted against the read budget as well.
+// The five budgets. A list of referrers counts against ReadBudget as well.
 const (
-	ReadBudget      Budget = "read"
-	WriteBudget     Budget = "write"
-	DeleteBudget    Budget = "delete"
-	ReferrersBudget Budget = "referrers"
-	OAuthBudget     Budget = "oauth"
+	ReadBudget      Budget = "read"      // GET and HEAD
+	WriteBudget     Budget = "write"     // PUT, PATCH and POST
+	DeleteBudget    Budget = "delete"    // DELETE
+	ReferrersBudget Budget = "referrers" // lists of referrers
+	OAuthBudget     Budget = "oauth"     // token requests
 )
 
 // quota is a budget in requests a minute: of the whole registry, and of one caller (0 is without).

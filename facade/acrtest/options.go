@@ -11,8 +11,8 @@ import (
 // registry in memory with anonymous pull, an admin user and one service principal with all
 // permissions, and it enforces no request limits.
 //
-// Options are functions rather than fields of a struct because the zero value of many of them (a
-// limit, a life span, a name) would otherwise need a meaning of its own.
+// Options are functions rather than fields of a struct because the zero value of some of them is
+// not their default: WithLedgerSize(0), for example, means no limit.
 type Option func(*config)
 
 // SKU is the service tier of a registry.
@@ -35,12 +35,13 @@ func WithoutAnonymousPull() Option { return func(c *config) { c.anonymousPull = 
 // the tier; [WithLimits] enforces them.
 func WithSKU(sku SKU) Option { return func(c *config) { c.sku = sku } }
 
-// WithLimits enforces the five request budgets of the service tier: a request over budget is
-// answered with status 429 and a Retry-After that counts down. Default: not enforced.
+// WithLimits enforces the five request budgets of the service tier, of each caller and of the whole
+// registry. A request over budget is answered with status 429 and a Retry-After with the seconds
+// until the budget is whole again, at most 60. Default: not enforced.
 func WithLimits() Option { return func(c *config) { c.limits = true } }
 
 // WithBudget sets one budget, in requests per minute and caller, and enforces it even without
-// [WithLimits].
+// [WithLimits]. [OAuthBudget] counts the requests of all callers together.
 func WithBudget(b Budget, perMinute int) Option {
 	return func(c *config) {
 		if c.budgets == nil {
@@ -92,7 +93,7 @@ func WithRepositoryToken(name, password string, actions ...string) Option {
 }
 
 // WithSoftDelete keeps deleted manifests for the given number of days, from 1 to 90. They are
-// listed under /acr/v1/_deleted and can be restored. Default: 0, deleted at once.
+// listed under /acr/v1/_deleted and can be restored. Default: 0, they are deleted at once.
 func WithSoftDelete(days int) Option { return func(c *config) { c.softDelete = days } }
 
 // WithImmutableTags rejects a push that would move an existing tag.
@@ -118,8 +119,8 @@ func WithReplicaLag(d time.Duration) Option { return func(c *config) { c.replica
 // ManifestTimes says which requests move the lastUpdateTime of a manifest.
 type ManifestTimes string
 
-// The settings of [WithManifestTimes]. With none of them does a change of attributes move the time;
-// the service does not move it either. The service does not document which other requests do.
+// The settings of [WithManifestTimes]. A change of attributes never moves the time, as on the
+// service. The service does not document which other requests do.
 const (
 	// ManifestTimesPush moves the time when the manifest is pushed again, by digest or by tag.
 	ManifestTimesPush ManifestTimes = "push"
@@ -204,9 +205,9 @@ func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 // layout; read that with [Server.SeedLayout].
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
-// WithSync writes to the directory of [WithDirectory] through to the disk before a write is
-// acknowledged, so that it survives a power failure. A blob takes some milliseconds longer;
-// manifests, tags and attributes take less. Open upload sessions are exempt and may be lost.
+// WithSync flushes each write to disk before it is acknowledged, so that it survives a power
+// failure. It requires [WithDirectory]. A blob takes some milliseconds longer; manifests, tags and
+// attributes take less. Open upload sessions are exempt and may be lost.
 func WithSync() Option { return func(c *config) { c.sync = true } }
 
 // WithMemoryNetwork replaces sockets by connections in memory, so that the registry and its clients

@@ -34,7 +34,7 @@ type Replay struct {
 }
 
 // NewReplay starts a server for the transcript in a file, as written by a [Recorder], and closes it
-// when the test ends.
+// when the test ends. If the file cannot be read or is not a transcript, it fails the test.
 //
 // A request whose method or URL differs from the next request of the transcript fails the test; it
 // is answered with status 404 and a message that names the expected request. Requests of the
