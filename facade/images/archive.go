@@ -19,15 +19,15 @@ import (
 // maxArchiveEntries bounds how many files of an archive are remembered.
 const maxArchiveEntries = 1 << 20
 
-// OpenArchive opens a layout in a tar archive to read from: one that WriteArchive, "docker save",
-// "skopeo copy ... oci-archive:" or "oras backup" wrote, or a layout directory packed with tar. The
-// archive is read once, from header to header. One that is compressed with gzip is unpacked to a
-// temporary file first, which the system removes when the layout is closed.
+// OpenArchive opens a layout in a tar archive for reading. The archive may be one of WriteArchive,
+// "docker save", "skopeo copy ... oci-archive:" or "oras backup", or a layout directory packed with
+// tar. OpenArchive reads only the headers of its files. If it is compressed with gzip, OpenArchive
+// first unpacks it to a temporary file, which is removed when the layout is closed.
 //
 // Errors:
-//   - [ErrNotLayout] if the file is not such an archive: those of docker before version 25 hold no
-//     manifests. Also if it is a pipe or a device, or if it is compressed and unpacks to more than
-//     256 MiB and a hundred times its size
+//   - [ErrNotLayout] if the file is not such an archive (those of docker before version 25 have no
+//     manifests), if it is a pipe or a device, or if it is compressed and unpacks to more than 256
+//     MiB and more than a hundred times its size
 //   - *[fs.PathError] if the file cannot be opened
 func OpenArchive(name string) (*Layout, error) { return openArchive(context.Background(), name) }
 

@@ -13,17 +13,18 @@ import (
 )
 
 // WriteArchive writes images of a source to w as one tar archive of an OCI layout. OpenArchive and
-// Push read it, and so do "skopeo copy oci-archive:", containerd and regclient. Every manifest and
-// blob is in it once. The same images always make the same bytes: the archive holds neither times
-// nor owners.
+// Push read it, and so do "skopeo copy oci-archive:", containerd and regclient. It has every
+// manifest and blob once. The archive has no times and no owners, so the same images always give
+// the same bytes.
 //
-// Each image gets the name of its reference: the tag, or none for a digest. Of opts, the choices of
-// what is copied count: Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
+// The name of an image in the archive is its tag; an image that is given by digest has no name.
+// opts may set Platforms, KeepIndex, Referrers, AllTags, Foreign and Concurrency.
 //
-// Nothing is written to disk. The next small blobs are read while one is written, at most 16 MB of
-// them. If it fails, what was written to w is not a complete archive.
+// Nothing is written to disk. While one blob is written, the next small blobs are read ahead, at
+// most 16 MB. If WriteArchive fails, the archive in w is incomplete.
 //
 // Errors:
+//   - [acr.ErrInvalidArgument] if there is no reference, w is nil, or an option is invalid
 //   - an error of [Copy] if the source cannot be read
 //   - the error of w if writing to it fails
 func WriteArchive(ctx context.Context, w io.Writer, from Source, references []string, opts *CopyOptions) error {

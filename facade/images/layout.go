@@ -26,15 +26,14 @@ const (
 	maxMarkerSize = 4 << 10  // of oci-layout
 )
 
-// Layout is an OCI image layout: a directory, or a tar archive of one, which is read only. Nothing
-// outside the directory or archive is read or written, whatever links are in it. Blobs are verified
-// when they are read, and those that are already in a directory are hashed once before they are
-// reused.
+// Layout is an OCI image layout: a directory, or a tar archive of one, which is read only. Symbolic
+// links never lead out of the directory or archive. Blobs are verified when they are read. Blobs
+// that are already in a directory are hashed once before they are reused.
 //
 // A Layout is safe for concurrent use. Several processes may write to the same directory: each
 // changes index.json under a lock (on Unix), and a blob appears under its name only when it is
-// complete. What other processes have entered in index.json since it was opened, a Layout sees when
-// something is copied into it, or when it changes index.json itself.
+// complete. A Layout reads index.json when it is opened, and again when something is copied into it
+// or when it changes index.json. It does not see other changes of other processes.
 type Layout struct {
 	path   string
 	files  layoutFiles
@@ -50,17 +49,16 @@ type Layout struct {
 
 // LayoutOptions are the options of OpenLayout.
 type LayoutOptions struct {
-	// Create makes an empty layout if the directory does not exist or is empty. Default: OpenLayout
-	// fails.
+	// Create creates an empty layout if the directory does not exist or is empty. Default:
+	// OpenLayout fails.
 	Create bool
 
-	// TrustBlobs takes a blob file for what its name says if it has the right size. Default: it is
-	// hashed before it is reused.
+	// TrustBlobs reuses an existing blob file without hashing it if it has the right size. Default:
+	// the file is hashed first.
 	TrustBlobs bool
 
-	// NoSync leaves out the flush of blobs to stable storage. After a power failure a blob may then
-	// be incomplete under its final name; it is noticed and replaced when it is next hashed.
-	// Default: blobs are flushed.
+	// NoSync does not flush blobs to stable storage. After a power failure, a blob file may then be
+	// incomplete; the next call that hashes it replaces it. Default: blobs are flushed.
 	NoSync bool
 }
 
@@ -97,9 +95,9 @@ func (f *layoutFile) Close() error {
 // OpenLayout opens the layout in a directory.
 //
 // Errors:
-//   - [ErrNotLayout] if the directory holds something else, or a file that must be there is a
-//     symbolic link or a device
-//   - *[fs.PathError] if the directory cannot be opened or made
+//   - [ErrNotLayout] if the directory is not a layout, or if a file of the layout is a symbolic
+//     link or a device
+//   - *[fs.PathError] if the directory cannot be opened or created
 func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
 	var o LayoutOptions
 	if opts != nil {
@@ -216,8 +214,8 @@ func (l *Layout) String() string { return l.Path() }
 
 // Entry is one entry of a layout's index.json.
 type Entry struct {
-	// Name is what the entry calls its image: the annotation org.opencontainers.image.ref.name, or
-	// else io.containerd.image.name; "" if there is neither.
+	// Name is the name of the image: the annotation org.opencontainers.image.ref.name or, if it is
+	// missing, io.containerd.image.name. It is empty if both are missing.
 	Name       string
 	Descriptor ocispec.Descriptor // as it is in index.json
 }
@@ -236,12 +234,12 @@ func (l *Layout) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Resolve returns the descriptor that a reference stands for: a name in index.json, in full or by
-// its tag alone, or the digest of a manifest. The empty reference stands for the only entry.
+// Resolve returns the descriptor of an image. reference is a name in index.json, the tag of such a
+// name, or the digest of a manifest. If it is empty, index.json must have exactly one entry.
 //
 // Errors:
 //   - [errdef.ErrNotFound] if the layout has no such image
-//   - [ErrAmbiguous] if the reference stands for several
+//   - [ErrAmbiguous] if several images match the reference
 func (l *Layout) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
 	if err := l.bad(); err != nil {
 		return ocispec.Descriptor{}, err
@@ -266,7 +264,7 @@ func (l *Layout) resolveDigest(dgst digest.Digest) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{MediaType: body.MediaType, Digest: dgst, Size: int64(len(content))}, nil
 }
 
-// Tags calls fn once with the names in index.json that follow last, in order.
+// Tags calls fn once with the sorted names of index.json after last.
 func (l *Layout) Tags(_ context.Context, last string, fn func(tags []string) error) error {
 	if err := l.bad(); err != nil {
 		return err

@@ -35,8 +35,8 @@ func (l *Layout) openBlob(d digest.Digest, size int64) (*layoutFile, error) {
 	return f, nil
 }
 
-// Fetch returns a reader of a blob or manifest. Its Read returns io.EOF only if size and digest
-// agree.
+// Fetch returns a reader of a blob or manifest. Its Read returns io.EOF only if size and digest are
+// right.
 //
 // Errors:
 //   - [errdef.ErrNotFound] if the layout does not have it
@@ -55,8 +55,8 @@ func (l *Layout) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClo
 }
 
 // Exists reports whether the layout has a blob or manifest of this size and digest. Its file is
-// hashed unless this Layout has done that before, or LayoutOptions.TrustBlobs is set. A file of
-// another size, or other content, does not count.
+// hashed unless this Layout has done that before, or LayoutOptions.TrustBlobs is set. If the file
+// has another size or other content, Exists returns false.
 func (l *Layout) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
 	if err := l.bad(); err != nil {
 		return false, err
@@ -117,9 +117,9 @@ func (l *Layout) manifest(d ocispec.Descriptor) ([]byte, error) {
 	return content, nil
 }
 
-// Push writes a blob or manifest. Its file appears when size and digest have been verified. A
-// manifest that refers to another one is entered in index.json without a name; any other manifest
-// has to be tagged, or be part of one that is, or Prune removes it.
+// Push writes a blob or manifest. The file appears when size and digest have been verified. A
+// manifest with a subject gets an entry without a name in index.json. Any other manifest must be
+// tagged or be part of a tagged image; otherwise Prune removes it.
 //
 // Errors:
 //   - [errdef.ErrAlreadyExists] if the layout has it

@@ -25,9 +25,9 @@ type layoutGraph struct {
 	unread  error                                  // the first manifest that is there and cannot be read
 }
 
-// Predecessors returns the manifests of the layout that name the node: its referrers, and the
-// indexes that it is in. The first call, and one after a change, reads every manifest that
-// index.json reaches.
+// Predecessors returns the manifests of the layout that name the node: its referrers, the indexes
+// of a manifest, and the images of a blob. The first call, and the first after a change, reads all
+// manifests of the layout.
 func (l *Layout) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	if err := l.bad(); err != nil {
 		return nil, err
@@ -120,16 +120,16 @@ func (l *Layout) readNode(d ocispec.Descriptor, g *layoutGraph) (below []ocispec
 	return below, nil
 }
 
-// Prune removes the blobs and manifests that nothing in index.json reaches, and what broken pulls
-// left behind. It returns how many bytes that freed. A copy into the layout at the same time loses
-// what it has not entered in index.json yet, and fails then; the same copy again succeeds.
+// Prune removes all blobs and manifests that no entry of index.json needs, and the temporary files
+// of failed pulls. It returns the number of bytes that it freed. Do not run it during a copy into
+// the layout: the copy fails if Prune removes its blobs. The same copy then succeeds when it is
+// repeated.
 //
-// It removes nothing if a manifest that index.json reaches cannot be read, because it is not known
-// what that one needs.
+// Prune removes nothing if it cannot read a manifest of the layout, because it does not know what
+// that manifest needs.
 //
 // Errors:
-//   - [acr.ErrManifestMalformed] or [acr.ErrDigestMismatch] if a manifest cannot be read: nothing
-//     is removed then
+//   - [acr.ErrManifestMalformed] or [acr.ErrDigestMismatch] if a manifest cannot be read
 //   - [errors.ErrUnsupported] if the layout is an archive
 //   - *[fs.PathError] if a file cannot be removed
 func (l *Layout) Prune(ctx context.Context) (freed int64, err error) {

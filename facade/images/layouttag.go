@@ -10,8 +10,9 @@ import (
 	"oras.land/oras-go/v2/errdef"
 )
 
-// Tag enters a manifest that the layout has in index.json, under a name. The name moves from where
-// it was. A reference that is the manifest's own digest enters it without a name.
+// Tag adds an entry for a manifest of the layout to index.json. reference is its name; if another
+// manifest has the name, it moves. If reference is the digest of the manifest, the entry has no
+// name.
 //
 // Errors:
 //   - [errdef.ErrMissingReference] if the reference is empty
@@ -40,7 +41,7 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 	}))
 }
 
-// Untag takes a name out of index.json. The manifest and its blobs stay until Prune.
+// Untag removes a name from index.json. The manifest and its blobs stay until Prune removes them.
 //
 // Errors:
 //   - [errdef.ErrNotFound] if index.json does not have the name
@@ -60,8 +61,8 @@ func (l *Layout) Untag(ctx context.Context, reference string) error {
 	}))
 }
 
-// Delete removes a blob or manifest, and its entries in index.json. What it names stays until
-// Prune.
+// Delete removes a blob or manifest, and its entries in index.json. The blobs of the manifest stay
+// until Prune removes them.
 //
 // Errors:
 //   - [errdef.ErrNotFound] if the layout does not have it

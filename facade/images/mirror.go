@@ -16,46 +16,46 @@ import (
 
 // MirrorOptions are the options of Mirror.
 type MirrorOptions struct {
-	// Copy is how each image is copied. Of its fields, Platforms, KeepIndex, Referrers, Foreign,
-	// MountFrom, Protect, Concurrency and Progress count.
+	// Copy is how each image is copied. AllTags and IfAbsent have no effect.
 	Copy CopyOptions
 
-	// DryRun reports what would be done; nothing is copied. Default: it is done.
+	// DryRun reports what Mirror would copy, and copies nothing. Default: Mirror copies.
 	DryRun bool
 }
 
-// MirrorState is what became of a tag.
+// MirrorState is the result for a tag.
 type MirrorState string
 
 // The states.
 const (
-	Mirrored MirrorState = "mirrored" // copied, or with DryRun to be copied
+	Mirrored MirrorState = "mirrored" // was copied; with DryRun: would be copied
 	UpToDate MirrorState = "up to date"
-	Drifted  MirrorState = "drifted" // the target has the tag on another manifest, and MirrorRule.Move is not set
+	Drifted  MirrorState = "drifted" // not copied: the target has the tag on another manifest, and MirrorRule.Move is not set
 	Failed   MirrorState = "failed"
 )
 
-// MirroredTag is what became of one tag.
+// MirroredTag is the result of Mirror for one tag.
 type MirroredTag struct {
 	From, To string // repositories
 	Tag      string
 	State    MirrorState
-	Report   *Report // of the copy or, with DryRun, its plan; nil if nothing had to be asked beyond the tag
+	Report   *Report // of Copy or, with DryRun, of Plan; nil if a comparison of the tags was sufficient
 	Err      error   // if State is Failed
 }
 
-// Mirror brings repositories of a registry to where the rules say, and yields what became of each
-// tag: rule by rule, repository by repository, in the order of the tags' names. It copies what is
-// missing and never deletes anything, so it can be run again at any time: a tag that is up to date
-// costs one HEAD request at each side. With CopyOptions.Referrers or a selection of platforms it
-// costs what Plan does, because a tag says nothing of those; but only one HEAD request at the
-// target for each manifest, however many tags of a repository share it.
+// Mirror copies the tags that the rules select from another registry, and yields the result for
+// each tag: rule by rule, repository by repository, sorted by tag. It copies what is missing and
+// deletes nothing, so it can be run again at any time.
 //
-// A tag that fails does not stop the others. An error as the last pair ends the mirror: a rule that
-// cannot be used, before anything is sent, or a list that cannot be read.
+// It costs the lists of repositories and tags, and one HEAD request at each side for each tag. A
+// tag that is copied costs the requests of Copy. With CopyOptions.Referrers or Platforms, each tag
+// costs the requests of Plan, because the tags alone do not show what is missing; tags of the same
+// manifest share its HEAD request at the target.
+//
+// A tag that fails does not stop the others. An error as the last pair ends the iteration.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if a rule cannot be used
+//   - [acr.ErrInvalidArgument] if a rule is invalid; nothing is sent then
 //   - the error of from if repositories or tags cannot be listed
 func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules []MirrorRule, opts *MirrorOptions) iter.Seq2[*MirroredTag, error] {
 	return func(yield func(*MirroredTag, error) bool) {

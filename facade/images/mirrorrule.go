@@ -13,33 +13,33 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
 
-// MirrorRule says which tags of a repository, or of several, another registry is to have as well.
+// MirrorRule selects tags of one or several repositories for Mirror.
 type MirrorRule struct {
-	// From is the source's repository. One "*" stands for any text without "/", and one "**" for
-	// any text.
+	// From is the name of the source repository. It may have one wildcard: "*" matches any text
+	// without "/", and "**" any text.
 	From string `json:"from"`
 
-	// To is the target's repository; a "*" in it is what the wildcard of From stood for. Default:
-	// the name at the source.
+	// To is the name of the target repository. A "*" in it is replaced by the text that the
+	// wildcard of From matched. Default: the name at the source.
 	To string `json:"to,omitzero"`
 
-	// Tags selects tags by whole names with the same wildcards, and Versions those that are
-	// versions in a range such as ">=1.4 <2". One of the two is required; with both, a tag must
-	// match both. Wildcards do not select referrers tags ("sha256-..." without a suffix), under
-	// which a registry without a referrers API lists referrers: the target has lists of its own,
-	// and CopyOptions.Referrers adds to them.
+	// Tags selects tags by name, with the same wildcards. Versions selects tags that are versions
+	// in a range such as ">=1.4 <2". One of the two is required; with both, a tag must match both.
+	// Wildcards do not match referrers tags ("sha256-..." without a suffix), in which registries
+	// without a referrers API list referrers. The target has its own, and CopyOptions.Referrers
+	// adds to them.
 	Tags     []string `json:"tags,omitempty"`
 	Versions string   `json:"versions,omitzero"`
 
-	// Except leaves out tags that Tags and Versions select.
+	// Except excludes tags by name, with the same wildcards. Default: none.
 	Except []string `json:"except,omitempty"`
 
-	// Newest keeps only so many of the selected tags, those of the highest versions. It needs
+	// Newest is the maximum number of selected tags: those with the highest versions. It requires
 	// Versions. Default: all.
 	Newest int `json:"newest,omitzero"`
 
-	// Move moves a tag that is on another manifest at the target. Default: it is reported as
-	// Drifted and left alone.
+	// Move moves a tag that is on another manifest at the target. Default: such a tag stays, and is
+	// reported as Drifted.
 	Move bool `json:"move,omitzero"`
 }
 

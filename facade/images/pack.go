@@ -21,30 +21,30 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// Artifact is what Pack makes a manifest of: files with a type, such as a chart, a model, an SBOM
-// or a signature.
+// Artifact is a set of files with a type, such as a chart, a model, an SBOM or a signature. Pack
+// stores it as a manifest with a blob for each file.
 type Artifact struct {
 	Type        string              // artifactType, a media type such as "application/vnd.example.sbom.v1+json"; required
-	Files       []File              // in this order
-	Directory   fs.FS               // every regular file of it, in the order of their paths, after Files; os.DirFS makes one
+	Files       []File              // the files, in this order
+	Directory   fs.FS               // its regular files follow Files, in the order of their paths; see os.DirFS
 	Subject     *ocispec.Descriptor // the manifest that the artifact belongs to; see Attach
-	Annotations map[string]string   // of the manifest; none is added, so the same files give the same digest
+	Annotations map[string]string   // annotations of the manifest; Pack adds none, so the same files have the same digest
 }
 
 // File is a file of an artifact.
 type File struct {
-	Name        string            // annotation org.opencontainers.image.title: a path with slashes
-	Content     io.Reader         // an *os.File, or anything else that can seek, can be sent again if a connection is lost
-	MediaType   string            // "" for application/octet-stream
-	Annotations map[string]string // of the layer, besides the title
+	Name        string            // the annotation org.opencontainers.image.title: a path with slashes
+	Content     io.Reader         // an io.Seeker, such as an *os.File, can be sent again if a connection is lost
+	MediaType   string            // default: application/octet-stream
+	Annotations map[string]string // annotations of the layer, except the title
 	Size        int64             // set by Files; Pack does not need it
 }
 
 const packAtOnce = 8 // files that are uploaded at a time
 
-// Pack uploads files as an artifact: each is a blob, and a manifest of OCI 1.1 with an empty config
-// names them. An empty tag leaves the artifact untagged. It costs one request per small file, a few
-// per large one, and two for config and manifest.
+// Pack uploads files as an artifact: a blob for each file, and an OCI 1.1 manifest with an empty
+// config that lists them. If tag is empty, the artifact has no tag. It costs one request per small
+// file, a few per large one, and two for config and manifest.
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the type is not a media type, or a name is empty or occurs twice
@@ -78,9 +78,9 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 	return d, nil
 }
 
-// Attach packs an artifact that belongs to the image that a reference stands for: a signature, an
-// SBOM, a scan report. The artifact has no tag and is listed among the image's referrers. It costs
-// the requests of Pack and one more.
+// Attach packs an artifact, such as a signature, an SBOM or a scan report, as a referrer of an
+// image. reference is a tag or digest of the image. The artifact has no tag. It costs the requests
+// of Pack and one more.
 //
 // Errors:
 //   - [acr.ErrManifestUnknown] if there is no such image
@@ -190,10 +190,10 @@ func (p *pack) manifest(a *Artifact) ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// Files ranges over the files of an artifact: the layers that have a title. A file's Content is
-// valid until the next one; it returns io.EOF only if size and digest agree. Its Name is whatever
-// the manifest says, also "../x" or "/etc/passwd": write it through an os.Root if you write it at
-// all. It costs one request for the manifest and two per file that is read.
+// Files ranges over the files of an artifact: the layers that have a title. The Content of a file
+// is valid until the next iteration. Its Read returns io.EOF only if size and digest are right. The
+// Name comes from the manifest and may be "../x" or "/etc/passwd", so write files through an
+// os.Root only. It costs one request for the manifest and two per file that is read.
 //
 // Errors, as the last pair with a nil *File:
 //   - an error of [Copy] if the source cannot be read

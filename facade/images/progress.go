@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Progress is how far a copy has got.
+// Progress is the state of a copy.
 type Progress struct {
 	Bytes Bytes // Total is 0 until all manifests of the source have been read
-	Nodes int   // manifests and blobs that are copied; 0 until then
-	Ready int   // of these, at the target
-	Done  bool  // the last call, of a copy that succeeded
+	Nodes int   // number of manifests and blobs to copy; 0 until all manifests have been read
+	Ready int   // number of these that are at the target
+	Done  bool  // set in the last call of a successful copy
 }
 
 // progressEvery is the time between two calls of CopyOptions.Progress.

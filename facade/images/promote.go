@@ -12,31 +12,31 @@ import (
 
 // PromoteOptions are the options of Promote.
 type PromoteOptions struct {
-	// Replace moves tags that are on another manifest at the target. Default: Promote fails with
+	// Replace moves tags that point to another manifest at the target. Default: Promote fails with
 	// acr.ErrTagExists.
 	Replace bool
 
-	// AllTags sets every tag that the source has on the image, besides the tag given. Default: only
-	// that one.
+	// AllTags sets the given tag and all other tags that the image has at the source. Default: only
+	// the given tag is set.
 	AllTags bool
 
 	// Protect, if not nil, locks the promoted image; see Protect.
 	Protect *ProtectOptions
 
-	// DryRun returns what would be done, as Plan does. Default: it is done.
+	// DryRun returns the report of Plan, and copies nothing. Default: Promote copies.
 	DryRun bool
 
-	// Progress is CopyOptions.Progress.
+	// Progress is that of CopyOptions.
 	Progress func(Progress)
 }
 
 // Promote copies an image to another repository or registry together with its signatures, SBOMs and
 // attestations, mounting blobs where it can. Before it sets the tag, it checks that the target has
-// every manifest and lists every referrer: a program that verifies signatures finds them as soon as
-// the tag appears.
+// every manifest and lists every referrer. So a program that verifies signatures finds them as soon
+// as the tag appears.
 //
-// It costs the requests of [Copy], and at the target one HEAD request per manifest and one list of
-// referrers for each that has some.
+// It costs the requests of [Copy], and at the target one HEAD request for each manifest and one
+// list of referrers for each manifest that has referrers.
 //
 // Errors:
 //   - [ErrIncomplete] if the target lacks a manifest or does not list a referrer: then no tag is

@@ -14,7 +14,8 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// ErrNotProtected is returned if a lock does not hold though the registry accepted it.
+// ErrNotProtected is returned if the registry accepts a lock but does not report it afterwards, or
+// if the tag was moved meanwhile.
 var ErrNotProtected = errors.New("not protected")
 
 // protectAtOnce is how many manifests are locked, unlocked or read at a time.
@@ -22,16 +23,17 @@ const protectAtOnce = 8
 
 // ProtectOptions are the options of Protect.
 type ProtectOptions struct {
-	// AllowMoves locks the tag only against deletion: it can be moved to another manifest, unless
-	// that was locked before. Default: the tag is locked against both.
+	// AllowMoves locks the tag only against deletion, so it can still be moved to another manifest,
+	// unless the tag was already locked against that. Default: the tag is locked against deletion
+	// and moves.
 	AllowMoves bool
 
-	// Referrers locks signatures, SBOMs and attestations too, those that CopyOptions.Referrers
-	// copies. Default: only the image.
+	// Referrers locks the image together with the signatures, SBOMs and attestations that
+	// CopyOptions.Referrers would copy. Default: only the image is locked.
 	Referrers bool
 }
 
-// Protection is what Protect locked. Keep it, as JSON for instance: Unprotect and Drift need it.
+// Protection is what Protect locked. Keep it, for example as JSON: Unprotect and Drift need it.
 type Protection struct {
 	Repository string          `json:"repository"`
 	Tag        string          `json:"tag,omitzero"` // "" if a digest was protected
@@ -42,16 +44,17 @@ type Protection struct {
 
 // Protect locks an image against deletion and change: the images of an index, the manifest itself,
 // and last the tag that the reference names. A lock on a tag alone protects neither its manifest
-// nor the images of an index. Each lock is read back.
+// nor the images of an index. Protect reads each lock back.
 //
 // It costs one request per manifest to read the image, and two requests per manifest and tag to
-// lock it. If it fails, what was locked stays locked; the Protection then names everything that may
-// be locked, for Unprotect.
+// lock it. If it fails, existing locks stay. The returned Protection then names everything that may
+// be locked; pass it to Unprotect.
 //
 // Errors:
-//   - [ErrNotProtected] if the registry accepted a lock, but does not report it afterwards
+//   - [ErrNotProtected] if the registry accepted a lock but does not report it afterwards, or if
+//     the tag was moved meanwhile
 //   - an error of [Copy] if the image cannot be read
-//   - an error of package acr if a lock is refused
+//   - an error of package acr if the registry refuses a lock
 func Protect(ctx context.Context, r *acr.Repository, reference string, opts *ProtectOptions) (*Protection, error) {
 	var o ProtectOptions
 	if opts != nil {
@@ -134,11 +137,12 @@ func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string)
 	return nil
 }
 
-// Unprotect takes back the locks of a Protection: the tag first, then the manifests. What was
-// deleted meanwhile is passed over. It costs one request per manifest and tag.
+// Unprotect removes the locks of a Protection: first that of the tag, then those of the manifests.
+// It also removes locks that were there before Protect. It skips what was deleted meanwhile. It
+// costs one request per manifest and tag.
 //
 // Errors:
-//   - an error of package acr if a lock cannot be taken back or read
+//   - an error of package acr if the registry does not remove a lock
 func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
 	if p == nil {
 		return refuse("Protection", "it is nil")
@@ -158,17 +162,17 @@ func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
 	})
 }
 
-// Loose is a part of a protected image that is no longer as its Protection says.
+// Loose is a tag or manifest of a protected image that is no longer as Protect left it.
 type Loose struct {
 	What   string `json:"what"`   // the tag or digest
 	Reason string `json:"reason"` // such as "gone", "not locked against deletion" or "moved to sha256:..."
 }
 
-// String returns both in one line.
+// String returns What and Reason in one line.
 func (l Loose) String() string { return l.What + ": " + l.Reason }
 
-// Drift reports what of a protected image is no longer locked, gone, or moved; nothing if all of it
-// is as Protect left it. It costs one request per manifest and tag.
+// Drift reports the tags and manifests of a protected image that are unlocked, deleted or moved.
+// The list is empty if everything is as Protect left it. It costs one request per manifest and tag.
 //
 // Errors:
 //   - an error of package acr if a lock cannot be read

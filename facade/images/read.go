@@ -17,13 +17,13 @@ import (
 // Errors of copies.
 var (
 	// ErrIncomplete is returned if the source lacks a manifest or blob that one of its manifests
-	// names. Layouts and archives with only some platforms of an index are like that: select those
-	// with CopyOptions.Platforms and KeepIndex.
+	// names. If the source has only some platforms of an index, select those with
+	// CopyOptions.Platforms and KeepIndex.
 	ErrIncomplete = errors.New("incomplete image")
-	// ErrNoPlatform is returned if no image of an index is for CopyOptions.Platforms.
+	// ErrNoPlatform is returned if no image of an index matches CopyOptions.Platforms.
 	ErrNoPlatform = errors.New("no image for the platform")
-	// ErrTooMany is returned for an image of too many manifests, with too deeply nested ones, or
-	// with manifests that are too large together.
+	// ErrTooMany is returned for an image with more than 10,000 manifests, with manifests nested
+	// more than 8 deep, or with manifests of more than 64 MiB in total.
 	ErrTooMany = graph.ErrTooMany
 )
 

@@ -16,19 +16,22 @@ import (
 // ErrNotReadable is returned by WaitReadable if an image does not become readable in time.
 var ErrNotReadable = errors.New("not readable everywhere")
 
-// WaitReadable waits until every repository given serves an image by its digest, with every
-// manifest and blob of it. Give it the same repository through clients of the regional endpoints of
-// a geo-replicated registry, for instance: its replicas learn of a push one after another.
-// Referrers are not waited for.
+// WaitReadable waits until all given repositories have an image with all its manifests and blobs.
+// Use it after a push to a geo-replicated registry, whose replicas learn of the push one after
+// another: pass the repository of one client for each regional endpoint. It does not wait for
+// referrers.
 //
 // It costs a GET request per manifest and a HEAD request per blob at each of the repositories. It
 // repeats the requests for what is missing, at intervals that grow from a quarter of a second to
 // five seconds.
 //
 // Errors:
+//   - [acr.ErrInvalidArgument] if the digest is invalid, the timeout is not positive, or there is
+//     no repository
 //   - [ErrNotReadable] if something is still missing after the timeout or when the context ends;
 //     the message says what and where
 //   - an error of package acr other than [acr.ErrNotFound] if a repository refuses a request
+//   - [ErrTooMany] if the image has more than 100,000 manifests and blobs
 func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration, at ...*acr.Repository) error {
 	if err := checkDigest(dgst); err != nil {
 		return &acr.ArgumentError{Argument: "digest", Value: string(dgst), Reason: err.Error()}

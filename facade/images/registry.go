@@ -20,8 +20,8 @@ func OfClient(c *acr.Client) *Registry { return &Registry{client: c} }
 // String returns the registry's host.
 func (r *Registry) String() string { return hostOf(r.acrClient()) }
 
-// Repositories calls fn with the names of the repositories that follow last, in order. It costs one
-// request per thousand.
+// Repositories calls fn with the sorted names of the repositories after last. It costs one request
+// per thousand repositories.
 func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos []string) error) error {
 	var page pager[string]
 	for name, err := range r.acrClient().Repositories(ctx, &acr.ListOptions{After: last}) {
@@ -35,8 +35,8 @@ func (r *Registry) Repositories(ctx context.Context, last string, fn func(repos 
 	return page.flush(fn)
 }
 
-// Repository returns a repository of the registry. It sends nothing: a name that is not valid is
-// reported by the first method called.
+// Repository returns a repository of the registry. No request is sent. If the name is invalid, the
+// first method that is called fails.
 func (r *Registry) Repository(_ context.Context, name string) (registry.Repository, error) {
 	return Of(r.acrClient().Repository(name)), nil
 }

@@ -7,12 +7,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Report says what Copy did, or what Plan found that Copy would do. After a failure only Bytes says
-// what was done.
+// Report says what Copy did, or with Plan what Copy would do. After a failure only Bytes says what
+// was done; Nodes and Tags say what was to be done.
 type Report struct {
-	Root       ocispec.Descriptor `json:"root"`  // the copy: another one than the source's if platforms were selected
+	Root       ocispec.Descriptor `json:"root"`  // of the copy; it differs from the source if platforms were selected
 	Nodes      []Node             `json:"nodes"` // blobs, then manifests in the order in which they are put
-	Tags       []TagMove          `json:"tags"`  // in the order in which they are set; the tag given comes last
+	Tags       []TagMove          `json:"tags"`  // in the order in which they are set; the given tag is the last
 	Bytes      Bytes              `json:"bytes"`
 	Protection *Protection        `json:"protection,omitzero"` // what CopyOptions.Protect locked
 }
@@ -31,22 +31,22 @@ type Action string
 // The actions.
 const (
 	Send    Action = "send"
-	Mount   Action = "mount"   // made a blob of the target's repository without sending it
+	Mount   Action = "mount"   // mounted from another repository of the target's registry
 	Present Action = "present" // the target has it already
-	Leave   Action = "leave"   // not copied: another platform, a layer not to be distributed, a referrer of an index that was replaced
+	Leave   Action = "leave"   // not copied: another platform, a nondistributable layer, or a referrer of an index that was replaced
 )
 
 // TagMove is a tag that a copy sets.
 type TagMove struct {
 	Tag  string        `json:"tag"`
-	From digest.Digest `json:"from,omitzero"` // what it was on; "" if the target did not have it
+	From digest.Digest `json:"from,omitzero"` // the manifest that it pointed to; "" if the target did not have the tag
 	To   digest.Digest `json:"to"`
 }
 
-// Bytes counts the bytes of manifests and blobs. Each is counted once, however many manifests name
-// it.
+// Bytes counts the bytes of manifests and blobs. A blob that several manifests name is counted
+// once.
 type Bytes struct {
-	Total   int64 `json:"total"` // of what is not left out
+	Total   int64 `json:"total"` // without what is left out
 	Present int64 `json:"present"`
 	Mounted int64 `json:"mounted"`
 	Sent    int64 `json:"sent"`
@@ -65,17 +65,18 @@ const (
 	AtTarget   Side = "target"
 )
 
-// CopyError says at which manifest, blob or tag a copy failed, and on which side.
+// CopyError says at which manifest, blob or tag a copy failed, and whether at the source or at the
+// target.
 type CopyError struct {
 	Side       Side
 	Place      string             // the repository or layout of that side
-	Role       string             // as in Node; "reference" or "tag" for the names at the ends
-	Name       string             // of a reference or tag
+	Role       string             // of a manifest or blob as in Node; otherwise "reference" or "tag"
+	Name       string             // the reference or tag; empty for a manifest or blob
 	Descriptor ocispec.Descriptor // of a manifest or blob
 	Err        error
 }
 
-// Error names side, place, node and cause.
+// Error returns one line with side, place, node and cause.
 func (e *CopyError) Error() string {
 	what := e.Role + " " + shown(e.Name)
 	if e.Name == "" {

@@ -18,15 +18,14 @@ import (
 )
 
 // Repository is a repository of the Azure Container Registry with the methods of oras-go's
-// registry.Repository. It can be used wherever oras-go, notation-go and their like take a
-// repository, a target or a graph target.
+// registry.Repository. Packages such as oras-go and notation-go accept it as a repository, a target
+// or a graph target.
 //
-// References may be a tag, a digest, "tag@digest" (the digest counts), or one of these behind the
-// full name of the repository, such as "myregistry.azurecr.io/library/hello:v1".
+// A reference is a tag, a digest, "tag@digest" (the tag is ignored), or one of these after the full
+// name of the repository, such as "myregistry.azurecr.io/library/hello:v1".
 //
-// Errors are those of package acr. In addition errors.Is finds errdef.ErrNotFound and its like, and
-// errors.As finds errcode.Error and errcode.Errors, by which oras-go recognizes content that is
-// missing in a registry.
+// Errors are those of package acr. In addition they match what oras-go tests for: errors.Is finds
+// errdef.ErrNotFound and similar errors, and errors.As finds errcode.Error and errcode.Errors.
 type Repository struct {
 	acr *acr.Repository
 }
@@ -46,8 +45,8 @@ var (
 	_ registry.TagLister           = (*Layout)(nil)
 )
 
-// Of returns a Repository that sends its requests through r. It sends nothing and is safe for
-// concurrent use.
+// Of returns a Repository that sends its requests through r. No request is sent. The Repository is
+// safe for concurrent use.
 func Of(r *acr.Repository) *Repository { return &Repository{acr: r} }
 
 // ACR returns the repository that Of was called with.
@@ -72,10 +71,11 @@ func hostOf(c *acr.Client) string {
 	return u.Host
 }
 
-// ParseReference returns a reference to this repository in oras-go's form.
+// ParseReference converts a reference to a type of oras-go.
 //
 // Errors:
-//   - [errdef.ErrInvalidReference] if it is not a valid reference, or one to another repository
+//   - [errdef.ErrInvalidReference] if it is not a valid reference, or if it is one of another
+//     repository
 func (r *Repository) ParseReference(reference string) (registry.Reference, error) {
 	ref := registry.Reference{Registry: r.host(), Repository: r.ACR().Name()}
 	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {
@@ -106,8 +106,8 @@ func (r *Repository) reference(reference string) (string, error) {
 	return ref.Reference, nil
 }
 
-// Fetch returns a reader of a blob or manifest, which of them the media type says. Its Read returns
-// io.EOF only if size and digest agree. A manifest costs one request, a blob two.
+// Fetch returns a reader of a blob or, if the media type is that of a manifest, of a manifest. Its
+// Read returns io.EOF only if size and digest are right. A manifest costs one request, a blob two.
 func (r *Repository) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
 	if isManifest(target.MediaType) {
 		return r.Manifests().Fetch(ctx, target)
@@ -141,14 +141,14 @@ func (r *Repository) Delete(ctx context.Context, target ocispec.Descriptor) erro
 	return r.Blobs().Delete(ctx, target)
 }
 
-// Resolve returns the descriptor of the manifest that a reference stands for. It costs one HEAD
+// Resolve returns the descriptor of the manifest that a reference points to. It costs one HEAD
 // request.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	return r.Manifests().Resolve(ctx, reference)
 }
 
-// Tag sets a tag on a manifest that is in the repository; the tag moves from where it was. It costs
-// two requests.
+// Tag sets a tag on a manifest of the repository. If the tag exists, it moves. It costs two
+// requests.
 func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
 	return r.Manifests().Tag(ctx, desc, reference)
 }
@@ -162,8 +162,8 @@ func (r *Repository) Untag(ctx context.Context, reference string) error {
 	return orasError(r.ACR().Artifact(tag).DeleteTag(ctx))
 }
 
-// FetchReference returns the descriptor and the content of the manifest that a reference stands
-// for. It costs one request.
+// FetchReference returns the descriptor and the content of the manifest that a reference points to.
+// It costs one request.
 func (r *Repository) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
 	return r.Manifests().FetchReference(ctx, reference)
 }
@@ -173,9 +173,9 @@ func (r *Repository) PushReference(ctx context.Context, expected ocispec.Descrip
 	return r.Manifests().PushReference(ctx, expected, content, reference)
 }
 
-// Mount makes a blob of another repository of the registry a blob of this one. It costs two
-// requests and moves no bytes. If the registry does not mount the blob, what getContent returns is
-// uploaded; if getContent is nil, the blob is read from fromRepo.
+// Mount adds a blob of another repository of the same registry to this one, without transferring
+// it. It costs two requests. If the registry does not mount the blob, Mount uploads it from the
+// reader that getContent returns or, if getContent is nil, from fromRepo.
 func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRepo string, getContent func() (io.ReadCloser, error)) error {
 	if getContent == nil {
 		getContent = func() (io.ReadCloser, error) {
@@ -189,9 +189,9 @@ func (r *Repository) Mount(ctx context.Context, desc ocispec.Descriptor, fromRep
 	return orasError(errors.Join(err, lazy.Close()))
 }
 
-// Predecessors returns the referrers of a manifest. An index is not found from a manifest that it
-// names, and neither is an image from its layers: registries do not know that. See Referrers for
-// the cost.
+// Predecessors returns the referrers of a manifest. It does not return the indexes that a manifest
+// is in, or the images that have a layer, because registries do not list them. It costs the
+// requests of Referrers.
 func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	var found []ocispec.Descriptor
 	if !isManifest(node.MediaType) {
@@ -204,9 +204,9 @@ func (r *Repository) Predecessors(ctx context.Context, node ocispec.Descriptor) 
 	return found, err
 }
 
-// Referrers calls fn with the manifests whose subject is desc, only those of the artifact type
-// unless that is empty. It costs one request per page, and one more if the registry has no
-// referrers API.
+// Referrers calls fn with the manifests whose subject is desc. If artifactType is not empty, it
+// leaves out those of other types. It costs one request per page, and one more if the registry has
+// no referrers API.
 func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
 	var page pager[ocispec.Descriptor]
 	for d, err := range r.ACR().Referrers(ctx, desc.Digest, &acr.ReferrersOptions{ArtifactType: artifactType}) {
@@ -222,8 +222,8 @@ func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, art
 	return page.flush(fn)
 }
 
-// Tags calls fn with the names of the tags that follow last, in order. It costs one request per
-// thousand.
+// Tags calls fn with the sorted names of the tags after last. It costs one request per thousand
+// tags.
 func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
 	var page pager[string]
 	for tag, err := range r.ACR().TagNames(ctx, &acr.ListOptions{After: last}) {

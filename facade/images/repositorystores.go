@@ -15,12 +15,12 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Blobs returns the repository's blobs as a store of their own, which takes every descriptor for
-// that of a blob.
+// Blobs returns a store of the repository's blobs. It treats every descriptor as that of a blob,
+// whatever its media type.
 func (r *Repository) Blobs() registry.BlobStore { return blobStore{r} }
 
-// Manifests returns the repository's manifests as a store of their own, which takes every
-// descriptor for that of a manifest.
+// Manifests returns a store of the repository's manifests. It treats every descriptor as that of a
+// manifest, whatever its media type.
 func (r *Repository) Manifests() registry.ManifestStore { return manifestStore{r} }
 
 // blobStore is the blobs of a repository.

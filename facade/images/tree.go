@@ -17,18 +17,17 @@ import (
 type TreeNode struct {
 	Descriptor ocispec.Descriptor   `json:"descriptor"`
 	Role       string               `json:"role"`           // as in Node
-	Tags       []string             `json:"tags,omitempty"` // of the root, and those by which cosign finds a manifest
+	Tags       []string             `json:"tags,omitempty"` // tags of the root; of other manifests only those of cosign
 	Children   []*TreeNode          `json:"children,omitempty"`
 	Blobs      []ocispec.Descriptor `json:"blobs,omitempty"` // config and layers
 	Referrers  []*TreeNode          `json:"referrers,omitempty"`
-	Missing    bool                 `json:"missing,omitempty"` // an index names it, but it is not there
+	Missing    bool                 `json:"missing,omitempty"` // an index names it, but the source does not have it
 }
 
-// Tree reads an image with everything that belongs to it: the images of an index, the referrers of
-// all of them, and what refers to those. A manifest that belongs to several others is shown under
-// each; one that belongs to itself, because tags lead in a circle, is shown there without what is
-// below it. Tree costs one request per manifest and, for its referrers, four more. Blobs are not
-// looked at.
+// Tree reads an image with everything that belongs to it: the images of an index, their referrers,
+// and the referrers of those. A manifest that belongs to several others is under each of them. If
+// tags lead in a circle, the second occurrence of a manifest has no children. Tree costs one
+// request for each manifest and four more for its referrers. It does not check whether blobs exist.
 //
 // Errors:
 //   - an error of [Copy] if the source cannot be read
