@@ -113,6 +113,39 @@ func TestPinAddress(t *testing.T) {
 	}
 }
 
+// The first call with a pinned context signs in over the connection that it is sent over.
+func TestPinSignsIn(t *testing.T) {
+	t.Parallel()
+	for _, identity := range []bool{true, false} {
+		s := acrtest.New(t)
+		s.SeedImage(t, "samples/app:v1")
+		base := s.HTTPClient().Transport.(*http.Transport)
+		t.Cleanup(base.CloseIdleConnections)
+		direct := base.DialContext
+		var dialled atomic.Int32
+		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialled.Add(1)
+			return direct(ctx, network, addr)
+		}
+		o := &acr.ClientOptions{ClientOptions: s.ClientOptions(), AllowedHosts: []string{s.Host()}}
+		o.Transport = &http.Client{Transport: base}
+		client, err := acr.NewClient(s.Endpoint(), s.Credential(), o)
+		if !identity {
+			user, password := s.Admin()
+			client, err = acr.NewClientWithPassword(s.Endpoint(), user, password, o)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, release := client.PinAddress(t.Context())
+		_, err = client.Repository("samples/app").HeadManifest(ctx, "v1")
+		release()
+		if n := dialled.Load(); err != nil || n != 1 {
+			t.Errorf("identity %v: %v, %d connections, want 1", identity, err, n)
+		}
+	}
+}
+
 // failing is a transport that fails for one host.
 type failing struct {
 	http.RoundTripper

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/acrkit/acrkit/facade/internal/call"
 )
@@ -18,6 +19,8 @@ type Pin struct {
 	loose bool            // reads may be sent to another endpoint if this one fails
 	own   *http.Transport // nil: nothing can be pinned, and requests go over the transport's connections
 	via   sender
+
+	tokens atomic.Bool // token requests use its connections: so a call that has to sign in dials once
 
 	mu   sync.Mutex
 	addr string
@@ -65,6 +68,7 @@ func (t *Transport) NewPin(loose bool) *Pin {
 		}
 		return conn, nil
 	}
+	p.tokens.Store(t.tokens.do != nil || p.own.MaxConnsPerHost == 0)
 	p.via = t.registry
 	p.via.do, p.via.idle = p.own.RoundTrip, p.own.CloseIdleConnections
 	return p
@@ -87,9 +91,13 @@ func (p *Pin) Address() string {
 	return p.addr
 }
 
-// Close closes the pin's idle connections, if it has any.
+// Close closes the pin's idle connections, if it has any. Token requests do not use it any more.
 func (p *Pin) Close() {
-	if p != nil && p.own != nil {
+	if p == nil {
+		return
+	}
+	p.tokens.Store(false)
+	if p.own != nil {
 		p.own.CloseIdleConnections()
 	}
 }
@@ -122,16 +130,17 @@ func (t *Transport) Pinned(ctx context.Context) (pinned, loose bool) {
 
 // senderFor returns the connections for a request to the login origin. Blobs that the registry sends itself come over the connections for storage: any number of them may be held
 // open, and must not take those that other calls wait for. Token requests do not wait behind calls: the chunks of a hundred
-// uploads hold their connections for minutes, and their tokens end meanwhile.
+// uploads hold their connections for minutes, and their tokens end meanwhile. Nor do they use a pin that is closed: a fetch of a
+// token may outlive the call that began it.
 func (t *Transport) senderFor(req *http.Request, kind call.Kind) sender {
-	if p := t.pinOf(req.Context()); p != nil {
+	if kind == call.Token && t.tokens.do != nil && t.busy.Load() >= maxConns {
+		return t.tokens
+	}
+	if p := t.pinOf(req.Context()); p != nil && (kind != call.Token || p.tokens.Load()) {
 		return p.via
 	}
 	if kind == call.Blob && req.Method == http.MethodGet && t.inline.Load() {
 		return t.storage
-	}
-	if kind == call.Token && t.tokens.do != nil && t.busy.Load() >= maxConns {
-		return t.tokens
 	}
 	return t.registry
 }

@@ -140,3 +140,46 @@ func TestPinWithoutConnections(t *testing.T) {
 		t.Error(n, pin.Address())
 	}
 }
+
+// Token requests use the connections of a pin, unless they would wait behind its calls or the pin is closed.
+func TestPinTokens(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		max   int  // connections to a host, in the caller's transport
+		end   bool // the pin is closed after the first token
+		dials int32
+	}{
+		{"any number of connections", 0, false, 1},
+		{"a limited number", 1, false, 2},
+		{"closed", 0, true, 3},
+	} {
+		home, _ := serve(t, func(http.ResponseWriter, *http.Request) {})
+		base := home.Client().Transport.(*http.Transport).Clone()
+		base.MaxConnsPerHost = row.max
+		var dials atomic.Int32
+		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}
+		tr := transport.New(parse(t, home.URL), &http.Client{Transport: base}, nil)
+		pin := tr.NewPin(false)
+		for _, kind := range []call.Kind{call.Token, call.API, call.Token} {
+			r := request(t, kind, http.MethodGet, home.URL, nil)
+			resp, err := tr.Do(r.WithContext(pin.With(r.Context())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wire.Drain(resp)
+			if row.end {
+				pin.Close()
+			}
+		}
+		if n := dials.Load(); n != row.dials {
+			t.Errorf("%s: %d connections, want %d", row.name, n, row.dials)
+		}
+		pin.Close()
+		tr.CloseIdleConnections()
+		base.CloseIdleConnections()
+	}
+}

@@ -59,39 +59,47 @@ func TestQueueForConnections(t *testing.T) {
 	})
 }
 
-// A token is fetched although calls hold every connection that they may have, and each request is reported.
+// A token is fetched although calls hold every connection that they may have, pinned or not, and each request is reported.
 func TestTokensDoNotQueue(t *testing.T) {
 	t.Parallel()
-	held, release := make(chan struct{}, 100), make(chan struct{})
-	s, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			held <- struct{}{}
-			<-release
+	for _, pinned := range []bool{false, true} {
+		held, release := make(chan struct{}, 100), make(chan struct{})
+		s, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				held <- struct{}{}
+				<-release
+			}
+		})
+		var told atomic.Int64
+		tr := transport.New(parse(t, s.URL), nil, &transport.Options{OnRequest: func(context.Context, observe.Request) { told.Add(1) }})
+		transport.TrustForTest(tr, s.Client())
+		t.Cleanup(tr.CloseIdleConnections)
+		var pin *transport.Pin
+		if pinned {
+			pin = tr.NewPin(false)
+			t.Cleanup(pin.Close)
 		}
-	})
-	var told atomic.Int64
-	tr := transport.New(parse(t, s.URL), nil, &transport.Options{OnRequest: func(context.Context, observe.Request) { told.Add(1) }})
-	transport.TrustForTest(tr, s.Client())
-	t.Cleanup(tr.CloseIdleConnections)
-	var calls sync.WaitGroup
-	send := func(kind call.Kind, path string) {
-		resp, err := tr.Do(request(t, kind, http.MethodGet, s.URL+path, nil))
-		if err != nil {
-			t.Error(err)
-			return
+		var calls sync.WaitGroup
+		send := func(kind call.Kind, path string) {
+			r := request(t, kind, http.MethodGet, s.URL+path, nil)
+			resp, err := tr.Do(r.WithContext(pin.With(r.Context())))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wire.Drain(resp)
 		}
-		wire.Drain(resp)
-	}
-	for range cap(held) {
-		calls.Go(func() { send(call.API, "/slow") })
-	}
-	for range cap(held) {
-		<-held
-	}
-	send(call.Token, "/oauth2/token")
-	close(release)
-	calls.Wait()
-	if n := told.Load(); n != 101 {
-		t.Errorf("%d of 101 requests were reported", n)
+		for range cap(held) {
+			calls.Go(func() { send(call.API, "/slow") })
+		}
+		for range cap(held) {
+			<-held
+		}
+		send(call.Token, "/oauth2/token")
+		close(release)
+		calls.Wait()
+		if n := told.Load(); n != 101 {
+			t.Errorf("pinned %v: %d of 101 requests were reported", pinned, n)
+		}
 	}
 }
