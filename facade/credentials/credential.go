@@ -10,7 +10,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/redact"
 )
 
-// Credential is a stored user name with a password, or a refresh token. The zero value stands for
+// Credential is a stored user name with a password, or a refresh token. The zero value means
 // anonymous access.
 //
 // Printing, logging or JSON-encoding a Credential never shows its secret; call its method Secret.

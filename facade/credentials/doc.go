@@ -6,11 +6,11 @@
 // The files have the format of docker's config.json. They are read, never written:
 //
 //   - auths: a user name and password, or an identity token
-//   - credHelpers and credsStore: programs called docker-credential-NAME, which are run
+//   - credHelpers and credsStore: programs called docker-credential-NAME, which this package runs
 //
-// Only the entry of the registry is used, and only for that registry. Credentials of other
-// registries in the same file are not sent anywhere.
+// Only the entry of the registry is used. Credentials of other registries in the same file are not
+// sent anywhere.
 //
-// For the other direction, clients of others that sign in with an acr.Client, see the adapters for
-// oras-go, go-containerregistry and regclient in testdata/interop/login of this module.
+// To sign in to oras-go, go-containerregistry or regclient with an acr.Client, see the adapters in
+// the folder testdata/interop/login of this module.
 package credentials

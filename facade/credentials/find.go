@@ -36,7 +36,7 @@ type Options struct {
 }
 
 // NewClient returns a client that signs in with the stored credential of the registry, or pulls
-// anonymously if there is none. It sends no request. It costs reading the files, and running a
+// anonymously if there is none. It sends no request. It reads the files, and runs a credential
 // helper if a file names one for the registry.
 //
 // The credential is read once. Call NewClient again when it has expired: an identity token lasts
@@ -44,7 +44,7 @@ type Options struct {
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the endpoint, the repository or an option is invalid
-//   - [*Error] if [Find] fails with one
+//   - [*Error] if a file or helper cannot be used; see [Find]
 func NewClient(ctx context.Context, endpoint string, opts *Options) (*acr.Client, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -58,10 +58,11 @@ func NewClient(ctx context.Context, endpoint string, opts *Options) (*acr.Client
 
 // Find returns the stored credential of the registry at endpoint ("myregistry.azurecr.io", with or
 // without https://). It returns the zero Credential, which is anonymous, if no file has one. It
-// costs reading the files, and running a helper if a file names one for the registry.
+// sends no request. It reads the files, and runs a credential helper if a file names one for the
+// registry.
 //
-// A helper is found on the PATH and runs until it is done or ctx ends. It is given the name of the
-// registry, and its standard error is that of this process.
+// A helper must be on the PATH. It gets the name of the registry, and its standard error is that of
+// this process. If ctx ends, the helper is stopped.
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the endpoint or the repository is invalid

@@ -26,7 +26,7 @@ var ageUnits = map[byte]Age{'w': Week, 'd': Day, 'h': Hour, 'm': Age(time.Minute
 
 // ParseAge reads an age: whole numbers with the units w, d, h, m and s, each unit at most once and
 // the longest first. There are no signs and no fractions, and the longest age is a hundred years.
-// "0s" is an age of nothing.
+// "0s" is a zero age.
 func ParseAge(text string) (Age, error) {
 	if text == "" {
 		return 0, fmt.Errorf("%w: it is empty", errAge)
@@ -82,8 +82,8 @@ func (a Age) String() string {
 // MarshalText writes the age as String does.
 func (a Age) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads the age as ParseAge does. It refuses an age of nothing: rules say "any" or
-// "noGrace" for that.
+// UnmarshalText reads the age as ParseAge does. It refuses a zero age; in rules, use "any" or
+// "noGrace" instead.
 func (a *Age) UnmarshalText(text []byte) error {
 	age, err := ParseAge(string(text))
 	if err == nil && age == 0 {

@@ -12,39 +12,42 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// ApplyOptions are the choices of Apply. Journal is required.
+// ApplyOptions are the options of [Apply]. Journal is required.
 type ApplyOptions struct {
 	// Journal receives what Undo needs: one JSON line before each deletion, with the content of the
-	// manifest, and one after it. What cannot be written to it is not deleted. If it has a method
-	// Sync, such as *os.File, that is called before each batch. Open a file with os.O_APPEND, so
-	// that a later run appends to the lines of the one before.
+	// manifest, and one after it. If the line cannot be written, Apply does not delete the
+	// manifest. If Journal has a method Sync, as *os.File has, Apply calls it before each batch.
+	// Open a file with os.O_APPEND, so that a later run appends to the lines of the one before.
 	Journal io.Writer
 
-	// Approved is the ID of the plan that somebody approved. Default: the plan at hand.
+	// Approved is the ID of the plan that a person approved. Apply refuses a plan with another ID.
+	// Default: any plan.
 	Approved digest.Digest
 
-	// MaxAge is how old the plan may be. Default: 24 hours.
+	// MaxAge is the maximum age of the plan. Default: 24 hours.
 	MaxAge time.Duration
 
 	// InUse are sources of references that are in use, at least as many as the plan was made with.
 	// They are read before the first deletion, and again every ten minutes.
 	InUse []InUse
 
-	// Cache is that of the plan. Without it, every manifest is read again, and rules that go by the
-	// time of untagging delete nothing.
+	// Cache is the Cache of the plan. Without it, Apply reads every manifest again, and Delete
+	// rules with By [Untagging] delete nothing. Default: none.
 	Cache Cache
 
-	// Batch is how many manifests are deleted before Apply looks for manifests that were pushed
-	// meanwhile. Default: 50.
+	// Batch is the number of manifests that Apply deletes before it looks for manifests that were
+	// pushed meanwhile. Default: 50.
 	Batch int
 
-	// Concurrency is how many deletions are in flight. The more there are, the longer a deletion
-	// may wait for its turn after its manifest was checked. With 1, only one request is sent at a
-	// time. Default: 8.
+	// Concurrency is the maximum number of deletions at the same time. With more of them, more time
+	// may pass between the check of a manifest and its deletion. With 1, only one request is sent
+	// at a time. Default: 8.
 	Concurrency int
 
-	// MaxChanged is how many of a repository's planned deletions may turn out to be no longer right
-	// before the repository is left as it is. Default: 10, or one in twenty if that is more.
+	// MaxChanged is the maximum number of planned deletions of a repository that are no longer
+	// right when Apply checks them. If there are more, Apply deletes nothing more in the
+	// repository, whose state is [Stopped]. Default: 10, or 5 percent of the deletions if that is
+	// more.
 	MaxChanged int
 
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
@@ -59,35 +62,36 @@ const (
 	judgeAgainAfter   = 10 * time.Minute
 )
 
-// Apply deletes what the plan lists, as far as its rules would delete it now as well. It reads and
-// judges each repository again, and keeps to what both the plan and the new judgement delete. Right
-// before each deletion it checks that the manifest, its tags and its locks are as planned, and
-// around each batch it looks for manifests that were pushed meanwhile: what those need is left, or
-// put back. What was left is in the Result, with the reason.
+// Apply deletes what the plan lists, if the rules would still delete it. It reads each repository
+// again and makes a new plan for it; what only one of the two plans deletes stays. Right before
+// each deletion, Apply checks that the manifest, its tags and its locks are as planned. Before and
+// after each batch it looks for manifests that were pushed meanwhile; what those need stays, or is
+// restored. The Result lists what was not deleted, with the reason.
 //
-// An index is deleted before its images, and an image before its signatures, so an apply that is
-// interrupted at any point leaves no image without one of its parts. Apply the same plan again, or
-// a new one, to go on. Of a plan that was read from a file, the images of an index that is gone
-// already are deleted only if Approved is set: nothing but the plan says what they belonged to.
+// An index is deleted before its images, and an image before its signatures, so if Apply is
+// interrupted, no image is left without one of its parts. To continue, apply the same plan again,
+// or a new one. If an index is already deleted and the plan was read from a file, Apply deletes the
+// images of that index only if Approved is set, because only the plan says what they belonged to.
 //
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment
 // between the last check of it and its deletion, about one round trip, is lost with the manifest;
-// Undo puts the manifest back. The same is true of what a new index needs that somebody pushes and
-// hides from lists (ListEnabled false) before Apply has looked for it.
+// Undo puts the manifest back. The same is true if somebody pushes an index and hides it from lists
+// (ListEnabled false) before Apply has seen it: what it needs may be lost.
 //
-// It costs the lists of the plan, two reads for each manifest and one more if it has tags, one
-// deletion, and one list for each batch. Memory: the largest repository, and the manifests of three
-// batches.
+// It costs the lists that Make requests, one list for each batch and, for each manifest, one
+// deletion and two reads, or three if it has tags. The largest repository and the manifests of
+// three batches are in memory.
 //
 // Errors:
 //   - [ErrPlan] if the plan is too old, of another registry, or not the approved one
 //   - [ErrJournal] if there is no journal, or it cannot be written; then nothing more is deleted
-//   - [ErrInUse] if there are fewer sources than the plan had, one fails, or one names nothing
-//   - [ErrClock] if the registry does not tell its time, or the plan was made after it
+//   - [ErrInUse] if there are fewer sources than the plan had, or if one fails or names no
+//     reference of the registry
+//   - [ErrClock] if the registry's responses have no date, or if the plan is newer than that date
 //   - the context's error if it ends
 //
-// What happened to single repositories, manifests and tags is in the Result, also if there is an
-// error: call [Result.Complete], because what was left is not an error.
+// If Apply fails after it has begun, it returns the Result too. A manifest or tag that was not
+// deleted is not an error: call [Result.Complete] to find out whether everything was done.
 func Apply(ctx context.Context, c *acr.Client, plan *Plan, opts *ApplyOptions) (*Result, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
 	defer release()

@@ -6,14 +6,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Cache keeps what manifests name, which never changes, and when a manifest was last seen with a
-// tag. With a Cache, a second run reads only the manifests that are new. A Cache is trusted:
-// anybody who can write to it decides what is deleted. An entry that cannot be read counts as
-// missing. Both methods must be safe for concurrent use.
+// Cache stores which manifests and blobs a manifest names, which never changes, and when a manifest
+// was last seen with a tag. With a Cache, a second run reads only new manifests. Its content is
+// trusted: anybody who can write to it decides what is deleted. An invalid entry counts as missing.
+// Both methods must be safe for concurrent use.
 type Cache interface {
 	// Load returns the entry of a key. ok is false if there is none.
 	Load(key string) (entry []byte, ok bool)
-	// Store keeps an entry. It may drop it, and reports nothing.
+	// Store stores an entry. If it cannot, it drops the entry without an error.
 	Store(key string, entry []byte)
 }
 

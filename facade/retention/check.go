@@ -11,12 +11,12 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/match"
 )
 
-// Check returns the faults of the rules, or nil. ParseRules and Make check rules themselves. Rules
-// that could never have an effect are faults too: a Keep rule that selects nothing was meant to
-// protect something.
+// Check returns the faults of the rules, or nil. ParseRules and Make call it. A rule that can never
+// have an effect is a fault too, because a Keep rule that selects nothing was meant to protect
+// something.
 //
 // Errors:
-//   - [ErrRules] if there are faults: a *RulesError with each of them and where it is
+//   - [ErrRules] if the rules are invalid: a *RulesError with each fault and where it is
 func (r *Rules) Check() error {
 	_, err := r.compile()
 	return err

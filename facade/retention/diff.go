@@ -20,19 +20,19 @@ type Change struct {
 // ChangeKind is the kind of a Change.
 type ChangeKind string
 
-// The kinds. A manifest or tag whose attributes and time changed gives one Change for each.
+// The kinds. If the attributes and the time of a manifest or tag changed, Diff returns two Changes.
 const (
-	ChangeAdded      ChangeKind = "added"      // To is the digest of a tag
-	ChangeRemoved    ChangeKind = "removed"    // From is the digest of a tag
+	ChangeAdded      ChangeKind = "added"      // for a tag, To is its digest
+	ChangeRemoved    ChangeKind = "removed"    // for a tag, From was its digest
 	ChangeMoved      ChangeKind = "moved"      // a tag points to another manifest: From and To are digests
-	ChangeUpdated    ChangeKind = "updated"    // it was pushed again, or its attributes were set: From and To are times
-	ChangeAttributes ChangeKind = "attributes" // From and To list what is forbidden, such as "delete, write"; empty if nothing is
-	ChangeReplaced   ChangeKind = "replaced"   // the repository was deleted and made anew: From and To are times
-	ChangeUnreadable ChangeKind = "unreadable" // the repository could not be read for one of the snapshots; nothing else is said of it
+	ChangeUpdated    ChangeKind = "updated"    // its update time changed, for example because it was pushed again: From and To are times
+	ChangeAttributes ChangeKind = "attributes" // From and To list what is not allowed, such as "delete, write"; empty if everything is
+	ChangeReplaced   ChangeKind = "replaced"   // the repository was deleted and created again: From and To are times
+	ChangeUnreadable ChangeKind = "unreadable" // the repository could not be read for one of the snapshots; there are no other changes of it
 )
 
-// Diff compares two snapshots and returns the differences in the order of the repositories' names.
-// Neither snapshot is held in memory. An error ends the sequence.
+// Diff compares two snapshots and returns the differences, sorted by repository. It does not hold
+// the snapshots in memory. An error ends the sequence.
 //
 // Errors:
 //   - [ErrSnapshot] if a snapshot is cut short, was edited, or is of another version

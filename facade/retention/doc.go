@@ -1,8 +1,8 @@
 // Package retention deletes what a registry no longer needs, without breaking an image.
 //
 // Rules say what may be deleted and what must stay. [Make] reads the registry and returns a [Plan]:
-// what would be deleted, with a reason for each manifest and tag. [Apply] carries the plan out, and
-// checks again what it deletes. [Undo] puts back what Apply deleted.
+// what would be deleted, with a reason for each manifest and tag. [Apply] checks the plan again and
+// deletes. [Undo] restores what Apply deleted.
 //
 //	rules := retention.KeepNewest(3, 7*retention.Day, "apps/*")
 //	plan, err := retention.Make(ctx, client, rules, nil)
@@ -18,9 +18,9 @@
 //
 // # What stays
 //
-// A manifest stays if a Keep rule selects one of its tags, if no Delete rule selects it, if it is
-// locked, quarantined, in use, younger than the policy's Grace or of an unknown media type. With it
-// stays everything that it needs:
+// A manifest stays if a Keep rule selects one of its tags or no Delete rule selects it. It also
+// stays if it is locked, in quarantine (see [acr.ChangeableAttributes]), in use, younger than the
+// policy's Grace, or of an unknown media type. Everything that it needs stays too:
 //
 //   - the images of an index, and of the indexes in it
 //   - the signatures, SBOMs and other referrers of an image, and theirs, including those that
@@ -28,15 +28,15 @@
 //   - the subject of a referrer
 //   - a manifest that another one names as one of its blobs
 //
-// Manifests that belong to each other in a circle stay as well, such as two images under each
-// other's cosign tag: whichever is deleted first, the other one is incomplete for a moment. The
+// Manifests that belong to each other in a circle stay too, such as two images with the cosign tags
+// of each other: if one is deleted first, the other one is incomplete until it is deleted too. The
 // plan lists them ([FoundCircle]).
 //
 // The newest tag of a repository always stays, unless Limits.LeaveTags says otherwise.
 //
-// A repository is left as it is, with the reason in the plan, if it cannot be read completely: if
-// it counts more manifests or tags than its lists show, if it keeps changing, or if one manifest
-// cannot be read. Then nothing can be said about what the others need.
+// Nothing is deleted from a repository that cannot be read completely, because it is not known what
+// its manifests need. That is so if it counts more manifests or tags than its lists show, if it
+// keeps changing, or if one manifest cannot be read. The plan has the reason.
 //
 // # Rules as JSON
 //
@@ -74,14 +74,14 @@
 //	--concurrency           ApplyOptions.Concurrency, and acr.Governor for the pace
 //
 // Two things differ. A pattern matches the whole name, where acr purge looks for it anywhere in the
-// name: its filter "app:1.0" also selects the tag 21.0x. And newest counts all tags that the rule
-// selects, where --keep counts only those that are older than --ago: the last ten tags stay,
-// however young they are.
+// name: its filter "app:1.0" also selects the tag 21.0x. And "newest": 10 keeps the ten newest of
+// all selected tags, but --keep 10 keeps the ten newest of those that are older than --ago.
 //
 // # What is there, and what changed
 //
-// [Storage] returns how many bytes each repository has alone, shares with others, and needs for no
-// tagged image. [Snapshot] writes the state of a registry to a file, and [Diff] compares two files.
+// [Storage] returns how many bytes each repository has, and how many of them other repositories
+// share or no tagged image needs. [Snapshot] writes the state of a registry to a file, and [Diff]
+// compares two files.
 //
 // # What cannot be undone
 //
@@ -90,6 +90,6 @@
 //
 // The registry has no conditional delete. Between the last look at a manifest and its deletion,
 // about one round trip, somebody may put a tag or a signature on it, and these are deleted with it.
-// In a geo-replicated registry that moment is as long as the replicas take to learn of a push. Run
+// In a geo-replicated registry, this time is as long as the replicas need to learn of a push. Run
 // one retention job per registry: two of them would each repair what the other one deletes.
 package retention

@@ -10,7 +10,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/crew"
 )
 
-// Progress says how far a plan or an apply has got.
+// Progress is the state of a call of this package.
 type Progress struct {
 	Phase      string // list, read, check, delete, untag or undo
 	Repository string

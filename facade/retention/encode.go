@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ID returns the digest of the plan's JSON without its member "id". It is what a person approves,
-// and what ApplyOptions.Approved takes.
+// ID returns the digest of the plan's JSON without its member "id". A person approves this ID; set
+// it in ApplyOptions.Approved.
 func (p *Plan) ID() digest.Digest {
 	d := digest.Canonical.Digester()
 	w := bufio.NewWriter(d.Hash())

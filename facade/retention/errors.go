@@ -7,21 +7,21 @@ import (
 
 // Errors of this package.
 var (
-	// ErrRules is returned for rules that cannot be used. The error is a *RulesError, which lists
-	// every fault.
+	// ErrRules is returned for invalid rules. The error is a *RulesError, which lists every fault.
 	ErrRules = errors.New("faulty rules")
 	// ErrPlan is returned for a plan that cannot be read or must not be applied: it is too old, of
 	// another registry, not the approved one, or contradicts itself.
 	ErrPlan = errors.New("unusable plan")
-	// ErrInUse is returned if it cannot be found out what is in use: a source fails, or names no
-	// reference at all.
+	// ErrInUse is returned if it is not known what is in use, because an InUse source fails or
+	// names no reference of the registry.
 	ErrInUse = errors.New("what is in use is not known")
 	// ErrJournal is returned for a journal that is missing, cannot be written or cannot be read.
 	ErrJournal = errors.New("unusable journal")
 	// ErrSnapshot is returned for a snapshot that cannot be read: it is cut short, was edited, or
 	// is of another version.
 	ErrSnapshot = errors.New("unusable snapshot")
-	// ErrClock is returned if the registry does not tell its time, or contradicts itself about it.
+	// ErrClock is returned if the registry's responses have no date, or if content or the plan is
+	// newer than that date.
 	ErrClock = errors.New("the registry's clock is not known")
 )
 

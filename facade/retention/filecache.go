@@ -18,9 +18,8 @@ import (
 )
 
 // FileCache is a [Cache] in a file. It holds all entries in memory, about 200 bytes for each
-// manifest and 40 for each of its blobs. An entry that was not used for 90 days is forgotten: its
-// manifest was deleted, or no run reads its repository any more. It is safe for concurrent use, and
-// for one process at a time.
+// manifest and 40 for each of its blobs. Entries that were not used for 90 days are removed. It is
+// safe for concurrent use, but only one process at a time may use the file.
 type FileCache struct {
 	path    string
 	mu      sync.Mutex
@@ -49,9 +48,8 @@ const forgetAfter = 90
 // today is the number of the day by the local clock.
 func today() int32 { return int32(time.Now().Unix() / int64(24*time.Hour/time.Second)) }
 
-// OpenFileCache reads a cache from a file, which need not exist. A line that cannot be read is left
-// out. Anybody who can write to the file decides what is deleted, so it must not be writable for
-// others.
+// OpenFileCache reads a cache from a file, which need not exist. It ignores lines that it cannot
+// read. Anybody who can write to the file decides what is deleted, so protect it.
 //
 // It fails with an *os.PathError if the file cannot be read.
 func OpenFileCache(path string) (*FileCache, error) {
@@ -115,8 +113,8 @@ func (c *FileCache) Store(key string, entry []byte) {
 	c.changed = true
 }
 
-// Close writes the file: beside the old one, and then in its place. It fails with an *os.PathError
-// if that is not possible; then the old file stays.
+// Close writes a temporary file and renames it to the path. If that fails, the old file stays, and
+// Close returns an *os.PathError.
 func (c *FileCache) Close() error {
 	if c == nil {
 		return nil

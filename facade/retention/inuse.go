@@ -14,18 +14,18 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// InUse is a source of references that are in use, such as the images that run in a cluster. What
-// it names stays, with all that it needs. It is read when a plan is made, and again when the plan
-// is applied.
+// InUse is a source of references that are in use, such as the images that run in a cluster. The
+// manifests that it names stay, with everything that they need. Make reads it, and Apply reads it
+// again.
 //
 // A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be
 // left out, and references of other hosts are ignored. A reference without tag and digest means the
 // tag "latest", and "name:*" means everything in the repository. A scheme in front, as in
 // "docker-pullable://host/name@digest", is ignored.
 //
-// A source that ends with an error, that names no reference of the registry at all, or that names
-// something that cannot exist, such as a pattern, refuses the plan: what cannot be seen must not be
-// taken for unused.
+// Make and Apply fail with [ErrInUse] if a source ends with an error, names no reference of the
+// registry, or names something that cannot exist, such as a pattern. Otherwise images that are in
+// use could be deleted.
 type InUse func(ctx context.Context) iter.Seq2[string, error]
 
 // InUseList returns a source that names a fixed list of references.

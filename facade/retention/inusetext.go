@@ -15,11 +15,11 @@ import (
 )
 
 // InUseText returns a source that finds the references of the client's registry in any text:
-// Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text; it is
-// called for each reading and the result is closed.
+// Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text. It is
+// called each time the source is read, and its result is closed.
 //
-// A name without tag and digest, as in a chart that has the tag in a member of its own, or with
-// those of a template or cut short, counts as everything in the repository: the tag is not known.
+// If a name has no complete tag or digest, everything in that repository counts as in use. That is
+// so for a chart with the tag in another member, for a template, and for a name that is cut short.
 func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
 	return func(context.Context) iter.Seq2[string, error] {
@@ -114,13 +114,13 @@ func hostIn(word, host string) (at, end int) {
 	return -1, 0
 }
 
-// InUsePulls returns a source that takes every image for in use that was pulled, according to rows
-// of Azure Monitor's table ContainerRegistryRepositoryEvents as a JSON array or as JSON lines. The
-// registry itself does not tell pull times. rows opens the rows; it is called for each reading and
-// the result is closed.
+// InUsePulls returns a source that names every image that was pulled. rows opens rows of Azure
+// Monitor's table ContainerRegistryRepositoryEvents, as a JSON array or as JSON lines, because the
+// registry itself does not report pulls. rows is called each time the source is read, and its
+// result is closed.
 //
-// A node that has an image does not pull it again, so use this beside a source that knows what
-// runs.
+// A node that has an image does not pull it again, so use this together with a source that knows
+// what runs.
 func InUsePulls(c *acr.Client, rows func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
 	return func(context.Context) iter.Seq2[string, error] {

@@ -10,44 +10,46 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// PlanOptions are the choices of Make. The zero value plans every repository that the rules name.
+// PlanOptions are the options of [Make] and [Each]. The zero value (or nil) plans every repository
+// that the rules select.
 type PlanOptions struct {
 	// InUse are sources of references that are in use. Default: none.
 	InUse []InUse
 
-	// Repositories restricts the plan to these of the repositories that the rules name. Then the
-	// list of repositories is not read. Default: all.
+	// Repositories restricts the plan to these repositories; the rules must select them too. Then
+	// the list of repositories is not requested. Default: all that the rules select.
 	Repositories []string
 
-	// Concurrency is how many repositories are read at a time. Default: 4.
+	// Concurrency is the maximum number of repositories that are read at the same time. Default: 4.
 	Concurrency int
 
-	// Cache keeps what was read for the next run. Default: none.
+	// Cache stores what was read, for the next run. Default: none.
 	Cache Cache
 
-	// Sizes fills in RepositoryPlan.Bytes. It costs a request for each image of Docker's format,
-	// which need not be read otherwise.
+	// Sizes sets RepositoryPlan.Bytes. It costs one more request for each image in Docker's format.
+	// Default: Bytes is nil.
 	Sizes bool
 
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
 	Progress func(Progress)
 }
 
-// Make reads the repositories that the rules name and returns what would be deleted. It deletes
-// nothing.
+// Make reads the repositories that the rules select and returns a plan of what would be deleted. It
+// deletes nothing.
 //
 // It costs one request for every thousand tags and manifests, two for each repository, and one for
-// each OCI manifest or index that is not in the Cache. It holds the repositories that are being
-// read in memory, and the plan. Use a client with [acr.Governor], so that the requests stay within
-// the registry's budgets.
+// each OCI manifest or index that is not in the Cache. The plan and the repositories that are being
+// read are in memory. Use a client with [acr.Governor], so that the requests stay within the
+// registry's budgets.
 //
-// A repository that cannot be judged is in the plan as refused, with the reason; the others are
-// planned.
+// If a repository cannot be read completely, its part of the plan is refused
+// (RepositoryPlan.Refused) and has the reason. The other repositories are planned.
 //
 // Errors:
-//   - [ErrRules] (*RulesError) if the rules are faulty
-//   - [ErrInUse] if a source of references in use fails or names nothing
-//   - [ErrClock] if the registry does not tell its time, or has something that is newer than it
+//   - [ErrRules] (*RulesError) if the rules are invalid
+//   - [ErrInUse] if an InUse source fails or names no reference of the registry
+//   - [ErrClock] if the registry's responses have no date, or if it has content that is newer than
+//     that date
 //   - those of [acr.Client.Repositories] if the list of repositories cannot be read
 func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*Plan, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
@@ -66,8 +68,9 @@ func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (
 	return p, nil
 }
 
-// Each is Make for registries whose plan is too large to be held in memory: it returns the parts of
-// the plan one by one, in order of the repositories' names. An error ends the sequence.
+// Each is like [Make], but returns the plan of one repository after another, sorted by name, so
+// that the whole plan need not be in memory. An error ends the sequence. Requests and errors are
+// those of Make.
 func Each(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) iter.Seq2[*RepositoryPlan, error] {
 	return func(yield func(*RepositoryPlan, error) bool) {
 		ctx, release := c.PinAddress(ctx) // what the lists say and what manifests say belong to one replica

@@ -10,12 +10,12 @@ import (
 const maxRules = 1 << 20
 
 // ParseRules reads rules as JSON and checks them. The members are those of [Rules]; ages are
-// written as "30d", times as RFC 3339. A member that is unknown, or occurs twice, is an error: a
-// rule that is misspelled must not be lost. So is the number 0: a limit of 0 is the default, and
-// not a limit that allows nothing.
+// written as "30d", times as RFC 3339. A member that is unknown or occurs twice is an error, so
+// that a misspelled rule is not ignored. The number 0 is an error too, because it would mean the
+// default and not a limit that allows nothing.
 //
 // Errors:
-//   - [ErrRules] if there are faults: a *RulesError with each of them and where it is
+//   - [ErrRules] if the rules are invalid: a *RulesError with each fault and where it is
 func ParseRules(document []byte) (*Rules, error) {
 	if len(document) > maxRules {
 		return nil, &RulesError{[]Fault{{"document", fmt.Sprintf("%d bytes, the limit is %d", len(document), maxRules)}}}

@@ -13,14 +13,14 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
-// Plan says what would be deleted, and why. The same registry, rules and time give the same plan,
-// byte for byte.
+// Plan says what would be deleted, and why. The same registry content, rules and time give the same
+// plan, byte for byte.
 type Plan struct {
 	Version      int               `json:"version"`        // Version is 1.
 	Registry     string            `json:"registry"`       // Registry is the endpoint, such as https://myregistry.azurecr.io.
 	Made         time.Time         `json:"made"`           // Made is the registry's time before the first list was read.
-	Rules        *Rules            `json:"rules"`          // Rules are the ones the plan was made by. Apply judges by them again.
-	InUse        int               `json:"inUse,omitzero"` // InUse is the number of PlanOptions.InUse. Apply needs as many.
+	Rules        *Rules            `json:"rules"`          // Rules are those the plan was made with. Apply uses them again.
+	InUse        int               `json:"inUse,omitzero"` // InUse is the number of PlanOptions.InUse. Apply needs at least as many.
 	Repositories []*RepositoryPlan `json:"repositories"`
 
 	own bool // made in this process, and not read from a file
@@ -30,11 +30,11 @@ type Plan struct {
 type RepositoryPlan struct {
 	Name      string     `json:"name"`
 	Policy    string     `json:"policy"`
-	Refused   *Refusal   `json:"refused,omitzero"` // Refused says why nothing of the repository is deleted; nil: it is not refused.
+	Refused   *Refusal   `json:"refused,omitzero"` // Refused says why nothing is deleted in the repository; nil if it is not refused.
 	Manifests Counts     `json:"manifests"`
 	Tags      Counts     `json:"tags"`
 	Bytes     *Bytes     `json:"bytes,omitzero"` // Bytes is nil unless PlanOptions.Sizes is set.
-	Delete    []Manifest `json:"delete"`         // Delete is in an order in which nothing that is left ever lacks what it needs.
+	Delete    []Manifest `json:"delete"`         // Delete is in order: at no time does a remaining manifest lack something that it needs.
 	Untag     []Tag      `json:"untag"`          // Untag holds tags that are deleted while their manifest stays.
 	Keep      []Kept     `json:"keep,omitzero"`
 	Findings  []Finding  `json:"findings,omitzero"`
@@ -42,7 +42,7 @@ type RepositoryPlan struct {
 	why *explanation // of everything that stays; only in the process that made the plan
 }
 
-// Counts are how many there are, and how many are deleted.
+// Counts are the number of manifests or tags, and how many of them are deleted.
 type Counts struct {
 	Total  int `json:"total"`
 	Delete int `json:"delete"`
@@ -62,12 +62,12 @@ type Manifest struct {
 	MediaType string          `json:"mediaType"`
 	Kind      string          `json:"kind"`            // Kind is image, index or referrer.
 	Tags      []Tag           `json:"tags,omitzero"`   // Tags are deleted with the manifest.
-	Needs     []digest.Digest `json:"needs,omitzero"`  // Needs are the entries of the same list that stay if this one stays.
-	With      digest.Digest   `json:"with,omitzero"`   // With is the subject with which the registry deletes this referrer by itself.
+	Needs     []digest.Digest `json:"needs,omitzero"`  // Needs are other entries of the list, which must stay if this one stays.
+	With      digest.Digest   `json:"with,omitzero"`   // With is the subject of this referrer. The registry deletes both when it deletes the subject.
 	Locked    bool            `json:"locked,omitzero"` // The manifest is unlocked first.
 	Created   time.Time       `json:"created"`
 	Updated   time.Time       `json:"updated"`
-	Size      int64           `json:"size,omitzero"` // Size is the registry's figure for the layers.
+	Size      int64           `json:"size,omitzero"` // Size is the size of the layers that the registry reports.
 	Reason    Reason          `json:"reason"`
 }
 
@@ -87,7 +87,7 @@ type Kept struct {
 	Reason Reason        `json:"reason"`
 }
 
-// Refusal says why nothing of a repository is deleted.
+// Refusal says why nothing is deleted in a repository.
 type Refusal struct {
 	Code RefusalCode `json:"code"`
 	Text string      `json:"text"`
@@ -107,7 +107,7 @@ const (
 	RefusedFailed     RefusalCode = "failed"     // a request failed
 )
 
-// Finding is something odd that decides nothing by itself.
+// Finding is something unusual that a person should know.
 type Finding struct {
 	Code   FindingCode `json:"code"`
 	What   string      `json:"what"` // What is a tag, a digest or a reference.
@@ -122,9 +122,9 @@ const (
 	FoundBrokenIndex FindingCode = "brokenIndex" // an index contains a manifest that does not exist
 	FoundOrphan      FindingCode = "orphan"      // a referrer or cosign tag without its subject, which no rule deletes
 	FoundUnknownKind FindingCode = "unknownKind" // a manifest of a media type that this package does not know; it stays
-	FoundNoVersion   FindingCode = "noVersion"   // a tag that is no version under a rule that orders by version; it stays
+	FoundNoVersion   FindingCode = "noVersion"   // a tag that is not a version, in a Keep rule with BySemver; it stays
 	FoundNotThere    FindingCode = "notThere"    // a reference in use that does not exist
-	FoundCircle      FindingCode = "circle"      // a manifest that stays because no order of deletions is right: see KeptCircle
+	FoundCircle      FindingCode = "circle"      // a manifest that stays because of KeptCircle
 )
 
 const planVersion = 1
@@ -132,9 +132,9 @@ const planVersion = 1
 // maxPlan bounds a plan that is read.
 const maxPlan = 256 << 20
 
-// ReadPlan reads a plan that was written as JSON. It refuses a plan that was edited, which the ID
-// in it shows. That finds mistakes; to be safe from somebody who changes the ID as well, give the
-// ID that was approved to Apply (ApplyOptions.Approved).
+// ReadPlan reads a plan that was written as JSON. It refuses a plan that does not match its ID,
+// because it was edited. An attacker could change the ID as well, so set ApplyOptions.Approved to
+// the ID that was approved.
 //
 // Errors:
 //   - [ErrPlan] if the document is not a plan of this version, or was edited

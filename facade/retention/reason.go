@@ -32,7 +32,7 @@ const (
 	KeptByRule    Code = "rule"     // a Keep rule selects it
 	KeptUnmatched Code = "noRule"   // no Delete rule selects it
 	KeptYoung     Code = "young"    // it is younger than the policy's Grace
-	KeptLocked    Code = "locked"   // it is locked, or quarantined
+	KeptLocked    Code = "locked"   // it is locked or in quarantine
 	KeptInUse     Code = "inUse"    // it is in use
 	KeptTagged    Code = "tagged"   // a tag on it stays
 	KeptChild     Code = "child"    // an index that stays contains it
@@ -40,13 +40,13 @@ const (
 	KeptReferrer  Code = "referrer" // it refers to something that stays
 	KeptUnknown   Code = "unknown"  // its media type is unknown
 	KeptLast      Code = "last"     // it is among the newest tags, which always stay: Limits.LeaveTags
-	KeptCircle    Code = "circle"   // it belongs to manifests that belong to each other, such as two images under each other's cosign tag
+	KeptCircle    Code = "circle"   // it and other manifests belong to each other, such as two images with the cosign tags of each other
 )
 
-// Decision is what Explain found out about a tag or manifest.
+// Decision says whether a tag or manifest is deleted, and why.
 type Decision struct {
 	Deleted bool
-	Chain   []Reason // from the tag or manifest itself to what decides
+	Chain   []Reason // the first is the reason of the tag or manifest itself, the last is the one that decides
 }
 
 // explanation holds the reason of everything that stays in a repository, by name.
@@ -66,9 +66,9 @@ func find(list []explained, name string) *Reason {
 	return list[at].why
 }
 
-// Explain says why a tag or manifest of the plan is deleted or stays, with the chain of what needs
-// it: for an image of an index the index, the tag on that, and the rule that keeps the tag. ok is
-// false if the plan does not know the reference.
+// Explain says why a tag or manifest is deleted or stays, with the chain of reasons. For example,
+// an image stays because of its index, the index because of its tag, and the tag because of a Keep
+// rule. ok is false if the reference is not in the plan.
 //
 // A plan from [ReadPlan] explains only what it lists: what is deleted, and what stays although a
 // Delete rule selects it.

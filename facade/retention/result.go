@@ -12,8 +12,8 @@ type Result struct {
 	Repositories []*RepositoryResult `json:"repositories"`
 }
 
-// Complete returns whether everything was done: every repository is Done, and nothing was skipped.
-// What was skipped may be right, such as an image that was tagged meanwhile; the reasons are in
+// Complete reports whether everything was done: every repository is Done, and nothing was skipped.
+// Skipping may be right, such as for an image that was tagged meanwhile; see the reasons in
 // Skipped.
 func (r *Result) Complete() bool {
 	return !slices.ContainsFunc(r.Repositories, func(one *RepositoryResult) bool {
@@ -26,21 +26,21 @@ type RepositoryResult struct {
 	Name     string    `json:"name"`
 	State    State     `json:"state"`
 	Detail   string    `json:"detail,omitzero"`   // Detail says why the State is not Done.
-	Deleted  int       `json:"deleted"`           // Deleted counts manifests that were deleted, or were gone already.
-	Untagged int       `json:"untagged"`          // Untagged counts tags that were deleted alone.
-	Restored int       `json:"restored,omitzero"` // Restored counts what Undo put back.
+	Deleted  int       `json:"deleted"`           // Deleted is the number of manifests that were deleted, or that did not exist any more.
+	Untagged int       `json:"untagged"`          // Untagged is the number of tags that were deleted without their manifest.
+	Restored int       `json:"restored,omitzero"` // Restored is the number of manifests and tags that Undo restored.
 	Skipped  []Skipped `json:"skipped,omitzero"`
-	Repaired []Skipped `json:"repaired,omitzero"` // Repaired were deleted, then needed by something pushed in that moment, and put back.
+	Repaired []Skipped `json:"repaired,omitzero"` // Repaired were deleted, and restored because something that was just pushed needs them.
 }
 
-// State is how far a repository got.
+// State is the result of Apply or Undo for a repository.
 type State string
 
 // The states.
 const (
 	Done        State = "done"
-	Refused     State = "refused"     // it could not be judged, or refuses deletions
-	Stopped     State = "stopped"     // too much had changed, or too much failed
+	Refused     State = "refused"     // nothing was deleted: it could not be read completely, or its plan was refused
+	Stopped     State = "stopped"     // not all was deleted: too much had changed, or too much failed
 	Interrupted State = "interrupted" // the context ended, or the journal failed
 )
 
@@ -58,9 +58,9 @@ type SkipCode string
 const (
 	SkippedKept      SkipCode = "kept"      // the rules keep it now
 	SkippedTagged    SkipCode = "tagged"    // a tag was put on it
-	SkippedMoved     SkipCode = "moved"     // a tag was taken away from it, or is elsewhere
+	SkippedMoved     SkipCode = "moved"     // a tag of it was deleted or moved
 	SkippedUpdated   SkipCode = "updated"   // it was pushed again
-	SkippedLocked    SkipCode = "locked"    // it was locked or quarantined
+	SkippedLocked    SkipCode = "locked"    // it is locked or in quarantine
 	SkippedNeeded    SkipCode = "needed"    // something that stays needs it
 	SkippedGone      SkipCode = "gone"      // it does not exist any more
 	SkippedFailed    SkipCode = "failed"    // the request failed

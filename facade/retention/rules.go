@@ -2,70 +2,71 @@ package retention
 
 import "time"
 
-// Rules say which tags and manifests may be deleted. A repository is governed by the first policy
-// that names it, and left alone if none does.
+// Rules say which tags and manifests may be deleted. The first policy that selects a repository
+// applies to it. If none does, nothing is deleted from it.
 //
-// Within a policy a tag or manifest is deleted if a Delete rule selects it, no Keep rule does, and
-// nothing that stays needs it. The order of the rules changes nothing except which of them is named
-// as the reason.
+// Within a policy, a tag or manifest is deleted if a Delete rule selects it, no Keep rule selects
+// it, and nothing that stays needs it. The order of the rules only decides which rule is given as
+// the reason.
 type Rules struct {
 	Version  int      `json:"version"` // Version is 1.
 	Policies []Policy `json:"policies"`
 }
 
-// Policy holds the rules of some repositories.
+// Policy has the rules for some repositories.
 type Policy struct {
-	// Name stands in every reason. It is required, and unique.
+	// Name is part of every reason. It is required and must be unique.
 	Name string `json:"name"`
 
 	// Repositories selects the repositories. Required.
 	Repositories Patterns `json:"repositories"`
 
-	// Except takes repositories out of the selection; a later policy may govern them.
+	// Except excludes repositories from the selection; a later policy may select them.
 	Except *Patterns `json:"except,omitzero"`
 
 	// Keep and Delete are the rules. At least one Delete rule is required.
 	Keep   []Keep   `json:"keep,omitzero"`
 	Delete []Delete `json:"delete"`
 
-	// Limits refuse a plan that would delete too much.
+	// Limits are the maximum that a plan may delete in a repository. Default: see [Limits].
 	Limits Limits `json:"limits,omitzero"`
 
-	// Grace protects everything that is younger, whatever the rules say. Default: 24 hours. To have
-	// none, set NoGrace.
+	// Grace protects everything that is younger, whatever the rules say. Default: 24 hours; see
+	// NoGrace.
 	Grace Age `json:"grace,omitzero"`
 
-	// NoGrace allows the deletion of things of any age. Content that is being pushed is then
-	// protected by nothing but the checks of Apply.
+	// NoGrace sets the grace period to zero, so that new content may be deleted. Then only the
+	// checks of Apply protect content that is being pushed. Default: Grace applies.
 	NoGrace bool `json:"noGrace,omitzero"`
 
 	// Unlock allows locked tags and manifests that a Delete rule selects to be unlocked and
-	// deleted. Default: locked things, and all that they need, stay.
+	// deleted. Default: locked tags and manifests stay, and everything that they need.
 	Unlock bool `json:"unlock,omitzero"`
 
 	// Count is what Keep.Newest counts. Default: Images.
 	Count CountOf `json:"count,omitzero"`
 }
 
-// Patterns match whole names, never parts of them. A name matches if any one of the patterns does.
+// Patterns match whole names, never parts of them. A name matches if any of the patterns matches
+// it.
 type Patterns struct {
-	// Glob holds patterns in which "*" is any text without "/", "**" is any text and "?" is one
+	// Glob lists patterns in which "*" matches any text without "/", "**" any text and "?" one
 	// character.
 	Glob []string `json:"glob,omitzero"`
 
-	// Regexp holds regular expressions (RE2) that match as if they began with ^ and ended with $.
+	// Regexp lists regular expressions (RE2). Each must match the whole name, as with ^ and $.
 	Regexp []string `json:"regexp,omitzero"`
 }
 
-// Select says what a rule is about. A rule with several members is about all that any of them
-// selects, except ExceptTags, which takes tags out.
+// Select says which tags and manifests a rule selects. If several fields are set, the rule selects
+// what any of them selects; only ExceptTags excludes.
 type Select struct {
-	// Tags selects tags by name. Tags that belong to an image by their name, such as cosign's
-	// signatures (sha256-....sig), are not selected by any pattern: they go and stay with their
-	// image. A tag that names the very image that it points to is a tag like any other.
+	// Tags selects tags by name. No pattern selects a tag that attaches its manifest to another
+	// image by its name, such as a cosign signature (sha256-....sig): such a tag is kept or deleted
+	// with that image. If it is named after its own image, it is selected like any other tag.
 	Tags *Patterns `json:"tags,omitzero"`
 
-	// ExceptTags takes tags out of Tags; without Tags, all other tags are selected.
+	// ExceptTags excludes tags from Tags. Without Tags, all other tags are selected.
 	ExceptTags *Patterns `json:"exceptTags,omitzero"`
 
 	// Untagged selects manifests that stand alone: no tag points to them, no index contains them
@@ -80,60 +81,61 @@ type Select struct {
 	ArtifactTypes []string `json:"artifactTypes,omitzero"`
 }
 
-// Keep protects what it selects. Each of its conditions is enough: with Newest 10 and Within 30
-// days, the ten newest stay and all of the last month. Without a condition, all that it selects
-// stays.
+// Keep protects what it selects. What meets one of its conditions stays: with Newest 10 and Within
+// 30 days, the ten newest images and all of the last 30 days. Without a condition, everything that
+// it selects stays.
 type Keep struct {
-	// Name stands in the reason. It is required, and unique in the policy.
+	// Name is part of the reason. It is required and must be unique in the policy.
 	Name string `json:"name"`
 
 	Select
 
-	// Newest is how many of the selected images stay: of all that are selected, not only of those
-	// that would be deleted. Images that are equally new as the last of them stay too. If a regular
-	// expression of Tags captures a group, such as "(v[0-9]+)\\..*", it counts for each value of
-	// the group apart. 0: no condition.
+	// Newest is the number of newest images that stay, of all that the rule selects. Images as new
+	// as the last of them stay too. If a regular expression of Tags has a group, such as
+	// "(v[0-9]+)\\..*", Newest counts separately for each value of the group. Default: no
+	// condition.
 	Newest int `json:"newest,omitzero"`
 
-	// Order says what Newest means. Default: ByUpdated.
+	// Order decides which images are the newest. It requires Newest. Default: [ByUpdated].
 	Order OrderBy `json:"order,omitzero"`
 
-	// Within keeps what is younger. 0: no condition.
+	// Within keeps what is younger than this. Default: no condition.
 	Within Age `json:"within,omitzero"`
 
-	// Since keeps what is not older than this moment. Zero: no condition.
+	// Since keeps what is from this time or later. Default: no condition.
 	Since time.Time `json:"since,omitzero"`
 }
 
-// Delete selects what may be deleted. It counts nothing, so that a second run deletes nothing that
-// the first one kept.
+// Delete selects what may be deleted. It has no condition that counts, so a second run does not
+// delete what the first one kept.
 type Delete struct {
-	// Name stands in the reason. It is required, and unique in the policy.
+	// Name is part of the reason. It is required and must be unique in the policy.
 	Name string `json:"name"`
 
 	Select
 
-	// OlderThan, Before or Any is required. Any selects things of any age beyond the policy's
-	// Grace.
+	// OlderThan is the minimum age, and Before the end of the time from which to delete; Any
+	// selects any age beyond the policy's Grace. Exactly one of the three is required.
 	OlderThan Age       `json:"olderThan,omitzero"`
 	Before    time.Time `json:"before,omitzero"`
 	Any       bool      `json:"any,omitzero"`
 
-	// By says which time counts as the age. Default: Updated.
+	// By says which time the age is counted from. Default: [Updated].
 	By Clock `json:"by,omitzero"`
 
-	// UntagOnly deletes the selected tags and leaves their manifests to a rule with Untagged.
+	// UntagOnly deletes only the selected tags. Another rule with Untagged may delete their
+	// manifests later. Default: the manifests are deleted too.
 	UntagOnly bool `json:"untagOnly,omitzero"`
 }
 
-// OrderBy is what makes one image newer than another.
+// OrderBy decides which of two images is newer.
 type OrderBy string
 
 // The orders.
 const (
 	ByUpdated OrderBy = "updated" // when the tag was last pushed
 	ByCreated OrderBy = "created" // when the tag was first pushed
-	BySemver  OrderBy = "semver"  // the tag as a semantic version; selected tags that are no version stay, with a Finding
+	BySemver  OrderBy = "semver"  // the higher semantic version is newer; selected tags that are not a version stay, with a Finding
 )
 
 // CountOf is what Keep.Newest counts.
@@ -145,27 +147,28 @@ const (
 	Tags   CountOf = "tags"
 )
 
-// Clock is the time that counts as the age of a tag or manifest.
+// Clock is the time from which the age of a tag or manifest is counted.
 type Clock string
 
 // The clocks.
 const (
-	Updated   Clock = "updated"  // of a tag: when it was last pushed; of a manifest: its own last update, whatever its tags
+	Updated   Clock = "updated"  // for a tag, when it was last pushed; for a manifest, its last update, regardless of its tags
 	Created   Clock = "created"  // when it was first pushed
-	Untagging Clock = "untagged" // of an untagged manifest: when a run with the same Cache last saw a tag on it, or first saw it
+	Untagging Clock = "untagged" // for an untagged manifest, when a run with the same Cache last saw a tag on it, or first saw it
 )
 
-// Limits bound what a plan deletes of one repository. A plan that exceeds a limit is refused for
-// the repository, not cut.
+// Limits are the maximum that a plan may delete in one repository. If a limit is exceeded, the plan
+// deletes nothing in the repository ([RefusedLimits]).
 type Limits struct {
-	// Manifests is the largest number of deleted manifests. 0: no limit.
+	// Manifests is the maximum number of deleted manifests. Default: no limit.
 	Manifests int `json:"manifests,omitzero"`
 
-	// Percent is the largest part of the repository's manifests that may be deleted. 0: 90.
+	// Percent is the maximum percentage of the repository's manifests that may be deleted. Default:
+	// 90.
 	Percent float64 `json:"percent,omitzero"`
 
-	// LeaveTags is how many of the newest tags stay, whatever the rules say. 0: 1. -1: a repository
-	// may lose all of its tags.
+	// LeaveTags is the number of newest tags that stay, whatever the rules say. -1 means none.
+	// Default: 1.
 	LeaveTags int `json:"leaveTags,omitzero"`
 }
 
@@ -206,12 +209,12 @@ func (l Limits) percent() float64 {
 	return l.Percent
 }
 
-// KeepNewest returns rules for the common case: in each of the repositories the n newest tagged
-// images stay, and everything that was pushed within age. Older images are deleted, and so are
-// manifests that nothing needs. The patterns are globs, such as "apps/*"; "**" is every repository.
+// KeepNewest returns rules for the common case: in each of the repositories, the n newest tagged
+// images stay, and everything that is not older than age. Other images are deleted, and so are
+// untagged manifests that nothing needs. The patterns are globs, such as "apps/*"; "**" is every
+// repository.
 //
-// Rules that cannot be used, such as with an n or age of 0, are reported by [Rules.Check] and
-// [Make].
+// Invalid rules, such as those with an n or age of 0, are reported by [Rules.Check] and [Make].
 func KeepNewest(n int, age Age, repositories ...string) *Rules {
 	all := &Patterns{Glob: []string{"*"}}
 	return &Rules{Version: rulesVersion, Policies: []Policy{{

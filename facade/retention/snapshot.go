@@ -19,13 +19,13 @@ import (
 // Snapshot writes the state of the repositories to a file: their manifests and tags, with digests,
 // times and attributes. Equal states give equal files. [Diff] compares two snapshots.
 //
-// The file is written beside path under a temporary name and renamed at the end, so path never
-// holds half of a snapshot. It is JSON, one value per line.
+// Snapshot writes a temporary file in the same directory and renames it at the end, so path is
+// never an incomplete snapshot. The file has one JSON value per line.
 //
-// A repository that cannot be read completely is in the file as unreadable.
+// A repository that cannot be read completely is marked as unreadable in the file.
 //
-// It costs one request for every thousand tags and manifests, and two for each repository. It holds
-// the repositories that are being read in memory.
+// It costs one request for every thousand tags and manifests, and two for each repository. The
+// repositories that are being read are in memory.
 //
 // Errors:
 //   - [*os.PathError] or [*os.LinkError] if the file cannot be written

@@ -13,29 +13,31 @@ type ReadOptions struct {
 	// Repositories restricts reading to these repositories. Default: all.
 	Repositories []string
 
-	// Concurrency is how many repositories are read at a time. Default: 4.
+	// Concurrency is the maximum number of repositories that are read at the same time. Default: 4.
 	Concurrency int
 
-	// Cache keeps what was read for the next run. Default: none.
+	// Cache stores what was read, for the next run. Snapshot does not use it. Default: none.
 	Cache Cache
 
-	// Plan, if not nil, is a plan for which Storage computes how many bytes it frees. Default: nil.
+	// Plan, if not nil, is a plan for which Storage computes how many bytes it frees. Snapshot does
+	// not use it. Default: nil.
 	Plan *Plan
 
 	// Progress, if not nil, is called often, from several goroutines, but never at the same time.
 	Progress func(Progress)
 }
 
-// StorageUsage says what the repositories of a registry hold. Sizes are those of blobs (configs and
-// layers) as the manifests state them. Each blob counts once, however many manifests name it.
+// StorageUsage says how much storage the repositories of a registry use. Sizes are those of blobs
+// (configs and layers), as the manifests state them. A blob that several manifests name is counted
+// once.
 type StorageUsage struct {
 	Registry     string             `json:"registry"`
 	Bytes        int64              `json:"bytes"`           // of all repositories that were read
-	Freed        int64              `json:"freed,omitempty"` // of blobs that only manifests name which the plan deletes
+	Freed        int64              `json:"freed,omitempty"` // of blobs that only manifests to be deleted by the plan name
 	Repositories []*RepositoryUsage `json:"repositories"`
 }
 
-// RepositoryUsage says what one repository holds.
+// RepositoryUsage says how much storage one repository uses.
 type RepositoryUsage struct {
 	Name      string   `json:"name"`
 	Refused   *Refusal `json:"refused,omitzero"` // why it could not be read; then the sizes of others may be too small
@@ -45,18 +47,18 @@ type RepositoryUsage struct {
 	Exclusive int64    `json:"exclusive"`       // of blobs that no other repository has
 	Shared    int64    `json:"shared"`          // of blobs that another repository has too
 	Untagged  int64    `json:"untagged"`        // of blobs that no tagged image needs
-	Freed     int64    `json:"freed,omitempty"` // of exclusive blobs that only manifests name which the plan deletes
+	Freed     int64    `json:"freed,omitempty"` // of exclusive blobs that only manifests to be deleted by the plan name
 }
 
-// Storage reads every manifest of the repositories and returns what they hold. "Exclusive" and
-// "shared" compare the repositories that are read, so read all of them to find out what the
-// deletion of one would free.
+// Storage reads every manifest of the repositories and returns how much storage they use. Exclusive
+// and Shared compare only the repositories that were read. To find out what the deletion of one
+// would free, read all of them.
 //
-// A repository that cannot be read completely is in the result with the reason.
+// If a repository cannot be read completely, its part of the result has the reason in Refused.
 //
 // It costs one request for every thousand tags and manifests, two for each repository, and one for
-// each manifest that is not in the Cache. It holds the repositories that are being read in memory,
-// and about 80 bytes for each blob.
+// each manifest that is not in the Cache. The repositories that are being read are in memory, and
+// about 80 bytes for each blob.
 //
 // Errors:
 //   - [ErrPlan] if the plan contradicts itself, or is of another registry

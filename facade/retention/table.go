@@ -12,10 +12,14 @@ import (
 )
 
 // WriteTable writes the plan for a person who has to approve it. Each repository has a line with
-// its totals, and then one line for each tag that is deleted (GOES), each manifest that is deleted
-// without a tag (GOES), each tag that is deleted while its image stays (UNTAG), everything that
-// stays although a Delete rule selects it (STAYS), and everything odd (ODD). Images of an index and
-// signatures are counted with what they belong to.
+// its totals, and then these lines:
+//
+//   - GOES for a tag that is deleted, or a manifest that is deleted without a tag
+//   - UNTAG for a tag that is deleted while its image stays
+//   - STAYS for what stays although a Delete rule selects it
+//   - ODD for a Finding
+//
+// Images of an index and signatures are counted with the image that they belong to.
 func (p *Plan) WriteTable(w io.Writer) error {
 	if p == nil {
 		p = &Plan{}

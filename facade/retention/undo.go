@@ -13,38 +13,38 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
-// UndoOptions are the choices of Undo.
+// UndoOptions are the options of [Undo]. The zero value (or nil) restores everything.
 type UndoOptions struct {
-	// Only, if not nil, returns whether a manifest or tag is put back. What is a digest or a tag. A
-	// manifest that is put back needs the manifests that it names, so leave those in too. Default:
-	// everything.
+	// Only, if not nil, reports whether to restore a manifest or tag. what is its digest or tag. A
+	// manifest needs the manifests that it names, so Only must return true for those too. Default:
+	// everything is restored.
 	Only func(repository, what string) bool
 
-	// DryRun reports what would be put back, and changes nothing.
+	// DryRun reports what would be restored, and changes nothing. Default: Undo restores.
 	DryRun bool
 
 	// Progress, if not nil, is called often.
 	Progress func(Progress)
 }
 
-// Undo puts back what a journal says was deleted: manifests from the journal, or out of the
-// registry's recycle bin if it has one, then their locks and tags. A tag that points somewhere else
-// by now stays there, and one that several runs deleted goes where the last of them found it. Undo
-// can be repeated, and skips what exists.
+// Undo restores what was deleted according to a journal: the manifests, from the journal or from
+// the registry's recycle bin if it has one, and then their locks and tags. A tag that points to
+// another manifest now is not moved. If several runs deleted a tag, it is restored to the manifest
+// of the last run. Undo can be repeated; it skips what exists.
 //
-// The registry keeps the blobs of deleted manifests for a while, which is not published; once they
-// are gone, the manifest cannot be put back, and is reported as such. Tags and manifests that are
-// put back are as old as the moment of the Undo.
+// The registry deletes the blobs of deleted manifests some time later; how long is not published.
+// Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]). The times of
+// restored tags and manifests are those of the Undo.
 //
-// It costs one request for each manifest and tag that exists, and two for each that is put back. It
-// holds the manifests of the journal in memory.
+// It costs one request for each manifest and tag that exists, and two for each that it restores.
+// The manifests of the journal are in memory.
 //
 // Errors:
 //   - [ErrJournal] if the journal cannot be read, or is of another registry
 //   - the context's error if it ends
 //
-// What could not be put back is in the Result, also if there is an error: call [Result.Complete],
-// because what could not be put back is not an error.
+// If Undo fails after it has begun, it returns the Result too. A manifest or tag that could not be
+// restored is not an error: call [Result.Complete] to find out whether everything was done.
 func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptions) (*Result, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica
 	defer release()
