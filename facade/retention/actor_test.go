@@ -137,7 +137,7 @@ func (a *actor) act() {
 	if a.isDoomed(d) || a.isDoomed(second) {
 		return
 	}
-	what := a.IntN(10)
+	what := a.IntN(11)
 	a.note("    actor does %d with %s", what, d)
 	switch what {
 	case 0, 1:
@@ -167,11 +167,27 @@ func (a *actor) act() {
 		if a.judge.exists(d) { // what is pushed and hidden cannot be found: the documentation of Apply says so
 			a.patch(repository, string(d), `{"listEnabled":false}`) // after the last list it hides from every further one
 		}
-	default:
+	case 9:
 		if !a.inWindow(d) {
 			a.patch(repository, string(d), locked)
 			a.locked[string(d)] = true
 		}
+	default:
+		a.pushAgain(now)
+	}
+}
+
+// pushAgain pushes a manifest that the apply has deleted, if all that it needs is there.
+func (a *actor) pushAgain(now shot) {
+	there := func(d digest.Digest) bool { _, ok := now.manifests[d]; return ok }
+	for _, d := range a.goes {
+		m := a.made[d]
+		lacks := slices.ContainsFunc(m.needs(), func(n digest.Digest) bool { return !there(n) })
+		if there(d) || a.deleted[d] || lacks || m.subject != "" || slices.ContainsFunc(m.needs(), a.inWindow) {
+			continue
+		}
+		a.pushed(m)
+		return
 	}
 }
 

@@ -203,7 +203,7 @@ func (a *applier) repository(ctx context.Context, p *RepositoryPlan, result *Rep
 		return nil
 	}
 	r := &run{applier: a, plan: p, repo: a.client.Repository(p.Name), result: result,
-		bodies: map[digest.Digest]*body{}, fresh: map[digest.Digest]bool{}, recent: map[digest.Digest]*item{}, planned: map[digest.Digest]bool{},
+		bodies: map[digest.Digest]*body{}, looked: map[digest.Digest]time.Time{}, recent: map[digest.Digest]*item{}, planned: map[digest.Digest]bool{},
 		seenTags: map[string]bool{},
 	}
 	for _, m := range p.Delete {

@@ -248,12 +248,28 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	if err == nil {
 		err = r.write(ctx, i)
 		if err == nil || r.isGone(context.WithoutCancel(ctx), i) {
-			return r.done(i, outcomeDeleted)
+			return r.deletedWith(ctx, i)
 		}
 		r.doubt(i, err)
 	}
 	relock()
 	return r.failed(ctx, i, err)
+}
+
+// deletedWith notes that an item is deleted, and what is gone with it: some of that may still wait for a list that names it, and who
+// needs it meanwhile gets it back.
+func (r *run) deletedWith(ctx context.Context, i *item) error {
+	if err := r.done(i, outcomeDeleted); err != nil {
+		return err
+	}
+	for _, w := range i.with {
+		if w.status == pending && r.isGone(ctx, w) {
+			if err := r.done(w, outcomeGone); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // isGone asks whether the manifest of an item does not exist any more. Only that answer counts: a tag
@@ -283,6 +299,7 @@ func (r *run) done(i *item, outcome string) error {
 	i.status = deleted
 	r.result.Deleted++
 	r.recent[i.Digest] = i
+	delete(r.looked, i.Digest) // it may be pushed again
 	done := r.result.Deleted
 	r.mu.Unlock()
 	r.reader.tell("delete", r.plan.Name, done, len(r.plan.Delete))

@@ -1,6 +1,7 @@
 package retention_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -99,5 +100,37 @@ func TestCircles(t *testing.T) {
 				t.Errorf("%d manifests are left, %d findings, %+v", left, found, d)
 			}
 		})
+	}
+}
+
+// What the registry deletes along with its subject is gone from then on, though the list that names it goes next and is still
+// there. The list gets it back if somebody tags it in this moment.
+func TestGoneWithItsSubject(t *testing.T) {
+	t.Parallel()
+	for _, tagged := range []bool{false, true} {
+		w := newWorld(t)
+		image := w.put(w.image(), "a")
+		sig := w.put(w.referrer("sig", image))
+		second := w.put(w.referrer("sig", sig))
+		list := w.put(w.index(sig, second), cosign(image, ""))
+		w.days(90)
+		p := w.plan(rules(t, `{"version":1,"policies":[{"name":"p","repositories":{"glob":["**"]},"limits":{"percent":100,"leaveTags":-1},
+			"delete":[`+oldTags+`]}]}`))
+		deleted := false
+		c := w.between(func(r *http.Request) bool {
+			now := deleted
+			deleted = deleted || r.Method == http.MethodDelete
+			return now && tagged
+		}, func() { w.tag(repository, "new", list) })
+		result := w.apply(c, p, &retention.ApplyOptions{Batch: 1})
+		r := result.Repositories[0]
+		if tagged {
+			w.demand(outcome{stays: []digest.Digest{image, sig, second, list}, tags: []string{cosign(image, ""), "new"}})
+		} else if r.Deleted != 4 {
+			t.Errorf("%s", mustJSON(t, r))
+		}
+		if r.State != retention.Done {
+			t.Errorf("tagged %v: %s", tagged, mustJSON(t, r))
+		}
 	}
 }

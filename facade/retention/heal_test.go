@@ -20,21 +20,31 @@ import (
 // C3: what was pushed while a batch was deleted, and needs something of it, gets it back.
 func TestApplyHeals(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a, b := w.put(w.image()), w.put(w.image())
-	old := w.put(w.index(a, b), "a")
-	sig := w.put(w.referrer("sig", a))
-	w.put(w.image(), "z")
-	w.days(90)
-	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
-	var pushed digest.Digest
-	c := w.between(func(r *http.Request) bool { return r.Method == "DELETE" && strings.HasSuffix(r.URL.Path, string(a)) }, func() {
-		pushed = w.put(w.index(a), "new")
-	})
-	result := w.apply(c, p, nil)
-	w.demand(outcome{[]digest.Digest{a, sig, pushed}, []string{"new", "z"}, []digest.Digest{old, b}})
-	if r := result.Repositories[0]; len(r.Repaired) != 2 {
-		t.Errorf("%s", mustJSON(t, r))
+	for _, again := range []bool{false, true} { // the index that was deleted is pushed again, by a replica whose clock is behind
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, acrtest.WithMemoryNetwork())
+			a, b := w.put(w.image()), w.put(w.image())
+			index := w.index(a, b)
+			old := w.put(index, "a")
+			sig := w.put(w.referrer("sig", a))
+			w.put(w.image(), "z")
+			w.days(90)
+			p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+			left := outcome{[]digest.Digest{a, sig}, []string{"new", "z"}, []digest.Digest{old, b}}
+			c := w.between(func(r *http.Request) bool { return r.Method == "DELETE" && strings.HasSuffix(r.URL.Path, string(a)) }, func() {
+				if again {
+					w.srv.Advance(-90*24*time.Hour - time.Second)
+					left.stays, left.goes = append(left.stays, b, w.put(index, "new")), nil
+				} else {
+					left.stays = append(left.stays, w.put(w.index(a), "new"))
+				}
+			})
+			result := w.apply(c, p, nil)
+			w.demand(left)
+			if r := result.Repositories[0]; len(r.Repaired) < 2 || r.State != retention.Done {
+				t.Errorf("%s", mustJSON(t, r))
+			}
+		})
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 			break
 		}
 		r.since = latest(r.since, updated)
-		if r.fresh[m.Digest] {
+		if looked, ok := r.looked[m.Digest]; ok && !updated.After(looked) {
 			continue
 		}
 		var needs []digest.Digest
@@ -127,7 +127,7 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 		} else if needs, err = r.needsOf(ctx, m.Digest); err != nil {
 			return nil, r.lookFailed(ctx, err)
 		}
-		r.fresh[m.Digest] = true
+		r.looked[m.Digest] = updated
 		found[m.Digest] = needs
 	}
 	return found, nil

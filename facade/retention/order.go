@@ -94,15 +94,14 @@ func (n *node) owner() *node {
 
 // cascade returns the manifest and what the registry deletes along with it: its referrers, and
 // theirs.
-func cascade(n *node, set nodeSet) map[*node]bool {
-	with := map[*node]bool{n: true}
-	for todo := []*node{n}; len(todo) > 0; {
-		v := todo[0]
-		todo = todo[1:]
-		for _, r := range v.refers {
-			if set[r.at] && !with[r] {
-				with[r] = true
-				todo = append(todo, r)
+func cascade(n *node, set nodeSet) []*node {
+	with := []*node{n}
+	seen := map[*node]bool{n: true}
+	for at := 0; at < len(with); at++ {
+		for _, r := range with[at].refers {
+			if set[r.at] && !seen[r] {
+				seen[r] = true
+				with = append(with, r)
 			}
 		}
 	}

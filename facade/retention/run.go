@@ -27,9 +27,9 @@ type run struct {
 	untag    []Tag
 	seenTags map[string]bool // those of untag that were deleted or skipped
 	bodies   map[digest.Digest]*body
-	since    time.Time               // the newest time of the registry that has been seen
-	fresh    map[digest.Digest]bool  // manifests that were pushed meanwhile, and have been looked at
-	recent   map[digest.Digest]*item // deleted in this batch and the one before
+	since    time.Time                   // the newest time of the registry that has been seen
+	looked   map[digest.Digest]time.Time // manifests that were looked at, and when each had changed last
+	recent   map[digest.Digest]*item     // deleted in this batch and the one before
 	failures int
 	mu       sync.Mutex // of the items, the result and failures
 }
@@ -187,10 +187,8 @@ func (r *run) connect() {
 				i.needs = append(i.needs, later) // it could not be deleted either
 			}
 		}
-		for v := range cascade(i.node, gone) {
-			if v != i.node {
-				i.with = append(i.with, r.items[v.digest])
-			}
+		for _, v := range cascade(i.node, gone)[1:] {
+			i.with = append(i.with, r.items[v.digest])
 		}
 	}
 }
