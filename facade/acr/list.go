@@ -26,7 +26,7 @@ const (
 
 // ListOptions are the options of a list of names.
 type ListOptions struct {
-	// PageSize is the number of entries per request, at most 1000. Default: 1000.
+	// PageSize is the number of entries per request. Registries return at most 1000. Default: 1000.
 	PageSize int
 	// After starts the list after this name, which need not exist. Default: from the beginning.
 	After string

@@ -239,7 +239,8 @@ func mediaTypeOf(h http.Header) string {
 
 // ListManifestsOptions are the options of a list of manifests.
 type ListManifestsOptions struct {
-	// PageSize is the number of manifests per request, at most 1000. Default: 1000.
+	// PageSize is the number of manifests per request. Registries return at most 1000. Default:
+	// 1000.
 	PageSize int
 	// After starts the list after this digest, which need not exist. Default: from the beginning.
 	After string

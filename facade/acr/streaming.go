@@ -64,9 +64,9 @@ func (r *Repository) UpdateStreaming(ctx context.Context, convertPushedImages bo
 	}, decodeStreaming)
 }
 
-// Conversion is a handle for a conversion that the registry runs: of an image for artifact
-// streaming (see [Repository.Streaming]). Keep its ID to create the handle again with
-// [Repository.Conversion]. It is safe for concurrent use.
+// Conversion is a handle for the conversion of an image for artifact streaming (see
+// [Repository.Streaming]). The registry runs the conversion. Keep its ID to create the handle again
+// with [Repository.Conversion]. It is safe for concurrent use.
 type Conversion struct {
 	repository *Repository
 	id         string

@@ -19,7 +19,7 @@ import (
 
 // ListTagsOptions are the options of [Repository.Tags].
 type ListTagsOptions struct {
-	// PageSize is the number of tags per request, at most 1000. Default: 1000.
+	// PageSize is the number of tags per request. Registries return at most 1000. Default: 1000.
 	PageSize int
 	// After starts the list after this tag, which need not exist. Default: from the beginning.
 	After string
@@ -84,7 +84,7 @@ func (r *Repository) TagNames(ctx context.Context, opts *ListOptions) iter.Seq2[
 // TagOptions are the options of [Repository.Tag] and [Artifact.Tag].
 type TagOptions struct {
 	// IfAbsent makes the call fail with [ErrTagExists] if the tag is on another manifest; see
-	// [PutManifestOptions].
+	// [PutManifestOptions]. Default: the tag moves.
 	IfAbsent bool
 	// BlobWait is how long to retry while the registry does not find a blob of the manifest; see
 	// [PutManifestOptions]. Default: no retry.

@@ -11,6 +11,6 @@
 // Only the entry of the registry is used. Credentials of other registries in the same file are not
 // sent anywhere.
 //
-// To sign in to oras-go, go-containerregistry or regclient with an acr.Client, see the adapters in
+// To let oras-go, go-containerregistry or regclient sign in with an acr.Client, see the adapters in
 // the folder testdata/interop/login of this module.
 package credentials

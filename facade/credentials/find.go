@@ -26,12 +26,14 @@ type Options struct {
 	//     ~/Library/Preferences, and on Windows in %APPDATA%
 	Files []string
 
-	// Repository is the repository to be used. In podman's files an entry may be for one
-	// repository or for all whose names begin alike, as "myregistry.azurecr.io/team"; the longest
-	// match is used. Default: entries of repositories are not used.
+	// Repository is the name of the repository that the client will use. In podman's files an entry
+	// may be for one repository or for all under a path, such as "myregistry.azurecr.io/team". The
+	// entry with the longest matching path is used. Default: only entries of the whole registry are
+	// used.
 	Repository string
 
-	// Client is the options of the client that [NewClient] makes. Default: nil.
+	// Client is the options of the client that [NewClient] returns. [Find] does not use it.
+	// Default: nil.
 	Client *acr.ClientOptions
 }
 

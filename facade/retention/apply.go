@@ -75,8 +75,8 @@ const (
 //
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment
 // between the last check of it and its deletion, about one round trip, is lost with the manifest;
-// Undo puts the manifest back. The same is true if somebody pushes an index and hides it from lists
-// (ListEnabled false) before Apply has seen it: what it needs may be lost.
+// Undo restores the manifest. The same is true if somebody pushes an index and hides it from lists
+// (ListEnabled false) before Apply has seen it: then what the index needs may be lost.
 //
 // It costs the lists that Make requests, one list for each batch and, for each manifest, one
 // deletion and two reads, or three if it has tags. The largest repository and the manifests of

@@ -35,8 +35,8 @@
 // The newest tag of a repository always stays, unless Limits.LeaveTags says otherwise.
 //
 // Nothing is deleted from a repository that cannot be read completely, because it is not known what
-// its manifests need. That is so if it counts more manifests or tags than its lists show, if it
-// keeps changing, or if one manifest cannot be read. The plan has the reason.
+// its manifests need. That is so if its properties count more manifests or tags than its lists
+// show, if it keeps changing, or if one manifest cannot be read. The plan has the reason.
 //
 // # Rules as JSON
 //

@@ -114,8 +114,8 @@ type Delete struct {
 
 	Select
 
-	// OlderThan is the minimum age, and Before the end of the time from which to delete; Any
-	// selects any age beyond the policy's Grace. Exactly one of the three is required.
+	// OlderThan selects what is older than this, Before what is from before this time, and Any
+	// everything beyond the policy's Grace. Exactly one of the three is required.
 	OlderThan Age       `json:"olderThan,omitzero"`
 	Before    time.Time `json:"before,omitzero"`
 	Any       bool      `json:"any,omitzero"`
