@@ -16,10 +16,11 @@ import (
 
 // BlobWriter uploads a blob that is written to it. It is created with [Repository.StartUpload] or
 // [Repository.ResumeUpload], and must be ended with Commit, Cancel or Close. It holds two chunks in
-// memory: 16 MiB by default.
+// memory, by default of 8 MiB each.
 //
-// Only one goroutine may use it at a time: a method that is called while another one runs fails
-// and changes nothing. Checkpoint is the exception; it may be called at any time.
+// Only one goroutine may use it at a time. Write, ReadFrom, Commit, Cancel and Close fail and
+// change nothing if they are called while another one of them runs. Only Checkpoint may be called
+// at any time.
 type BlobWriter struct {
 	session *uploadSession
 	options UploadOptions

@@ -51,9 +51,9 @@ type Client struct {
 // be authenticated first, with their Authenticate method.
 //
 // Errors:
-//   - [ErrInvalidArgument] if the endpoint or an option is invalid, if cred is a nil pointer, or if
-//     the endpoint is not a host of ACR (under azurecr.io, .cn, .us or .de) and not in
-//     ClientOptions.AllowedHosts
+//   - [ErrInvalidArgument] if the endpoint or an option is invalid, if cred is a nil pointer of a
+//     credential type (only a plain nil means anonymous), or if the endpoint is not a host of ACR
+//     (under azurecr.io, .cn, .us or .de) and not in ClientOptions.AllowedHosts
 func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)

@@ -55,10 +55,11 @@
 // # Manifests and blobs
 //
 // Descriptors, manifests and indexes have the types of github.com/opencontainers/image-spec,
-// digests those of github.com/opencontainers/go-digest. The digest of every manifest and blob is
-// computed and compared before it is reported as complete. Only parts of a blob
-// ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified. A manifest that two programs
-// could understand differently is refused.
+// digests those of github.com/opencontainers/go-digest. The digest of every manifest and blob that
+// is transferred is computed and compared before it is reported as complete. There are two
+// exceptions: parts of a blob ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified, and
+// with UploadOptions.TrustDigest only the registry compares the digest. A manifest that two
+// programs could understand differently is refused.
 //
 // # Errors
 //
@@ -72,7 +73,7 @@
 // This is what errors.Is matches, what it means, and what to do:
 //
 //	Not found
-//	  ErrNotFound             404: any of those below        no problem if you wanted to delete it
+//	  ErrNotFound             404: any of those below       no problem if you wanted to delete it
 //	  ErrTagUnknown           no such tag                   check the tag; GetManifest returns ErrManifestUnknown
 //	  ErrManifestUnknown      no such manifest or tag       check it; right after a push, a replica may lag
 //	  ErrBlobUnknown          no such blob                  the same
@@ -130,20 +131,21 @@
 //
 // A credential is sent only to the https origins of the endpoint that the client was created with
 // and of [ClientOptions].FallbackEndpoints. Each must be an ACR host, or be listed in AllowedHosts.
-// The realm of a challenge is ignored. Links and locations are followed on these origins only. A
-// redirect of a blob is followed to storage without the credential. Tokens are cached in memory by
-// origin and scope, shared by all calls of the client, and renewed before they expire.
+// The realm of a challenge is ignored. Links and locations are followed on these origins only. The
+// content of blobs is in Azure storage, to which the registry redirects: such a redirect is
+// followed without the credential. Tokens are cached in memory by origin and scope, shared by all
+// calls of the client, and renewed before they expire.
 //
 // # Retries
 //
 // Requests that are safe to repeat are retried after status codes 408, 429, 500, 502, 503 and 504,
-// and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After
-// if that is at most one minute. The Retry options in [ClientOptions] change the number and the
-// waits. Uploads and downloads resume from what has arrived.
+// and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After.
+// If that is more than one minute, the request is not retried. The Retry options in [ClientOptions]
+// change the number and the waits. Uploads and downloads resume from what has arrived.
 //
-// All calls of a client together have ten retries, so that a registry in trouble is not flooded.
-// Ten successful requests add one, and so do ten seconds. Retries at a time that the registry asked
-// for in Retry-After do not count.
+// All calls of a client share a budget of ten retries, so that a registry in trouble is not
+// flooded. The budget gets one retry back for every ten successful requests, and one every ten
+// seconds. Retries at a time that the registry asked for in Retry-After do not count.
 //
 // # Observability
 //

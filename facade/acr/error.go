@@ -26,6 +26,8 @@ import (
 //
 // errors.Is matches it with the [ErrorCode] of each entry of the response, with [ErrNotFound],
 // [ErrThrottled] and [ErrLocked], and with the causes of a failed sign-in, such as [ErrFirewall].
+// The response to a HEAD request has no entries: with status 404 it matches [ErrManifestUnknown] or
+// [ErrBlobUnknown], although Code is empty.
 //
 // Message is that of the first entry. If the body is not an error document, it is the start of the
 // body. If the sign-in failed, it is a text of this package.

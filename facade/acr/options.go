@@ -30,9 +30,9 @@ type ClientOptions struct {
 	//     request with its body: set a long one or none, so that large chunks can be sent on a slow
 	//     line.
 	//   - Retry: applies to requests that are safe to repeat, by default up to 4 times. The first
-	//     wait is up to 250 ms and doubles up to 30 s; a Retry-After of up to one minute is
-	//     honored. Chunks of an upload are never sent again by the retry policy; the upload first
-	//     asks the registry what has arrived.
+	//     wait is up to 250 ms and doubles up to 30 s. A Retry-After of up to one minute replaces
+	//     it; after a longer one the request is not retried. Chunks of an upload are never sent
+	//     again by the retry policy; the upload first asks the registry what has arrived.
 	//   - Telemetry, PerCallPolicies, PerRetryPolicies: also apply to token requests, whose bodies
 	//     contain credentials. A policy that records bodies should skip paths under /oauth2/, as
 	//     azcore's logging does. They do not apply to downloads from storage.
@@ -54,8 +54,9 @@ type ClientOptions struct {
 	//     second, or
 	//   - redirects a download to storage that fails or stalls.
 	//
-	// The client tries the failed endpoint last for a minute, or until the endpoint has served a
-	// request. A request that got status code 429 is retried at the same endpoint.
+	// For a minute, or until the failed endpoint has served a request, the client tries that
+	// endpoint after all others. A request that got status code 429 is retried at the same
+	// endpoint.
 	//
 	// Only requests that change nothing use the fallbacks, including those of a running download.
 	// Writes, and the reads that a write needs, use the client's own endpoint only, and so do all

@@ -25,8 +25,8 @@ import (
 // includes the omitted ones. If it has listed fewer, an index may be omitted, and it should delete
 // nothing in that repository. Package retention does both.
 type Attributes struct {
-	DeleteEnabled bool // may be deleted
-	WriteEnabled  bool // may be changed, overwritten and deleted
+	DeleteEnabled bool // may be deleted, if WriteEnabled is true too
+	WriteEnabled  bool // may be changed and overwritten, and deleted if DeleteEnabled is true too
 	ListEnabled   bool // is included in lists
 	ReadEnabled   bool // may be pulled
 }

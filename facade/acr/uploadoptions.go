@@ -12,10 +12,10 @@ import (
 // UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for
 // most uploads.
 type UploadOptions struct {
-	// Digest is the expected digest, sha256 or sha512. If the repository already has the blob, a
-	// blob of more than 1 MiB or of unknown size is not uploaded again. If the content has another
-	// digest, the upload fails with [ErrDigestMismatch] before it is completed. Default: the sha256
-	// of the content is computed.
+	// Digest is the expected digest, sha256 or sha512. A blob of more than 1 MiB or of unknown size
+	// is not uploaded if the repository already has it. If the content has another digest, the
+	// upload fails with [ErrDigestMismatch] before it is completed. Default: the sha256 of the
+	// content is computed.
 	Digest digest.Digest
 
 	// TrustDigest skips computing the digest of a source that can be read again, and sends Digest
@@ -58,10 +58,11 @@ type UploadOptions struct {
 	// at the registry, unless it is lost or its content is wrong.
 	Checkpoint func(Checkpoint)
 
-	// Resume continues an interrupted UploadBlob of the same source, which is read from its current
-	// offset as before. It must be a source that can be read again; for a stream see
-	// [Repository.ResumeUpload]. It costs one request. If the registry no longer knows the upload,
-	// the upload starts from the beginning. Default: a new upload.
+	// Resume continues an interrupted UploadBlob of the same source. Set the source to the offset
+	// where the blob begins, as for a new upload: UploadBlob itself skips what the registry already
+	// has. It must be a source that can be read again; for a stream see [Repository.ResumeUpload].
+	// It costs one request. If the registry no longer knows the upload, the upload starts from the
+	// beginning. Default: a new upload.
 	Resume *Checkpoint
 
 	// Progress, if not nil, is called about ten times a second during the upload and once at the

@@ -15,7 +15,7 @@ import (
 )
 
 // Usage is what calls have cost. If a connection that was kept open turns out to be closed,
-// net/http may send a request that only reads a second time; that is not counted.
+// net/http may repeat a request that only reads; the repetition is not counted.
 type Usage struct {
 	Requests      int64         // requests sent, including repetitions, redirects, storage and token requests
 	Retries       int64         // requests, and parts of a transfer, that were repeated after a failure

@@ -35,13 +35,15 @@ func WithoutAnonymousPull() Option { return func(c *config) { c.anonymousPull = 
 // the tier; [WithLimits] enforces them.
 func WithSKU(sku SKU) Option { return func(c *config) { c.sku = sku } }
 
-// WithLimits enforces the five request budgets of the service tier, of each caller and of the whole
-// registry. A request over budget is answered with status 429 and a Retry-After with the seconds
-// until the budget is whole again, at most 60. Default: not enforced.
+// WithLimits enforces the five request budgets of the service tier for each caller, and twice as
+// much for all callers together. Token requests have only one limit, for all callers together. A
+// request over budget is answered with status 429 and a Retry-After with the seconds until the
+// budget is whole again, at most 60. Default: not enforced.
 func WithLimits() Option { return func(c *config) { c.limits = true } }
 
 // WithBudget sets one budget, in requests per minute and caller, and enforces it even without
-// [WithLimits]. [OAuthBudget] counts the requests of all callers together.
+// [WithLimits]. The limit of the service tier for all callers together is then enforced too. A
+// budget for [OAuthBudget] replaces that limit, because token requests have no other.
 func WithBudget(b Budget, perMinute int) Option {
 	return func(c *config) {
 		if c.budgets == nil {
@@ -85,7 +87,9 @@ func WithAdmin(user, password string) Option {
 // WithRepositoryToken adds a repository token with a scope map. Each action has the form
 // "REPOSITORY ACTION,ACTION", such as "samples/* content/read,metadata/read". The repository is a
 // name, "*", or a prefix that ends in "/*". The actions are content/read, content/write,
-// content/delete, metadata/read and metadata/write. "* metadata/read" includes the catalog.
+// content/delete, metadata/read and metadata/write. "* metadata/read" includes the catalog: the
+// documentation of the service says that no repository token can list it, but a user reported that
+// such a token can.
 func WithRepositoryToken(name, password string, actions ...string) Option {
 	return func(c *config) {
 		c.tokens = append(c.tokens, repositoryToken{name: name, password: password, actions: actions})
