@@ -47,7 +47,7 @@ func waitForRegions(ctx context.Context, cred azcore.TokenCredential, opts *acr.
 
 func waitForTag(ctx context.Context, repository *acr.Repository, tag string, dgst digest.Digest) error {
 	_, err := repository.WaitForTag(ctx, tag, dgst, &acr.WaitForTagOptions{Timeout: time.Minute})
-	return err // acr.ErrWaitTimeout says where the tag was last
+	return err // the text of acr.ErrWaitTimeout says what the tag last pointed to
 }
 
 func TestReadsFromAnotherRegion(t *testing.T) {
