@@ -35,15 +35,15 @@ func WithoutAnonymousPull() Option { return func(c *config) { c.anonymousPull = 
 // the tier; [WithLimits] enforces them.
 func WithSKU(sku SKU) Option { return func(c *config) { c.sku = sku } }
 
-// WithLimits enforces the five request budgets of the service tier for each caller, and twice as
-// much for all callers together. Token requests have only one limit, for all callers together. A
-// request over budget is answered with status 429 and a Retry-After with the seconds until the
-// budget is whole again, at most 60. Default: not enforced.
+// WithLimits enforces the five request budgets of the service tier. [OAuthBudget] is a limit for
+// all callers together. Each of the others is a limit for one caller, and all callers together have
+// twice as much. A request over budget is answered with status 429 and a Retry-After with the
+// seconds until the budget is whole again, at most 60. Default: not enforced.
 func WithLimits() Option { return func(c *config) { c.limits = true } }
 
-// WithBudget sets one budget, in requests per minute and caller, and enforces it even without
-// [WithLimits]. The limit of the service tier for all callers together is then enforced too. A
-// budget for [OAuthBudget] replaces that limit, because token requests have no other.
+// WithBudget sets one budget, in requests per minute, and enforces it even without [WithLimits].
+// [OAuthBudget] is a limit for all callers together. Each of the others is a limit for one caller;
+// the limit of the service tier for all callers together is then enforced too.
 func WithBudget(b Budget, perMinute int) Option {
 	return func(c *config) {
 		if c.budgets == nil {
