@@ -219,8 +219,8 @@ func (a *Artifact) TagProperties(ctx context.Context) (TagProperties, error) {
 //
 // Errors:
 //   - [ErrTagUnknown] if the tag does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, if the reference is a digest, or if the
-//     repository name or reference is invalid
+//   - [ErrInvalidArgument] if no attribute is set, if a quarantine attribute is set (only manifests
+//     have these), if the reference is a digest, or if the repository name or reference is invalid
 func (a *Artifact) UpdateTagAttributes(ctx context.Context, attributes ChangeableAttributes) (TagProperties, error) {
 	ctx = staying(ctx)
 	if err := a.onTag(); err != nil {

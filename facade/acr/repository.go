@@ -151,7 +151,8 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 //
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])
-//   - [ErrInvalidArgument] if no attribute is set, or if the repository name is invalid
+//   - [ErrInvalidArgument] if no attribute is set, if a quarantine attribute is set (only manifests
+//     have these), or if the repository name is invalid
 func (r *Repository) UpdateAttributes(ctx context.Context, attributes ChangeableAttributes) (RepositoryProperties, error) {
 	if r.bad() != nil {
 		return RepositoryProperties{}, r.bad()

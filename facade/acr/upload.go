@@ -36,8 +36,8 @@ const cheapUpload = 1 << 20
 // A blob of at most 4 MiB usually costs one request. A larger one costs one request to open the
 // upload and one for each chunk, the last of which completes it. If Digest is set, and the blob has
 // more than 1 MiB or its size is unknown, a HEAD request comes first; if the repository already has
-// the blob, nothing else is sent. If the upload fails, it is canceled at the registry, unless the
-// caller has a Checkpoint of it or has resumed it.
+// the blob, nothing else is sent. If the upload fails, it is canceled at the registry, unless it
+// can be resumed; see Checkpoint in [UploadOptions].
 //
 // Errors:
 //   - [ErrUploadLost] if the session was lost and src cannot be read again, if the session was lost

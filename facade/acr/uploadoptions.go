@@ -54,8 +54,9 @@ type UploadOptions struct {
 	// several checkpoints occur in that time, only the latest is delivered. All calls are made from
 	// one goroutine. If Checkpoint panics, the upload panics with the same value.
 	//
-	// If Checkpoint is set, an upload that fails after the registry acknowledged a chunk stays open
-	// at the registry, unless it is lost or its content is wrong.
+	// An upload that fails stays open at the registry if Checkpoint is set and a chunk was
+	// acknowledged, or if it was continued with Resume. In all other cases, and always if the
+	// content is wrong, it is canceled, and its checkpoints are of no use.
 	Checkpoint func(Checkpoint)
 
 	// Resume continues an interrupted UploadBlob of the same source. Set the source to the offset
