@@ -48,6 +48,26 @@ func TestNothingGoesWithoutARule(t *testing.T) {
 	}
 }
 
+// What stands alone stays if no rule deletes it, and if its subject does not exist, a finding says so.
+func TestAloneStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	image, orphan := w.put(w.image()), w.put(w.referrer("sig", w.unique()))
+	w.put(w.image(), "a")
+	w.put(w.image(), "z")
+	w.days(90)
+	p, _ := w.clean(rulesOf(t, `"delete":[`+oldTags+`]`), nil)
+	w.demand(outcome{stays: []digest.Digest{image, orphan}, tags: []string{"z"}})
+	for _, d := range []digest.Digest{image, orphan} {
+		if v, ok := p.Explain(repository, string(d)); !ok || v.Deleted || v.Chain[0].Code != retention.KeptUnmatched {
+			t.Errorf("%+v", v)
+		}
+	}
+	if f := p.Repositories[0].Findings; len(f) != 1 || f[0].Code != retention.FoundOrphan || f[0].What != string(orphan) {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Manifests that belong to each other in a circle stay, because whichever goes first, what is left lacks something. The list of an
 // image's referrers under the image's referrers tag is no such circle, though it contains what refers to the image.
 func TestCircles(t *testing.T) {

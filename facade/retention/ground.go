@@ -1,14 +1,14 @@
 package retention
 
-// ground keeps what no rule leads to, though nothing that stays needs it: manifests that belong to
-// nothing but each other, such as an untagged index whose subject is one of its own images.
+// ground keeps what no rule leads to, though nothing that stays needs it: what stands alone, and manifests
+// that belong to nothing but each other, such as an untagged index whose subject is one of its own images.
 func (j *judge) ground() {
 	for {
 		led, all := j.led(), true
 		for _, n := range j.nodes {
 			if j.keptNodes[n.at] == nil && !led[n.at] {
 				all = false
-				j.keepNode(n, Reason{Code: KeptUnmatched, Text: "no rule deletes it"}) // K10
+				j.keepNode(n, Reason{Code: KeptUnmatched, Text: "no rule deletes it"}) // K5, K10
 			}
 		}
 		if all {

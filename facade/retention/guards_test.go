@@ -53,6 +53,7 @@ func testEachCheckCounts(t *testing.T) {
 		{"the lock of the tag", "/_tags?digest", `"deleteEnabled":true`, `"deleteEnabled":false`, retention.SkippedLocked},
 		{"the time of the tag", "/_tags?digest", `"lastUpdateTime":"20`, `"lastUpdateTime":"21`, retention.SkippedUpdated},
 		{"the tag is elsewhere", "/_tags?digest", `"digest":"sha256:`, `"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","x":"`, retention.SkippedMoved},
+		{"the tag does not tell where it is", "/_tags?digest", `"digest":"sha256:`, `"x":"sha256:`, retention.SkippedTagged},
 		{"the tag is not in the list", "/_tags?digest", `"tags":[`, `"tags":[],"x":[`, retention.SkippedMoved},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -165,6 +166,22 @@ func TestTiesStay(t *testing.T) {
 	}
 	if r := p.Repositories[0]; r.Tags.Delete != 0 {
 		t.Errorf("%s", mustJSON(t, r.Tags))
+	}
+}
+
+// Newest counts images: three tags on one image are one. It counts tags if the policy says so.
+func TestNewestCounts(t *testing.T) {
+	t.Parallel()
+	for count, left := range map[string][]string{"images": {"b", "c1", "c2", "c3"}, "tags": {"c2", "c3"}} {
+		w := newWorld(t)
+		w.put(w.image(), "a")
+		w.put(w.image(), "b")
+		w.put(w.image(), "c1", "c2", "c3")
+		w.days(90)
+		w.clean(rulesOf(t, `"count":"`+count+`","keep":[{"name":"k","tags":{"glob":["*"]},"newest":2}],"delete":[`+oldTags+`]`), nil)
+		if got := w.srv.Tags(repository); !slices.Equal(got, left) {
+			t.Errorf("%s: %q", count, got)
+		}
 	}
 }
 

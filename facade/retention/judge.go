@@ -222,13 +222,8 @@ func (j *judge) rootNode(n *node, grace time.Duration) {
 		j.keepNode(n, Reason{Code: KeptUnknown, Text: "its media type is unknown: " + n.mediaType}) // K6
 		j.find(FoundUnknownKind, string(n.digest), "the media type "+n.mediaType+" is unknown, so it stays, and all that it names")
 	}
-	if n.standsAlone() {
-		if j.alone[n.at] == nil && !j.begun.nodes[n.digest] {
-			j.keepNode(n, Reason{Code: KeptUnmatched, Text: "no rule deletes it"}) // K5
-			if n.isOrphan() {
-				j.find(FoundOrphan, string(n.digest), "its subject does not exist, and no rule deletes orphans of its age")
-			}
-		}
+	if n.standsAlone() && n.isOrphan() && j.alone[n.at] == nil && !j.begun.nodes[n.digest] { // it stays by K5
+		j.find(FoundOrphan, string(n.digest), "its subject does not exist, and no rule deletes orphans of its age")
 	}
 	for _, r := range n.body.Named {
 		if r.Child && j.node(r.Digest) == nil {
