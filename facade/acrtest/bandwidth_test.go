@@ -23,6 +23,9 @@ func TestBandwidthReachesItsCap(t *testing.T) {
 		for _, method := range []string{http.MethodPut, http.MethodGet} {
 			share, measured := 0.0, false
 			for range 3 {
+				if free.rate(method, size/8) < float64(limit) {
+					continue // the cap is beyond this machine, or beyond it under the race detector
+				}
 				before := free.rate(method, size)
 				share = capped.rate(method, size) / float64(limit)
 				if min(before, free.rate(method, size)) < 1.5*float64(limit) {
