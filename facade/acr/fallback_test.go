@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // regions are two registries with the same content, which share nothing, and a client of both.
@@ -107,19 +107,10 @@ type memory []byte
 
 func (m memory) WriteAt(p []byte, off int64) (int, error) { return copy(m[off:], p), nil }
 
-// random returns bytes that do not repeat.
-func random(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
-	return b
-}
-
 // TestPullGoesOnElsewhere: the endpoint of a pull goes away in the middle of it, and the other one serves the rest.
 func TestPullGoesOnElsewhere(t *testing.T) {
 	t.Parallel()
-	content := random(24 << 20)
+	content := acrsuite.Content(24 << 20)
 	for _, row := range []struct {
 		name string
 		opts []acrtest.Option
@@ -174,7 +165,7 @@ func readAfter(t *testing.T, g *regions, gone func()) ([]byte, error) {
 // minute the first one is not asked; an answer that another endpoint would give too is not asked for twice.
 func TestReadsFallBack(t *testing.T) {
 	t.Parallel()
-	g := newRegions(t, random(10))
+	g := newRegions(t, acrsuite.Content(10))
 	repository := g.client.Repository("samples/app")
 	g.east.On("ListTags").From(2).Status(503)
 	var names []string
@@ -204,7 +195,7 @@ func TestReadsFallBack(t *testing.T) {
 	}
 	g.strangers(t)
 
-	other := newRegions(t, random(10))
+	other := newRegions(t, acrsuite.Content(10))
 	if _, err := other.client.Repository("samples/app").GetManifest(t.Context(), "missing"); !errors.Is(err, acr.ErrNotFound) || other.west.Ledger().Count() != 0 {
 		t.Errorf("%v, %d requests to the other endpoint", err, other.west.Ledger().Count())
 	}
@@ -214,7 +205,7 @@ func TestReadsFallBack(t *testing.T) {
 func TestPushNeverMixes(t *testing.T) {
 	t.Parallel()
 	for _, kill := range []int32{1, 2, 3} { // while the layer is sent, before the manifest, before the tag
-		g := newRegions(t, random(10))
+		g := newRegions(t, acrsuite.Content(10))
 		repository := g.client.Repository("samples/app")
 		var step atomic.Int32
 		die := func(at int32) {
@@ -223,7 +214,7 @@ func TestPushNeverMixes(t *testing.T) {
 			}
 		}
 		err := func(ctx context.Context) error {
-			layer, err := repository.UploadBlob(ctx, &dying{Reader: bytes.NewReader(random(8 << 20)), after: 4 << 20, die: func() { die(1) }}, &acr.UploadOptions{ChunkSize: 1 << 20})
+			layer, err := repository.UploadBlob(ctx, &dying{Reader: bytes.NewReader(acrsuite.Content(8 << 20)), after: 4 << 20, die: func() { die(1) }}, &acr.UploadOptions{ChunkSize: 1 << 20})
 			if err != nil {
 				return err
 			}

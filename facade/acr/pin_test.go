@@ -22,6 +22,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // movingClient returns a client of a registry of two replicas that share nothing. Its name resolves to the first one once after moved is
@@ -196,7 +197,7 @@ func TestWhatFallsBack(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				g := newRegions(t, random(10), acrtest.WithMemoryNetwork())
+				g := newRegions(t, acrsuite.Content(10), acrtest.WithMemoryNetwork())
 				row.happens(g)
 				began := time.Now()
 				ctx := policy.WithRetryOptions(t.Context(), policy.RetryOptions{})
@@ -220,7 +221,7 @@ func TestWhatFallsBack(t *testing.T) {
 // have it yet.
 func TestWritesAreReadBack(t *testing.T) {
 	t.Parallel()
-	g := newRegions(t, random(10))
+	g := newRegions(t, acrsuite.Content(10))
 	repository := g.client.Repository("samples/app")
 	g.east.On("GetManifest").First(2).Status(503)
 	if _, err := repository.GetManifest(t.Context(), "v1"); err != nil || g.west.Ledger().Count("GetManifest") != 1 {
@@ -237,12 +238,12 @@ func TestWritesAreReadBack(t *testing.T) {
 // TestWritesStay: writes whose replies are lost are repeated at the same endpoint.
 func TestWritesStay(t *testing.T) {
 	t.Parallel()
-	g := newRegions(t, random(10))
+	g := newRegions(t, acrsuite.Content(10))
 	repository := g.client.Repository("samples/app")
 	for _, operation := range []string{"PutManifest", "DeleteTag", "UpdateTagAttributes", "StartUpload", "UploadChunk", "CompleteUpload", "DeleteManifest"} {
 		g.east.On(operation).Nth(1).DropReply()
 	}
-	content := random(100_000)
+	content := acrsuite.Content(100_000)
 	_, uploaded := repository.UploadBlob(t.Context(), bytes.NewReader(content), &acr.UploadOptions{ChunkSize: 40_000})
 	_, tagged := repository.Tag(t.Context(), "v1", "new", nil)
 	_, updated := repository.Artifact("new").UpdateTagAttributes(t.Context(), acr.ChangeableAttributes{WriteEnabled: new(true)})
@@ -258,7 +259,7 @@ func TestWritesStay(t *testing.T) {
 // stalls, and no token goes along.
 func TestStorageElsewhere(t *testing.T) {
 	t.Parallel()
-	content := random(3 << 20)
+	content := acrsuite.Content(3 << 20)
 	for name, happens := range map[string]func(t *testing.T, g *regions){
 		"redirected": func(t *testing.T, g *regions) {
 			t.Helper()
@@ -317,7 +318,7 @@ func linkTo(t *testing.T, s *acrtest.Server, dgst string) string {
 // TestPinReads: reads stay at one address, and go to another endpoint if their own fails.
 func TestPinReads(t *testing.T) {
 	t.Parallel()
-	g := newRegions(t, random(10))
+	g := newRegions(t, acrsuite.Content(10))
 	ctx, release := g.client.PinReads(t.Context())
 	defer release()
 	if same, _ := g.client.PinReads(ctx); same != ctx {
