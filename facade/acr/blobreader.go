@@ -53,7 +53,8 @@ func (b *BlobReader) note(err error) error {
 
 // GetBlob opens a blob for reading. ctx also applies to the reader, which the caller must
 // close. It costs two requests: one to the registry and one to the storage that it redirects
-// to, and a third one if storage does not state the length. A blob of zero bytes costs none.
+// to, and a third one if storage does not state the length. The empty blob is known by its digest:
+// it costs no request, and GetBlob returns it even if the repository does not have it.
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])

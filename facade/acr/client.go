@@ -267,14 +267,14 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 //
 // The requests are not sent to [ClientOptions].FallbackEndpoints, so reads and writes reach the
 // same replica. If the address can no longer be reached, the requests move on to the next address
-// of the name. Token requests may go to any address (tokens are valid at every replica). The
-// context does not affect requests to storage, requests through a proxy, or requests of other
-// clients. If PinAddress of this client has returned ctx, or a parent of it, PinAddress returns ctx
-// unchanged.
+// of the name. The context does not affect requests to storage, requests through a proxy, or
+// requests of other clients. If PinAddress of this client has returned ctx, or a parent of it,
+// PinAddress returns ctx unchanged.
 //
-// PinAddress sends no request. Pinned requests have their own connections, which the token requests
-// of the pinned calls use too. Call release after all calls with the context have returned; it
-// closes the idle ones.
+// PinAddress sends no request. Pinned requests have their own connections. The token requests of
+// pinned calls usually use these too, but may go to another address, because tokens are valid at
+// every replica. Call release after all calls with the context have returned; it closes the idle
+// connections.
 func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, release func()) {
 	return c.pin(ctx, false)
 }

@@ -96,8 +96,8 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 
 // DownloadBlob writes a blob to dst and returns its descriptor when size and digest are right. If
 // it fails, do not use what was written. It costs one request to the registry and one to storage;
-// if it adds connections, each further range costs one more request to storage. By default it takes
-// at most 48 MiB of memory.
+// if it adds connections, each further range costs one more request to storage. The empty blob
+// costs none, as with [Repository.GetBlob]. By default it takes at most 48 MiB of memory.
 //
 // If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the
 // blob. Otherwise dst keeps what it had after the end of the blob. If DownloadBlob has to start

@@ -50,7 +50,7 @@ type ClientOptions struct {
 	// one
 	//
 	//   - cannot be reached or does not respond in time,
-	//   - responds twice in a row with a 5xx status code, or once with a Retry-After of more than a
+	//   - responds with a 5xx status code twice in a row, or once if Retry-After is more than a
 	//     second, or
 	//   - redirects a download to storage that fails or stalls.
 	//
@@ -118,7 +118,8 @@ type ClientOptions struct {
 // ResponseTimeouts are how long a response may take to begin, counted from the end of the request.
 // If no response begins in time, a request that only reads is sent once more, and fails with
 // [ErrStalled] if that one times out too. Any other request fails with [ErrStalled] at the first
-// timeout. Zero means the default, a negative value no limit.
+// timeout. Zero means the default. A negative value means no limit, except for Token, where it
+// means the default.
 //
 // Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
 // A response fails if no byte of its body arrives for 30 seconds. A response other than a blob also
@@ -142,7 +143,7 @@ type ResponseTimeouts struct {
 
 	// Token is the limit of one try of a token request, including its response body. All tries of a
 	// token request together have twice that time plus 30 seconds. A whole sign-in, including the
-	// credential, has 90 seconds more. A negative value means the default. Default: 1 minute.
+	// credential, has 90 seconds more. Default: 1 minute, also for a negative value.
 	Token time.Duration
 }
 

@@ -14,7 +14,8 @@ import (
 // Attributes that are missing in a response are reported as true.
 //
 // The attributes of a repository, of its manifests and of its tags are independent of each other,
-// and all apply. For example, a tag of a locked repository cannot be deleted, although the
+// and all apply, except that DeleteEnabled of a repository does not protect its manifests and tags.
+// For example, a tag of a repository with WriteEnabled false cannot be deleted, although the
 // attributes of the tag do not show the lock. The attributes of a manifest do not show that one of
 // its tags is locked. Lists omit manifests and tags with ListEnabled false. If an index is omitted,
 // its manifests look as if nothing referred to them.

@@ -146,8 +146,8 @@ func (r *Repository) Properties(ctx context.Context) (RepositoryProperties, erro
 }
 
 // UpdateAttributes changes attributes of the repository and returns its properties. It costs one
-// request. WriteEnabled false locks every image in the repository; DeleteEnabled false protects the
-// repository itself.
+// request. WriteEnabled false locks every image in the repository; DeleteEnabled false protects
+// only the repository itself, not its images.
 //
 // Errors:
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])

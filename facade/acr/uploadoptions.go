@@ -54,9 +54,10 @@ type UploadOptions struct {
 	// several checkpoints occur in that time, only the latest is delivered. All calls are made from
 	// one goroutine. If Checkpoint panics, the upload panics with the same value.
 	//
-	// An upload that fails stays open at the registry if Checkpoint is set and a chunk was
-	// acknowledged, or if it was continued with Resume. In all other cases, and always if the
-	// content is wrong, it is canceled, and its checkpoints are of no use.
+	// If UploadBlob fails, the upload stays open at the registry if Checkpoint is set and a chunk
+	// was acknowledged, or if it was continued with Resume. In all other cases, and always if the
+	// content is wrong, it is canceled, and its checkpoints are of no use. For the upload of a
+	// [BlobWriter] see [BlobWriter.Commit].
 	Checkpoint func(Checkpoint)
 
 	// Resume continues an interrupted UploadBlob of the same source. Set the source to the offset
