@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -46,4 +48,30 @@ func TestFileCacheForgets(t *testing.T) {
 			t.Error("an entry that nobody used for 300 days is left")
 		}
 	})
+}
+
+// The same content is another manifest under another media type.
+func TestCacheOfOtherMediaTypes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	needed := w.put(w.image(), "a")
+	m := w.image()
+	m.content = bytes.Replace(m.content, []byte(`"mediaType":"`+m.mediaType+`",`), []byte(`"needs":["`+string(needed)+`"],`), 1)
+	w.push("known", "v1", m)
+	strange := *m
+	strange.mediaType = "application/vnd.example.new.v1+json"
+	w.strange = true
+	d := w.put(&strange, "keep")
+	w.put(w.image(), "z")
+	w.days(90)
+	cache, err := retention.OpenFileCache(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClientVia(t, w.srv, w.http)
+	if _, err := retention.Storage(t.Context(), c, &retention.ReadOptions{Cache: cache, Repositories: []string{"known"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.clean(rulesOf(t, `"delete":[{"name":"d","tags":{"glob":["a"]},"olderThan":"1d"}]`), &retention.PlanOptions{Cache: cache, Repositories: []string{repository}})
+	w.demand(outcome{stays: []digest.Digest{d, needed}, tags: []string{"keep", "z"}})
 }

@@ -331,7 +331,7 @@ func (s *state) unread(known map[digest.Digest]*body, sizes bool) (unread []*nod
 
 // body reads what one manifest names, from the cache if that has it.
 func (r *reader) body(ctx context.Context, repo *acr.Repository, n *node) (*body, error) {
-	if b := loadBody(r.cache, n.digest); b != nil {
+	if b := loadBody(r.cache, n.digest); b != nil && b.Kind == graph.KindOf(n.mediaType) { // another repository may have it as something else
 		return b, nil
 	}
 	m, err := repo.GetManifest(ctx, string(n.digest))
