@@ -104,7 +104,7 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 // pushed returns what manifests need that were pushed since the repository was judged, and have not
 // been looked at.
 func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, error) {
-	until := r.since.Add(-lookBack)
+	until, now := r.since.Add(-lookBack), r.reader.clock.now()
 	found := map[digest.Digest][]digest.Digest{}
 	for m, err := range r.repo.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending, PageSize: 100}) {
 		if errors.Is(err, acr.ErrNotFound) && r.isEmpty() {
@@ -114,17 +114,19 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 			return nil, r.lookFailed(ctx, err)
 		}
 		updated := latest(m.CreatedTime, m.LastUpdateTime)
-		if updated.Before(until) {
+		if updated.Before(until) && !updated.IsZero() {
 			break
 		}
-		r.since = latest(r.since, updated)
+		r.since = latest(r.since, earliest(updated, now))
 		if looked, ok := r.looked[m.Digest]; ok && !updated.After(looked) {
 			continue
 		}
 		var needs []digest.Digest
 		if n, again := r.state.node(m.Digest), r.deletion(m.Digest); n != nil && (again == nil || again.status != deleted) {
 			needs = r.lacks(n)
-		} else if needs, err = r.needsOf(ctx, m.Digest); err != nil {
+		} else if needs, err = r.needsOf(ctx, m.Digest); errors.Is(err, errGone) {
+			continue // it may be pushed again
+		} else if err != nil {
 			return nil, r.lookFailed(ctx, err)
 		}
 		r.looked[m.Digest] = updated
@@ -174,7 +176,7 @@ func (r *run) needsOf(ctx context.Context, d digest.Digest) ([]digest.Digest, er
 }
 
 // needsOfUnread returns what a new manifest needs that could not be read, as one in quarantine: it
-// may need anything, unless it is gone again.
+// may need anything. If it is gone again, it fails with errGone.
 func (r *run) needsOfUnread(ctx context.Context, d digest.Digest, err error) ([]digest.Digest, error) {
 	if ctx.Err() != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func (r *run) needsOfUnread(ctx context.Context, d digest.Digest, err error) ([]
 	_, propertiesErr := r.repo.Artifact(string(d)).ManifestProperties(ctx)
 	switch {
 	case errors.Is(propertiesErr, acr.ErrNotFound):
-		return nil, nil
+		return nil, errGone
 	case propertiesErr != nil:
 		return nil, err
 	}

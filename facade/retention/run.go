@@ -27,7 +27,7 @@ type run struct {
 	untag    []Tag
 	seenTags map[string]bool // those of untag that were deleted or skipped
 	bodies   map[digest.Digest]*body
-	since    time.Time                   // the newest time of the registry that has been seen
+	since    time.Time                   // the newest time of the registry that has been seen, and was not in the future
 	looked   map[digest.Digest]time.Time // manifests that were looked at, and when each had changed last
 	recent   map[digest.Digest]*item     // deleted in this batch and the one before
 	failures int
@@ -64,6 +64,7 @@ func (r *run) judge(ctx context.Context) error {
 	if policy == nil || policy.Name != r.plan.Policy {
 		return stop(Refused, "the plan's rules do not govern it by the policy %q", r.plan.Policy)
 	}
+	started := r.reader.clock.now()
 	s, err := r.reader.read(ctx, r.plan.Name, r.bodies)
 	var refused *refusedError
 	switch {
@@ -82,7 +83,7 @@ func (r *run) judge(ctx context.Context) error {
 		return stop(Refused, "%s", now.Refused.Text)
 	}
 	r.state, r.created, r.judgedAt = s, s.created, time.Now()
-	r.since = latest(r.since, s.newest)
+	r.since = latest(r.since, earliest(s.newest, started)) // what was pushed while the lists were read may be in none of them
 	return r.intersect(now)
 }
 

@@ -175,6 +175,13 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // link sets the edges, once all bodies are read.
 func (s *state) link() {
 	s.linkTags()
