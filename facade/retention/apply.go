@@ -66,7 +66,8 @@ const (
 // again and makes a new plan for it; what only one of the two plans deletes stays. Right before
 // each deletion, Apply checks that the manifest, its tags and its locks are as planned. Before and
 // after each batch it looks for manifests that were pushed meanwhile; what those need stays, or is
-// restored. The Result lists what was not deleted, with the reason.
+// restored, and so are their signatures and other referrers. The Result lists what was not deleted,
+// with the reason.
 //
 // An index is deleted before its images, and an image before its signatures, so if Apply is
 // interrupted, no image is left without one of its parts. To continue, apply the same plan again,
@@ -79,8 +80,9 @@ const (
 // (ListEnabled false) before Apply has seen it: then what the index needs may be lost.
 //
 // It costs the lists that Make requests, one list for each batch and, for each manifest, one
-// deletion and two reads, or three if it has tags. The largest repository and the manifests of
-// three batches are in memory.
+// deletion and two reads, or three if it has tags. A tag that is deleted alone costs two requests,
+// or three if it is a cosign tag. The largest repository and the manifests of three batches are in
+// memory.
 //
 // Errors:
 //   - [ErrPlan] if the plan is too old, of another registry, or not the approved one

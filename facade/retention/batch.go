@@ -29,17 +29,24 @@ func (r *run) deleteAll(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		err := r.deleteBatch(ctx, batch)
-		if err == nil {
-			err = must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
-		}
-		if healErr := r.heal(ctx, batch); err == nil {
-			err = healErr
-		}
-		if err != nil {
+		if err := r.deleteAndHeal(ctx, batch); err != nil {
 			return err
 		}
 	}
+}
+
+// deleteAndHeal deletes a batch, and looks for what was pushed meanwhile, also if code of the caller
+// panics.
+func (r *run) deleteAndHeal(ctx context.Context, batch []*item) (err error) {
+	defer func() {
+		if healErr := r.heal(ctx, batch); err == nil {
+			err = healErr
+		}
+	}()
+	if err := r.deleteBatch(ctx, batch); err != nil {
+		return err
+	}
+	return must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
 }
 
 // allPending reports whether nothing became of a batch.
@@ -224,8 +231,17 @@ func (r *run) intent(i *item) entry {
 	return e
 }
 
-// deleteItem checks an item once more and deletes it.
+// deleteItem checks an item once more and deletes it. It is checked after its referrers, which may be
+// many: then little time passes between its check and its deletion.
 func (r *run) deleteItem(ctx context.Context, i *item) error {
+	for _, w := range i.with {
+		if why, err := r.checkWith(ctx, w); err != nil {
+			return r.failed(ctx, i, err)
+		} else if why != nil {
+			r.skip(w, *why)
+			return nil
+		}
+	}
 	why, err := r.check(ctx, i)
 	switch {
 	case err != nil:
@@ -235,14 +251,6 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	case why != nil:
 		r.skip(i, *why)
 		return nil
-	}
-	for _, w := range i.with {
-		if why, err := r.checkWith(ctx, w); err != nil {
-			return r.failed(ctx, i, err)
-		} else if why != nil {
-			r.skip(w, *why)
-			return nil
-		}
 	}
 	relock, err := r.unlock(ctx, i)
 	if err == nil {
@@ -263,7 +271,7 @@ func (r *run) deletedWith(ctx context.Context, i *item) error {
 		return err
 	}
 	for _, w := range i.with {
-		if w.status == pending && r.isGone(ctx, w) {
+		if w.status == pending && r.isGone(context.WithoutCancel(ctx), w) {
 			if err := r.done(w, outcomeGone); err != nil {
 				return err
 			}

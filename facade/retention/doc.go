@@ -89,7 +89,8 @@
 // after the manifest.
 //
 // The registry has no conditional delete. Between the last look at a manifest and its deletion,
-// about one round trip, somebody may put a tag or a signature on it, and these are deleted with it.
-// In a geo-replicated registry, this time is as long as the replicas need to learn of a push. Run
-// one retention job per registry: two of them would each repair what the other one deletes.
+// about one round trip, somebody may put a tag on it, and the tag is deleted with it. So is a
+// signature that somebody attaches to it while its batch is deleted. In a geo-replicated registry,
+// this time is as long as the replicas need to learn of a push. Run one retention job per registry:
+// two of them would each repair what the other one deletes.
 package retention

@@ -104,7 +104,7 @@ func TestApplyChecksTheCascade(t *testing.T) {
 			sig := w.put(w.referrer("sig", old))
 			w.days(90)
 			p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
-			c := w.between(isRequest("GET", "/_manifests/"+string(old)), func() { row.act(w, sig) })
+			c := w.between(isRequest("GET", "/_manifests/sha256:"), func() { row.act(w, sig) }) // the first that is checked
 			w.apply(c, p, nil)
 			if s := w.shoot(repository); s.manifests[sig].updated.IsZero() || s.manifests[old].updated.IsZero() {
 				t.Errorf("%v", s.manifests)
@@ -238,4 +238,20 @@ func TestOrderOfDeletions(t *testing.T) {
 			t.Errorf("%s has to go before %s", before, then)
 		}
 	}
+}
+
+// A tag that is put on an image while its many referrers are checked is noticed.
+func TestTaggedWhileItsReferrersAreChecked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old, last := w.oldAndLast()
+	var sig digest.Digest
+	for range 3 {
+		sig = w.put(w.referrer("sig", old))
+	}
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	c := w.between(isRequest("GET", "/_manifests/"+string(sig)), func() { w.tag(repository, "b", old) })
+	w.apply(c, p, nil)
+	w.demand(outcome{stays: []digest.Digest{old, sig, last}, tags: []string{"a", "b", "z"}})
 }

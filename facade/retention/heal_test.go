@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -184,4 +185,69 @@ func TestHealWhenInterrupted(t *testing.T) {
 			t.Errorf("%s was lost", d)
 		}
 	}
+}
+
+// What the registry deleted along with its subject comes back too if somebody needs it, also if nobody could ask for it in time:
+// the apply ended in this moment, or the registry gave no answer.
+func TestHealOfWhatWentAlong(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"interrupted", "no answer", "answered with an error"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, acrtest.WithMemoryNetwork())
+			image := w.put(w.image(), "a")
+			sig := w.put(w.referrer("sig", image))
+			last := w.put(w.image(), "z")
+			w.days(90)
+			p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var pushed digest.Digest
+			w.srv.On("DeleteManifest").Always().Do(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+				pushed = w.put(w.index(sig), "new")
+				switch name {
+				case "interrupted":
+					cancel()
+					next.ServeHTTP(rw, r)
+				case "no answer":
+					next.ServeHTTP(rw, r)
+					w.srv.On("GetManifestProperties").Path(string(sig)).Nth(1).Status(http.StatusBadRequest)
+				default:
+					next.ServeHTTP(httptest.NewRecorder(), r)
+					w.srv.On("GetManifestProperties").Path(string(image)).Always().Status(http.StatusBadRequest)
+					rw.WriteHeader(http.StatusInternalServerError)
+				}
+			})
+			c := newClientVia(t, w.srv, w.http)
+			_, err := retention.Apply(ctx, c, p, &retention.ApplyOptions{Journal: &bytes.Buffer{}, Concurrency: 1})
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			w.srv.ClearFaults()
+			w.demand(outcome{stays: []digest.Digest{sig, pushed, last}, tags: []string{"new", "z"}})
+		})
+	}
+}
+
+// A panic of the caller's code is raised after what was pushed meanwhile has got back what it needs.
+func TestHealBehindAPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, last := w.oldAndLast()
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	var pushed digest.Digest
+	c := w.between(isRequest("DELETE", ""), func() { pushed = w.put(w.index(a), "new") })
+	func() {
+		defer func() {
+			if v := recover(); v != "cry" {
+				t.Error(v)
+			}
+		}()
+		_, _ = retention.Apply(t.Context(), c, p, &retention.ApplyOptions{Journal: &bytes.Buffer{}, Progress: func(p retention.Progress) {
+			if p.Phase == "delete" {
+				panic("cry")
+			}
+		}})
+	}()
+	w.demand(outcome{stays: []digest.Digest{a, last, pushed}, tags: []string{"new", "z"}})
 }

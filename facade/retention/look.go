@@ -75,7 +75,8 @@ func (r *run) current(i *item) *item {
 
 // restore puts a deleted manifest back, and before it what it needs.
 func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
-	if i.status != deleted {
+	was := i.status
+	if was != deleted && !r.isLost(ctx, i) {
 		return
 	}
 	i.status = restored
@@ -89,15 +90,40 @@ func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
 	if err != nil {
 		detail += "; it could not be put back: " + err.Error()
 	}
-	r.result.Deleted--
+	if was == deleted {
+		r.result.Deleted--
+	}
 	r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, detail})
 	if err == nil {
+		r.attach(ctx, i)
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
 	}
 	for _, need := range i.needs { // its referrers belong to it, and what is still to be deleted of its needs must stay
 		need = r.current(need)
 		r.restore(ctx, need, i.Digest)
 		r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + " was put back, and needs it"})
+	}
+}
+
+// isLost reports whether an item is gone though it is not known to be: the apply was interrupted, or
+// a request failed.
+func (r *run) isLost(ctx context.Context, i *item) bool {
+	return i.noted && (i.status == pending || i.doubtful) && r.isGone(ctx, i)
+}
+
+// attach puts the tags of a manifest back that attach it to another one by their names.
+func (r *run) attach(ctx context.Context, i *item) {
+	for _, t := range i.node.tags {
+		if !t.named {
+			continue
+		}
+		_, err := r.repo.Artifact(t.name).TagProperties(ctx)
+		if errors.Is(err, acr.ErrNotFound) { // nobody has put it elsewhere
+			_, err = r.repo.Tag(ctx, string(i.Digest), t.name, &acr.TagOptions{IfAbsent: true})
+		}
+		if err != nil && !errors.Is(err, acr.ErrTagExists) {
+			r.skipTag(Tag{Name: t.name}, SkippedFailed, "it could not be put back: "+err.Error())
+		}
 	}
 }
 
@@ -172,7 +198,26 @@ func (r *run) needsOf(ctx context.Context, d digest.Digest) ([]digest.Digest, er
 			needs = append(needs, v.Digest)
 		}
 	}
-	return needs, nil
+	return append(needs, r.attached(d)...), nil
+}
+
+// attached returns what belongs to a new manifest, of the deletions that are still to be done or were
+// done of late: referrers and cosign tags whose image was not there until now.
+func (r *run) attached(d digest.Digest) (attached []digest.Digest) {
+	key := graph.TagKey(d)
+	names := func(t *tag) bool {
+		of, _, _ := graph.AttachedTag(t.name)
+		return t.named && of == key
+	}
+	for _, items := range []map[digest.Digest]*item{r.items, r.recent} {
+		for _, i := range items {
+			late := i.status == pending || r.recent[i.Digest] == i
+			if late && i.Digest != d && (i.node.body.Subject == d || slices.ContainsFunc(i.node.tags, names)) {
+				attached = append(attached, i.Digest)
+			}
+		}
+	}
+	return attached
 }
 
 // needsOfUnread returns what a new manifest needs that could not be read, as one in quarantine: it

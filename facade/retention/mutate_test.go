@@ -46,7 +46,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"order of deletions: what contains a signature before its image", "order.go", "; v = v.owner() {", "; v = nil {", "TestProperty"},
 	{"K9 circles stay", "judge.go", "if left[n.at] {", "if false {", "TestCircles"},
 	{"K5, K10 what no rule leads to stays", "ground.go", "all = false\n", "continue\n", "TestNothingGoesWithoutARule|TestAloneStays"},
-	{"gone with its subject", "batch.go", "if w.status == pending && r.isGone(ctx, w) {", "if false {", "TestGoneWithItsSubject"},
+	{"gone with its subject", "batch.go", "if w.status == pending && r.isGone(context.WithoutCancel(ctx), w) {", "if false {", "TestGoneWithItsSubject"},
 	{"pushed again under another tag", "look.go", "!updated.After(looked)", "!looked.IsZero()", "TestGoneWithItsSubject"},
 	{"deleted and pushed again", "batch.go", "delete(r.looked, i.Digest)", "", "TestApplyHeals"},
 	{"fresh judgement", "run.go", "changed = append(changed, Skipped{string(m.Digest), SkippedKept, \"the rules keep it now\"})", "r.items[m.Digest] = &item{Manifest: m, node: n}", "TestApplyJudgesAgain"},
@@ -98,6 +98,15 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"undo sets locks again", "undo.go", "if e.Attributes == nil || r.opts.DryRun {", "if true {", "TestUndoLocks"},
 	{"undo leaves a tag that moves", "undo.go", "MediaType: e.MediaType, IfAbsent: true})", "MediaType: e.MediaType})", "TestUndoLeavesMovedTags"},
 	{"undo leaves a tag that moved", "undo.go", "r.skip(name, SkippedMoved, \"it points to \"+short(now.Digest)+\" by now\")\n\t\treturn nil", "_ = now", "TestUndoLeavesMovedTags"},
+	{"what belongs to what was pushed", "look.go", "return append(needs, r.attached(d)...), nil", "return needs, nil", "TestOrphansWhoseSubjectComes"},
+	{"cosign tags of what is put back", "look.go", "\t\tr.attach(ctx, i)\n", "", "TestHealOfCosignTags"},
+	{"a cosign tag stays with its image", "untag.go", "if of := r.belongs(t); of != \"\" {", "if of := r.belongs(t); of == \"none\" {", "TestUntagOfCosignTags"},
+	{"a time in the future hides no push", "look.go", "r.since = latest(r.since, earliest(updated, now))", "r.since, _ = latest(r.since, updated), now", "TestLookBesideAClockThatIsAhead"},
+	{"what has no time may be new", "look.go", "if updated.Before(until) && !updated.IsZero() {", "if updated.Before(until) {", "TestLookAtWhatHasNoTime"},
+	{"lists take time", "run.go", "earliest(s.newest, started)", "latest(s.newest, started)", "TestPushedWhileTheListsAreRead"},
+	{"what was gone is looked at again", "look.go", "continue // it may be pushed again", "r.looked[m.Digest] = updated\n\t\t\tcontinue", "TestLookAtWhatWasGone"},
+	{"what is gone though nobody knows", "look.go", "if was != deleted && !r.isLost(ctx, i) {", "if was != deleted {", "TestHealOfWhatWentAlong"},
+	{"contents are cached by their kind", "read.go", " && b.Kind == graph.KindOf(n.mediaType)", "", "TestCacheOfOtherMediaTypes"},
 }
 
 func table() (all []mutate.Guard) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/internal/graph"
 )
 
 // untagAll deletes the tags whose manifest stays. It comes last: an apply that is interrupted has
@@ -58,6 +60,15 @@ func (r *run) untagOne(ctx context.Context, t Tag) error {
 		r.skipTag(t, SkippedLocked, "it was locked")
 		return nil
 	}
+	if of := r.belongs(t); of != "" { // which may stay after all, or may have been pushed since
+		switch _, err := r.repo.Artifact(string(of)).ManifestProperties(ctx); {
+		case err == nil:
+			r.skipTag(t, SkippedNeeded, "it belongs to "+short(of)+", which exists")
+			return nil
+		case !errors.Is(err, acr.ErrNotFound):
+			return r.tagFailed(ctx, t, err)
+		}
+	}
 	if err := r.noteUntag(t, now); err != nil {
 		return err
 	}
@@ -70,6 +81,19 @@ func (r *run) untagOne(ctx context.Context, t Tag) error {
 	}
 	r.result.Untagged++
 	return r.journal.write(entry{Repository: r.plan.Name, Tag: t.Name, Done: outcomeDeleted})
+}
+
+// belongs returns the manifest that a tag belongs to by its name, or "".
+func (r *run) belongs(t Tag) digest.Digest {
+	if judged := r.state.tag(t.Name); judged != nil && judged.of != nil {
+		return judged.of.digest
+	}
+	name, _, _ := strings.Cut(t.Name, ".")
+	of := digest.Digest(strings.Replace(name, "-", ":", 1))
+	if _, _, named := graph.AttachedTag(t.Name); !named || of == t.Digest || of.Validate() != nil {
+		return ""
+	}
+	return of
 }
 
 func (r *run) noteUntag(t Tag, now acr.TagProperties) error {
