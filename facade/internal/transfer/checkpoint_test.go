@@ -137,6 +137,41 @@ func TestCheckpointBeyondTheRegistry(t *testing.T) {
 	})
 }
 
+// A checkpoint whose hash is of another algorithm than the expected digest cannot be used, and the error names both.
+func TestCheckpointOfAnotherAlgorithm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry()
+		o := r.options()
+		o.ChunkSize = 50
+		w, err := transfer.NewWriter(t.Context(), r, o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, 120)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cp, _ := w.Checkpoint()
+		other := r.options()
+		other.Digest = digest.SHA512.FromBytes(make([]byte, 300))
+		_, err = transfer.ResumeWriter(t.Context(), r, cp, other)
+		if !errors.Is(err, transfer.ErrUploadLost) || !strings.Contains(err.Error(), `"sha256"`) || !strings.Contains(err.Error(), `"sha512"`) {
+			t.Error(err)
+		}
+		if n := r.calls["status"]; n > 0 {
+			t.Errorf("the registry was asked %d times", n)
+		}
+		// A source that can be read again is hashed from its start instead, and only the rest of it is sent.
+		other.Resume = &cp
+		if res, err := transfer.Upload(t.Context(), r, bytes.NewReader(make([]byte, 300)), 300, other); err != nil || res.Digest != other.Digest || r.got != 300 {
+			t.Errorf("%v, %v, %d bytes were sent", res, err, r.got)
+		}
+	})
+}
+
 // An upload that failed and can be resumed is left open, one of which nobody has a checkpoint is canceled.
 func TestFailedUploadStaysOpen(t *testing.T) {
 	t.Parallel()

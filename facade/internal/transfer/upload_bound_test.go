@@ -159,6 +159,7 @@ func TestStatedContent(t *testing.T) {
 		}{
 			{"digest", func(o *transfer.UploadOptions) { o.Digest = digest.FromString("another") }, transfer.ErrDigestMismatch},
 			{"size", func(o *transfer.UploadOptions) { o.Size = 299 }, transfer.ErrSizeMismatch},
+			{"size that is not reached", func(o *transfer.UploadOptions) { o.Size = 301 }, transfer.ErrSizeMismatch},
 		} {
 			r := newRegistry()
 			o := r.options()
@@ -200,3 +201,78 @@ func TestChangedSource(t *testing.T) {
 		}
 	}
 }
+
+// A stream that goes on after its stated size is not sent to its end.
+func TestStreamGoesOn(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	o := r.options()
+	o.ChunkSize, o.Size = 50, 300
+	w, err := transfer.NewWriter(t.Context(), r, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.ReadStream(bytes.NewReader(make([]byte, 1<<20))); !errors.Is(err, transfer.ErrSizeMismatch) || n > 400 {
+		t.Errorf("%d bytes were taken: %v", n, err)
+	}
+	if err := w.Abort(t.Context(), false); err != nil || r.got > 300 {
+		t.Errorf("%d bytes were sent: %v", r.got, err)
+	}
+}
+
+// An upload whose sessions are lost is begun again twice, and not for ever.
+func TestNewBeginnings(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"file", "trusted", "spooled"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRegistry()
+			for range 100 {
+				r.script["chunk"] = append(r.script["chunk"], none, forget)
+			}
+			o := r.options()
+			o.ChunkSize = 50
+			_, err := run(t.Context(), nil, how, r, o, make([]byte, 300))
+			lost, ok := errors.AsType[*transfer.LostError](err)
+			if !ok || lost.Restarts != 2 || lost.Open || r.calls["start"] != 3 {
+				t.Errorf("%s: %d sessions, %v", how, r.calls["start"], err)
+			}
+		})
+	}
+}
+
+// What fails because the context has ended is not the reason: that is the cause of the context.
+func TestContextIsTheReason(t *testing.T) {
+	t.Parallel()
+	reason, consequence := errors.New("the caller's reason"), errors.New("file already closed")
+	for _, size := range []int64{50, 300} { // in one request, and in chunks
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r := newRegistry()
+		o := r.options()
+		o.ChunkSize, o.Check = 50, func() error { cancel(reason); return consequence }
+		if _, err := transfer.Upload(ctx, r, bytes.NewReader(make([]byte, size)), size, o); !errors.Is(err, reason) || errors.Is(err, consequence) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r := newRegistry()
+	o := r.options()
+	o.ChunkSize = 50
+	w, err := transfer.NewWriter(ctx, r, o, closedSpool{cancel: func() { cancel(reason) }, err: consequence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 300)); !errors.Is(err, reason) || errors.Is(err, consequence) {
+		t.Errorf("writer: %v", err)
+	}
+	_ = w.Abort(t.Context(), false)
+}
+
+// closedSpool is a spool that is closed when the context ends.
+type closedSpool struct {
+	transfer.Spool
+
+	cancel func()
+	err    error
+}
+
+func (c closedSpool) WriteAt([]byte, int64) (int, error) { c.cancel(); return 0, c.err }
