@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,46 @@ func TestTreeBomb(t *testing.T) {
 	s.name(root, "v1")
 	if _, err := images.Tree(t.Context(), openLayout(t, s.dir(), nil), "v1"); !errors.Is(err, images.ErrTooMany) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A tree has at most 100,000 nodes, whatever they are: images, what is missing, or referrers.
+func TestTreeTooLarge(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(s *stock) ocispec.Descriptor{
+		"images": func(s *stock) ocispec.Descriptor {
+			return s.index(slices.Repeat([]ocispec.Descriptor{s.image("amd64", "layer")}, 330)...)
+		},
+		"missing images": func(s *stock) ocispec.Descriptor {
+			lacking := make([]ocispec.Descriptor, 330)
+			for i := range lacking {
+				lacking[i] = describe(fmt.Sprint("image ", i))
+				lacking[i].MediaType = ocispec.MediaTypeImageManifest
+			}
+			return s.index(lacking...)
+		},
+		"referrers": func(s *stock) ocispec.Descriptor {
+			image := s.image("amd64", "layer")
+			for i := range 330 {
+				s.name(s.referrer(image, "application/vnd.example.sbom", fmt.Sprint(i)), "")
+			}
+			return image
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStock(t)
+			below := build(s)
+			s.name(s.index(slices.Repeat([]ocispec.Descriptor{below}, 290)...), "v1")
+			s.name(s.index(slices.Repeat([]ocispec.Descriptor{below}, 310)...), "v2")
+			l := openLayout(t, s.dir(), nil)
+			if _, err := images.Tree(t.Context(), l, "v1"); err != nil {
+				t.Errorf("290 times 331 nodes: %v", err)
+			}
+			if _, err := images.Tree(t.Context(), l, "v2"); !errors.Is(err, images.ErrTooMany) {
+				t.Errorf("310 times 331 nodes: %v", err)
+			}
+		})
 	}
 }
 

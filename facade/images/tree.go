@@ -44,7 +44,9 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 		return nil, err
 	}
 	j.AllTags = true
-	t := &treeMaker{j: j, tags: map[digest.Digest][]string{}, above: map[*manifestNode]bool{}}
+	t := &treeMaker{
+		j: j, tags: map[digest.Digest][]string{}, blobs: map[*manifestNode][]ocispec.Descriptor{}, above: map[*manifestNode]bool{},
+	}
 	for _, tag := range sortedKeys(j.attached) {
 		t.tags[j.attached[tag]] = append(t.tags[j.attached[tag]], tag)
 	}
@@ -55,11 +57,11 @@ func Tree(ctx context.Context, from Source, reference string) (*TreeNode, error)
 		}
 		t.tags[j.root.Digest] = append(t.tags[j.root.Digest], tags...)
 	}
-	root := t.node(j.byDigest[j.root.Digest])
-	if t.nodes > maxTreeNodes {
-		return nil, j.fault(FromSource, "manifest", j.root, fmt.Errorf("%w: the tree has more than %d nodes", ErrTooMany, maxTreeNodes))
+	tree, err := t.node(j.byDigest[j.root.Digest])
+	if err != nil {
+		return nil, j.fault(FromSource, "manifest", j.root, err)
 	}
-	return root, nil
+	return tree, nil
 }
 
 // maxTreeNodes bounds a tree: a few manifests that name each other many times have a huge one.
@@ -69,40 +71,69 @@ const maxTreeNodes = 100_000
 type treeMaker struct {
 	j     *job
 	tags  map[digest.Digest][]string
-	above map[*manifestNode]bool // those that lead to the node that is being made
-	nodes int                    // made so far
+	blobs map[*manifestNode][]ocispec.Descriptor // shared by the nodes of a manifest, which may be many
+	above map[*manifestNode]bool                 // those that lead to the node that is being made
+	nodes int                                    // made so far
 }
 
-func (t *treeMaker) node(m *manifestNode) *TreeNode {
+// count counts a node, and fails if there are too many.
+func (t *treeMaker) count() error {
 	if t.nodes++; t.nodes > maxTreeNodes {
-		return &TreeNode{}
+		return fmt.Errorf("%w: the tree has more than %d nodes", ErrTooMany, maxTreeNodes)
 	}
-	n := &TreeNode{Descriptor: m.Descriptor, Role: m.role, Tags: t.tags[m.Descriptor.Digest], Blobs: slices.Collect(m.Body.Blobs())}
+	return nil
+}
+
+func (t *treeMaker) node(m *manifestNode) (*TreeNode, error) {
+	if err := t.count(); err != nil {
+		return nil, err
+	}
+	if _, made := t.blobs[m]; !made {
+		t.blobs[m] = slices.Clip(slices.Collect(m.Body.Blobs()))
+	}
+	n := &TreeNode{Descriptor: m.Descriptor, Role: m.role, Tags: t.tags[m.Descriptor.Digest], Blobs: t.blobs[m]}
 	n.Descriptor.ArtifactType = m.Body.ArtifactType
 	if t.above[m] {
-		return n // tags such as cosign's can lead in a circle
+		return n, nil // tags such as cosign's can lead in a circle
 	}
 	t.above[m] = true
 	defer delete(t.above, m)
 	for _, c := range m.Body.Children {
-		if t.nodes > maxTreeNodes {
-			break
+		child, err := t.child(c)
+		if err != nil {
+			return nil, err
 		}
-		switch below := t.j.byDigest[c.Digest]; {
-		case below != nil:
-			child := t.node(below)
-			child.Descriptor.Platform = c.Platform
+		if child != nil {
 			n.Children = append(n.Children, child)
-		case t.j.missing[c.Digest]:
-			n.Children = append(n.Children, &TreeNode{Descriptor: c, Role: "image", Missing: true})
 		}
 	}
 	for _, r := range m.Attached {
-		if below := t.j.byDigest[r.Digest]; below != nil && t.nodes <= maxTreeNodes {
-			n.Referrers = append(n.Referrers, t.node(below))
+		below := t.j.byDigest[r.Digest]
+		if below == nil {
+			continue
 		}
+		referrer, err := t.node(below)
+		if err != nil {
+			return nil, err
+		}
+		n.Referrers = append(n.Referrers, referrer)
 	}
-	return n
+	return n, nil
+}
+
+// child makes the node of a manifest that an index names; nil if it names a blob.
+func (t *treeMaker) child(c ocispec.Descriptor) (*TreeNode, error) {
+	if below := t.j.byDigest[c.Digest]; below != nil {
+		child, err := t.node(below)
+		if err == nil {
+			child.Descriptor.Platform = c.Platform
+		}
+		return child, err
+	}
+	if !t.j.missing[c.Digest] {
+		return nil, nil //nolint:nilnil // it is none
+	}
+	return &TreeNode{Descriptor: c, Role: "image", Missing: true}, t.count()
 }
 
 // String returns the tree as text, one manifest a line.
