@@ -48,6 +48,27 @@ func TestCopyAllTagsOfTheDigest(t *testing.T) {
 	}
 }
 
+// What belongs to an image by a tag's name has that tag before the image has any, whatever the names of its tags.
+func TestCopySignatureComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root, _, cosign := s.whole()
+	for _, name := range []string{"1.0", "latest", "stable"} { // before and after cosign's in the order of names
+		s.name(root, name)
+	}
+	srv, client := newRegistry(t)
+	pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "canary", &images.CopyOptions{Referrers: true, AllTags: true})
+	var set []string
+	for _, r := range srv.Ledger().Requests("PutManifest") {
+		if !strings.Contains(r.Reference, ":") {
+			set = append(set, r.Reference)
+		}
+	}
+	if want := []string{cosign, "1.0", "latest", "stable", "v1", "canary"}; !slices.Equal(set, want) {
+		t.Errorf("the tags were set in the order %q, want %q", set, want)
+	}
+}
+
 // Names of a layout that are no tags are refused before anything is sent.
 func TestCopyAllTagsInvalid(t *testing.T) {
 	t.Parallel()

@@ -131,6 +131,30 @@ func testLayoutHashesBeforeReuse(t *testing.T) {
 	}
 }
 
+// A52: a manifest's file that holds another manifest of the same size.
+func TestLayoutManifestOfOther(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	one, two := s.image("amd64", "one"), s.image("amd64", "two")
+	s.name(s.index(one), "v1")
+	dir := s.dir()
+	writeFile(t, filepath.Join(dir, "blobs", "sha256", one.Digest.Encoded()), s.blobs[two.Digest])
+	l, to := openLayout(t, dir, nil), newMemory()
+	_, err := images.Copy(t.Context(), l, "v1", to, "v1", nil)
+	if e, ok := errors.AsType[*images.CopyError](err); !errors.Is(err, acr.ErrDigestMismatch) || !ok || e.Side != images.FromSource || e.Descriptor.Digest != one.Digest {
+		t.Errorf("copied: %v", err)
+	}
+	if len(to.tags) != 0 || len(to.blobs) != 0 {
+		t.Errorf("%d tags and %d blobs were copied", len(to.tags), len(to.blobs))
+	}
+	if _, err := images.Tree(t.Context(), l, "v1"); !errors.Is(err, acr.ErrDigestMismatch) {
+		t.Errorf("shown: %v", err)
+	}
+	if _, err := l.Resolve(t.Context(), string(one.Digest)); !errors.Is(err, acr.ErrDigestMismatch) {
+		t.Errorf("resolved: %v", err)
+	}
+}
+
 func TestLayoutMalformed(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string]map[string]string{

@@ -121,6 +121,39 @@ func TestProtect(t *testing.T) {
 	}
 }
 
+// A tag that is moved while its image is locked, or whose lock does not hold, is not protected.
+func TestProtectTag(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		instead func(srv *acrtest.Server, r *http.Request)
+		want    string
+	}{
+		"moved": {func(srv *acrtest.Server, _ *http.Request) { srv.SeedImage(t, "team/app:v1") }, "tag v1 was moved to sha256:"},
+		"not locked": {func(_ *acrtest.Server, r *http.Request) {
+			r.Method, r.Body, r.ContentLength = http.MethodGet, http.NoBody, 0
+		}, "the lock of tag v1"},
+	} {
+		srv, client := newRegistry(t)
+		srv.SeedIndex(t, "team/app:v1", "amd64", "arm64")
+		srv.On("UpdateTagAttributes").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			read := r.Clone(r.Context())
+			c.instead(srv, read)
+			next.ServeHTTP(w, read)
+		})
+		r := client.Repository("team/app")
+		p, err := images.Protect(t.Context(), r, "v1", nil)
+		if !errors.Is(err, images.ErrNotProtected) || !strings.Contains(err.Error(), c.want) || p == nil || p.Tag != "v1" || len(p.Manifests) != 3 {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+		if err := images.Unprotect(t.Context(), r, p); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if tag, err := r.Artifact("v1").TagProperties(t.Context()); err != nil || !tag.Attributes.DeleteEnabled || !tag.Attributes.WriteEnabled {
+			t.Errorf("%s: the tag is still locked: %+v, %v", name, tag, err)
+		}
+	}
+}
+
 // A push to a registry with two replicas stays at one; the other one is waited for.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
