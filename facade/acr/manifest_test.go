@@ -199,6 +199,22 @@ func TestHeadManifestIncomplete(t *testing.T) {
 	}
 }
 
+// TestHeadManifestOfAnother: a registry that states another digest than the one asked for is not asked again until it fits.
+func TestHeadManifestOfAnother(t *testing.T) {
+	t.Parallel()
+	s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
+		stated := digest.FromString(acrsuite.ImageManifest)
+		if r.Method == http.MethodHead {
+			stated = acrsuite.GoodDigest
+		}
+		return acrsuite.Answer(200, acrsuite.ImageManifest, "Content-Type", ocispec.MediaTypeImageManifest, "Docker-Content-Digest", stated.String())
+	}}
+	d, err := s.Client(t).Repository("a").HeadManifest(t.Context(), digest.FromString(acrsuite.ImageManifest).String())
+	if !errors.Is(err, acr.ErrDigestMismatch) || d.Digest != "" || len(s.Requests()) != 1 {
+		t.Errorf("%+v %v after %q", d, err, s.Requests())
+	}
+}
+
 // TestHeadManifestOtherAlgorithm: a digest that cannot be compared with the one asked for is no mismatch; then the content decides.
 func TestHeadManifestOtherAlgorithm(t *testing.T) {
 	t.Parallel()

@@ -26,8 +26,11 @@ type PutManifestOptions struct {
 	MediaType string
 
 	// IfAbsent fails with [ErrTagExists] if another manifest has the tag. It costs one more
-	// request. Two clients that put the same tag at the same moment may both succeed, because
-	// registries offer no conditional push. Default: the tag moves.
+	// request, and a second one if the registry finds no manifest by the tag. The second one is
+	// [Artifact.TagProperties], which also finds a tag whose manifest is in quarantine. It has no
+	// effect if the identity lacks the right metadata/read. Two clients that put the same tag at
+	// the same moment may both succeed, because registries offer no conditional push. Default: the
+	// tag moves.
 	IfAbsent bool
 
 	// BlobWait is how long to retry if the registry reports that a blob or manifest named in the
@@ -217,15 +220,35 @@ func member(document []byte, name string) (json.RawMessage, bool) {
 // another one.
 func (p *manifestPut) holds(ctx context.Context) (there bool, err error) {
 	found, err := p.repository.HeadManifest(ctx, p.tag)
+	on := found.Digest
+	if errors.Is(err, ErrNotFound) {
+		on, err = p.quarantined(ctx)
+	}
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return false, nil
-	case err != nil:
+	case err != nil, on == "":
 		return false, err
-	case !p.hasDigest(found.Digest):
-		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, found.Digest))
+	case !p.hasDigest(on):
+		return false, opPutManifest.fail(contradicts(ErrTagExists, "%s is on %s", p.tag, on))
 	default:
 		return true, nil
+	}
+}
+
+// quarantined returns the digest that a tag points to if the registry does not find the manifest by the tag: a manifest in quarantine
+// is found by its digest only. It returns "" if there is no such tag, or if nobody can tell: the registry is not one of Azure, or the
+// identity may not read metadata. It fails if the answer may be another one later.
+func (p *manifestPut) quarantined(ctx context.Context) (digest.Digest, error) {
+	tag, err := p.repository.Artifact(p.tag).TagProperties(ctx)
+	refusal, refused := errors.AsType[*Error](err)
+	switch {
+	case err == nil && checkDigest(tag.Digest) == nil:
+		return tag.Digest, nil
+	case err == nil, errors.Is(err, ErrMalformedReply), errors.Is(err, ErrUntrusted):
+		return "", nil
+	case refused && refusal.StatusCode < http.StatusInternalServerError && !errors.Is(err, ErrThrottled):
+		return "", nil
+	default:
+		return "", err
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
@@ -177,6 +178,99 @@ func TestPutManifestIfAbsent(t *testing.T) {
 			if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) || puts != test.puts {
 				t.Errorf("%d puts, %v", puts, err)
 			}
+		})
+	}
+}
+
+// TestPutManifestIfAbsentQuarantine: a tag is there though the registry does not find its manifest by it, as of one in quarantine.
+func TestPutManifestIfAbsentQuarantine(t *testing.T) {
+	t.Parallel()
+	srv := acrtest.New(t, acrtest.WithRepositoryToken("pusher", "sesame", "team/* content/read,content/write"))
+	admin, ctx := acrsuite.NewClient(t, srv).Repository("team/app"), t.Context()
+	was := srv.SeedImage(t, "team/app:v1")
+	held, err := admin.GetManifest(ctx, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarantined := acr.ChangeableAttributes{QuarantineState: new("Quarantined")}
+	if _, err := admin.Artifact(string(was)).UpdateManifestAttributes(ctx, quarantined); err != nil {
+		t.Fatal(err)
+	}
+	opts := &acr.PutManifestOptions{IfAbsent: true}
+	srv.SeedImage(t, "team/app:v2")
+	srv.Ledger().Reset()
+	if _, err := admin.PutManifest(ctx, "v1", []byte(indexManifest), opts); !errors.Is(err, acr.ErrTagExists) {
+		t.Errorf("another manifest: %v", err)
+	}
+	if _, err := admin.Tag(ctx, "v2", "v1", &acr.TagOptions{IfAbsent: true}); !errors.Is(err, acr.ErrTagExists) {
+		t.Errorf("another tag: %v", err)
+	}
+	if _, err := admin.PutManifest(ctx, "v1", held.Content, opts); err != nil {
+		t.Errorf("the same manifest: %v", err)
+	}
+	if n := srv.Ledger().Count("PutManifest"); n != 0 {
+		t.Errorf("%d manifests were put", n)
+	}
+	if tag, err := admin.Artifact("v1").TagProperties(ctx); err != nil || tag.Digest != was {
+		t.Errorf("%+v, %v", tag, err)
+	}
+	// What it costs: nothing more for a tag that is found, and one request for one that is not.
+	for tag, want := range map[string]int{"v2": 0, "free": 1} {
+		srv.Ledger().Reset()
+		_, err := admin.PutManifest(ctx, tag, []byte(indexManifest), opts)
+		if n := srv.Ledger().Count("GetTagProperties"); n != want || (err == nil) != (tag == "free") {
+			t.Errorf("%s: %d requests, %v", tag, n, err)
+		}
+	}
+	// An identity that may not read metadata knows no more than what it finds.
+	pusher, err := acr.NewClientWithPassword(srv.Endpoint(), "pusher", "sesame", &acr.ClientOptions{ClientOptions: srv.ClientOptions(), AllowedHosts: []string{srv.Host()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pusher.CloseIdleConnections)
+	if _, err := pusher.Repository("team/app").PutManifest(ctx, "new", []byte(indexManifest), opts); err != nil {
+		t.Errorf("without metadata/read: %v", err)
+	}
+}
+
+// TestPutManifestIfAbsentElsewhere: a registry that is not one of Azure has no properties of tags, and says so in many ways. Only a
+// registry that fails to answer leaves it open whether the tag is there.
+func TestPutManifestIfAbsentElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer func() *http.Response
+		puts   bool
+	}{
+		"no such path":      {func() *http.Response { return acrsuite.Answer(404, "404 page not found", "Content-Type", "text/plain") }, true},
+		"not allowed":       {func() *http.Response { return acrsuite.Answer(405, "") }, true},
+		"forbidden":         {func() *http.Response { return acrsuite.Refusal(403, "DENIED", "no") }, true},
+		"a web page":        {func() *http.Response { return acrsuite.Answer(200, "<html>", "Content-Type", "text/html") }, true},
+		"another document":  {func() *http.Response { return acrsuite.Answer(200, "{}", "Content-Type", "application/json") }, true},
+		"a sign-in page":    {func() *http.Response { return acrsuite.Answer(302, "", "Location", "https://login.example.com/") }, true},
+		"throttled":         {func() *http.Response { return acrsuite.Answer(429, "", "Retry-After", "3600") }, false},
+		"out of order":      {func() *http.Response { return acrsuite.Answer(503, "", "Retry-After", "3600") }, false},
+		"connection broken": {func() *http.Response { return nil }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				puts := 0
+				s := &acrsuite.Scripted{Answer: func(r *http.Request) *http.Response {
+					switch {
+					case r.Method == http.MethodPut:
+						puts++
+						return stored()
+					case strings.HasPrefix(r.URL.Path, "/acr/v1/"):
+						return test.answer()
+					default:
+						return acrsuite.Answer(404, "")
+					}
+				}}
+				_, err := s.Client(t).Repository("a/b").PutManifest(t.Context(), "v1", []byte(acrsuite.ImageManifest), &acr.PutManifestOptions{IfAbsent: true})
+				if (err == nil) != test.puts || (puts == 1) != test.puts {
+					t.Errorf("%d puts, %v", puts, err)
+				}
+			})
 		})
 	}
 }

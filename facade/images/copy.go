@@ -48,9 +48,11 @@ type CopyOptions struct {
 	AllTags bool
 
 	// IfAbsent fails with acr.ErrTagExists if a tag is on another manifest, before anything is sent
-	// and again right before the tag is set. In a registry the check is not atomic: Copy does not
-	// notice a client that sets the tag at the same moment. In a Layout it is atomic on Unix.
-	// Default: tags move.
+	// and again right before the tag is set, which costs one or two requests. Only the second check
+	// finds a tag whose manifest is in quarantine, so Plan does not report it; see
+	// [acr.PutManifestOptions]. In a registry the check is not atomic: Copy does not notice a
+	// client that sets the tag at the same moment. In a Layout it is atomic on Unix. Default: tags
+	// move.
 	IfAbsent bool
 
 	// Protect, if not nil, locks the copy when it is complete; see Protect. The target must be a

@@ -38,13 +38,14 @@ func TestPushRequests(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
 	}
-	// Within a registry: a token for the source, one for the target, and one for mounts from the one to the other.
+	// Within a registry: a token for the source, one for the target, one for mounts from the one to the other, and one for the
+	// properties of a tag that is not found.
 	srv.Ledger().Reset()
 	if _, err := images.Promote(t.Context(), client.Repository("team/v1"), "v1", client.Repository("prod/app"), "v1", nil); err != nil {
 		t.Fatal(err)
 	}
-	if n := srv.Ledger().Count("GetAccessToken"); n != 3 {
-		t.Errorf("%d tokens", n)
+	if tokens, properties := srv.Ledger().Count("GetAccessToken"), srv.Ledger().Count("GetTagProperties"); tokens != 4 || properties != 1 {
+		t.Errorf("%d tokens, and the properties of %d tags", tokens, properties)
 	}
 }
 

@@ -136,6 +136,34 @@ func TestCopyIfAbsentLate(t *testing.T) {
 	}
 }
 
+// A tag whose manifest is in quarantine does not move with IfAbsent, though the registry does not find the manifest by the tag.
+func TestCopyIfAbsentQuarantine(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	root, _ := s.multi()
+	srv, client := newRegistry(t)
+	r, ctx := client.Repository("prod/app"), t.Context()
+	was := srv.SeedImage(t, "prod/app:v1")
+	if _, err := r.Artifact(string(was)).UpdateManifestAttributes(ctx, acr.ChangeableAttributes{QuarantineState: new("Quarantined")}); err != nil {
+		t.Fatal(err)
+	}
+	pushLayout(t, s.dir(), "v1", client.Repository("dev/app"), "v1", nil)
+	_, pushed := images.Push(ctx, s.dir(), "v1", r, "v1", &images.CopyOptions{IfAbsent: true})
+	_, promoted := images.Promote(ctx, client.Repository("dev/app"), "v1", r, "v1", nil)
+	for how, err := range map[string]error{"pushed": pushed, "promoted": promoted} {
+		if e, ok := errors.AsType[*images.CopyError](err); !errors.Is(err, acr.ErrTagExists) || !ok || e.Side != images.AtTarget || e.Name != "v1" {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	if tag, err := r.Artifact("v1").TagProperties(ctx); err != nil || tag.Digest != was {
+		t.Errorf("the tag is on %s, not on %s: %v", tag.Digest, was, err)
+	}
+	pushLayout(t, s.dir(), "v1", r, "v1", nil)
+	if tag, err := r.Artifact("v1").TagProperties(ctx); err != nil || tag.Digest != root.Digest {
+		t.Errorf("without IfAbsent the tag is on %s: %v", tag.Digest, err)
+	}
+}
+
 // What belongs to an image by a tag's name may be anything: the image itself, an index that it is in, an index of others.
 func TestCopyStrangeAttachedTags(t *testing.T) {
 	t.Parallel()

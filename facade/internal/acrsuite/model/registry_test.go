@@ -191,6 +191,9 @@ func (g *registry) setTag(r *repository, name, item int) {
 // absent is the option IfAbsent: it reports whether the tag is on the item already.
 func (r *repository) absent(tag, item int) (there bool, err error) {
 	on, err := r.resolve(tag, none)
+	if t, ok := r.tags[tag]; ok && r.manifests[t.item].quarantined {
+		on, err = t.item, nil // its properties say so
+	}
 	switch {
 	case err == acr.ErrManifestUnknown: //nolint:errorlint // the very value
 		return false, nil
