@@ -14,8 +14,15 @@ import (
 // maxFailures ends a repository in which too many requests fail.
 const maxFailures = 10
 
-// deleteAll deletes the manifests, batch by batch.
+// deleteAll deletes the manifests, batch by batch. If it ends early, also by a panic of the caller's
+// code, it looks once more for what was pushed.
 func (r *run) deleteAll(ctx context.Context) error {
+	ended := false
+	defer func() {
+		if !ended && len(r.recent) > 0 {
+			_ = r.look(context.WithoutCancel(ctx))
+		}
+	}()
 	for {
 		if time.Since(r.judgedAt) > judgeAgainAfter {
 			if err := r.again(ctx); err != nil {
@@ -27,26 +34,20 @@ func (r *run) deleteAll(ctx context.Context) error {
 		}
 		batch := r.nextBatch(nil)
 		if len(batch) == 0 {
+			ended = true
 			return nil
 		}
-		if err := r.deleteAndHeal(ctx, batch); err != nil {
-			return err
+		err := r.deleteBatch(ctx, batch)
+		if err == nil {
+			err = must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
 		}
-	}
-}
-
-// deleteAndHeal deletes a batch, and looks for what was pushed meanwhile, also if code of the caller
-// panics.
-func (r *run) deleteAndHeal(ctx context.Context, batch []*item) (err error) {
-	defer func() {
 		if healErr := r.heal(ctx, batch); err == nil {
 			err = healErr
 		}
-	}()
-	if err := r.deleteBatch(ctx, batch); err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
-	return must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
 }
 
 // allPending reports whether nothing became of a batch.

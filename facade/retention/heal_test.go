@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -250,4 +251,50 @@ func TestHealBehindAPanic(t *testing.T) {
 		}})
 	}()
 	w.demand(outcome{stays: []digest.Digest{a, last, pushed}, tags: []string{"new", "z"}})
+}
+
+// What was pushed before the apply ended early, also by a panic, gets back what it needs.
+func TestHealWhenInUseFails(t *testing.T) {
+	t.Parallel()
+	for _, panics := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, acrtest.WithMemoryNetwork())
+			a, b := w.put(w.image(), "a"), w.put(w.image(), "b")
+			last := w.put(w.image(), "z")
+			w.days(90)
+			p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+			reads := 0
+			var pushed digest.Digest
+			used := func(context.Context) iter.Seq2[string, error] {
+				return func(yield func(string, error) bool) {
+					if reads++; reads == 1 {
+						yield(repository+":z", nil)
+						return
+					}
+					pushed = w.put(w.index(a, b), "new")
+					if panics {
+						panic("cry")
+					}
+					yield("", errors.New("the cluster does not answer"))
+				}
+			}
+			c := w.between(isRequest("DELETE", ""), func() { time.Sleep(11 * time.Minute) })
+			func() {
+				defer func() { _ = recover() }()
+				_, err := retention.Apply(t.Context(), c, p, &retention.ApplyOptions{Journal: &bytes.Buffer{}, InUse: []retention.InUse{used}, Batch: 1})
+				if !errors.Is(err, retention.ErrInUse) {
+					t.Error(err)
+				}
+			}()
+			if pushed == "" {
+				t.Fatal("nothing was pushed")
+			}
+			s := w.shoot(repository)
+			for _, d := range []digest.Digest{a, b, pushed, last} {
+				if s.manifests[d].updated.IsZero() {
+					t.Errorf("%s was lost", d)
+				}
+			}
+		})
+	}
 }

@@ -21,9 +21,6 @@ const lookBack = 10 * time.Minute
 // put back if it was deleted meanwhile.
 func (r *run) look(ctx context.Context) error {
 	pushed, err := r.pushed(ctx)
-	if err != nil {
-		return err
-	}
 	for d, needs := range pushed {
 		for _, need := range needs {
 			if i := r.deletion(need); i != nil {
@@ -34,7 +31,7 @@ func (r *run) look(ctx context.Context) error {
 		r.protect(needs, d)
 		r.mu.Unlock()
 	}
-	return nil
+	return err
 }
 
 // heal looks again after a batch, also if the context has ended, and forgets the batch before it.
@@ -128,22 +125,23 @@ func (r *run) attach(ctx context.Context, i *item) {
 }
 
 // pushed returns what manifests need that were pushed since the repository was judged, and have not
-// been looked at.
+// been looked at. With an error it returns what it has found.
 func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, error) {
-	until, now := r.since.Add(-lookBack), r.reader.clock.now()
+	until, since, now := r.since.Add(-lookBack), r.since, r.reader.clock.now()
 	found := map[digest.Digest][]digest.Digest{}
+	var failed error
 	for m, err := range r.repo.Manifests(ctx, &acr.ListManifestsOptions{Order: acr.OrderByUpdateDescending, PageSize: 100}) {
 		if errors.Is(err, acr.ErrNotFound) && r.isEmpty() {
 			return found, nil // with its last manifest the repository itself is gone
 		}
 		if err != nil {
-			return nil, r.lookFailed(ctx, err)
+			return found, r.lookFailed(ctx, err)
 		}
 		updated := latest(m.CreatedTime, m.LastUpdateTime)
 		if updated.Before(until) && !updated.IsZero() {
 			break
 		}
-		r.since = latest(r.since, earliest(updated, now))
+		since = latest(since, earliest(updated, now))
 		if looked, ok := r.looked[m.Digest]; ok && !updated.After(looked) {
 			continue
 		}
@@ -152,13 +150,18 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 			needs = r.lacks(n)
 		} else if needs, err = r.needsOf(ctx, m.Digest); errors.Is(err, errGone) {
 			continue // it may be pushed again
+		} else if ctx.Err() != nil {
+			return found, err // the next look reads it
 		} else if err != nil {
-			return nil, r.lookFailed(ctx, err)
+			failed, needs = r.lookFailed(ctx, err), r.anything()
 		}
 		r.looked[m.Digest] = updated
 		found[m.Digest] = needs
 	}
-	return found, nil
+	if failed == nil {
+		r.since = since
+	}
+	return found, failed
 }
 
 // lacks returns what a judged manifest needs of what was deleted before the judgement: it may have

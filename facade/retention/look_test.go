@@ -118,3 +118,32 @@ func TestLookAtWhatWasGone(t *testing.T) {
 	w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
 	w.demand(outcome{stays: []digest.Digest{a, b}, tags: []string{"new", "z"}})
 }
+
+// What was found of what was pushed is put right though the rest cannot be read, and what cannot be read may need anything.
+func TestLookThatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.put(w.image(), "a"), w.put(w.image(), "b")
+	last := w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	deletions := 0
+	var known, unknown digest.Digest
+	c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+		if r.Method != http.MethodDelete {
+			return
+		}
+		if deletions++; deletions == 2 {
+			known = w.put(w.index(a), "known")
+			unknown = w.put(w.index(b), "unknown")
+			w.srv.On("GetManifest").Path(string(unknown)).Always().Status(http.StatusBadRequest)
+			w.srv.On("GetManifestProperties").Path(string(unknown)).Always().Status(http.StatusBadRequest)
+		}
+	}})
+	result := w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
+	w.srv.ClearFaults()
+	w.demand(outcome{stays: []digest.Digest{a, b, known, unknown, last}, tags: []string{"known", "unknown", "z"}})
+	if r := result.Repositories[0]; r.State != retention.Stopped {
+		t.Errorf("%s", mustJSON(t, r))
+	}
+}

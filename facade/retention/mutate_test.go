@@ -64,7 +64,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"check of what goes along", "batch.go", "for _, w := range i.with {\n\t\tif why, err", "for _, w := range i.with[:0] {\n\t\tif why, err", "TestApplyChecksTheCascade"},
 	{"the journal has what goes along", "batch.go", "for _, w := range i.with {\n\t\t\tadd(w)", "for _, w := range i.with[:0] {\n\t\t\tadd(w)", "TestProperty"},
 	{"look before a batch", "batch.go", "if err := r.look(ctx); err != nil {", "if err := error(nil); err != nil {", "TestApplyChecksAgain"},
-	{"look after a batch", "batch.go", "healErr := r.heal(ctx, batch)", "healErr := error(nil)", "TestHealWhenInterrupted"},
+	{"look after a batch", "batch.go", "healErr := r.heal(ctx, batch)", "healErr := error(nil)", "TestHealOfWhatIsSeenLate"},
 	{"what is put back keeps what it needs", "look.go", "r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + \" was put back, and needs it\"})", "", "TestHealLeavesWhatIsStillToGo"},
 	{"heal", "look.go", "r.restore(context.WithoutCancel(ctx), i, d)", "_ = i", "TestApplyHeals"},
 	{"the registry's clock", "clock.go", "return &clock{date.UTC(), started}, nil", "return &clock{date.Add(time.Since(date)).UTC(), started}, nil", "TestClock"},
@@ -101,11 +101,13 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"what belongs to what was pushed", "look.go", "return append(needs, r.attached(d)...), nil", "return needs, nil", "TestOrphansWhoseSubjectComes"},
 	{"cosign tags of what is put back", "look.go", "\t\tr.attach(ctx, i)\n", "", "TestHealOfCosignTags"},
 	{"a cosign tag stays with its image", "untag.go", "if of := r.belongs(t); of != \"\" {", "if of := r.belongs(t); of == \"none\" {", "TestUntagOfCosignTags"},
-	{"a time in the future hides no push", "look.go", "r.since = latest(r.since, earliest(updated, now))", "r.since, _ = latest(r.since, updated), now", "TestLookBesideAClockThatIsAhead"},
+	{"a time in the future hides no push", "look.go", "since = latest(since, earliest(updated, now))", "since, _ = latest(since, updated), now", "TestLookBesideAClockThatIsAhead"},
 	{"what has no time may be new", "look.go", "if updated.Before(until) && !updated.IsZero() {", "if updated.Before(until) {", "TestLookAtWhatHasNoTime"},
 	{"lists take time", "run.go", "earliest(s.newest, started)", "latest(s.newest, started)", "TestPushedWhileTheListsAreRead"},
 	{"what was gone is looked at again", "look.go", "continue // it may be pushed again", "r.looked[m.Digest] = updated\n\t\t\tcontinue", "TestLookAtWhatWasGone"},
 	{"what is gone though nobody knows", "look.go", "if was != deleted && !r.isLost(ctx, i) {", "if was != deleted {", "TestHealOfWhatWentAlong"},
+	{"look behind an early end", "batch.go", "if !ended && len(r.recent) > 0 {", "if false && !ended {", "TestHealWhenInUseFails|TestHealBehindAPanic"},
+	{"what was found though a look failed", "look.go", "failed, needs = r.lookFailed(ctx, err), r.anything()", "return nil, r.lookFailed(ctx, err)", "TestLookThatFails"},
 	{"contents are cached by their kind", "read.go", " && b.Kind == graph.KindOf(n.mediaType)", "", "TestCacheOfOtherMediaTypes"},
 }
 
