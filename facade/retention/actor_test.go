@@ -19,6 +19,7 @@ type actor struct {
 	judge    *oracle
 	checked  map[digest.Digest]bool // looked at since the last deletion: in the window that nothing can close
 	deleted  map[digest.Digest]bool // by the actor, with what went along
+	tagAt    string                 // the tag that was looked at last, unless a deletion followed
 	untagged map[string]bool        // tags that the actor deleted, or moved
 	set      map[string]digest.Digest
 	locked   map[string]bool
@@ -85,8 +86,11 @@ func (a *actor) afterwards(r *http.Request) {
 	switch {
 	case r.Method == http.MethodDelete:
 		clear(a.checked)
+		a.tagAt = ""
 	case strings.Contains(path, "/_manifests/sha256:"):
 		a.checked[digest.Digest(path[strings.LastIndexByte(path, '/')+1:])] = true
+	case strings.Contains(path, "/_tags/"):
+		a.tagAt = path[strings.LastIndexByte(path, '/')+1:]
 	}
 }
 
@@ -200,6 +204,9 @@ func (a *actor) pushed(m *manifest) {
 func (a *actor) setTag(now shot, tag string, d digest.Digest) {
 	t, exists := now.tags[tag]
 	if a.inWindow(d) || exists && (a.inWindow(t.digest) || !t.attributes.Write) {
+		return
+	}
+	if exists && t.digest == d && tag == a.tagAt { // its deletion cannot tell that it was put there again
 		return
 	}
 	a.tag(repository, tag, d)
