@@ -21,8 +21,8 @@ import (
 //
 // Errors:
 //   - [ErrBlobUnknown] if the blob does not exist (also matches [ErrNotFound])
-//   - [ErrMalformedReply] if the response contains neither the digest nor the header of the
-//     registry API, so it may come from a portal or proxy
+//   - [ErrMalformedReply] if the response contains neither the digest nor the header
+//     Docker-Distribution-Api-Version, so it may come from a portal or proxy
 //   - [ErrInvalidArgument] if the repository name or digest is invalid
 func (r *Repository) HeadBlob(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if err := r.checkBlob(ctx, dgst); err != nil {

@@ -67,8 +67,8 @@
 // registry's message, advice if the cause is known, and the correlation id that Azure support asks
 // for. errors.As also finds the [*azcore.ResponseError] behind it. An invalid argument or option is
 // an [*ArgumentError]; no request is sent. All other errors match one of the values below, or wrap
-// the error of the context, the network, a file or the caller's reader. [Client.Doctor] finds out
-// why a registry cannot be used.
+// the error of the context, the network, a file, or the caller's reader or writer. [Client.Doctor]
+// finds out why a registry cannot be used.
 //
 // This is what errors.Is matches, what it means, and what to do:
 //
@@ -120,7 +120,7 @@
 //	  ErrMalformedReply       not what was requested        look for a proxy or portal in between
 //	  ErrUntrusted            a URL that is not followed    the same
 //	  ErrTooLarge             larger than the limit         ask for smaller pages
-//	  ErrListEndless          the list does not end         report it to the registry, or raise MaxPages
+//	  ErrListEndless          the list does not end         raise MaxPages, or ask Azure support
 //
 //	Mistakes of the caller
 //	  ErrInvalidArgument      refused before sending        see ArgumentError

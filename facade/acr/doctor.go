@@ -48,7 +48,8 @@ type DoctorOptions struct {
 // Doctor finds out why a registry cannot be used, or confirms that it can. It checks name
 // resolution, connection, TLS, clock, challenge, Entra token, exchange, access token, catalog, the
 // rights on a repository, anonymous access and storage. It reports for each what was found and what
-// to do. It changes nothing in the registry.
+// to do. It changes nothing in the registry, except that DoctorOptions.TryPush starts an upload and
+// cancels it.
 //
 // It uses the client's own transport, policies and credential, and contacts no other host than a
 // normal call would. It sends about a dozen requests, each once and without retries. It obtains its

@@ -66,7 +66,7 @@ type GovernorOptions struct {
 	// BytesPerSecond limits the bytes of request and response bodies that all clients with this
 	// Governor together send and receive in a second. It must be at least 1024. Connections share
 	// it evenly, so a download over ten connections gets ten times as much as an upload over one.
-	// Token requests are not delayed. It has no effect on clients that use the Governor as a
+	// It does not limit token requests, and has no effect on clients that use the Governor as a
 	// policy. Default: no limit.
 	BytesPerSecond int64
 
@@ -80,7 +80,7 @@ type BudgetUsage struct {
 	PerMinute int           // the budget times Share; less for a while after a 429
 	Requests  int64         // requests that were sent
 	Waited    time.Duration // sum of the waits of all requests
-	Throttled int64         // responses with status code 429; see GovernorOptions.Share
+	Throttled int64         // responses with status code 429; if processes share an identity, see GovernorOptions.Share
 }
 
 // Governor keeps requests within the published budgets of a registry, so that the registry does not

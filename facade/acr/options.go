@@ -117,9 +117,10 @@ type ClientOptions struct {
 
 // ResponseTimeouts are how long a response may take to begin, counted from the end of the request.
 // If no response begins in time, a request that only reads is sent once more, and fails with
-// [ErrStalled] if that one times out too. Any other request fails with [ErrStalled] at the first
-// timeout. Zero means the default. A negative value means no limit, except for Token, where it
-// means the default.
+// [ErrStalled] if that one times out too. Any other request, except a token request (see Token),
+// fails with [ErrStalled] at the first timeout. An upload or download then tries again several
+// times. Zero means the default. A negative value means no limit, except for Token, where it means
+// the default.
 //
 // Some limits are not options. A request fails if no byte of its body can be sent for two minutes.
 // A response fails if no byte of its body arrives for 30 seconds. A response other than a blob also

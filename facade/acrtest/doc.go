@@ -113,8 +113,9 @@
 //
 // # Examples
 //
-// The examples use three small functions that are not shown: start calls [Start], get and call send
-// one request to the registry as its admin user and return the status and the body of the response.
+// The examples use three small functions that are not shown. The function start calls [Start]. The
+// functions get and call each send one request to the registry as its admin user, and return the
+// status and the body of the response.
 //
 // # Limitations
 //
