@@ -59,6 +59,7 @@ func Deliveries(t *testing.T, forms []Form, test func(d *Delivery), opts ...acrt
 // DeliveriesIn is Deliveries in other settings. On loopback one form of each kind is tried.
 func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
 	t.Helper()
+	loopback := triedOnLoopback(t, forms, loopbackForms)
 	for _, s := range settings {
 		for _, f := range forms {
 			switch {
@@ -70,7 +71,7 @@ func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *D
 						d.Settled()
 					})
 				})
-			case slices.Contains(loopbackForms, f):
+			case slices.Contains(loopback, f):
 				s.run(t, f.Name, func(t *testing.T) { test(newDelivery(t, s, f, opts...)) })
 			}
 		}

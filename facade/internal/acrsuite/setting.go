@@ -1,6 +1,8 @@
 package acrsuite
 
 import (
+	"hash/fnv"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -27,6 +29,20 @@ func UnderRace(race, otherwise int) int {
 		return race
 	}
 	return otherwise
+}
+
+// triedOnLoopback returns which of the kinds of a test are tried on loopback. Under the race detector, which is slow with content
+// of that size, it is one of them, and not the same one in each test; make test-long tries them all.
+func triedOnLoopback[T comparable](t *testing.T, kinds, oneOfEach []T) []T {
+	t.Helper()
+	tried := slices.DeleteFunc(slices.Clone(oneOfEach), func(k T) bool { return !slices.Contains(kinds, k) })
+	if !RaceEnabled || len(tried) == 0 {
+		return tried
+	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(t.Name())) // never fails
+	n := int(name.Sum32() % uint32(len(tried)))
+	return tried[n : n+1]
 }
 
 // run runs a test in the setting: InMemory at once, in a bubble; OnLoopback as a parallel sub-test.

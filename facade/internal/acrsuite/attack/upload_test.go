@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
@@ -69,8 +67,7 @@ func absurdLeast(t *testing.T) {
 	}
 	acrsuite.Uploads(t, []string{acrsuite.AsReader}, func(u *acrsuite.Upload) {
 		u.Tune = nil
-		u.Want = make([]byte, 64<<20+5<<20)
-		u.Digest = digest.FromBytes(u.Want)
+		u.Fill(64<<20 + 5<<20)
 		u.Srv.On("StartUpload").Header("OCI-Chunk-Min-Length", "9000000000000000000")
 		u.Arrives()
 		for _, q := range u.Srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
