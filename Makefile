@@ -17,7 +17,7 @@ RACE          := $(shell printf 'int main(void){return 0;}' | $$($(GO) env CC) -
 # generic type of sync or sync/atomic, or sync.Map: the linker might then take their copy of it for all packages, which synchronises nothing;
 # or a map that a sync.Once fills, since its fast path there synchronises nothing either, and the runtime watches maps on its own.
 FIPS          := crypto/internal/fips140
-UNWATCHED     := regexp/... strconv math/big unicode/... encoding/base64 encoding/hex compress/flate github.com/oasdiff/yaml3 \
+UNWATCHED     := regexp/... strconv math/big unicode/... encoding/base64 encoding/hex compress/flate internal/stringslite github.com/oasdiff/yaml3 \
                  $(addprefix $(FIPS)/,aes/... bigmod edwards25519/... mlkem nistec/... sha256 sha3 sha512)
 WATCHED_RACE  := $(if $(RACE),$(RACE) $(patsubst %,-gcflags=%=-race=false,$(UNWATCHED)))
 # Where random tests begin: a number of the commit's, so that a run that failed fails again. SEED=n begins elsewhere.
