@@ -164,6 +164,43 @@ func TestLayoutIfAbsentRace(t *testing.T) {
 	noTemporaryFiles(t, dir)
 }
 
+// A layout can be opened while other processes replace its index.json all the time.
+func TestLayoutOpenDuringWrites(t *testing.T) {
+	t.Parallel()
+	s := newStock(t)
+	image := s.image("amd64", "layer")
+	s.name(image, "v1")
+	dir := s.dir()
+	index, raw := filepath.Join(dir, "index.json"), readFile(t, filepath.Join(dir, "index.json"))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 2 {
+		wg.Go(func() {
+			for fresh := fmt.Sprint(index, i); ; {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := errors.Join(os.WriteFile(fresh, raw, 0o600), os.Rename(fresh, index)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 1000 {
+		l, err := images.OpenLayout(dir, nil)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		_ = l.Close()
+	}
+	close(done)
+	wg.Wait()
+}
+
 // hooked is a source that does something before it hands out some content, or when that has been read.
 type hooked struct {
 	*memory

@@ -127,9 +127,21 @@ func (d *layoutDir) mayCreate() error {
 // Close closes the directory.
 func (d *layoutDir) Close() error { return d.root.Close() }
 
+// errReplaced is the error of a file that another one took the place of while it was opened.
+var errReplaced = errors.New("replaced while it was opened")
+
 // open opens a regular file. Neither a link nor a pipe is opened, also where somebody puts it there
-// in this moment.
-func (d *layoutDir) open(name string) (*layoutFile, error) {
+// in this moment. Other processes replace index.json by a new one: then that is opened.
+func (d *layoutDir) open(name string) (f *layoutFile, err error) {
+	for range 20 {
+		if f, err = d.openOnce(name); !errors.Is(err, errReplaced) {
+			break
+		}
+	}
+	return f, err
+}
+
+func (d *layoutDir) openOnce(name string) (*layoutFile, error) {
 	if err := d.plainPath(path.Dir(name)); err != nil {
 		return nil, err
 	}
@@ -146,7 +158,7 @@ func (d *layoutDir) open(name string) (*layoutFile, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !os.SameFile(before, info) {
-		err = fmt.Errorf("%w: %s was replaced while it was opened", ErrNotLayout, name)
+		err = fmt.Errorf("%w: %s was %w", ErrNotLayout, name, errReplaced)
 	}
 	if err != nil {
 		_ = f.Close() // it was only read
