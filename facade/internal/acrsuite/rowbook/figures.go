@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,7 +38,7 @@ var figures = []figure{
 	{"other clients against the emulator", "make interop", regexp.MustCompile(`^(\d+ tests passed, .*)`), joined},
 	{"the library against other registries", "make test-registries", regexp.MustCompile(`^(\d+ tests passed, .*)`), joined},
 	{"random uploads with faults", property + "'^TestUploadProperty$' ./facade/internal/acrsuite/upload -args -upload.cases=5000",
-		regexp.MustCompile(`: (\d+ cases: .*)`), joined},
+		regexp.MustCompile(`: (\d+ cases: .*)`), added},
 	{"random downloads with faults", property + "'^TestDownloadProperty$' ./facade/internal/acrsuite/download -args -download.cases=5000",
 		regexp.MustCompile(`: (seed .*)`), joined},
 	{"random faults in the transfer loops", property + ". ./facade/internal/transfer -args -cases=100000", regexp.MustCompile(`: (\d+ cases: .*)`), joined},
@@ -123,6 +124,26 @@ func putFigure(file string, list []figure, done figure, result string, now time.
 }
 
 func joined(matches []string) string { return strings.Join(matches, "; ") }
+
+// added adds up the numbers of lines that have the same words.
+func added(matches []string) string {
+	var total []int
+	number := regexp.MustCompile(`\d+`)
+	for _, m := range matches {
+		for i, text := range number.FindAllString(m, -1) {
+			if i == len(total) {
+				total = append(total, 0)
+			}
+			n, _ := strconv.Atoi(text) // digits
+			total[i] += n
+		}
+	}
+	i := -1
+	return number.ReplaceAllStringFunc(matches[0], func(string) string {
+		i++
+		return strconv.Itoa(total[i])
+	})
+}
 
 // lastOfEach keeps the last line of each kind: the totals come after those of single packages.
 func lastOfEach(matches []string) string {

@@ -51,6 +51,9 @@ func TestSums(t *testing.T) {
 	if got := lastOfEach([]string{"secrets found 1", "9 tests passed", "secrets found 0", "12 tests passed"}); got != "secrets found 0; 12 tests passed" {
 		t.Error(got)
 	}
+	if got := added([]string{"2 cases: 1 arrived", "30 cases: 5 arrived"}); got != "32 cases: 6 arrived" {
+		t.Error(got)
+	}
 	if got := byTarget([]string{"FuzzA", "10", "20", "FuzzB"}); got != "FuzzA 20, FuzzB ?" {
 		t.Error(got)
 	}
