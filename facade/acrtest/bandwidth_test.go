@@ -21,8 +21,8 @@ func TestBandwidthReachesItsCap(t *testing.T) {
 		capped := newStream(t, acrtest.WithBandwidth(limit))
 		size := limit / 4 // a quarter of a second
 		for _, method := range []string{http.MethodPut, http.MethodGet} {
-			share, measured := 0.0, false
-			for range 3 {
+			share, measured := 0.0, 0
+			for range 12 {
 				if free.rate(method, size/8) < float64(limit) {
 					continue // the cap is beyond this machine, or beyond it under the race detector
 				}
@@ -31,12 +31,12 @@ func TestBandwidthReachesItsCap(t *testing.T) {
 				if min(before, free.rate(method, size)) < 1.5*float64(limit) {
 					continue // somebody else has the machine
 				}
-				if measured = true; share > 0.9 && share < 1.1 {
+				if measured++; share > 0.9 && share < 1.1 || measured == 6 {
 					break
 				}
 			}
-			t.Logf("%s at %d MiB/s: %.2f of it, measured: %v", method, limit/mib, share, measured)
-			if measured && (share < 0.9 || share > 1.1) {
+			t.Logf("%s at %d MiB/s: %.2f of it, measured %d times", method, limit/mib, share, measured)
+			if measured == 6 && (share < 0.9 || share > 1.1) { // never within a tenth: no other program is so busy so often
 				t.Errorf("%s at %d MiB/s: %.2f of it", method, limit/mib, share)
 			}
 		}
