@@ -31,7 +31,8 @@ type DownloadOptions struct {
 
 	// Progress, if not nil, is called about ten times a second during the download and once at the
 	// end. All calls are made from one goroutine. If Progress panics, the download panics with the
-	// same value.
+	// same value. If the context ends while Progress runs, the download may return before that call
+	// does; no call begins after the download has returned.
 	Progress func(Progress)
 }
 

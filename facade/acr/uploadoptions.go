@@ -52,7 +52,9 @@ type UploadOptions struct {
 	// when an upload session begins, after each acknowledged chunk and after a resume (the location
 	// changes, so always keep the latest one). The upload continues while Checkpoint runs; if
 	// several checkpoints occur in that time, only the latest is delivered. All calls are made from
-	// one goroutine. If Checkpoint panics, the upload panics with the same value.
+	// one goroutine, the one that calls Progress. If Checkpoint panics, the upload panics with the
+	// same value. If the context ends while Checkpoint runs, the upload may return before that call
+	// does; no call begins after the upload has returned.
 	//
 	// If UploadBlob fails, the upload stays open at the registry if Checkpoint is set and a chunk
 	// was acknowledged, or if it was continued with Resume. In all other cases, and always if the
@@ -69,7 +71,8 @@ type UploadOptions struct {
 
 	// Progress, if not nil, is called about ten times a second during the upload and once at the
 	// end. All calls are made from one goroutine. If Progress panics, the upload panics with the
-	// same value.
+	// same value. If the context ends while Progress runs, the upload may return before that call
+	// does; no call begins after the upload has returned.
 	Progress func(Progress)
 }
 

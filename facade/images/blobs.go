@@ -101,23 +101,14 @@ func (j *job) upload(ctx context.Context, b *blobNode) error {
 	for try := 1; ; try++ {
 		src := j.open(ctx, b)
 		count := j.meter.blob(b.descriptor.Size)
-		var last acr.Progress
 		_, err := j.target.UploadBlob(ctx, src, &acr.UploadOptions{
 			Digest: b.descriptor.Digest, Size: b.descriptor.Size, MediaType: b.descriptor.MediaType, MountFrom: j.mountFrom,
-			Progress: func(p acr.Progress) {
-				last = p
-				count.offset(p.Offset, p.Resent)
-			},
+			Progress: count.progress,
 		})
 		closeErr, sourceErr := src.Close(), src.failure()
 		switch {
 		case err == nil && closeErr == nil:
-			b.action = Send
-			if last.Mounted {
-				b.action = Mount
-			} else if last.Skipped {
-				b.action = Present
-			}
+			b.action = count.outcome()
 			count.end(b.action)
 			return nil
 		case sourceErr != nil:
@@ -184,7 +175,7 @@ func (j *job) download(ctx context.Context, b *blobNode, count *blobMeter) error
 		Root: j.layout.dir.root, Size: b.descriptor.Size, Concurrency: rangesAtOnce, PartSize: rangeSize, NoSync: j.layout.noSync,
 	}
 	if b.descriptor.Size > progressAbove {
-		o.Progress = func(p acr.Progress) { count.offset(p.Offset, p.Resent) }
+		o.Progress = count.progress
 	}
 	_, err := j.source.DownloadBlobFile(ctx, b.descriptor.Digest, name, o)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/acrkit/acrkit/facade/acr"
 )
 
 // Progress is the state of a copy.
@@ -95,46 +97,76 @@ func (m *meter) present(n int64) { m.add(func(p *Progress) { p.Bytes.Present += 
 func (m *meter) sent(n int64)    { m.add(func(p *Progress) { p.Bytes.Sent += n }) }
 
 // blob counts one blob on its way.
-func (m *meter) blob(size int64) *blobMeter { return &blobMeter{m: m, size: size} }
+func (m *meter) blob(size int64) *blobMeter { return &blobMeter{m: m, size: size, action: Send} }
 
-// blobMeter counts a blob: what is at the target so far is in Bytes.Sent.
+// blobMeter counts a blob: what is at the target so far is in Bytes.Sent. The mutex of the meter guards its fields.
 type blobMeter struct {
 	m            *meter
 	size         int64
 	sent, resent int64
+	action       Action // what became of the blob, for all that was told
+	over         bool   // nothing more counts: after the end of a context, calls of a callback may be late
 }
 
-// offset tells how far the blob is, and how much of it was sent more than once.
-func (b *blobMeter) offset(n, resent int64) {
-	n = min(max(n, 0), b.size)
+// progress tells how far the transfer of the blob is.
+func (b *blobMeter) progress(e acr.Progress) {
 	b.m.add(func(p *Progress) {
-		p.Bytes.Sent += n - b.sent
-		p.Bytes.Resent += resent - b.resent
-		b.sent, b.resent = n, resent
+		b.reach(p, e.Offset, e.Resent)
+		switch {
+		case e.Mounted:
+			b.action = Mount
+		case e.Skipped:
+			b.action = Present
+		}
 	})
 }
 
 // read tells that n more bytes were read from the source.
-func (b *blobMeter) read(n int) { b.offset(b.sent+int64(n), b.resent) }
+func (b *blobMeter) read(n int) {
+	b.m.add(func(p *Progress) { b.reach(p, b.sent+int64(n), b.resent) })
+}
 
-// restart says that the blob begins anew.
+// reach counts n bytes as being at the target, and how many were sent more than once. The mutex is held.
+func (b *blobMeter) reach(p *Progress, n, resent int64) {
+	if b.over {
+		return
+	}
+	n = min(max(n, 0), b.size)
+	p.Bytes.Sent += n - b.sent
+	p.Bytes.Resent += resent - b.resent
+	b.sent, b.resent = n, resent
+}
+
+// outcome returns what became of the blob.
+func (b *blobMeter) outcome() Action {
+	b.m.mu.Lock()
+	defer b.m.mu.Unlock()
+	return b.action
+}
+
+// restart says that the blob begins anew, with another blobMeter.
 func (b *blobMeter) restart() {
 	b.m.add(func(p *Progress) {
 		p.Bytes.Sent -= b.sent
 		p.Bytes.Resent += b.sent
-		b.sent, b.resent = 0, 0
+		b.over = true
 	})
 }
 
 // abort says that the blob was given up.
-func (b *blobMeter) abort() { b.offset(0, b.resent) }
+func (b *blobMeter) abort() {
+	b.m.add(func(p *Progress) {
+		p.Bytes.Sent -= b.sent
+		b.over = true
+	})
+}
 
 // end counts the blob as what became of it.
 func (b *blobMeter) end(a Action) {
 	b.m.add(func(p *Progress) {
 		p.Bytes.Sent -= b.sent
 		*p.Bytes.of(a) += b.size
-		b.sent = 0
+		b.over = true
 	})
 }
 

@@ -146,23 +146,43 @@ type zerosReader struct{}
 
 func (zerosReader) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// A callback that is blocked does not hold up a transfer whose context has ended.
+// A callback that is blocked does not hold up a transfer whose context has ended, and no other one begins after the transfer.
 func TestBlockedCallback(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := &transfer.Meter{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		release := make(chan struct{})
-		defer close(release)
-		r := transfer.NewReporter(m, func(transfer.Event) { <-release }, func(error) {})
-		m.SetTotal(1)
-		began := time.Now()
-		r.Stop(ctx)
-		if d := time.Since(began); d > 1100*time.Millisecond {
-			t.Errorf("waited %s", d)
-		}
-	})
+	for _, blocked := range []string{"progress", "checkpoint"} {
+		t.Run(blocked, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := &transfer.Meter{}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				release := make(chan struct{})
+				calls := 0
+				callback := func() {
+					calls++
+					<-release
+				}
+				r := transfer.NewReporter(m, func(transfer.Event) { callback() }, func(error) {})
+				if blocked == "progress" {
+					m.SetTotal(1)
+					time.Sleep(150 * time.Millisecond)
+				}
+				r.Post(callback)
+				synctest.Wait()
+				m.SetTotal(2)
+				began := time.Now()
+				r.Stop(ctx)
+				if d := time.Since(began); d > 1100*time.Millisecond {
+					t.Errorf("waited %s", d)
+				}
+				close(release)
+				synctest.Wait()
+				if calls != 1 {
+					t.Errorf("%d calls, of which all but the first began after the end", calls)
+				}
+			})
+		})
+	}
 }
 
 // A source that claims more bytes than there are is an error, not a panic.

@@ -26,6 +26,7 @@ type Reporter struct {
 
 	mu      sync.Mutex
 	pending func() // the latest one posted
+	left    bool   // Stop has returned: no callback begins any more
 }
 
 // NewReporter starts to report on m. progress may be nil. cancel is called if a callback panics.
@@ -62,11 +63,9 @@ func (r *Reporter) loop() {
 			stopped = true
 			r.runPending()
 		}
-		if r.progress != nil {
-			if e := r.meter.Event(); e != last {
-				r.progress(e)
-				last = e
-			}
+		if e := r.meter.Event(); r.progress != nil && e != last && !r.abandoned() {
+			r.progress(e)
+			last = e
 		}
 		if stopped {
 			return
@@ -79,9 +78,16 @@ func (r *Reporter) runPending() {
 	f := r.pending
 	r.pending = nil
 	r.mu.Unlock()
-	if f != nil {
+	if f != nil && !r.abandoned() {
 		f()
 	}
+}
+
+// abandoned reports whether nobody waits for callbacks any more.
+func (r *Reporter) abandoned() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left
 }
 
 // Post arranges that f is called soon. If an earlier function still waits to be called, f takes its
@@ -101,7 +107,7 @@ func (r *Reporter) Post(f func()) {
 
 // Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the
 // first call of Stop panics with the same value, in the goroutine of the caller whose callback it
-// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked.
+// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked; once Stop has returned, none begins.
 func (r *Reporter) Stop(ctx context.Context) {
 	if r == nil {
 		return
@@ -109,6 +115,9 @@ func (r *Reporter) Stop(ctx context.Context) {
 	first := false
 	r.once.Do(func() { first = true; close(r.stop) })
 	if !endsSoon(ctx, r.ended) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.left = true
 		return
 	}
 	if first {
