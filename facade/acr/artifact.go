@@ -257,7 +257,7 @@ func (a *Artifact) DeleteTag(ctx context.Context) error {
 }
 
 // Delete deletes the manifest with all its tags, even if the artifact was created with one of
-// them. It costs one request for a digest, and two for a tag. See [Repository.DeleteManifest].
+// them. It costs the requests of [Repository.DeleteManifest], and one more for a tag.
 //
 // Errors:
 //   - [ErrManifestUnknown] if the manifest does not exist (also matches [ErrNotFound])

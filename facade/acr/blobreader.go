@@ -28,7 +28,8 @@ type GetBlobOptions struct {
 
 // BlobReader reads a blob and verifies it. Read returns io.EOF only if size and digest are
 // right. So if io.Copy or io.ReadAll succeeds, the data is the blob. Data read before io.EOF is
-// not verified, unless exactly Descriptor().Size bytes were read.
+// not verified, with one exception: the Read that returns the last of Descriptor().Size bytes does
+// so only if all of them are right.
 //
 // The reader resumes after a lost or stalled connection and when a storage link expires. It
 // cannot seek; use [BlobReaderAt] or [Repository.GetBlobRange] for unverified random access.

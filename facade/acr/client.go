@@ -280,8 +280,9 @@ func (c *Client) PinAddress(ctx context.Context) (pinned context.Context, releas
 }
 
 // PinReads returns a context like that of [Client.PinAddress], for calls that only read, such as
-// the pull of an image. They read from one replica as long as it can be reached. If it fails, they
-// continue at the [ClientOptions].FallbackEndpoints, whose replicas may lack new content. If
+// the pull of an image. They read from one replica as long as it can be reached, and then, as with
+// PinAddress, from the next address of the name. If the endpoint fails altogether, they continue at
+// the [ClientOptions].FallbackEndpoints, if there are any. Another replica may lack new content. If
 // PinAddress or PinReads of this client has returned ctx, or a parent of it, PinReads returns ctx
 // unchanged.
 func (c *Client) PinReads(ctx context.Context) (pinned context.Context, release func()) {

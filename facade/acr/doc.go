@@ -74,7 +74,7 @@
 //
 //	Not found
 //	  ErrNotFound             404: any of those below       no problem if you wanted to delete it
-//	  ErrTagUnknown           no such tag                   check the tag; GetManifest returns ErrManifestUnknown then
+//	  ErrTagUnknown           no such tag                   check the tag; from GetManifest: ErrManifestUnknown
 //	  ErrManifestUnknown      no such manifest or tag       check it; right after a push, a replica may lag
 //	  ErrBlobUnknown          no such blob                  the same
 //	  ErrNameUnknown          no such repository            check the name; the first push creates it
@@ -83,7 +83,7 @@
 //	  ErrLocked               locked, in quarantine, full   change its attributes, or free storage
 //	  ErrTagExists            IfAbsent: the tag is taken    use another tag
 //	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
-//	  ErrUnauthorized         the sign-in was refused       the same
+//	  ErrUnauthorized         no sign-in, or no right       the same
 //	  ErrUnsupported          not offered in this form      see the error's text
 //
 //	Causes of a failed sign-in or a missing right
@@ -138,10 +138,11 @@
 //
 // # Retries
 //
-// Requests that are safe to repeat are retried after status codes 408, 429, 500, 502, 503 and 504,
-// and after lost connections: up to 4 times, with growing waits, or after the time in Retry-After.
-// If that is more than one minute, the request is not retried. The Retry options in [ClientOptions]
-// change the number and the waits. Uploads and downloads resume from what has arrived.
+// Requests, except the chunks of uploads, are retried after status codes 408, 429, 500, 502, 503
+// and 504, and after lost connections: up to 4 times, with growing waits, or after the time in
+// Retry-After. If that is more than one minute, the request is not retried. The Retry options in
+// [ClientOptions] change the number and the waits. Uploads and downloads resume from what has
+// arrived.
 //
 // All calls of a client share a budget of ten retries, so that a registry in trouble is not
 // flooded. The budget gets one retry back for every ten successful requests, and one every ten

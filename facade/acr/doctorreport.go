@@ -32,7 +32,7 @@ const (
 	DoctorCatalog    = "catalog"    // the identity may list repositories
 	DoctorPull       = "pull"       // the identity may pull from DoctorOptions.Repository
 	DoctorPush       = "push"       // the identity may push to DoctorOptions.Repository
-	DoctorAnonymous  = "anonymous"  // whether anonymous callers may pull
+	DoctorAnonymous  = "anonymous"  // whether anonymous callers may pull; without DoctorOptions.Repository, whether they may list repositories
 	DoctorStorage    = "storage"    // the content of DoctorOptions.Reference can be read from storage
 )
 

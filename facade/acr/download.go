@@ -101,9 +101,8 @@ func (o *DownloadOptions) transfer(dgst digest.Digest, m *meter) (*transfer.Down
 // costs none, as with [Repository.GetBlob]. By default it takes at most 48 MiB of memory.
 //
 // If dst has a method Truncate(size int64) error, as *os.File has, dst is cut to the size of the
-// blob. Otherwise dst keeps what it had after the end of the blob. If DownloadBlob has to start
-// again and has already written more bytes than the blob has, it cannot remove them, and fails with
-// [ErrSizeMismatch].
+// blob. Otherwise dst keeps what it had after the end of the blob; if a wrong response has been
+// written beyond that end, DownloadBlob fails with [ErrSizeMismatch].
 //
 // If ctx ends while dst is blocked in WriteAt, DownloadBlob returns all the same; the blocked call
 // stays behind in a goroutine.

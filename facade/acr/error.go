@@ -103,8 +103,8 @@ func shown(s string, limit int) string {
 // Unwrap returns the *azcore.ResponseError and the known causes.
 func (e *Error) Unwrap() []error { return append([]error{e.err}, e.causes...) }
 
-// Is reports whether target is an error code of the response, or is [ErrNotFound], [ErrThrottled]
-// or [ErrLocked] and applies to it.
+// Is reports whether target is an [ErrorCode], [ErrNotFound], [ErrThrottled] or [ErrLocked] that
+// applies to the response, as the comment of Error says. Unwrap returns the causes.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:

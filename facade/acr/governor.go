@@ -58,9 +58,9 @@ type GovernorOptions struct {
 	// limits, or to send fewer requests. Default: the budgets of the tier.
 	PerMinute map[Budget]int
 
-	// Concurrency is the maximum number of requests to one registry that wait for a response at the
-	// same time. It includes requests that the Governor delays, but not token requests. Default: no
-	// limit.
+	// Concurrency is the maximum number of requests to one registry at the same time. A request
+	// counts from before the Governor delays it until its response begins. Token requests do not
+	// count. Default: no limit.
 	Concurrency int
 
 	// BytesPerSecond limits the bytes of request and response bodies that all clients with this

@@ -57,8 +57,8 @@ func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 //
 // For an Entra credential the password is an ACR refresh token. It is shared with the client, so it
 // usually has between 36 minutes and three hours left; see Expires. For other credentials Login
-// returns what the client was created with. A program that runs for longer calls Login whenever it
-// needs the password; the folder testdata/interop/login of this module has adapters that do this
+// returns what the client was created with. A longer-running program calls Login whenever it needs
+// the password; the folder testdata/interop/login of this module has adapters that do this
 // for oras-go, go-containerregistry and regclient.
 //
 // Errors:

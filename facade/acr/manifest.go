@@ -242,7 +242,8 @@ type ListManifestsOptions struct {
 	// PageSize is the number of manifests per request. Registries return at most 1000. Default:
 	// 1000.
 	PageSize int
-	// After starts the list after this digest, which need not exist. Default: from the beginning.
+	// After starts the list after this digest. In the default order it need not exist. Default:
+	// from the beginning.
 	After string
 	// Order is the sort order. Default: by digest.
 	Order Order

@@ -26,11 +26,11 @@ type PutManifestOptions struct {
 	MediaType string
 
 	// IfAbsent fails with [ErrTagExists] if another manifest has the tag. It costs one more
-	// request, and a second one if the registry finds no manifest by the tag. The second one is
-	// [Artifact.TagProperties], which also finds a tag whose manifest is in quarantine. It has no
-	// effect if the identity lacks the right metadata/read. Two clients that put the same tag at
-	// the same moment may both succeed, because registries offer no conditional push. Default: the
-	// tag moves.
+	// request, and a second one if the registry finds no manifest by the tag. The second one,
+	// [Artifact.TagProperties], also finds a tag whose manifest is in quarantine; if the identity
+	// lacks the right metadata/read, such a tag counts as absent and moves. Two clients that put
+	// the same tag at the same moment may both succeed, because registries offer no conditional
+	// push. Default: the tag moves.
 	IfAbsent bool
 
 	// BlobWait is how long to retry if the registry reports that a blob or manifest named in the
@@ -86,9 +86,9 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, content 
 	return p.descriptor, nil
 }
 
-// PutImage stores an image manifest: it sets what every manifest has (the schema version and,
-// if it is empty, the media type of OCI), encodes it and calls [Repository.PutManifest]. The
-// returned descriptor has the digest of the encoded manifest.
+// PutImage stores an image manifest: it sets the schema version and, if the media type is empty,
+// the media type of OCI, encodes the manifest and calls [Repository.PutManifest]. The returned
+// descriptor has the digest of the encoded manifest.
 //
 // Errors are those of PutManifest, and [ErrInvalidArgument] if the config or a layer has no
 // valid digest.

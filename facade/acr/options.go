@@ -29,10 +29,10 @@ type ClientOptions struct {
 	//   - Transport: redirects and cookies of an *http.Client are ignored. Its Timeout limits each
 	//     request with its body: set a long one or none, so that large chunks can be sent on a slow
 	//     line.
-	//   - Retry: applies to requests that are safe to repeat, by default up to 4 times. The first
-	//     wait is up to 250 ms and doubles up to 30 s. A Retry-After of up to one minute replaces
-	//     it; after a longer one the request is not retried. Chunks of an upload are never sent
-	//     again by the retry policy; the upload first asks the registry what has arrived.
+	//   - Retry: by default a request is retried up to 4 times. The first wait is up to 250 ms and
+	//     doubles up to 30 s. A Retry-After of up to one minute replaces it; after a longer one the
+	//     request is not retried. Chunks of an upload are never sent again by the retry policy; the
+	//     upload first asks the registry what has arrived.
 	//   - Telemetry, PerCallPolicies, PerRetryPolicies: also apply to token requests, whose bodies
 	//     contain credentials. A policy that records bodies should skip paths under /oauth2/, as
 	//     azcore's logging does. They do not apply to downloads from storage.
@@ -46,8 +46,8 @@ type ClientOptions struct {
 	AllowedHosts []string
 
 	// FallbackEndpoints are other endpoints of the same registry, such as those of its regions
-	// ("myregistry.westeurope.geo.azurecr.io"). The client sends a request to the next endpoint if
-	// one
+	// ("myregistry.westeurope.geo.azurecr.io"). A request goes to the next endpoint if
+	// the one before it
 	//
 	//   - cannot be reached or does not respond in time,
 	//   - responds with a 5xx status code twice in a row, or once if Retry-After is more than a
@@ -138,8 +138,8 @@ type ResponseTimeouts struct {
 	// Write is the limit of all other requests: those that commit an upload, upload a small blob,
 	// put a manifest, delete, restore or update. A registry may take many minutes to complete a
 	// large blob or to delete a large repository. If the connection breaks while the registry
-	// completes an upload, the client asks for up to this time whether the blob is there, before it
-	// sends anything again. Default: 30 minutes.
+	// completes an upload, the client checks for the blob, for up to this time, before it sends
+	// anything again. Default: 30 minutes.
 	Write time.Duration
 
 	// Token is the limit of one try of a token request, including its response body. All tries of a

@@ -14,11 +14,11 @@ import (
 // Attributes that are missing in a response are reported as true.
 //
 // The attributes of a repository, of its manifests and of its tags are independent of each other,
-// and all apply, except that DeleteEnabled of a repository does not protect its manifests and tags.
-// For example, a tag of a repository with WriteEnabled false cannot be deleted, although the
-// attributes of the tag do not show the lock. The attributes of a manifest do not show that one of
-// its tags is locked. Lists omit manifests and tags with ListEnabled false. If an index is omitted,
-// its manifests look as if nothing referred to them.
+// and all apply. For example, a tag of a repository with WriteEnabled false cannot be deleted,
+// although the attributes of the tag do not show the lock. There is one exception: DeleteEnabled of
+// a repository does not protect its manifests and tags. The attributes of a manifest do not show
+// that one of its tags is locked. Lists omit manifests and tags with ListEnabled false. If an index
+// is omitted, its manifests look as if nothing referred to them.
 //
 // A program that deletes unused manifests should therefore read the attributes of the repository,
 // of the manifest and of each of its tags right before it deletes the manifest. It should also
@@ -78,8 +78,8 @@ type TagProperties struct {
 // [Repository.Referrers] of the subject.
 //
 // Size does not include the config and the manifest itself. The Size of an index is what the
-// registry reports: the bytes of the manifests that it names, not of their layers. For those, add
-// up the properties of its References.
+// registry reports: the bytes of the manifests that it names, not of their layers. For those, get
+// the properties of each of its References and add up their Size.
 //
 // An index has References and a MediaType of an index (ocispec.MediaTypeImageIndex or
 // [MediaTypeDockerManifestList]); everything else is a single manifest.

@@ -30,10 +30,10 @@ type ReferrersOptions struct {
 // digest without referrers yields an empty list.
 //
 // If the registry has no referrers API (for example with customer-managed keys), the list is read
-// from the referrers tag, for one more request. That is a tag named after the digest; it points to
-// an index of the referrers, which clients maintain ("Referrers Tag Schema" in the OCI distribution
-// specification). If the registry does not filter by type, the client does; a referrer that is
-// listed without its type then costs one more request.
+// from the referrers tag, for one more request. The referrers tag is named after the digest; it
+// points to an index of the referrers, which clients maintain ("Referrers Tag Schema" in the OCI
+// distribution specification). If the registry does not filter by type, the client does; a referrer
+// that is listed without its type then costs one more request.
 //
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])

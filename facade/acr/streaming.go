@@ -79,7 +79,7 @@ type Conversion struct {
 //
 // The service does not document what happens if the image has already been converted. To find out
 // first, call [Repository.Referrers] and [Repository.LastConversion]. If the response is lost, the
-// retry may start a second conversion.
+// client repeats the request, which may start a second conversion.
 //
 // Preview: see [Repository.Streaming].
 //

@@ -21,7 +21,8 @@ import (
 type ListTagsOptions struct {
 	// PageSize is the number of tags per request. Registries return at most 1000. Default: 1000.
 	PageSize int
-	// After starts the list after this tag, which need not exist. Default: from the beginning.
+	// After starts the list after this tag. In the default order it need not exist. Default: from
+	// the beginning.
 	After string
 	// Order is the sort order. Default: by name.
 	Order Order
@@ -36,7 +37,7 @@ type ListTagsOptions struct {
 // created, moved or deleted during the iteration may be missed or listed twice.
 //
 // In the default order it is safe to delete tags while ranging. With an Order by time, collect the
-// list first.
+// list first: each page starts after the last tag of the previous one, which must still exist.
 //
 // Errors (an error ends the list):
 //   - [ErrNameUnknown] if the repository does not exist (also matches [ErrNotFound])

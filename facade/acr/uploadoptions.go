@@ -76,8 +76,8 @@ type UploadOptions struct {
 	Progress func(Progress)
 }
 
-// StartUploadOptions are the options of [Repository.StartUpload]. The fields have the meaning of
-// those of [UploadOptions].
+// StartUploadOptions are the options of [Repository.StartUpload]. ChunkSize and the callbacks work
+// as in [UploadOptions].
 type StartUploadOptions struct {
 	// Digest is the expected digest of the content. Default: the sha256 is computed.
 	Digest digest.Digest
@@ -96,7 +96,7 @@ type StartUploadOptions struct {
 	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
 	Checkpoint func(Checkpoint)
 	// Progress, if not nil, is called while the content is sent, and once at the end. It must not
-	// call methods of the writer; to end the upload, cancel the context.
+	// call methods of the writer other than Checkpoint; to end the upload, cancel the context.
 	Progress func(Progress)
 }
 
@@ -108,8 +108,8 @@ func (o StartUploadOptions) upload() UploadOptions {
 	}
 }
 
-// ResumeUploadOptions are the options of [Repository.ResumeUpload]. The fields have the meaning of
-// those of [UploadOptions]; Digest and Size are those of the whole content.
+// ResumeUploadOptions are the options of [Repository.ResumeUpload]. ChunkSize and the callbacks
+// work as in [UploadOptions]; Digest and Size are those of the whole content.
 type ResumeUploadOptions struct {
 	// Digest is the expected digest of the content. Default: the sha256 is computed.
 	Digest digest.Digest
@@ -123,7 +123,7 @@ type ResumeUploadOptions struct {
 	// Checkpoint, if not nil, is called with the state that [Repository.ResumeUpload] needs.
 	Checkpoint func(Checkpoint)
 	// Progress, if not nil, is called while the content is sent, and once at the end. It must not
-	// call methods of the writer; to end the upload, cancel the context.
+	// call methods of the writer other than Checkpoint; to end the upload, cancel the context.
 	Progress func(Progress)
 }
 

@@ -27,9 +27,9 @@ func (c credential) GetToken(ctx context.Context, options policy.TokenRequestOpt
 	return azcore.AccessToken{Token: token, ExpiresOn: expires}, nil
 }
 
-// ClientOptions returns the options an Azure SDK client needs to use the registry: a transport that
-// trusts its certificate, and a cloud whose authority is [Server.Authority]. With azidentity also
-// set DisableInstanceDiscovery, because the authority is not one of Microsoft's.
+// ClientOptions returns the options an Azure SDK client needs to use the registry:
+// [Server.HTTPClient] as the transport, and a cloud whose authority is [Server.Authority]. With
+// azidentity also set DisableInstanceDiscovery, because the authority is not one of Microsoft's.
 func (s *Server) ClientOptions() azcore.ClientOptions {
 	return azcore.ClientOptions{Transport: s.HTTPClient(), Cloud: s.Cloud()}
 }

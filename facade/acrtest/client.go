@@ -30,9 +30,9 @@ func (s *Server) HTTPClient() *http.Client {
 
 // DialContext connects to the server of this registry that has the given address, without resolving
 // its host name. With [WithReplicas], the name of the login server leads to each replica in turn.
-// For addresses that do not belong to the registry DialContext dials as usual, or fails with
-// [WithMemoryNetwork]. After [Server.Close] the connection is refused, even if another program
-// listens on the port by then. Use DialContext in a transport of your own.
+// Addresses that do not belong to the registry are dialed as usual; a registry created with
+// [WithMemoryNetwork] refuses to dial them. After [Server.Close] the connection is refused, even if
+// another program listens on the port by then. Use DialContext in a transport of your own.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if o := s.network.find(address); o != nil {
 		if l, ok := o.listener.(*memListener); ok {

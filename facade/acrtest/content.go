@@ -57,11 +57,11 @@ func (s *Server) HasBlob(repository string, d digest.Digest) bool {
 // canceled nor expired. It sends no request.
 func (s *Server) Uploads(repository string) int { return s.store.Uploads(repository) }
 
-// Collect deletes what has been unreferenced for longer than grace: blobs that no manifest of their
-// repository refers to, expired upload sessions, and deleted manifests past their retention period.
-// It returns the number of deleted blobs. The service collects on its own schedule; the emulator
-// only when Collect is called. Collect fails only if the directory of [WithDirectory] cannot be
-// written.
+// Collect deletes blobs that no manifest of their repository refers to and that were uploaded or
+// mounted longer than grace ago, expired upload sessions, and deleted manifests past their
+// retention period. It returns the number of deleted blobs. The service collects on its own
+// schedule; the emulator only when Collect is called. Collect fails only if the directory of
+// [WithDirectory] cannot be written.
 func (s *Server) Collect(grace time.Duration) (blobs int, err error) {
 	freed, err := s.store.Collect(grace)
 	return freed.Blobs, err

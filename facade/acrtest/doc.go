@@ -4,8 +4,8 @@
 // the service down to the response headers: the authentication challenge, the three kinds of tokens
 // (Entra, refresh and access tokens), uploads whose location changes with every chunk, blob content
 // served by a second origin, and the /acr/v1 API with its pages and locks. Clients in any language
-// can use it, also through the program facade/cmd/acrtest. It does not depend on the client library
-// of this module.
+// can use it, also through the program facade/cmd/acrtest. This package does not use the client
+// library of this module.
 //
 //	s := acrtest.New(t)                    // starts a registry
 //	s.SeedImage(t, "samples/app:v1")       // stores an image in it

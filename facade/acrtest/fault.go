@@ -27,13 +27,15 @@ const FaultHeader = "X-Acrtest-Fault"
 // match, [Fault.Nth], [Fault.First], [Fault.From] and [Fault.Always] select by number; without them
 // only the first request is affected. A request is affected by at most one line: the first one in
 // the script that selects it. Some requests are answered before the script is consulted, and are
-// not counted: those to unknown paths, those over a limit of size or number, and those without a
-// valid credential (except token requests).
+// not counted: those to unknown paths, those over a limit of size or number, and those that the
+// login server rejects for their credential with the challenge (status 401). Token requests reach
+// the script whatever their credential is.
 //
 // # What happens
 //
-// All other methods are actions. Several actions on one line affect the same request. A line may be
-// added while requests are in progress; it takes effect with its first action.
+// All other methods, except [Fault.Hits] and [Fault.Remove], are actions. Several actions on one
+// line affect the same request. A line may be added while requests are in progress; it takes effect
+// with its first action.
 type Fault struct {
 	script *script
 	ops    []string

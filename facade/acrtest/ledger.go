@@ -61,9 +61,9 @@ type Request struct {
 	Header http.Header
 	// Credential says whether the request carried a credential, and in which form.
 	Credential CredentialKind
-	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull" (anonymous), the
-	// client ID of the service principal, or "token:NAME". It is empty if the credential was
-	// missing or invalid.
+	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull" (an access token
+	// for anonymous callers), the client ID of the service principal, or "token:NAME". It is empty
+	// if the request carried no credential, or an invalid one.
 	Caller string
 	// Scope is the scope that a token request asked for, or that a rejected operation requires.
 	Scope string
@@ -73,8 +73,8 @@ type Request struct {
 	BytesIn int64
 	// BytesOut is the number of bytes written of the response body.
 	BytesOut int64
-	// Replica is the region of the replica that served it; see [WithReplicas]. It is empty for
-	// other registries and other origins.
+	// Replica is the region of the replica that served it; see [WithReplicas]. It is empty
+	// without WithReplicas, and for every origin but [LoginOrigin].
 	Replica string
 	// Connection is the number of the connection the request arrived on.
 	Connection int64
@@ -104,9 +104,9 @@ func (r Request) String() string {
 // Ledger is the list of the requests that a registry has received. When a client has received a
 // response, the entry of that request is complete.
 //
-// An operation name that is not one of [Operations] can never match an entry. It fails the test
-// that was passed to [New]; if the registry was created with [Start], it is logged. A Ledger is
-// safe for concurrent use.
+// An operation name that is not one of [Operations] is a mistake of the test, as no entry can match
+// it. It fails the test that was passed to [New]; if the registry was created with [Start], it is
+// reported to the logger of [WithLogger]. A Ledger is safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 
@@ -130,7 +130,7 @@ func (x *line) snapshot() Request {
 	return e
 }
 
-// Requests returns copies of the entries of the given operations, oldest first; of all operations
+// Requests returns copies of the entries of the given operations, oldest first; all entries
 // if none is given.
 func (l *Ledger) Requests(operations ...string) []Request {
 	l.check("Requests", operations)
@@ -149,7 +149,7 @@ func (l *Ledger) find(operations []string) []Request {
 	return out
 }
 
-// Count returns the number of requests of the given operations; of all operations if none is given.
+// Count returns the number of requests of the given operations; of all requests if none is given.
 func (l *Ledger) Count(operations ...string) int {
 	l.check("Count", operations)
 	l.mu.Lock()
@@ -174,7 +174,7 @@ func (l *Ledger) Reset() {
 }
 
 // AtMost fails the test if there were more than n requests of the given operations; of all
-// operations if none is given. The failure lists the requests.
+// requests if none is given. The failure lists the requests.
 func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 	t.Helper()
 	for _, op := range operations {
@@ -189,8 +189,8 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 
 // Exactly fails the test unless the registry received exactly the given number of requests of each
 // operation, and none of any other operation. Requests of the sign-in and to storage count too. The
-// failure lists the operations whose numbers differ, with their requests. Requests with an unknown
-// path or method have the operation "".
+// failure lists the operations whose numbers differ, with their requests. In want, "" stands for
+// requests with an unknown path or method, which are of no operation.
 func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 	if t != nil {
 		t.Helper()

@@ -17,7 +17,7 @@ const (
 // otherOperations are those that the table of the login origin does not have.
 var otherOperations = []string{opBlobContent, opOpenID, opEntraToken, opCanary}
 
-// Operations returns the operation names that [Server.On] and [Ledger] accept, in order:
+// Operations returns the sorted names of the operations that [Server.On] and [Ledger] accept:
 //
 //   - manifests: GetManifest, HeadManifest, PutManifest, DeleteManifest, ListReferrers
 //   - blobs: GetBlob (the redirect) and GetBlobContent (the content, from the storage account),
@@ -30,7 +30,7 @@ var otherOperations = []string{opBlobContent, opOpenID, opEntraToken, opCanary}
 //     UpdateRepositoryAttributes, UpdateTagAttributes, UpdateManifestAttributes
 //   - deletion: DeleteRepository, DeleteTag; ListDeletedRepositories, ListDeletedTags,
 //     ListDeletedManifests, RestoreManifest
-//   - sign-in: CheckSupport (the challenge), ExchangeEntraToken, GetAccessToken,
+//   - sign-in: CheckSupport (GET /v2/), ExchangeEntraToken, GetAccessToken,
 //     GetAccessTokenWithBasic; at the authority OpenIDConfiguration, EntraToken
 //   - previews: QueryMetadata, QueryRepositoryMetadata, GetStreaming, UpdateStreaming,
 //     StartConversion, GetConversion, GetOperation, CancelOperation

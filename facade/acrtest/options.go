@@ -43,7 +43,8 @@ func WithLimits() Option { return func(c *config) { c.limits = true } }
 
 // WithBudget sets one budget, in requests per minute, and enforces it even without [WithLimits].
 // [OAuthBudget] is a limit for all callers together. Each of the others is a limit for one caller;
-// the limit of the service tier for all callers together is then enforced too.
+// the number that the service tier has for all callers together stays as it is, and is enforced
+// too.
 func WithBudget(b Budget, perMinute int) Option {
 	return func(c *config) {
 		if c.budgets == nil {
@@ -164,9 +165,9 @@ func WithEmptyRepositories() Option { return func(c *config) { c.keepEmpty = tru
 //
 // [Server.Endpoint] names the registry: clients that use [Server.HTTPClient] or
 // [Server.DialContext] connect to each replica in turn, beginning with the first, as they would
-// through a traffic manager. Each replica has a network address of its own, so a client that
-// connects to that address again reaches the same replica. [Server.RegionalEndpoint] names a single
-// replica, and [Request.Replica] says which one served a request.
+// through a traffic manager. Each replica also has a network address of its own, which always leads
+// to that replica. [Server.RegionalEndpoint] names a single replica, and [Request.Replica] says
+// which one served a request.
 func WithReplicas(regions ...string) Option {
 	return func(c *config) { c.replicas = append([]string{}, regions...) }
 }
@@ -210,8 +211,8 @@ func WithHTTP2() Option { return func(c *config) { c.http2 = true } }
 func WithDirectory(dir string) Option { return func(c *config) { c.dir = dir } }
 
 // WithSync flushes each write to disk before it is acknowledged, so that it survives a power
-// failure. It requires [WithDirectory]. A blob takes some milliseconds longer; manifests, tags and
-// attributes take less. Open upload sessions are exempt and may be lost.
+// failure. It requires [WithDirectory], and adds some milliseconds to a blob and less to manifests,
+// tags and attributes. Open upload sessions are exempt and may be lost.
 func WithSync() Option { return func(c *config) { c.sync = true } }
 
 // WithMemoryNetwork replaces sockets by connections in memory, so that the registry and its clients

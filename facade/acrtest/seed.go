@@ -25,8 +25,8 @@ import (
 // ledger.
 //
 // An invalid reference fails the test. In an example, where there is no test, pass nil for t: then
-// the error is logged and the returned digest is empty. The other Seed methods treat t in the same
-// way.
+// the error is reported to the logger of [WithLogger] and the returned digest is empty. The other
+// Seed methods treat t in the same way.
 func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) digest.Digest {
 	helper(t)
 	name, tag, err := splitReference(reference)

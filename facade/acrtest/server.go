@@ -188,7 +188,7 @@ func (s *Server) Host() string { return s.network.login.host }
 
 // RegionalEndpoint returns the URL of the regional endpoint of a replica; see [WithReplicas]. For
 // an unknown region it returns an empty URL and fails the test that was passed to [New]; if the
-// registry was created with [Start], the mistake is logged.
+// registry was created with [Start], it is reported to the logger of [WithLogger].
 func (s *Server) RegionalEndpoint(region string) string {
 	i := slices.Index(s.cfg.replicas, region)
 	if i < 0 {
