@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +27,7 @@ func TestAccidentTokenEnds(t *testing.T) {
 	w.days(90)
 	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 	requests := 0
-	c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+	c := w.before(func(r *http.Request) {
 		if requests++; strings.Contains(r.URL.Path, "/oauth2/") || requests%25 != 0 {
 			return
 		}
@@ -36,7 +35,7 @@ func TestAccidentTokenEnds(t *testing.T) {
 		if requests%50 == 0 {
 			w.srv.RevokeRefreshTokens()
 		}
-	}})
+	})
 	result := w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
 	w.demand(o)
 	if r := result.Repositories[0]; r.State != retention.Done || r.Deleted != 12 || len(r.Skipped) > 0 {
@@ -213,14 +212,14 @@ func TestAccidentPushUnderWay(t *testing.T) {
 		r := rulesOf(t, `"delete":[{"name":"d","tags":{"glob":["old-*"]},"any":true},{"name":"u","untagged":true,"any":true}]`)
 		requests := 0
 		var a, b, i digest.Digest
-		c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(*http.Request) {
+		c := w.before(func(*http.Request) {
 			switch requests++; requests {
 			case start:
 				a, b = w.put(w.image()), w.put(w.image())
 			case start + 4:
 				i = w.put(w.index(a, b), "new")
 			}
-		}})
+		})
 		p, err := retention.Make(t.Context(), c, r, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -202,7 +202,7 @@ func TestUntagJudgesAgain(t *testing.T) {
 			t.Fatalf("%s", mustJSON(t, p))
 		}
 		deleted := 0
-		c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+		c := w.before(func(r *http.Request) {
 			if r.Method != http.MethodDelete {
 				return
 			}
@@ -210,7 +210,7 @@ func TestUntagJudgesAgain(t *testing.T) {
 				w.send("DELETE", "/v2/apps/web/manifests/"+string(newer), "", nil) // the others are the newest now
 				time.Sleep(11 * time.Minute)
 			}
-		}})
+		})
 		w.apply(c, p, nil)
 		if s := w.shoot(repository); len(s.tags) != 3 || s.tags["keep"].digest != image {
 			t.Errorf("%+v", s.tags)

@@ -24,25 +24,30 @@ import (
 // between acts once, right before the first request that matches.
 func (w *world) between(match func(r *http.Request) bool, act func()) *acr.Client {
 	done := false
-	return newClientVia(w.t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+	return w.before(func(r *http.Request) {
 		if !done && match(r) {
 			done = true
 			act()
 		}
-	}})
+	})
 }
 
-type before struct {
+// before calls hook right before each request, one call at a time.
+func (w *world) before(hook func(*http.Request)) *acr.Client {
+	return newClientVia(w.t, w.srv, &hookedClient{Client: w.http, hook: hook})
+}
+
+type hookedClient struct {
 	*http.Client
-	mu   *sync.Mutex // one call of hook at a time
+	mu   sync.Mutex
 	hook func(*http.Request)
 }
 
-func (b before) Do(r *http.Request) (*http.Response, error) {
-	b.mu.Lock()
-	b.hook(r)
-	b.mu.Unlock()
-	return b.Client.Do(r)
+func (h *hookedClient) Do(r *http.Request) (*http.Response, error) {
+	h.mu.Lock()
+	h.hook(r)
+	h.mu.Unlock()
+	return h.Client.Do(r)
 }
 
 func isRequest(method, path string) func(*http.Request) bool {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,7 +131,7 @@ func TestHealBehindAJudgement(t *testing.T) {
 				p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 				var pushed digest.Digest
 				deleted, slept, listed := false, false, false
-				c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+				c := w.before(func(r *http.Request) {
 					look := strings.Contains(r.URL.RawQuery, "timedesc")
 					list := strings.HasSuffix(r.URL.Path, "/_manifests") && !look
 					deleted = deleted || r.Method == http.MethodDelete
@@ -145,7 +144,7 @@ func TestHealBehindAJudgement(t *testing.T) {
 						pushed = w.put(w.index(old), "new")
 					}
 					listed = listed || list && slept
-				}})
+				})
 				result := w.apply(c, p, &retention.ApplyOptions{Batch: 1})
 				w.demand(outcome{stays: []digest.Digest{a, b, old, pushed}, tags: []string{"new", "z"}})
 				if n := w.srv.Ledger().Count("DeleteManifest"); n != 1 || len(result.Repositories[0].Repaired) != 1 {

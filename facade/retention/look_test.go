@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +23,7 @@ func TestLookBesideAClockThatIsAhead(t *testing.T) {
 	w.days(90)
 	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 	deletions := 0
-	c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+	c := w.before(func(r *http.Request) {
 		if r.Method != http.MethodDelete {
 			return
 		}
@@ -35,7 +34,7 @@ func TestLookBesideAClockThatIsAhead(t *testing.T) {
 		} else {
 			w.put(w.index(a, b), "new")
 		}
-	}})
+	})
 	result := w.apply(c, p, &retention.ApplyOptions{Batch: 1, Concurrency: 1})
 	if s := w.shoot(repository); s.manifests[a].updated.IsZero() || s.manifests[b].updated.IsZero() {
 		t.Errorf("lost: %s", mustJSON(t, result))
@@ -98,7 +97,7 @@ func TestLookAtWhatWasGone(t *testing.T) {
 	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 	m := w.index(a, b)
 	looks, step := 0, 0
-	c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+	c := w.before(func(r *http.Request) {
 		if strings.Contains(r.URL.RawQuery, "timedesc") {
 			looks++
 		}
@@ -114,7 +113,7 @@ func TestLookAtWhatWasGone(t *testing.T) {
 			w.srv.Advance(-5 * time.Minute) // a replica whose clock is behind
 			w.put(m, "new")
 		}
-	}})
+	})
 	w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
 	w.demand(outcome{stays: []digest.Digest{a, b}, tags: []string{"new", "z"}})
 }
@@ -129,7 +128,7 @@ func TestLookThatFails(t *testing.T) {
 	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
 	deletions := 0
 	var known, unknown digest.Digest
-	c := newClientVia(t, w.srv, before{w.http, &sync.Mutex{}, func(r *http.Request) {
+	c := w.before(func(r *http.Request) {
 		if r.Method != http.MethodDelete {
 			return
 		}
@@ -139,7 +138,7 @@ func TestLookThatFails(t *testing.T) {
 			w.srv.On("GetManifest").Path(string(unknown)).Always().Status(http.StatusBadRequest)
 			w.srv.On("GetManifestProperties").Path(string(unknown)).Always().Status(http.StatusBadRequest)
 		}
-	}})
+	})
 	result := w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
 	w.srv.ClearFaults()
 	w.demand(outcome{stays: []digest.Digest{a, b, known, unknown, last}, tags: []string{"known", "unknown", "z"}})

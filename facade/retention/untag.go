@@ -88,9 +88,9 @@ func (r *run) belongs(t Tag) digest.Digest {
 	if judged := r.state.tag(t.Name); judged != nil && judged.of != nil {
 		return judged.of.digest
 	}
-	name, _, _ := strings.Cut(t.Name, ".")
-	of := digest.Digest(strings.Replace(name, "-", ":", 1))
-	if _, _, named := graph.AttachedTag(t.Name); !named || of == t.Digest || of.Validate() != nil {
+	_, suffix, named := graph.AttachedTag(t.Name)
+	of := digest.Digest(strings.Replace(strings.TrimSuffix(t.Name, suffix), "-", ":", 1))
+	if !named || of == t.Digest || of.Validate() != nil {
 		return ""
 	}
 	return of
