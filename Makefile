@@ -92,16 +92,17 @@ test: ## every test under the race detector, and the official Azure client again
 	cd testdata/interop && $(GO) test $(WATCHED_RACE) -v $(TIMEOUT) ./azure/... | $(QUIET)
 
 .PHONY: test-long
-test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=5000 SEED=n)
+test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=5000 SEQUENCES=10000 SEED=n)
 	@echo 'random tests begin at SEED=$(SEED)'
 	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/cmd/acrtest -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -count=1 -v $(TIMEOUT) ./facade/internal/acrsuite/... | $(QUIET)
 	$(GO) test $(WATCHED_RACE) -v $(TIMEOUT) -run '^TestSuiteUploadReply$$/^F29' ./facade/internal/acrsuite/upload -args -upload.early=340 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestConcurrentListProperty$$' ./facade/acr -args -registries=$(CASES) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run 'Interrupted$$|^TestMirrorAgain$$|^TestLayoutManyEntries$$' ./facade/images | $(QUIET)
 	@$(MAKE) test-upload
 	@$(MAKE) test-retention
-	@$(MAKE) test-model SEQUENCES=$$((2 * $(CASES)))
+	@$(MAKE) test-model
 	$(GO) test -v $(TIMEOUT) -run '^TestUploadBig$$' ./facade/internal/acrsuite/upload -args -upload.big=6144 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=$(CASES) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestDownloadProperty$$' ./facade/internal/acrsuite/download -args -download.cases=300 -download.alone | $(QUIET)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -18,7 +19,16 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
+
+var lossStep = flag.Int("images.step", acrsuite.UnderRace(3, 1), "how far apart the requests are that a copy loses: 1 loses each")
+
+// firstLoss is the first of the requests to lose, another one from commit to commit.
+func firstLoss(t *testing.T) int64 {
+	t.Helper()
+	return 1 + int64(acrsuite.SeedOr(t, 0)%uint64(*lossStep))
+}
 
 // breaker lets one request of a copy fail, and looks after every single one whether a tag stands for an incomplete image.
 type breaker struct {
@@ -155,7 +165,7 @@ func (s *stock) small() (root, sbom, signature ocispec.Descriptor, cosign string
 	return root, sbom, signature, cosign
 }
 
-// interrupted lets every single request of a copy fail, alone or with all that follow, or be the last one of its process, and
+// interrupted lets every single request of a copy fail (see lossStep), alone or with all that follow, or be the last one of its process, and
 // runs the copy again; in the mode "twice" that one fails as well, and a third one follows. The copy is from a layout, or from
 // the repository dev/app of another registry or of the same.
 func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from, to *acr.Repository) error, modes ...string) {
@@ -172,7 +182,7 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 			for _, r := range []*acr.Repository{from, client.Repository("dev/app")} {
 				pushLayout(t, dir, "v1", r, "v1", &images.CopyOptions{Referrers: true})
 			}
-			for at := int64(1); ; at++ {
+			for at := firstLoss(t); ; at += int64(*lossStep) {
 				if at > 200 {
 					t.Fatal("the copy does not end")
 				}
@@ -222,7 +232,7 @@ func TestPullInterrupted(t *testing.T) {
 			t.Parallel()
 			srv, client := newRegistry(t)
 			pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
-			for at := int64(1); ; at++ {
+			for at := firstLoss(t); ; at += int64(*lossStep) {
 				if at > 200 {
 					t.Fatal("the pull does not end")
 				}

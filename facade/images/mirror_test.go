@@ -8,6 +8,7 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 func TestMirror(t *testing.T) {
@@ -91,11 +92,11 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// Two hundred tags a second time, with everything that belongs to them: nothing is sent, and the target is asked once for each
+// Many tags a second time, with everything that belongs to them: nothing is sent, and the target is asked once for each
 // tag and once for each manifest, though every image has two tags.
 func TestMirrorAgain(t *testing.T) {
 	t.Parallel()
-	const imageCount, tagsEach = 100, 2
+	imageCount, tagsEach := acrsuite.UnderRace(30, 100), 2
 	source, from := newRegistry(t)
 	target, to := newRegistry(t)
 	ctx := t.Context()

@@ -17,10 +17,11 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var held = flag.Int("retention.held", 1_000, "images, or tags of one image, in the registry that TestMemory reads")
+var held = flag.Int("retention.held", acrsuite.UnderRace(250, 1_000), "images, or tags of one image, in the registry that TestMemory reads")
 
 // The memory that TestMemory permits: 64 MB for 50,000 manifests.
 const (

@@ -13,11 +13,12 @@ import (
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
 var (
-	readAtPace    = flag.Int("retention.manifests", 3_000, "manifests that TestPace plans")
+	readAtPace    = flag.Int("retention.manifests", acrsuite.UnderRace(1_500, 3_000), "manifests that TestPace plans")
 	deletedAtPace = flag.Int("retention.deletions", 600, "manifests that TestPace deletes")
 )
 

@@ -19,10 +19,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var cases = flag.Int("retention.cases", 120, "random cases of TestProperty")
+var cases = flag.Int("retention.cases", acrsuite.UnderRace(40, 120), "random cases of TestProperty")
 
 // TestProperty plans, applies and undoes random rules on random registries, beside somebody who changes the registry, and
 // compares with the oracle.

@@ -2,6 +2,7 @@ package acrsuite
 
 import (
 	"hash/fnv"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -39,10 +40,33 @@ func triedOnLoopback[T comparable](t *testing.T, kinds, oneOfEach []T) []T {
 	if !RaceEnabled || len(tried) == 0 {
 		return tried
 	}
-	name := fnv.New32a()
-	_, _ = name.Write([]byte(t.Name())) // never fails
-	n := int(name.Sum32() % uint32(len(tried)))
+	n := pick(t, len(tried))
 	return tried[n : n+1]
+}
+
+// pick returns one of the first n numbers, not the same one in each test, nor in the runs of each commit.
+func pick(t testing.TB, n int) int {
+	t.Helper()
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(t.Name() + os.Getenv("SEED"))) // never fails
+	return int(name.Sum32() % uint32(n))
+}
+
+// manyCalls is how many calls are all tried under the race detector too.
+const manyCalls = 6
+
+// everyOther returns the calls of a row that are tried: under the race detector every other one if they are many. Which ones differs
+// from row to row, so that in a run every call meets many faults; make test-long tries them all.
+func everyOther(t testing.TB, calls []Call) []Call {
+	t.Helper()
+	if !RaceEnabled || len(calls) <= manyCalls {
+		return calls
+	}
+	var tried []Call
+	for i := pick(t, 2); i < len(calls); i += 2 {
+		tried = append(tried, calls[i])
+	}
+	return tried
 }
 
 // run runs a test in the setting: InMemory at once, in a bubble; OnLoopback as a parallel sub-test.

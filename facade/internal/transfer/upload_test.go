@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	cases = flag.Int("cases", 10_000, "random cases of each property test")
+	cases = flag.Int("cases", 2_500, "random cases of each property test")
 	seed  = flag.Uint64("seed", 1, "seed of the property tests")
 	only  = flag.Int("case", -1, "the one case of TestUploadProperty to run")
 )

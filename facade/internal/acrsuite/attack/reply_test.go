@@ -104,7 +104,7 @@ func TestAttacksOnParsers(t *testing.T) {
 			}
 			f.Srv.On(op).Always().ReplyBody(reply)
 			f.MustFail(f.Run(), acr.ErrBadTokenReply)
-			if f.Call.Op != "ExchangeEntraToken" && f.Call.Kind != acrsuite.ExamineCall {
+			if f.Call.Op != op && f.Call.Kind != acrsuite.ExamineCall {
 				f.AtMost(0, f.Call.Op)
 			}
 			i++

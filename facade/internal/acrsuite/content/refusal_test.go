@@ -14,10 +14,11 @@ func TestSuiteRefusals(t *testing.T) {
 	t.Parallel()
 	acrsuite.Row(t, "F90 a refusal breaks off", func(t *testing.T) {
 		bubble(t, func(w *acrsuite.World) {
-			refused := 0
+			tried, refused := 0, 0
 			for _, way := range []string{"cut short", "silent"} {
 				w.Over(acrsuite.SteadyCalls(), func(f *acrsuite.Fixture) {
 					f.Note = way
+					tried++
 					line := f.Srv.On(f.Call.Op).Always().Status(http.StatusForbidden)
 					if way == "silent" {
 						line.StallAfter(5)
@@ -34,8 +35,8 @@ func TestSuiteRefusals(t *testing.T) {
 					refused++
 				})
 			}
-			if refused < len(acrsuite.SteadyCalls()) {
-				t.Errorf("only %d calls were refused", refused)
+			if refused < tried/2 {
+				t.Errorf("only %d of %d calls were refused", refused, tried)
 			}
 		})
 	})

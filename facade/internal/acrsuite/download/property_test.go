@@ -28,7 +28,7 @@ import (
 //
 //	go test ./facade/internal/acrsuite/download -run '^TestDownloadProperty$' -download.seed=7 -download.case=42
 var (
-	downloadCases = flag.Int("download.cases", 120, "random cases of TestDownloadProperty")
+	downloadCases = flag.Int("download.cases", acrsuite.UnderRace(40, 120), "random cases of TestDownloadProperty")
 	downloadSeed  = flag.Uint64("download.seed", 0, "seed of TestDownloadProperty; 0: SEED of the environment, else another one each time")
 	downloadCase  = flag.Int("download.case", -1, "the one case of TestDownloadProperty to run; -1: all")
 	downloadAlone = flag.Bool("download.alone", false, "hold the memory of TestDownloadProperty against its bound, which takes a process without other tests")

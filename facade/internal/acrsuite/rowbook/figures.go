@@ -45,7 +45,7 @@ var figures = []figure{
 	{"random rules on random registries", property + "'^TestProperty$' ./facade/retention -args -retention.cases=20000", regexp.MustCompile(`: (\d+ cases, .*)`), joined},
 	{"emulator killed while it writes", property + "'^TestKill$' ./facade/acrtest/internal/store -args -kills=1000", regexp.MustCompile(`: (\d+ kills, .*)`), joined},
 	{"emulator program killed", property + "'^TestKilled$' ./facade/cmd/acrtest -args -kills=1000", regexp.MustCompile(`^emulator: (killed \d+ times: .*)`), joined},
-	{"random sequences of calls against a model", "make test-model SEQUENCES=1500", regexp.MustCompile(`^model: (.*)`), joined},
+	{"random sequences of calls against a model", "make test-model", regexp.MustCompile(`^model: (.*)`), joined},
 	{"guards broken one by one", "make mutate", regexp.MustCompile(`^mutation: (.*)`), joined},
 	{"fuzzing, executions by target", "make fuzz FUZZTIME=10000000x", regexp.MustCompile(`^== \S+ (Fuzz\w+) |execs: (\d+)`), byTarget},
 	{"statements covered by a package's own tests", "go test -count=1 -cover ./facade/...", regexp.MustCompile(`^ok\s+\S+/facade/(\S+)\s+\S+\s+coverage: (\S+) of`), pairs},

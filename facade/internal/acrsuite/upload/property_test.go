@@ -28,7 +28,7 @@ import (
 )
 
 var (
-	uploadCases = flag.Int("upload.cases", 250, "random cases of TestUploadProperty")
+	uploadCases = flag.Int("upload.cases", acrsuite.UnderRace(80, 250), "random cases of TestUploadProperty")
 	uploadSeed  = flag.Uint64("upload.seed", 0, "seed of TestUploadProperty; 0: SEED of the environment, else another one each time")
 	uploadCase  = flag.Int("upload.case", -1, "the one case of TestUploadProperty to run, with -upload.seed")
 )
