@@ -259,7 +259,8 @@ func (p *manifestPut) hasDigest(d digest.Digest) bool {
 
 // send puts the manifest and returns the response's header. If the registry reports a missing
 // blob, send retries for the time of patience. If the response is lost, send asks the registry
-// whether the manifest arrived.
+// whether the manifest arrived, unless a later try was told that a blob is missing: a manifest that
+// was there before would hide that.
 func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.Header, error) {
 	deadline := time.Now().Add(patience)
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
@@ -268,12 +269,13 @@ func (p *manifestPut) send(ctx context.Context, patience time.Duration) (http.He
 		if err == nil {
 			return header, nil
 		}
-		if tries.Doubtful && ctx.Err() == nil {
+		incomplete := errors.Is(err, ErrManifestBlobUnknown)
+		if tries.Doubtful && !incomplete && ctx.Err() == nil {
 			if there, headErr := p.repository.HeadManifest(ctx, p.reference); headErr == nil && p.hasDigest(there.Digest) {
 				return http.Header{}, nil
 			}
 		}
-		if !errors.Is(err, ErrManifestBlobUnknown) || time.Until(deadline) < pause {
+		if !incomplete || time.Until(deadline) < pause {
 			return nil, err
 		}
 		if waitErr := wait.Sleep(ctx, pause); waitErr != nil {

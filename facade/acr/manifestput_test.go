@@ -113,6 +113,23 @@ func TestPutManifestFaults(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+	t.Run("an answer lost, and a blob missing of what was there before", func(t *testing.T) {
+		t.Parallel()
+		s := &acrsuite.Scripted{}
+		s.Answer = func(r *http.Request) *http.Response {
+			switch {
+			case r.Method != http.MethodPut:
+				return stored("Content-Type", ocispec.MediaTypeImageManifest)
+			case len(s.Sent) == 1:
+				return nil
+			default:
+				return acrsuite.Refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+			}
+		}
+		if _, err := put(t, s, nil); !errors.Is(err, acr.ErrManifestBlobUnknown) {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("F44 a blob on its way", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

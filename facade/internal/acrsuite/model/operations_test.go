@@ -37,7 +37,7 @@ var pushes = []string{"PutManifest"}
 
 // writes are the calls that put manifests, tags and attributes.
 var writes = map[string]operation{
-	"PutManifest": {weight: 14, atomic: unlessIfAbsent, takes: takesReference, options: 4, sends: pushes, run: func(ctx context.Context, w *world, s step) (string, error) {
+	"PutManifest": {weight: 14, atomic: unlessIfAbsent, takes: takesReference, options: 4, finds: true, sends: pushes, run: func(ctx context.Context, w *world, s step) (string, error) {
 		it := items[s.Item]
 		reference := s.reference()
 		if s.Tag == none && s.Option == 0 {
@@ -47,7 +47,7 @@ var writes = map[string]operation{
 	}, expect: func(g *registry, r *repository, s step) (string, error) {
 		return g.expectPut(r, s.Item, s.Tag, s.Option == 3)
 	}},
-	"Tag": {weight: 5, takes: takesTag | takesItem, options: 8, sends: []string{"GetManifest", "PutManifest"}, run: func(ctx context.Context, w *world, s step) (string, error) {
+	"Tag": {weight: 5, takes: takesTag | takesItem, options: 8, finds: true, sends: []string{"GetManifest", "PutManifest"}, run: func(ctx context.Context, w *world, s step) (string, error) {
 		return show(w.repository(s).Tag(ctx, s.source(), tags[s.Tag], &acr.TagOptions{IfAbsent: s.Option/4 == 1}))
 	}, expect: func(g *registry, r *repository, s step) (string, error) {
 		item, err := r.resolve(s.sourceTag(), s.Item)

@@ -122,6 +122,17 @@ func byDigest(all []int) []int {
 	return all
 }
 
+// has reports whether the item of that name is there, and on the tag if one is given.
+func (r *repository) has(name string, tag int) bool {
+	for item := range r.manifests {
+		if items[item].name == name {
+			t, tagged := r.tags[tag]
+			return tag == none || tagged && t.item == item
+		}
+	}
+	return false
+}
+
 // resolve returns the item of a tag or digest as a pull sees it.
 func (r *repository) resolve(tag, item int) (int, error) {
 	blocked := !r.attributes.ReadEnabled

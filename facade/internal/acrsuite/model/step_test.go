@@ -73,6 +73,8 @@ type operation struct {
 	sends   []string
 	// forgets: if a reply was lost the call may not be able to tell what it did, or whether there was something to do.
 	forgets bool
+	// finds: if a reply was lost the call looks for what it puts, and may find what was there before.
+	finds bool
 	// atomic reports whether the call is one request, so that it comes before or after another; nil: never.
 	atomic func(s step) bool
 	// fragile: a fault that a call survives otherwise may end it.

@@ -177,10 +177,12 @@ func (w *world) passed(o operation, hit, cut bool, text string, err error, wantT
 // ended judges a call that a fault may have ended. Then the registry is as it was before, or as it is after the call.
 func (w *world) ended(s step, before *registry, text string, err error, wantText string, wantErr error) error {
 	o, f := operations[s.Op], faults[s.Fault]
-	if err == nil || wantErr != nil && expected(err, wantErr, f.cuts) {
+	switch {
+	case err == nil && o.finds && before.repositories[s.Repo].has(text, s.Tag):
+		err = errors.New("it found what was there") // put now, or before
+	case err == nil || wantErr != nil && expected(err, wantErr, f.cuts):
 		return w.passed(o, true, f.cuts, text, err, wantText, wantErr)
-	}
-	if !wellFormed(err, f.wild || o.fragile) {
+	case !wellFormed(err, f.wild || o.fragile):
 		return fmt.Errorf("a caller cannot tell this error from others: %w", err)
 	}
 	differs := func() error {
