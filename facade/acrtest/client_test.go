@@ -19,7 +19,7 @@ func TestClosedRefuses(t *testing.T) {
 			other, err := net.Listen("tcp", s.Host())
 			if err == nil {
 				defer func() { _ = other.Close() }()
-			} // else another program has the port: as good
+			} // else another program listens there, and the client must be refused all the same
 		}
 		if conn, err := s.DialContext(t.Context(), "tcp", s.Host()); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%v, %v", conn, err)

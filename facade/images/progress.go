@@ -104,7 +104,7 @@ type blobMeter struct {
 	m            *meter
 	size         int64
 	sent, resent int64
-	action       Action // what became of the blob, for all that was told
+	action       Action // what became of the blob, as far as was told
 	over         bool   // nothing more counts: after the end of a context, calls of a callback may be late
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,11 @@ func TestKilled(t *testing.T) {
 		applyFromFiles(t, dir)
 		return
 	}
-	for n, done := 1, false; !done; n += *killStep {
+	first, err := strconv.Atoi(os.Getenv("SEED")) // other ones in the runs of each commit
+	if err != nil {
+		first = 0
+	}
+	for n, done := 1+first%*killStep, false; !done; n += *killStep {
 		done = killedAt(t, n)
 		if t.Failed() {
 			t.Fatalf("killed at request %d", n)

@@ -53,7 +53,7 @@ func TestProperty(t *testing.T) {
 		}
 	})
 	t.Logf("%d cases, %+v", *cases, total)
-	if total.Deleted == 0 || total.Refused == 0 || total.Untagged == 0 || total.Actions == 0 || total.Interrupted == 0 || total.Undone == 0 {
+	if *cases >= 100 && (total.Deleted == 0 || total.Refused == 0 || total.Untagged == 0 || total.Actions == 0 || total.Interrupted == 0 || total.Undone == 0) {
 		t.Errorf("the cases do not reach everything: %+v", total)
 	}
 }

@@ -100,7 +100,9 @@ func TestCallsAreComplete(t *testing.T) {
 	for _, by := range acrsuite.BothWays {
 		t.Run(string(by), func(t *testing.T) {
 			t.Parallel()
-			acrsuite.NewWorldBy(t, by).Over(acrsuite.CallsOf(), func(f *acrsuite.Fixture) {
+			w := acrsuite.NewWorldBy(t, by)
+			for _, c := range acrsuite.CallsOf() {
+				f := w.Fixture(c)
 				f.MustWork(f.Run())
 				if len(f.Sent(f.Call.Op)) == 0 {
 					f.Errorf("sends no %s", f.Call.Op)
@@ -111,7 +113,7 @@ func TestCallsAreComplete(t *testing.T) {
 					}
 				}
 				f.Srv.Ledger().NoCredentialLeaked(t)
-			})
+			}
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -53,6 +54,9 @@ type download struct {
 	h      *hasher
 	size   int64 // of the blob, or Unknown
 	fresh  bool  // ask for a new link and connection
+
+	mu    sync.Mutex
+	ended bool // nobody waits for a write that is still blocked
 }
 
 // Download writes the blob to dst and returns its size once size and digest agree. If the content
@@ -71,6 +75,7 @@ func Download(ctx context.Context, blob Blob, dst Destination, o *DownloadOption
 	for try := 0; ; try++ {
 		d := &download{ctx: ctx, blob: blob, dst: dst, opts: opts, prefix: prefix, left: left, size: opts.Size, fresh: try > 0}
 		err := d.run()
+		d.end()
 		if err == nil {
 			if err := dst.Complete(d.size); err != nil {
 				return 0, err
@@ -182,10 +187,22 @@ func (d *download) take(p []byte, off int64) error {
 	return nil
 }
 
-// progressed reports how much is written and hashed.
+// progressed reports how much is written and hashed, unless the download has ended.
 func (d *download) progressed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return
+	}
 	d.opts.Meter.offset.Store(d.h.n)
 	d.dst.Written(d.h.n)
+}
+
+// end ends the reports.
+func (d *download) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
 }
 
 // slow returns a function that judges whether a stream is too slow, or nil if the blob cannot be

@@ -278,6 +278,7 @@ func TestBlockedDestination(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			dst := &blockedDestination{release: make(chan struct{})}
+			told := &marked{Plain: transfer.NewPlain(dst)}
 			began := time.Now()
 			var err error
 			if how == "WriteTo" {
@@ -292,16 +293,19 @@ func TestBlockedDestination(t *testing.T) {
 				if how == "ranges" {
 					o.Workers, o.Part, s.rate, dst.after = 4, 1<<20, 100*time.Millisecond, 12
 				}
-				_, err = transfer.Download(ctx, s, transfer.NewPlain(dst), o)
+				_, err = transfer.Download(ctx, s, told, o)
 			}
 			if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > time.Minute+200*time.Millisecond {
 				t.Errorf("%s: after %s: %v", how, took, err)
 			}
-			before := dst.writes.Load()
+			before, marks := dst.writes.Load(), len(told.marks)
 			close(dst.release)
 			synctest.Wait()
 			if after := dst.writes.Load(); before == 0 || after != before {
 				t.Errorf("%s: %d writes, and %d afterwards", how, before, after)
+			}
+			if len(told.marks) != marks {
+				t.Errorf("%s: told of what was written after the download had ended: %v", how, told.marks[marks:])
 			}
 		})
 	}

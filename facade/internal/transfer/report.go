@@ -107,7 +107,7 @@ func (r *Reporter) Post(f func()) {
 
 // Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the
 // first call of Stop panics with the same value, in the goroutine of the caller whose callback it
-// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked; once Stop has returned, none begins.
+// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked; by then at most one runs, and none follows.
 func (r *Reporter) Stop(ctx context.Context) {
 	if r == nil {
 		return
