@@ -415,7 +415,7 @@ var uploadCalls = []string{"StartUpload", "UploadChunk", "CompleteUpload"}
 
 // blobCalls are the calls about blobs.
 var blobCalls = map[string]operation{
-	"UploadBlob": {weight: 6, takes: takesBlob, options: 5, sends: uploadCalls, run: func(ctx context.Context, w *world, s step) (string, error) {
+	"UploadBlob": {weight: 6, takes: takesBlob, options: 5, finds: true, sends: uploadCalls, run: func(ctx context.Context, w *world, s step) (string, error) {
 		b := blobs[s.Blob]
 		o := &acr.UploadOptions{}
 		switch s.Option {
@@ -431,7 +431,7 @@ var blobCalls = map[string]operation{
 		}
 		return show(w.repository(s).UploadBlob(ctx, bytes.NewReader(b.content), o))
 	}, expect: expectUpload},
-	"StartUpload": {weight: 3, takes: takesBlob, options: 2, fragile: true, sends: append([]string{"GetUploadStatus"}, uploadCalls...), run: func(ctx context.Context, w *world, s step) (string, error) {
+	"StartUpload": {weight: 3, takes: takesBlob, options: 2, fragile: true, finds: true, sends: append([]string{"GetUploadStatus"}, uploadCalls...), run: func(ctx context.Context, w *world, s step) (string, error) {
 		return show(w.write(ctx, s))
 	}, expect: expectUpload},
 	"MountBlob": {weight: 3, takes: takesBlob, sends: []string{"StartUpload"}, run: func(ctx context.Context, w *world, s step) (string, error) {

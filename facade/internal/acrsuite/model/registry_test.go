@@ -122,8 +122,13 @@ func byDigest(all []int) []int {
 	return all
 }
 
-// has reports whether the item of that name is there, and on the tag if one is given.
+// has reports whether the item or blob of that name is there, and on the tag if one is given.
 func (r *repository) has(name string, tag int) bool {
+	for n, b := range blobs {
+		if b.name == name {
+			return r.blobs[n]
+		}
+	}
 	for item := range r.manifests {
 		if items[item].name == name {
 			t, tagged := r.tags[tag]
