@@ -74,7 +74,7 @@
 //
 //	Not found
 //	  ErrNotFound             404: any of those below       no problem if you wanted to delete it
-//	  ErrTagUnknown           no such tag                   check the tag; from GetManifest: ErrManifestUnknown
+//	  ErrTagUnknown           no such tag                   check the tag (ErrManifestUnknown from GetManifest)
 //	  ErrManifestUnknown      no such manifest or tag       check it; right after a push, a replica may lag
 //	  ErrBlobUnknown          no such blob                  the same
 //	  ErrNameUnknown          no such repository            check the name; the first push creates it
