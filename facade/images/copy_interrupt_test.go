@@ -24,12 +24,6 @@ import (
 
 var lossStep = flag.Int("images.step", acrsuite.UnderRace(3, 1), "how far apart the requests are that a copy loses: 1 loses each")
 
-// firstLoss is the first of the requests to lose, another one from commit to commit.
-func firstLoss(t *testing.T) int64 {
-	t.Helper()
-	return 1 + int64(acrsuite.SeedOr(t, 0)%uint64(*lossStep))
-}
-
 // breaker lets one request of a copy fail, and looks after every single one whether a tag stands for an incomplete image.
 type breaker struct {
 	t     *testing.T
@@ -182,7 +176,7 @@ func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from
 			for _, r := range []*acr.Repository{from, client.Repository("dev/app")} {
 				pushLayout(t, dir, "v1", r, "v1", &images.CopyOptions{Referrers: true})
 			}
-			for at := firstLoss(t); ; at += int64(*lossStep) {
+			for at := int64(acrsuite.FirstOf(t, *lossStep)); ; at += int64(*lossStep) {
 				if at > 200 {
 					t.Fatal("the copy does not end")
 				}
@@ -232,7 +226,7 @@ func TestPullInterrupted(t *testing.T) {
 			t.Parallel()
 			srv, client := newRegistry(t)
 			pushLayout(t, s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
-			for at := firstLoss(t); ; at += int64(*lossStep) {
+			for at := int64(acrsuite.FirstOf(t, *lossStep)); ; at += int64(*lossStep) {
 				if at > 200 {
 					t.Fatal("the pull does not end")
 				}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,11 +27,7 @@ func TestKilled(t *testing.T) {
 		applyFromFiles(t, dir)
 		return
 	}
-	first, err := strconv.Atoi(os.Getenv("SEED")) // other ones in the runs of each commit
-	if err != nil {
-		first = 0
-	}
-	for n, done := 1+first%*killStep, false; !done; n += *killStep {
+	for n, done := acrsuite.FirstOf(t, *killStep), false; !done; n += *killStep {
 		done = killedAt(t, n)
 		if t.Failed() {
 			t.Fatalf("killed at request %d", n)

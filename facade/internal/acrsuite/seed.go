@@ -7,6 +7,13 @@ import (
 	"testing"
 )
 
+// FirstOf returns the first of the places, counted from 1, that a test tries which tries every step of them: another one from commit
+// to commit.
+func FirstOf(t *testing.T, step int) int {
+	t.Helper()
+	return 1 + int(SeedOr(t, 0)%uint64(step))
+}
+
 // SeedOr is the seed of a property test: the one of its flag, else that of the environment, by which a whole run can be had again, else
 // another one each time.
 func SeedOr(t *testing.T, flag uint64) uint64 {

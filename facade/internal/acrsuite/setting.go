@@ -62,11 +62,7 @@ func everyOther(t testing.TB, calls []Call) []Call {
 	if !RaceEnabled || len(calls) <= manyCalls {
 		return calls
 	}
-	var tried []Call
-	for i := pick(t, 2); i < len(calls); i += 2 {
-		tried = append(tried, calls[i])
-	}
-	return tried
+	return EveryNth(calls, pick(t, 2), 2)
 }
 
 // run runs a test in the setting: InMemory at once, in a bubble; OnLoopback as a parallel sub-test.

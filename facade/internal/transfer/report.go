@@ -63,9 +63,11 @@ func (r *Reporter) loop() {
 			stopped = true
 			r.runPending()
 		}
-		if e := r.meter.Event(); r.progress != nil && e != last && !r.abandoned() {
-			r.progress(e)
-			last = e
+		if r.progress != nil {
+			if e := r.meter.Event(); e != last && !r.abandoned() {
+				r.progress(e)
+				last = e
+			}
 		}
 		if stopped {
 			return
@@ -75,10 +77,10 @@ func (r *Reporter) loop() {
 
 func (r *Reporter) runPending() {
 	r.mu.Lock()
-	f := r.pending
+	f, left := r.pending, r.left
 	r.pending = nil
 	r.mu.Unlock()
-	if f != nil && !r.abandoned() {
+	if f != nil && !left {
 		f()
 	}
 }
@@ -107,7 +109,8 @@ func (r *Reporter) Post(f func()) {
 
 // Stop reports for the last time and waits for the callbacks to return. If a callback panicked, the
 // first call of Stop panics with the same value, in the goroutine of the caller whose callback it
-// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked; by then at most one runs, and none follows.
+// was. If ctx ends, Stop does not wait longer than a moment for a callback that is blocked; by then
+// at most one runs, and none follows.
 func (r *Reporter) Stop(ctx context.Context) {
 	if r == nil {
 		return
