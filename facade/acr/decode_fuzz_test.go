@@ -24,6 +24,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"\u0041\ud83d\ude00\n","imageSize":-0,"tags":null,"x":[1.5e-3,{},[],""]}],"registry":"\u00e9\ud800"}`))
 	f.Add([]byte(`{"manifests":[{"digest":"a","changeableAttributes":{"readEnabled":false},"changeableAttributes":null}],"manifests":[{"digest":"a"}]}`))
 	f.Add([]byte(`{"manifests":[{"digest":"a","createdTime":"2023-01-02T03:04:05.123456789+01:00","lastUpdateTime":null,"references":[{"os":"linux"}]}]} `))
+	f.Add([]byte("{\"manifests\":[{\"digest\":\"a\",\"createdTime\":\"\x95\"}]}"))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"count":2,"$skipToken":"x","data":[{"a":[1,{"b":null}]},{} ]}`))
 	for _, number := range numbers {
@@ -183,8 +184,8 @@ func (o object) int(key string) (n int64) {
 }
 
 func (o object) time(key string) (t time.Time) {
-	if text := o.text(key); text != "" {
-		for _, zone := range []string{"", "Z"} { // what is not a time stamp is none
+	if text := as[string](o, o.members[key]); text != "" {
+		for _, zone := range []string{"", "Z"} { // what is not a time stamp is none, whatever else it is
 			if t.UnmarshalText([]byte(strings.ToUpper(text)+zone)) == nil {
 				return t
 			}

@@ -55,8 +55,8 @@ func FuzzArchive(f *testing.F) {
 	f.Add(plain)
 	f.Add(packed.Bytes())
 	f.Add([]byte("\x1f\x8b"))
+	file := filepath.Join(f.TempDir(), "image.tar")
 	f.Fuzz(func(t *testing.T, content []byte) {
-		file := filepath.Join(t.TempDir(), "image.tar")
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

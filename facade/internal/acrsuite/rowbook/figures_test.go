@@ -1,9 +1,11 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,8 +56,27 @@ func TestSums(t *testing.T) {
 	if got := added([]string{"2 cases: 1 arrived", "30 cases: 5 arrived"}); got != "32 cases: 6 arrived" {
 		t.Error(got)
 	}
-	if got := byTarget([]string{"FuzzA", "10", "20", "FuzzB"}); got != "FuzzA 20, FuzzB ?" {
+	if got := lastOfEach([]string{"10", "20"}); got != "20" {
 		t.Error(got)
+	}
+}
+
+// Every fuzz test of the module has a figure.
+func TestEveryFuzzTestHasAFigure(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	err := filepath.WalkDir("../../..", func(name string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, m := range regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`).FindAllSubmatch(text, -1) {
+			found[string(m[1])] = true
+		}
+		return err
+	})
+	if got := slices.Sorted(maps.Keys(found)); err != nil || !slices.Equal(got, fuzzTests) {
+		t.Errorf("%v: fuzzTests is not %q", err, got)
 	}
 }
 
