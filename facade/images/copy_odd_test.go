@@ -17,6 +17,7 @@ import (
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/images"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
 // manifestOf adds an image manifest with the layers.
@@ -78,12 +79,12 @@ func TestCopyOddImages(t *testing.T) {
 			d.Size = 0
 			return s.index(d)
 		},
-		"a manifest of 4 MiB": func(s *stock) ocispec.Descriptor {
+		"a large manifest": func(s *stock) ocispec.Descriptor {
 			m := ocispec.Manifest{
 				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 				Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Annotations: map[string]string{"a": ""},
 			}
-			m.Annotations["a"] = strings.Repeat("x", 4<<20-len(marshal(s.t, m)))
+			m.Annotations["a"] = strings.Repeat("x", acrsuite.UnderRace(1<<20, 4<<20)-len(marshal(s.t, m)))
 			return s.json(m.MediaType, m)
 		},
 		"annotations with control characters": func(s *stock) ocispec.Descriptor {

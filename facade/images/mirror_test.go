@@ -96,7 +96,7 @@ func TestMirror(t *testing.T) {
 // tag and once for each manifest, though every image has two tags.
 func TestMirrorAgain(t *testing.T) {
 	t.Parallel()
-	imageCount, tagsEach := acrsuite.UnderRace(30, 100), 2
+	imageCount, tagsEach := acrsuite.UnderRace(20, 100), 2
 	source, from := newRegistry(t)
 	target, to := newRegistry(t)
 	ctx := t.Context()

@@ -51,15 +51,14 @@ func CallsOf(kinds ...Kind) []Call {
 	return out
 }
 
-// EveryNth returns every nth call, other ones each turn.
-func EveryNth(calls []Call, turn, n int) []Call {
-	var out []Call
-	for i, c := range calls {
+// EveryNth returns every nth of a list, other ones each turn.
+func EveryNth[T any](all []T, turn, n int) (nth []T) {
+	for i, v := range all {
 		if (i+turn)%n == 0 {
-			out = append(out, c)
+			nth = append(nth, v)
 		}
 	}
-	return out
+	return nth
 }
 
 // SteadyCalls are those that are expected to get over a fault that passes.

@@ -21,9 +21,9 @@ var (
 	ToWriterInN   = Form{Name: "DownloadBlob in ranges", Ranges: true}
 	ToFile        = Form{Name: "DownloadBlobFile in one stream", File: true}
 	ToFileInN     = Form{Name: "DownloadBlobFile in ranges", File: true, Ranges: true}
-	EveryForm     = []Form{ByRead, ByWriteTo, ToWriter, ToWriterInN, ToFile, ToFileInN}
+	EveryForm     = []Form{ByRead, ByWriteTo, ToWriterInN, ToWriter, ToFile, ToFileInN} // either half has one of each kind
 	ReaderForms   = []Form{ByRead, ByWriteTo}
-	CheckedForms  = []Form{ToWriter, ToWriterInN, ToFile, ToFileInN} // give nothing out before it is verified, and so may begin again
+	CheckedForms  = []Form{ToWriterInN, ToWriter, ToFile, ToFileInN} // give nothing out before it is verified, and so may begin again
 	loopbackForms = []Form{ByRead, ToWriterInN, ToFileInN}           // one of each kind
 	RangeForms    = []Form{ToWriterInN, ToFileInN}
 )

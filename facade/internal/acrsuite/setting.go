@@ -52,17 +52,15 @@ func pick(t testing.TB, n int) int {
 	return int(name.Sum32()>>16) % n                        // the lowest bit is only the parity of the bytes
 }
 
-// manyCalls is how many calls are all tried under the race detector too.
-const manyCalls = 6
-
-// everyOther returns the calls of a row that are tried: under the race detector every other one if they are many. Which ones differs
-// from row to row, so that in a run every call meets many faults; make test-long tries them all.
-func everyOther(t testing.TB, calls []Call) []Call {
+// thinned returns those of a row's calls, or of its ways to hand in or take content, that are tried: under the race detector every nth one
+// if there are more than most of them. Which ones differs from row to row, so that in a run every call meets many faults; make test-long
+// tries them all.
+func thinned[T any](t testing.TB, all []T, most, n int) []T {
 	t.Helper()
-	if !RaceEnabled || len(calls) <= manyCalls {
-		return calls
+	if !RaceEnabled || len(all) <= most {
+		return all
 	}
-	return EveryNth(calls, pick(t, 2), 2)
+	return EveryNth(all, pick(t, n), n)
 }
 
 // run runs a test in the setting: InMemory at once, in a bubble; OnLoopback as a parallel sub-test.
