@@ -32,7 +32,7 @@ func TestConcurrentManifests(t *testing.T) {
 	srv := acrsuite.NewServer(t)
 	client := acrsuite.NewClient(t, srv)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for n := range 30 {
+	for n := range acrsuite.UnderRace(10, 30) {
 		name := fmt.Sprintf("random/registry%d", n)
 		all := srv.SeedManifests(t, name, 1+rnd.IntN(60))
 		slices.Sort(all)

@@ -190,7 +190,7 @@ func TestLayoutManyEntries(t *testing.T) {
 	t.Parallel()
 	s := newStock(t)
 	image := s.image("amd64", "layer")
-	entries := acrsuite.UnderRace(20_000, 100_000)
+	entries := acrsuite.UnderRace(5_000, 100_000)
 	for i := range entries {
 		s.name(image, fmt.Sprintf("t%06d", i))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acrtest"
+	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -48,7 +49,7 @@ func TestAccidentManyTags(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, acrtest.WithMemoryNetwork())
 	c := newClientVia(t, w.srv, w.http)
-	if _, err := c.Repository(repository).Tag(t.Context(), string(w.srv.SeedTags(t, repository, 2500)), "keep", nil); err != nil {
+	if _, err := c.Repository(repository).Tag(t.Context(), string(w.srv.SeedTags(t, repository, acrsuite.UnderRace(1_100, 2_500))), "keep", nil); err != nil {
 		t.Fatal(err)
 	}
 	w.days(90)

@@ -21,7 +21,7 @@ import (
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var held = flag.Int("retention.held", acrsuite.UnderRace(250, 1_000), "images, or tags of one image, in the registry that TestMemory reads")
+var held = flag.Int("retention.held", acrsuite.UnderRace(100, 1_000), "images, or tags of one image, in the registry that TestMemory reads")
 
 // The memory that TestMemory permits: 64 MB for 50,000 manifests.
 const (

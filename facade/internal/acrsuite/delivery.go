@@ -60,7 +60,7 @@ func Deliveries(t *testing.T, forms []Form, test func(d *Delivery), opts ...acrt
 // detector every other form.
 func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
 	t.Helper()
-	inMemory, loopback := thinned(t, forms, 3, 2), triedOnLoopback(t, forms, loopbackForms)
+	inMemory, loopback := Thinned(t, forms, 3, 2), triedOnLoopback(t, forms, loopbackForms)
 	for _, s := range settings {
 		for _, f := range forms {
 			switch {

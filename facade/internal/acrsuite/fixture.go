@@ -45,7 +45,7 @@ type Fixture struct {
 // for secrets. Faults and ledger are fresh for each. Under the race detector it does so with every third call if there are many.
 func (w *World) Over(calls []Call, test func(f *Fixture)) {
 	w.T.Helper()
-	for _, c := range thinned(w.T, calls, 6, 3) {
+	for _, c := range Thinned(w.T, calls, 6, 3) {
 		test(w.Fixture(c))
 	}
 }

@@ -52,10 +52,10 @@ func pick(t testing.TB, n int) int {
 	return int(name.Sum32()>>16) % n                        // the lowest bit is only the parity of the bytes
 }
 
-// thinned returns those of a row's calls, or of its ways to hand in or take content, that are tried: under the race detector every nth one
-// if there are more than most of them. Which ones differs from row to row, so that in a run every call meets many faults; make test-long
-// tries them all.
-func thinned[T any](t testing.TB, all []T, most, n int) []T {
+// Thinned returns what a test tries of a list of calls, ways to hand in content or the like: under the race detector every nth one, if
+// there are more than most of them. Which ones differs from row to row, so that in a run every call meets many faults; make
+// test-long tries them all.
+func Thinned[T any](t testing.TB, all []T, most, n int) []T {
 	t.Helper()
 	if !RaceEnabled || len(all) <= most {
 		return all

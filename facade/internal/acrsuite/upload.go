@@ -79,7 +79,7 @@ func Uploads(t *testing.T, hows []string, test func(u *Upload), opts ...acrtest.
 // the race detector every other way.
 func UploadsIn(t *testing.T, settings []Setting, hows []string, test func(u *Upload), opts ...acrtest.Option) {
 	t.Helper()
-	inMemory, loopback := thinned(t, hows, 3, 2), triedOnLoopback(t, hows, OnePerKind)
+	inMemory, loopback := Thinned(t, hows, 3, 2), triedOnLoopback(t, hows, OnePerKind)
 	for _, s := range settings {
 		for _, how := range hows {
 			if s == OnLoopback && !slices.Contains(loopback, how) || s == InMemory && !slices.Contains(inMemory, how) {

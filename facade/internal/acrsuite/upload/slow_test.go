@@ -99,7 +99,7 @@ func slowly(
 // if its answer is late, and not if the blob is.
 func TestUploadSlowCommit(t *testing.T) {
 	t.Parallel()
-	for _, d := range []time.Duration{75 * time.Second, 8 * time.Minute, 20 * time.Minute} {
+	for _, d := range acrsuite.Thinned(t, []time.Duration{75 * time.Second, 8 * time.Minute, 20 * time.Minute}, 1, 3) {
 		for kind, delay := range map[string]func(f *acrtest.Fault){
 			"the answer is late": func(f *acrtest.Fault) { f.DelayReply(d) },
 			"the blob is late":   func(f *acrtest.Fault) { f.Delay(d) },
