@@ -50,7 +50,7 @@ func TestFigures(t *testing.T) {
 
 func TestSums(t *testing.T) {
 	t.Parallel()
-	if got := lastOfEach([]string{"secrets found 1", "9 tests passed", "secrets found 0", "12 tests passed"}); got != "secrets found 0; 12 tests passed" {
+	if got := lastOfEach([]string{"secrets found 1", "9 tests passed", "secrets found 0", "12 tests passed"}); got != "secrets found 0; 9 tests passed; 12 tests passed" {
 		t.Error(got)
 	}
 	if got := added([]string{"2 cases: 1 arrived", "30 cases: 5 arrived"}); got != "32 cases: 6 arrived" {
@@ -75,8 +75,8 @@ func TestEveryFuzzTestHasAFigure(t *testing.T) {
 		}
 		return err
 	})
-	if got := slices.Sorted(maps.Keys(found)); err != nil || !slices.Equal(got, fuzzTests) {
-		t.Errorf("%v: fuzzTests is not %q", err, got)
+	if got := slices.Sorted(maps.Keys(found)); err != nil || !slices.Equal(got, slices.Sorted(maps.Keys(fuzzTests))) {
+		t.Errorf("%v: fuzzTests are not %q", err, got)
 	}
 }
 
