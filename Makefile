@@ -98,7 +98,7 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 	$(GO) test -v $(TIMEOUT) -run '^TestKill$$' ./facade/acrtest/internal/store -args -kills=$(KILLS) | $(QUIET)
 	$(GO) test -count=1 -v $(TIMEOUT) ./facade/internal/acrsuite/... | $(QUIET)
 	$(GO) test $(WATCHED_RACE) -v $(TIMEOUT) -run '^TestSuiteUploadReply$$/^F29' ./facade/internal/acrsuite/upload -args -upload.early=340 | $(QUIET)
-	$(GO) test -v $(TIMEOUT) -run '^TestConcurrentListProperty$$' ./facade/acr -args -registries=$(CASES) | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestConcurrent|^TestThreeDays$$|^TestGovernor' ./facade/acr -args -registries=$(CASES) | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run 'Interrupted$$|^TestMirrorAgain$$|^TestLayoutManyEntries$$|^TestCopyTooMuch$$|^TestCopyOddImages$$' ./facade/images | $(QUIET)
 	@$(MAKE) test-upload
 	@$(MAKE) test-retention
@@ -111,7 +111,7 @@ test-long: ## the tests that have a long form, at full length (KILLS=1000 CASES=
 .PHONY: test-retention
 test-retention: ## random rules on random registries beside somebody who changes them, killed at every request (RETENTION_CASES=20000 SEED=n)
 	$(GO) test -v $(TIMEOUT) -run '^TestProperty$$' ./facade/retention -args -retention.cases=$(RETENTION_CASES) | $(QUIET)
-	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
+	$(GO) test -v $(TIMEOUT) -run '^TestKilled$$|^TestAccidentManyTags$$' ./facade/retention -args -retention.kill=1 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestPace$$' ./facade/retention -args -retention.manifests=50000 -retention.deletions=5000 | $(QUIET)
 	$(GO) test -v $(TIMEOUT) -run '^TestMemory$$' ./facade/retention -args -retention.held=50000 | $(QUIET)
 
