@@ -159,7 +159,7 @@ func (s *stock) small() (root, sbom, signature ocispec.Descriptor, cosign string
 	return root, sbom, signature, cosign
 }
 
-// interrupted lets one request of a copy after the other fail, every third one under the race detector, alone or with all that follow, or
+// interrupted lets one request of a copy after the other fail, every fourth one under the race detector, alone or with all that follow, or
 // be the last one of its process, and runs the copy again; in the mode "twice" that one fails as well, and a third one follows. The copy is from a layout, or from
 // the repository dev/app of another registry or of the same.
 func interrupted(t *testing.T, copyTo func(ctx context.Context, dir string, from, to *acr.Repository) error, modes ...string) {
