@@ -57,7 +57,7 @@ func Deliveries(t *testing.T, forms []Form, test func(d *Delivery), opts ...acrt
 }
 
 // DeliveriesIn is Deliveries in other settings. On loopback one form of each kind is tried, in memory under the race
-// detector every other form.
+// detector every other one of more than three forms.
 func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
 	t.Helper()
 	inMemory, loopback := Thinned(t, forms, 3, 2), triedOnLoopback(t, forms, loopbackForms)

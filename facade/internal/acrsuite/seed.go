@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// FirstOf returns the first of the places, counted from 1, that a test tries which tries every step of them: another one from commit
-// to commit.
+// FirstOf returns where a test begins that tries one place in so many: a number from 1 to step, which depends on SEED.
 func FirstOf(t *testing.T, step int) int {
 	t.Helper()
 	return 1 + int(SeedOr(t, 0)%uint64(step))

@@ -33,8 +33,8 @@ const (
 
 // Ways to hand content to an upload, and what an upload sends.
 var (
-	EverySource    = []string{AsFile, AsReader, AsSeeker, AsStream, AsSpool, AsWriter}
-	ReadAgain      = []string{AsFile, AsReader, AsSeeker, AsSpool} // survive the loss of a session
+	EverySource    = []string{AsFile, AsReader, AsSeeker, AsSpool, AsWriter, AsStream} // either half has some that can be read again
+	ReadAgain      = []string{AsFile, AsReader, AsSeeker, AsSpool}                     // survive the loss of a session
 	ReaderSources  = []string{AsFile, AsReader, AsSeeker, AsStream, AsSpool}
 	OnePerKind     = []string{AsFile, AsStream, AsSpool}
 	UploadRequests = []string{"StartUpload", "UploadChunk", "CompleteUpload", "GetUploadStatus", "CancelUpload", "HeadBlob"}
@@ -76,7 +76,7 @@ func Uploads(t *testing.T, hows []string, test func(u *Upload), opts ...acrtest.
 }
 
 // UploadsIn is Uploads in other settings. On loopback one way of each kind to hand in content is tried, in memory under
-// the race detector every other way.
+// the race detector every other one of more than three ways.
 func UploadsIn(t *testing.T, settings []Setting, hows []string, test func(u *Upload), opts ...acrtest.Option) {
 	t.Helper()
 	inMemory, loopback := Thinned(t, hows, 3, 2), triedOnLoopback(t, hows, OnePerKind)

@@ -171,10 +171,10 @@ func added(matches []string) string {
 // lastOfEach keeps the last line of each kind, since the totals come after those of single packages, and all that count tests.
 func lastOfEach(matches []string) string {
 	last, order := map[string]string{}, []string(nil)
-	for _, m := range matches {
+	for i, m := range matches {
 		kind := strings.TrimLeft(m, "0123456789 ")
 		if kind, _, _ = strings.Cut(kind, " "); kind == "tests" {
-			kind = m // of each module
+			kind = fmt.Sprint(kind, i) // of each module
 		}
 		if _, seen := last[kind]; !seen {
 			order = append(order, kind)

@@ -61,7 +61,7 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// Every fuzz test of the module has a figure.
+// Every fuzz test of the facade has a figure.
 func TestEveryFuzzTestHasAFigure(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}
