@@ -217,12 +217,13 @@ func TestGrace(t *testing.T) {
 func TestOrderOfDeletions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	first := map[digest.Digest]digest.Digest{} // what has to go before
+	first := map[digest.Digest][]digest.Digest{} // what has to go before
 	for n := range 12 {
 		a := w.put(w.image())
 		i := w.put(w.index(a), fmt.Sprintf("v%d", n))
 		sig, cosigned := w.put(w.referrer("sig", a)), w.put(w.image(), cosign(i, ".sig"))
-		first[a], first[sig], first[cosigned] = i, a, i
+		bundle := w.put(w.index(sig), fmt.Sprintf("b%d", n)) // the signature is deleted along with its image
+		first[a], first[sig], first[cosigned] = []digest.Digest{i, bundle}, []digest.Digest{a}, []digest.Digest{i}
 	}
 	w.put(w.image(), "z")
 	w.days(90)
@@ -230,12 +231,14 @@ func TestOrderOfDeletions(t *testing.T) {
 	for at, m := range w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)).Repositories[0].Delete {
 		place[m.Digest] = at
 	}
-	if len(place) != 48 {
+	if len(place) != 60 {
 		t.Errorf("%d deletions", len(place))
 	}
-	for then, before := range first {
-		if place[before] >= place[then] {
-			t.Errorf("%s has to go before %s", before, then)
+	for then, all := range first {
+		for _, before := range all {
+			if place[before] >= place[then] {
+				t.Errorf("%s has to go before %s", before, then)
+			}
 		}
 	}
 }

@@ -43,7 +43,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"order of deletions: a subject before its referrers", "order.go", "after = slices.Clone(n.refers)", "after = slices.Clone(n.refers[:0])", "TestOrderOfDeletions"},
 	{"order of deletions: an index before its images", "order.go", "for _, v := range n.needs {", "for _, v := range n.needs[:0] {", "TestOrderOfDeletions"},
 	{"order of deletions: an image before its cosign tags", "order.go", "for _, t := range n.belongs {", "for _, t := range n.belongs[:0] {", "TestOrderOfDeletions"},
-	{"order of deletions: what contains a signature before its image", "order.go", "; v = v.owner() {", "; v = nil {", "TestProperty"},
+	{"order of deletions: what contains a signature before its image", "order.go", "; v = v.owner() {", "; v = nil {", "TestOrderOfDeletions"},
 	{"K9 circles stay", "judge.go", "if left[n.at] {", "if false {", "TestCircles"},
 	{"K5, K10 what no rule leads to stays", "ground.go", "all = false\n", "continue\n", "TestNothingGoesWithoutARule|TestAloneStays"},
 	{"gone with its subject", "batch.go", "if w.status == pending && r.isGone(context.WithoutCancel(ctx), w) {", "if false {", "TestGoneWithItsSubject"},

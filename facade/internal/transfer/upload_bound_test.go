@@ -66,6 +66,43 @@ func TestSwingingCount(t *testing.T) {
 	}
 }
 
+// boastful is a session that loses its first chunk and then says once that it has more than it was sent.
+type boastful struct {
+	*registry
+	lost, told bool
+	offsets    []int64
+}
+
+func (s *boastful) Chunk(ctx context.Context, location string, c transfer.Chunk) (transfer.State, error) {
+	if !s.lost {
+		s.lost = true
+		return transfer.State{}, errBroken
+	}
+	s.offsets = append(s.offsets, c.Offset)
+	return s.registry.Chunk(ctx, location, c)
+}
+
+func (s *boastful) Status(ctx context.Context, location string) (transfer.State, error) {
+	if !s.told {
+		s.told = true
+		return transfer.State{Offset: 300}, nil
+	}
+	return s.registry.Status(ctx, location)
+}
+
+// TestBoastfulCount: what a registry says to have of bytes that it was never sent is not left out.
+func TestBoastfulCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &boastful{registry: newRegistry()}
+		o := s.options()
+		o.ChunkSize = 100
+		if _, err := transfer.Upload(t.Context(), s, bytes.NewReader(make([]byte, 1000)), 1000, o); err != nil || len(s.offsets) == 0 || s.offsets[0] != 0 {
+			t.Errorf("%v; chunks at %v", err, s.offsets)
+		}
+	})
+}
+
 // stingy is a session that keeps a few bytes of each chunk.
 type stingy struct {
 	*registry

@@ -12,7 +12,7 @@ var wireGuards = in("../../wire", []guard{
 	{"metadata is not redirected to others", "origin.go", "case m.Call == call.API:", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
 	{"a blob is not redirected to http", "origin.go", "case origin.Scheme != \"https\":", "case false:", "TestDecide|TestOrigins|TestOriginOf"},
 	{"storage gets no credential", "origin.go", "\treturn Verdict{}, nil\n}\n\nfunc matterOf", "\treturn Verdict{Credential: true}, nil\n}\n\nfunc matterOf", "TestDecide|TestOrigins|TestOriginOf"},
-	{"a URL has no bytes that have no place in it", "origin.go", "c <= ' ' || c >= 0x7f || c == '\\\\'", "c == 0", "TestDecide|TestOrigins|TestOriginOf"},
+	{"a URL has no bytes that have no place in it", "origin.go", "c <= ' ' || c >= 0x7f || c == '\\\\'", "c == 0", "TestUploadLocation|TestNextLink"},
 	{"names of hosts are folded in ASCII alone", "origin.go", "Host: lowerASCII(u.Hostname())", "Host: strings.ToLower(u.Hostname())", "TestDecide|TestOrigins|TestOriginOf"},
 	{"an upload stays in its repository", "location.go", "if !ok || strings.Trim(rest, \"/\") == \"\" || hasDotSegment(rest) {", "if strings.Trim(rest, \"/\") == \"\" || hasDotSegment(rest) {", "TestUploadLocation|TestAt"},
 	{"an upload's path has no dots", "location.go", "|| hasDotSegment(rest) {", "{", "TestUploadLocation|TestAt"},
