@@ -2,11 +2,15 @@ package acr_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,8 +142,54 @@ func TestUploadResume(t *testing.T) {
 		t.Errorf("%d chunks, 2 were missing before the last", n)
 	}
 	// The session is complete, so that the same checkpoint leads to a new one.
-	if _, err := r.UploadBlob(ctx, bytes.NewReader(want), &acr.UploadOptions{Resume: last}); err != nil {
-		t.Error(err)
+	var p acr.Progress
+	again := &acr.UploadOptions{Resume: last, Progress: func(now acr.Progress) { p = now }}
+	if _, err := r.UploadBlob(ctx, bytes.NewReader(want), again); err != nil || p.Restarts != 1 {
+		t.Errorf("%v: %+v", err, p)
+	}
+}
+
+// TestUploadResumeOfChangedFile: the beginning of a file as it was and the rest of it as it is now never become a blob.
+func TestUploadResumeOfChangedFile(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("big/file")
+	path, content := filepath.Join(t.TempDir(), "layer"), acrsuite.Content(6<<20)
+	written := time.Now().Add(-time.Hour)
+	upload := func(opts *acr.UploadOptions) (digest.Digest, error) {
+		if err := cmp.Or(os.WriteFile(path, content, 0o600), os.Chtimes(path, written, written)); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		desc, err := r.UploadBlob(t.Context(), f, opts)
+		return desc.Digest, err
+	}
+	var saved []byte
+	opts := &acr.UploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { saved, _ = json.Marshal(cp) }} // of plain values
+	srv.On("UploadChunk").Nth(3).Status(403)
+	if _, err := upload(opts); !errors.Is(err, acr.ErrDenied) {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(saved, &opts.Resume); err != nil || opts.Resume.Offset == 0 {
+		t.Fatalf("%s: %v", saved, err)
+	}
+	content[0] ^= 1
+	written = written.Add(time.Millisecond)
+	srv.Ledger().Reset()
+	if _, err := upload(opts); !errors.Is(err, acr.ErrSourceChanged) || !strings.Contains(err.Error(), "without Resume") {
+		t.Errorf("%v", err)
+	}
+	if n := len(srv.Ledger().Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	content[0] ^= 1
+	opts.Resume.Modified = time.Time{} // a copy of the file, whoever knows it
+	if d, err := upload(opts); err != nil || d != digest.FromBytes(content) || srv.Ledger().Count("StartUpload") != 0 {
+		t.Errorf("%s, %v, %d sessions", d, err, srv.Ledger().Count("StartUpload"))
 	}
 }
 

@@ -29,7 +29,7 @@
 //	repo.Tag(ctx, "v1", "stable", nil)           // add the tag "stable" to the manifest of "v1"
 //	repo.Artifact("v1").DeleteTag(ctx)           // only the tag
 //	repo.Artifact("v1").Delete(ctx)              // the manifest with all its tags
-//	repo.Delete(ctx)                             // everything
+//	_, err := repo.Delete(ctx)                   // everything; returns what was deleted
 //
 // Upload and download:
 //
@@ -82,8 +82,8 @@
 //	Not allowed
 //	  ErrLocked               locked, in quarantine, full   change its attributes, or free storage
 //	  ErrTagExists            IfAbsent: the tag is taken    use another tag
-//	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
-//	  ErrUnauthorized         no sign-in, or no right       the same
+//	  ErrDenied               403: a right is missing       see the cause below; if there is none, the error's text
+//	  ErrUnauthorized         401: no sign-in, or no right  the same; a missing right can be either of the two
 //	  ErrUnsupported          not offered in this form      see the error's text
 //
 //	Causes of a failed sign-in or a missing right
@@ -124,7 +124,7 @@
 //
 //	Mistakes of the caller
 //	  ErrInvalidArgument      refused before sending        see ArgumentError
-//	  ErrSourceChanged        source changed while read     upload it again
+//	  ErrSourceChanged        source changed meanwhile      upload it again, without Resume
 //	  ErrClosed               used after its end            create a new one
 //
 // # Credentials

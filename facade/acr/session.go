@@ -24,7 +24,8 @@ const octetStream = "application/octet-stream"
 // uploadSession implements transfer.Session with HTTP. It has no state: the location contains all
 // of it.
 type uploadSession struct {
-	r *Repository
+	r        *Repository
+	modified time.Time // when the source was last written, if it is a file
 }
 
 var _ transfer.Session = (*uploadSession)(nil)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -44,7 +45,8 @@ const cheapUpload = 1 << 20
 //     three times, or if five consecutive requests made no progress
 //   - [ErrDigestMismatch] if the content has another digest than UploadOptions.Digest
 //   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
-//   - [ErrSourceChanged] if src changed while it was read
+//   - [ErrSourceChanged] if src changed while it was read, or is a file that was written since the
+//     checkpoint in UploadOptions.Resume
 //   - [ErrStalled] if the registry accepts no data for a long time, several times in a row
 //   - [ErrInvalidArgument] if the repository name, src or an option is invalid
 //   - [*Error] if the registry refuses the upload
@@ -69,9 +71,14 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if err != nil {
 		return desc, failed("UploadBlob", err)
 	}
+	if o.Resume != nil {
+		if err := o.Resume.isOf(source); err != nil {
+			return desc, failed("UploadBlob", err)
+		}
+	}
 	m, ctx, stop := r.newMeter(ctx, "UploadBlob", o.Digest, o.Progress, o.Checkpoint != nil)
 	defer func() { stop(err) }()
-	s := &uploadSession{r: r}
+	s := &uploadSession{r: r, modified: source.modified()}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {
 		_ = source.leave(0) // there is an error to tell of already
@@ -275,6 +282,14 @@ func (s *source) unchanged() error {
 		return fmt.Errorf("%w: it had %d bytes and has %d", ErrSourceChanged, s.start+s.size, sized.Size())
 	}
 	return nil
+}
+
+// modified returns when the source was last written if it is a file, otherwise zero.
+func (s *source) modified() time.Time {
+	if s.stat == nil {
+		return time.Time{}
+	}
+	return s.stat.ModTime()
 }
 
 // leave sets the offset of the reader to that after reading size bytes.

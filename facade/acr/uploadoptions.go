@@ -2,7 +2,9 @@ package acr
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -66,7 +68,9 @@ type UploadOptions struct {
 	// where the blob begins, as for a new upload: UploadBlob itself skips what the registry already
 	// has. It must be a source that can be read again; for a stream see [Repository.ResumeUpload].
 	// It costs one request. If the registry no longer knows the upload, the upload starts from the
-	// beginning. Default: a new upload.
+	// beginning. If the source is an *os.File that was written since, UploadBlob fails with
+	// [ErrSourceChanged]. Of other sources it cannot tell: set Digest, and changed content fails
+	// with [ErrDigestMismatch]. Default: a new upload.
 	Resume *Checkpoint
 
 	// Progress, if not nil, is called about ten times a second during the upload and once at the
@@ -183,7 +187,11 @@ func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter
 	}
 	if f := o.Checkpoint; f != nil {
 		name := s.r.name
-		t.Acked = func(cp transfer.Checkpoint) { f(checkpoint(name, cp)) }
+		t.Acked = func(cp transfer.Checkpoint) {
+			c := checkpoint(name, cp)
+			c.Modified = s.modified
+			f(c)
+		}
 	}
 	if o.Resume != nil {
 		t.Resume = o.Resume.transfer()
@@ -202,6 +210,11 @@ type Checkpoint struct {
 	Offset     int64            `json:"offset"`    // acknowledged by the registry
 	Algorithm  digest.Algorithm `json:"algorithm"` // hash function of HashState
 	HashState  []byte           `json:"hashState"` // state of the hash at Offset
+
+	// Modified is the modification time of the source if that is an *os.File, otherwise zero.
+	// UploadBlob refuses to resume with a file that has another one. If you are sure that a file
+	// with another time has the same content, for example a copy, set Modified to zero.
+	Modified time.Time `json:"modified,omitzero"`
 }
 
 // check fails if the checkpoint does not belong to an upload to the repository.
@@ -213,6 +226,16 @@ func (cp *Checkpoint) check(r *Repository) error {
 		return badArgument("checkpoint", cp.Repository, "it belongs to another repository")
 	case cp.Offset < 0:
 		return badArgument("checkpoint", strconv.FormatInt(cp.Offset, 10), "its offset must not be negative")
+	}
+	return nil
+}
+
+// isOf fails if the source is a file that was written after the checkpoint: the blob would be the
+// beginning of one file and the rest of another.
+func (cp *Checkpoint) isOf(src *source) error {
+	if now := src.modified(); !now.IsZero() && !cp.Modified.IsZero() && !now.Equal(cp.Modified) {
+		return fmt.Errorf("%w: the checkpoint is of the file as of %s, it was written at %s; upload it without Resume",
+			ErrSourceChanged, cp.Modified.UTC().Format(time.RFC3339Nano), now.UTC().Format(time.RFC3339Nano))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package acrsuite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -130,7 +132,8 @@ func (u *Upload) Open() io.Reader {
 	switch u.How {
 	case AsFile:
 		path := filepath.Join(u.T.TempDir(), "source")
-		if err := os.WriteFile(path, u.whole, 0o600); err != nil {
+		written := time.Unix(1_000_000_000, 0) // always the same: to resume with a file that was written since is refused
+		if err := cmp.Or(os.WriteFile(path, u.whole, 0o600), os.Chtimes(path, written, written)); err != nil {
 			u.T.Fatal(err)
 		}
 		f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -179,6 +181,8 @@ func (f *fileUpload) enter(ctx context.Context, first bool) error {
 			return err
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
+		f.u.opts.Meter.restarts.Add(1)
+		observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", "the registry does not have what the checkpoint says"))
 	}
 	if err := f.u.begin(ctx); err != nil {
 		return err
