@@ -36,20 +36,23 @@ func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) e
 	if err != nil {
 		return err
 	}
-	size := map[digest.Digest]int64{}
+	size, total := map[digest.Digest]int64{}, map[digest.Digest]int64{}
 	for _, m := range manifests {
 		size[m.Digest] = m.Size
 	}
+	for _, m := range manifests {
+		total[m.Digest] = m.Size
+		for _, image := range m.References { // of an index, whose own Size leaves out their layers
+			total[m.Digest] += size[image.Digest]
+		}
+	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TAG\tBYTES\tUPDATED")
-	for _, m := range manifests {
-		bytes := m.Size
-		for _, image := range m.References { // of an index, whose own Size leaves out their layers
-			bytes += size[image.Digest]
+	for tag, err := range repository.Tags(ctx, nil) {
+		if err != nil {
+			return err
 		}
-		for _, tag := range m.Tags {
-			fmt.Fprintf(table, "%s\t%d\t%s\n", tag, bytes, m.LastUpdateTime.Format(time.DateOnly))
-		}
+		fmt.Fprintf(table, "%s\t%d\t%s\n", tag.Name, total[tag.Digest], tag.LastUpdateTime.Format(time.DateOnly))
 	}
 	return table.Flush()
 }

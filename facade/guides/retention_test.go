@@ -72,7 +72,10 @@ func undo(ctx context.Context, client *acr.Client, journal string) error {
 }
 
 func why(plan *retention.Plan, repository, reference string) {
-	decision, _ := plan.Explain(repository, reference)
+	decision, ok := plan.Explain(repository, reference)
+	if !ok {
+		fmt.Println(reference, "is not in the plan")
+	}
 	for _, reason := range decision.Chain {
 		fmt.Println(reason.Rule, "-", reason.Text)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +52,7 @@ func resumableUpload(ctx context.Context, repository *acr.Repository, path, stat
 		}
 	}
 	desc, err := repository.UploadBlob(ctx, f, &options)
-	if err == nil {
+	if err == nil || errors.Is(err, acr.ErrSourceChanged) { // the file was written since: the next run uploads it anew
 		_ = os.Remove(state)
 	}
 	return desc, err
