@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,8 +187,16 @@ func TestUploadResumeOfChangedFile(t *testing.T) {
 	if n := len(srv.Ledger().Requests()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	content[0] ^= 1
-	opts.Resume.Modified = time.Time{} // a copy of the file, whoever knows it
+	opts.Resume.Modified = time.Time{}
+	for _, other := range [][]byte{content[:5<<20], slices.Concat(content, content), content[:1], nil} {
+		all := content
+		content = other
+		if _, err := upload(opts); !errors.Is(err, acr.ErrSourceChanged) && len(other) > 0 || err == nil {
+			t.Errorf("%d bytes: %v", len(other), err)
+		}
+		content = all
+	}
+	content[0] ^= 1 // a copy of the file, whoever knows it
 	if d, err := upload(opts); err != nil || d != digest.FromBytes(content) || srv.Ledger().Count("StartUpload") != 0 {
 		t.Errorf("%s, %v, %d sessions", d, err, srv.Ledger().Count("StartUpload"))
 	}

@@ -63,8 +63,8 @@ var (
 	// be sent again, or if five requests in a row made no progress. The text says how far the
 	// upload got; the error unwraps to that of the last request.
 	ErrUploadLost = transfer.ErrUploadLost
-	// ErrSourceChanged is returned if the source of an upload changed while it was read, or if a
-	// file was written before its upload was resumed.
+	// ErrSourceChanged is returned if the source of an upload changed while it was read, or before
+	// the upload was resumed.
 	ErrSourceChanged = transfer.ErrSourceChanged
 	// ErrStalled is returned if a response does not begin in time, or if the body of a request or
 	// response makes no progress for a while; [ResponseTimeouts] has the times. A transfer retries

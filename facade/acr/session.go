@@ -24,8 +24,8 @@ const octetStream = "application/octet-stream"
 // uploadSession implements transfer.Session with HTTP. It has no state: the location contains all
 // of it.
 type uploadSession struct {
-	r        *Repository
-	modified time.Time // when the source was last written, if it is a file
+	r      *Repository
+	source *source // of an UploadBlob; its checkpoints say which
 }
 
 var _ transfer.Session = (*uploadSession)(nil)

@@ -45,8 +45,8 @@ const cheapUpload = 1 << 20
 //     three times, or if five consecutive requests made no progress
 //   - [ErrDigestMismatch] if the content has another digest than UploadOptions.Digest
 //   - [ErrSizeMismatch] if the content has another size than UploadOptions.Size
-//   - [ErrSourceChanged] if src changed while it was read, or is a file that was written since the
-//     checkpoint in UploadOptions.Resume
+//   - [ErrSourceChanged] if src changed while it was read, or since the checkpoint in
+//     UploadOptions.Resume
 //   - [ErrStalled] if the registry accepts no data for a long time, several times in a row
 //   - [ErrInvalidArgument] if the repository name, src or an option is invalid
 //   - [*Error] if the registry refuses the upload
@@ -78,7 +78,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	}
 	m, ctx, stop := r.newMeter(ctx, "UploadBlob", o.Digest, o.Progress, o.Checkpoint != nil)
 	defer func() { stop(err) }()
-	s := &uploadSession{r: r, modified: source.modified()}
+	s := &uploadSession{r: r, source: source}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {
 		_ = source.leave(0) // there is an error to tell of already
@@ -233,6 +233,7 @@ func inspect(r io.Reader) (*source, error) {
 	end := int64(0)
 	if isFile {
 		if end = s.stat.Size(); end == 0 {
+			once.stat = s.stat
 			return once, nil // empty, or a file without a size, as in /proc
 		}
 	} else {
@@ -284,12 +285,13 @@ func (s *source) unchanged() error {
 	return nil
 }
 
-// modified returns when the source was last written if it is a file, otherwise zero.
+// modified returns when the source was last written if it is a file, otherwise zero. It is in UTC,
+// since JSON leaves out the seconds of odd time zones.
 func (s *source) modified() time.Time {
-	if s.stat == nil {
+	if s == nil || s.stat == nil || s.stat.ModTime().Year() > 9999 { // JSON has no such year
 		return time.Time{}
 	}
-	return s.stat.ModTime()
+	return s.stat.ModTime().UTC()
 }
 
 // leave sets the offset of the reader to that after reading size bytes.

@@ -68,9 +68,9 @@ type UploadOptions struct {
 	// where the blob begins, as for a new upload: UploadBlob itself skips what the registry already
 	// has. It must be a source that can be read again; for a stream see [Repository.ResumeUpload].
 	// It costs one request. If the registry no longer knows the upload, the upload starts from the
-	// beginning. If the source is an *os.File that was written since, UploadBlob fails with
-	// [ErrSourceChanged]. Of other sources it cannot tell: set Digest, and changed content fails
-	// with [ErrDigestMismatch]. Default: a new upload.
+	// beginning. If the source has another size, or is an *os.File with another modification time,
+	// UploadBlob fails with [ErrSourceChanged] and sends nothing. Other changes are not noticed
+	// unless Digest is set. Default: a new upload.
 	Resume *Checkpoint
 
 	// Progress, if not nil, is called about ten times a second during the upload and once at the
@@ -189,7 +189,9 @@ func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter
 		name := s.r.name
 		t.Acked = func(cp transfer.Checkpoint) {
 			c := checkpoint(name, cp)
-			c.Modified = s.modified
+			if c.Modified = s.source.modified(); s.source != nil {
+				c.Size = max(s.source.size, 0)
+			}
 			f(c)
 		}
 	}
@@ -211,9 +213,11 @@ type Checkpoint struct {
 	Algorithm  digest.Algorithm `json:"algorithm"` // hash function of HashState
 	HashState  []byte           `json:"hashState"` // state of the hash at Offset
 
-	// Modified is the modification time of the source if that is an *os.File, otherwise zero.
-	// UploadBlob refuses to resume with a file that has another one. If you are sure that a file
-	// with another time has the same content, for example a copy, set Modified to zero.
+	// Size is the size of the blob, and Modified the modification time of the source if that is an
+	// *os.File. Both are zero if they are not known. UploadBlob refuses to resume with a source of
+	// another size or time. If you are sure that a file with another time has the same content, for
+	// example a copy, set Modified to zero.
+	Size     int64     `json:"size,omitzero"`
 	Modified time.Time `json:"modified,omitzero"`
 }
 
@@ -230,9 +234,12 @@ func (cp *Checkpoint) check(r *Repository) error {
 	return nil
 }
 
-// isOf fails if the source is a file that was written after the checkpoint: the blob would be the
-// beginning of one file and the rest of another.
+// isOf fails if the source has changed since the checkpoint: the blob would be the beginning of one
+// file and the rest of another.
 func (cp *Checkpoint) isOf(src *source) error {
+	if cp.Size > 0 && src.size != transfer.Unknown && src.size != cp.Size {
+		return fmt.Errorf("%w: the checkpoint is of a blob of %d bytes, the source has %d; upload it without Resume", ErrSourceChanged, cp.Size, src.size)
+	}
 	if now := src.modified(); !now.IsZero() && !cp.Modified.IsZero() && !now.Equal(cp.Modified) {
 		return fmt.Errorf("%w: the checkpoint is of the file as of %s, it was written at %s; upload it without Resume",
 			ErrSourceChanged, cp.Modified.UTC().Format(time.RFC3339Nano), now.UTC().Format(time.RFC3339Nano))

@@ -79,7 +79,7 @@ func explain(err error) string {
 	case errors.Is(err, acr.ErrNoRole), errors.Is(err, acr.ErrMissingAction), errors.Is(err, acr.ErrABAC):
 		return "a role is missing"
 	case errors.Is(err, acr.ErrDenied), errors.Is(err, acr.ErrUnauthorized):
-		return err.Error() // it says which right or sign-in
+		return err.Error() // the text says what is missing
 	case errors.Is(err, acr.ErrInvalidArgument):
 		return "a mistake of the program, nothing was sent"
 	case errors.Is(err, context.DeadlineExceeded):

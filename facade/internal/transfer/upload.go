@@ -182,7 +182,11 @@ func (f *fileUpload) enter(ctx context.Context, first bool) error {
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
 		f.u.opts.Meter.restarts.Add(1)
-		observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", "the registry does not have what the checkpoint says"))
+		reason := "the registry has more than the source"
+		if err != nil {
+			reason = err.Error()
+		}
+		observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", reason))
 	}
 	if err := f.u.begin(ctx); err != nil {
 		return err

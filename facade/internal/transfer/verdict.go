@@ -18,7 +18,7 @@ var (
 	// ErrSizeMismatch means that the content is longer or shorter than stated.
 	ErrSizeMismatch = errors.New("size mismatch")
 	// ErrSourceChanged means that the source changed while it was being uploaded.
-	ErrSourceChanged = errors.New("source changed during upload")
+	ErrSourceChanged = errors.New("source changed")
 	// ErrMalformedReply means that a response contradicts itself or the request.
 	ErrMalformedReply = errors.New("malformed reply")
 	// ErrClosed means that the writer or reader was closed before.
