@@ -52,7 +52,7 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 		}
 		spool = b.spool
 	}
-	if b.w, err = transfer.NewWriter(b.ctx, b.session, b.options.transfer(b.ctx, b.session, b.meter), spool); err == nil {
+	if b.w, err = transfer.NewWriter(b.ctx, b.session, b.options.transfer(b.ctx, b.session, nil, b.meter), spool); err == nil {
 		err = b.w.Open()
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *Resu
 	if err != nil {
 		return nil, err
 	}
-	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.ctx, b.session, b.meter)); err != nil {
+	if b.w, err = transfer.ResumeWriter(b.ctx, b.session, *cp.transfer(), b.options.transfer(b.ctx, b.session, nil, b.meter)); err != nil {
 		b.finish(err)
 		return nil, failed("ResumeUpload", err)
 	}

@@ -157,7 +157,7 @@ func TestUploadResumeOfChangedFile(t *testing.T) {
 	r := acrsuite.NewClient(t, srv).Repository("big/file")
 	path, content := filepath.Join(t.TempDir(), "layer"), acrsuite.Content(6<<20)
 	written := time.Now().Add(-time.Hour)
-	upload := func(opts *acr.UploadOptions) (digest.Digest, error) {
+	upload := func(content []byte, opts *acr.UploadOptions) (digest.Digest, error) {
 		if err := cmp.Or(os.WriteFile(path, content, 0o600), os.Chtimes(path, written, written)); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestUploadResumeOfChangedFile(t *testing.T) {
 	var saved []byte
 	opts := &acr.UploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { saved, _ = json.Marshal(cp) }} // of plain values
 	srv.On("UploadChunk").Nth(3).Status(403)
-	if _, err := upload(opts); !errors.Is(err, acr.ErrDenied) {
+	if _, err := upload(content, opts); !errors.Is(err, acr.ErrDenied) {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(saved, &opts.Resume); err != nil || opts.Resume.Offset == 0 {
@@ -181,7 +181,7 @@ func TestUploadResumeOfChangedFile(t *testing.T) {
 	content[0] ^= 1
 	written = written.Add(time.Millisecond)
 	srv.Ledger().Reset()
-	if _, err := upload(opts); !errors.Is(err, acr.ErrSourceChanged) || !strings.Contains(err.Error(), "without Resume") {
+	if _, err := upload(content, opts); !errors.Is(err, acr.ErrSourceChanged) || !strings.Contains(err.Error(), "without Resume") {
 		t.Errorf("%v", err)
 	}
 	if n := len(srv.Ledger().Requests()); n != 0 {
@@ -189,15 +189,12 @@ func TestUploadResumeOfChangedFile(t *testing.T) {
 	}
 	opts.Resume.Modified = time.Time{}
 	for _, other := range [][]byte{content[:5<<20], slices.Concat(content, content), content[:1], nil} {
-		all := content
-		content = other
-		if _, err := upload(opts); !errors.Is(err, acr.ErrSourceChanged) && len(other) > 0 || err == nil {
+		if _, err := upload(other, opts); !errors.Is(err, acr.ErrSourceChanged) && len(other) > 0 || err == nil {
 			t.Errorf("%d bytes: %v", len(other), err)
 		}
-		content = all
 	}
 	content[0] ^= 1 // a copy of the file, whoever knows it
-	if d, err := upload(opts); err != nil || d != digest.FromBytes(content) || srv.Ledger().Count("StartUpload") != 0 {
+	if d, err := upload(content, opts); err != nil || d != digest.FromBytes(content) || srv.Ledger().Count("StartUpload") != 0 {
 		t.Errorf("%s, %v, %d sessions", d, err, srv.Ledger().Count("StartUpload"))
 	}
 }

@@ -24,8 +24,7 @@ const octetStream = "application/octet-stream"
 // uploadSession implements transfer.Session with HTTP. It has no state: the location contains all
 // of it.
 type uploadSession struct {
-	r      *Repository
-	source *source // of an UploadBlob; its checkpoints say which
+	r *Repository
 }
 
 var _ transfer.Session = (*uploadSession)(nil)

@@ -78,7 +78,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	}
 	m, ctx, stop := r.newMeter(ctx, "UploadBlob", o.Digest, o.Progress, o.Checkpoint != nil)
 	defer func() { stop(err) }()
-	s := &uploadSession{r: r, source: source}
+	s := &uploadSession{r: r}
 	res, err := s.upload(ctx, source, &o, m)
 	if err != nil {
 		_ = source.leave(0) // there is an error to tell of already
@@ -90,7 +90,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 
 // upload avoids sending the blob if possible, and otherwise sends it.
 func (s *uploadSession) upload(ctx context.Context, src *source, o *UploadOptions, m *meter) (transfer.Result, error) {
-	t := o.transfer(ctx, s, m)
+	t := o.transfer(ctx, s, src, m)
 	if src.size != transfer.Unknown && t.Size != transfer.Unknown && src.size != t.Size {
 		return transfer.Result{}, contradicts(ErrSizeMismatch, "stated %d bytes, the source has %d", t.Size, src.size)
 	}
@@ -233,8 +233,8 @@ func inspect(r io.Reader) (*source, error) {
 	end := int64(0)
 	if isFile {
 		if end = s.stat.Size(); end == 0 {
-			once.stat = s.stat
-			return once, nil // empty, or a file without a size, as in /proc
+			once.stat = s.stat // a file that was emptied since a checkpoint is told by its time
+			return once, nil   // empty, or a file without a size, as in /proc
 		}
 	} else {
 		if end, err = seeker.Seek(0, io.SeekEnd); err != nil {
@@ -288,7 +288,7 @@ func (s *source) unchanged() error {
 // modified returns when the source was last written if it is a file, otherwise zero. It is in UTC,
 // since JSON leaves out the seconds of odd time zones.
 func (s *source) modified() time.Time {
-	if s == nil || s.stat == nil || s.stat.ModTime().Year() > 9999 { // JSON has no such year
+	if s.stat == nil || s.stat.ModTime().Year() > 9999 { // JSON has no such year
 		return time.Time{}
 	}
 	return s.stat.ModTime().UTC()

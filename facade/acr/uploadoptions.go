@@ -168,8 +168,9 @@ func (o *UploadOptions) check(c *Client) error {
 	return nil
 }
 
-// transfer returns the options of the loop.
-func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter) *transfer.UploadOptions {
+// transfer returns the options of the loop. The source is nil if the content is written piece by
+// piece.
+func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, src *source, m *meter) *transfer.UploadOptions {
 	t := &transfer.UploadOptions{
 		ChunkSize: o.ChunkSize,
 		Digest:    o.Digest,
@@ -187,13 +188,7 @@ func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, m *meter
 	}
 	if f := o.Checkpoint; f != nil {
 		name := s.r.name
-		t.Acked = func(cp transfer.Checkpoint) {
-			c := checkpoint(name, cp)
-			if c.Modified = s.source.modified(); s.source != nil {
-				c.Size = max(s.source.size, 0)
-			}
-			f(c)
-		}
+		t.Acked = func(cp transfer.Checkpoint) { f(checkpoint(name, cp).of(src)) }
 	}
 	if o.Resume != nil {
 		t.Resume = o.Resume.transfer()
@@ -234,6 +229,14 @@ func (cp *Checkpoint) check(r *Repository) error {
 	return nil
 }
 
+// of adds what is known of the source.
+func (cp Checkpoint) of(src *source) Checkpoint {
+	if src != nil {
+		cp.Size, cp.Modified = max(src.size, 0), src.modified()
+	}
+	return cp
+}
+
 // isOf fails if the source has changed since the checkpoint: the blob would be the beginning of one
 // file and the rest of another.
 func (cp *Checkpoint) isOf(src *source) error {
@@ -242,7 +245,7 @@ func (cp *Checkpoint) isOf(src *source) error {
 	}
 	if now := src.modified(); !now.IsZero() && !cp.Modified.IsZero() && !now.Equal(cp.Modified) {
 		return fmt.Errorf("%w: the checkpoint is of the file as of %s, it was written at %s; upload it without Resume",
-			ErrSourceChanged, cp.Modified.UTC().Format(time.RFC3339Nano), now.UTC().Format(time.RFC3339Nano))
+			ErrSourceChanged, cp.Modified.UTC().Format(time.RFC3339Nano), now.Format(time.RFC3339Nano))
 	}
 	return nil
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrkit/acrkit/facade/internal/observe"
 	"github.com/acrkit/acrkit/facade/internal/wait"
 )
 
@@ -181,12 +179,10 @@ func (f *fileUpload) enter(ctx context.Context, first bool) error {
 			return err
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
-		f.u.opts.Meter.restarts.Add(1)
-		reason := "the registry has more than the source"
-		if err != nil {
-			reason = err.Error()
+		if err == nil {
+			err = errors.New("the registry has more than the source")
 		}
-		observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", reason))
+		f.u.startsAgain(ctx, err)
 	}
 	if err := f.u.begin(ctx); err != nil {
 		return err

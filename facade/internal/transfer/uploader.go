@@ -209,11 +209,16 @@ func (u *uploader) restart(ctx context.Context) error {
 	u.cancel(ctx)
 	u.trust.withdraw() // the session may have been lost because the count was believed
 	u.restarts++
-	u.opts.Meter.restarts.Add(1)
-	observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", fmt.Sprint(u.last)))
+	u.startsAgain(ctx, u.last)
 	observe.Repeated(ctx)
 	u.patience.progressed()
 	return nil
+}
+
+// startsAgain tells the caller and the log of a new beginning, and why it is needed.
+func (u *uploader) startsAgain(ctx context.Context, why error) {
+	u.opts.Meter.restarts.Add(1)
+	observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", fmt.Sprint(why)))
 }
 
 // restartAfter restarts if err says that the session is lost, and returns err otherwise.

@@ -17,7 +17,8 @@ var (
 	ErrDigestMismatch = errors.New("digest mismatch")
 	// ErrSizeMismatch means that the content is longer or shorter than stated.
 	ErrSizeMismatch = errors.New("size mismatch")
-	// ErrSourceChanged means that the source changed while it was being uploaded.
+	// ErrSourceChanged means that the source changed while it was being uploaded, or before the upload
+	// was resumed.
 	ErrSourceChanged = errors.New("source changed")
 	// ErrMalformedReply means that a response contradicts itself or the request.
 	ErrMalformedReply = errors.New("malformed reply")
