@@ -36,15 +36,9 @@ func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) e
 	if err != nil {
 		return err
 	}
-	size, total := map[digest.Digest]int64{}, map[digest.Digest]int64{}
+	manifest := map[digest.Digest]acr.ManifestProperties{}
 	for _, m := range manifests {
-		size[m.Digest] = m.Size
-	}
-	for _, m := range manifests {
-		total[m.Digest] = m.Size
-		for _, image := range m.References { // of an index, whose own Size leaves out their layers
-			total[m.Digest] += size[image.Digest]
-		}
+		manifest[m.Digest] = m
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TAG\tBYTES\tUPDATED")
@@ -52,7 +46,11 @@ func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) e
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\n", tag.Name, total[tag.Digest], tag.LastUpdateTime.Format(time.DateOnly))
+		bytes := manifest[tag.Digest].Size
+		for _, image := range manifest[tag.Digest].References { // of an index, whose own Size leaves out their layers
+			bytes += manifest[image.Digest].Size
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\n", tag.Name, bytes, tag.LastUpdateTime.Format(time.DateOnly))
 	}
 	return table.Flush()
 }

@@ -94,16 +94,13 @@ func TestCopyTooMuch(t *testing.T) {
 	for i := range endless {
 		endless[i] = s.referrer(root, "application/vnd.example.sbom", fmt.Sprint(i))
 	}
-	var large []ocispec.Descriptor
+	lists := map[string][]ocispec.Descriptor{"many": endless}
 	for i := range acrsuite.UnderRace(0, 20) { // 80 MiB of JSON, which takes the race detector seconds
 		m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: s.blob(ocispec.MediaTypeImageConfig, []byte("{}"))}
 		m.Subject, m.Annotations = &root, map[string]string{"padding": strings.Repeat(string(rune('a'+i)), 4<<20-4096)}
-		large = append(large, s.json(m.MediaType, m))
+		lists["large"] = append(lists["large"], s.json(m.MediaType, m))
 	}
-	for name, referrers := range map[string][]ocispec.Descriptor{"many": endless, "large": large} {
-		if referrers == nil {
-			continue
-		}
+	for name, referrers := range lists {
 		_, err := images.Copy(t.Context(), listing{from, referrers}, "v1", newMemory(), "v1", &images.CopyOptions{Referrers: true})
 		if e, ok := errors.AsType[*images.CopyError](err); !errors.Is(err, images.ErrTooMany) || !ok || e.Side != images.FromSource {
 			t.Errorf("%s: %v", name, err)

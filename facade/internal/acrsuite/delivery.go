@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,21 +59,20 @@ func Deliveries(t *testing.T, forms []Form, test func(d *Delivery), opts ...acrt
 // detector every other one of more than three forms.
 func DeliveriesIn(t *testing.T, settings []Setting, forms []Form, test func(d *Delivery), opts ...acrtest.Option) {
 	t.Helper()
-	inMemory, loopback := Thinned(t, forms, 3, 2), triedOnLoopback(t, forms, loopbackForms)
+	tried := map[Setting][]Form{InMemory: Thinned(t, forms, 3, 2), OnLoopback: triedOnLoopback(t, forms, loopbackForms)}
 	for _, s := range settings {
-		for _, f := range forms {
-			switch {
-			case s == InMemory && slices.Contains(inMemory, f):
-				t.Run(f.Name, func(t *testing.T) {
-					s.run(t, f.Name, func(t *testing.T) {
-						d := newDelivery(t, s, f, opts...)
-						test(d)
-						d.Settled()
-					})
-				})
-			case s == OnLoopback && slices.Contains(loopback, f):
+		for _, f := range tried[s] {
+			if s == OnLoopback {
 				s.run(t, f.Name, func(t *testing.T) { test(newDelivery(t, s, f, opts...)) })
+				continue
 			}
+			t.Run(f.Name, func(t *testing.T) {
+				s.run(t, f.Name, func(t *testing.T) {
+					d := newDelivery(t, s, f, opts...)
+					test(d)
+					d.Settled()
+				})
+			})
 		}
 	}
 }

@@ -81,12 +81,9 @@ func Uploads(t *testing.T, hows []string, test func(u *Upload), opts ...acrtest.
 // the race detector every other one of more than three ways.
 func UploadsIn(t *testing.T, settings []Setting, hows []string, test func(u *Upload), opts ...acrtest.Option) {
 	t.Helper()
-	inMemory, loopback := Thinned(t, hows, 3, 2), triedOnLoopback(t, hows, OnePerKind)
+	tried := map[Setting][]string{InMemory: Thinned(t, hows, 3, 2), OnLoopback: triedOnLoopback(t, hows, OnePerKind)}
 	for _, s := range settings {
-		for _, how := range hows {
-			if s == OnLoopback && !slices.Contains(loopback, how) || s == InMemory && !slices.Contains(inMemory, how) {
-				continue
-			}
+		for _, how := range tried[s] {
 			s.run(t, how, func(t *testing.T) {
 				u := newUpload(t, s, how, opts...)
 				test(u)
