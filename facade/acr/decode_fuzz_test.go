@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ func FuzzDecode(f *testing.F) {
 		got, err := decodeManifests(reply{body: data}, nil)
 		want, wantErr := readAsMap(data)
 		switch {
+		case err == nil && wantErr == nil && reflect.DeepEqual(want, got): // which takes less time than to look for the difference
 		case err == nil && wantErr == nil:
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("(-encoding/json +ours):\n%s", diff)

@@ -186,7 +186,11 @@ func FuzzTokenReply(f *testing.F) {
 			return answer(status, body, "Www-Authenticate", challenge), nil
 		}), auth.Anonymous())
 		got, err := c.AccessToken(t.Context())
-		if (err == nil) != (got != "") || err != nil && (strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 4<<10) {
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if (err == nil) != (got != "") || strings.ContainsAny(text, "\r\n") || len(text) > 4<<10 {
 			t.Fatalf("%q, %v", got, err)
 		}
 	})
