@@ -274,8 +274,11 @@ func (s *source) unchanged() error {
 		if err != nil {
 			return fmt.Errorf("reading the size of the source: %w", err)
 		}
-		if now.Size() != s.stat.Size() || !now.ModTime().Equal(s.stat.ModTime()) {
+		switch {
+		case now.Size() != s.stat.Size():
 			return fmt.Errorf("%w: it had %d bytes and has %d", ErrSourceChanged, s.stat.Size(), now.Size())
+		case !now.ModTime().Equal(s.stat.ModTime()):
+			return fmt.Errorf("%w: its modification time was %s and is %s", ErrSourceChanged, stamp(s.stat.ModTime()), stamp(now.ModTime()))
 		}
 		return nil
 	}
@@ -284,6 +287,9 @@ func (s *source) unchanged() error {
 	}
 	return nil
 }
+
+// stamp is a time in an error.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // modified returns when the source was last written if it is a file, otherwise zero. It is in UTC,
 // since JSON leaves out the seconds of odd time zones.

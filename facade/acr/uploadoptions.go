@@ -245,7 +245,7 @@ func (cp *Checkpoint) isOf(src *source) error {
 	}
 	if now := src.modified(); !now.IsZero() && !cp.Modified.IsZero() && !now.Equal(cp.Modified) {
 		return fmt.Errorf("%w: the checkpoint is of the file as of %s, it was written at %s; upload it without Resume",
-			ErrSourceChanged, cp.Modified.UTC().Format(time.RFC3339Nano), now.Format(time.RFC3339Nano))
+			ErrSourceChanged, stamp(cp.Modified), stamp(now))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,12 +16,15 @@ import (
 // changedFile: a file that is written to while it is sent is refused before the commit, and the session cancelled.
 func changedFile(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(path string) error{
-		"longer":  func(path string) error { return os.WriteFile(path, acrsuite.Content(8<<20), 0o600) },
-		"shorter": func(path string) error { return os.Truncate(path, 5<<20) },
-		"rewritten": func(path string) error {
+	for name, c := range map[string]struct {
+		change func(path string) error
+		text   string
+	}{
+		"longer":  {func(path string) error { return os.WriteFile(path, acrsuite.Content(8<<20), 0o600) }, "it had 7340032 bytes and has 8388608"},
+		"shorter": {func(path string) error { return os.Truncate(path, 5<<20) }, "the source ended early"},
+		"rewritten": {func(path string) error {
 			return errors.Join(os.WriteFile(path, acrsuite.Content(7<<20), 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
-		},
+		}, "its modification time was "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -35,13 +39,13 @@ func changedFile(t *testing.T) {
 			defer f.Close()
 			srv := acrsuite.NewServer(t)
 			srv.On("StartUpload").Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				if err := change(path); err != nil {
+				if err := c.change(path); err != nil {
 					t.Error(err)
 				}
 				next.ServeHTTP(w, r)
 			})
 			_, err = acrsuite.NewClient(t, srv).Repository("a/b").UploadBlob(t.Context(), f, &acr.UploadOptions{ChunkSize: 1 << 20})
-			if !errors.Is(err, acr.ErrSourceChanged) && !errors.Is(err, acr.ErrSizeMismatch) {
+			if !errors.Is(err, acr.ErrSourceChanged) && !errors.Is(err, acr.ErrSizeMismatch) || !strings.Contains(err.Error(), c.text) {
 				t.Error(err)
 			}
 			srv.Ledger().AtMost(t, 0, "CompleteUpload")
