@@ -132,6 +132,12 @@ func TestUploadResume(t *testing.T) {
 	from := last.Offset
 	var told []acr.Checkpoint
 	opts.Checkpoint = func(cp acr.Checkpoint) { told = append(told, cp) }
+	opts.Progress = func(p acr.Progress) {
+		if p.Offset < from {
+			t.Errorf("%+v, resumed at %d", p, from)
+		}
+	}
+	srv.On("GetUploadStatus").Delay(150 * time.Millisecond) // the registry has not said yet what it has
 	desc, err := r.UploadBlob(ctx, bytes.NewReader(want), opts)
 	if err != nil || desc.Digest != digest.FromBytes(want) {
 		t.Fatalf("%+v %v", desc, err)

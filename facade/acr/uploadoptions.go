@@ -67,10 +67,11 @@ type UploadOptions struct {
 	// Resume continues an interrupted UploadBlob of the same source. Set the source to the offset
 	// where the blob begins, as for a new upload: UploadBlob itself skips what the registry already
 	// has. It must be a source that can be read again; for a stream see [Repository.ResumeUpload].
-	// It costs one request. If the registry no longer knows the upload, the upload starts from the
-	// beginning. If the source has another size, or is an *os.File with another modification time,
-	// UploadBlob fails with [ErrSourceChanged] and sends nothing. Other changes are not noticed
-	// unless Digest is set. Default: a new upload.
+	// It costs one request. If the registry no longer accepts the checkpoint (see [Checkpoint]),
+	// the upload starts from the beginning, and Progress.Restarts counts that. If the source has
+	// another size, or is an *os.File with another modification time, UploadBlob fails with
+	// [ErrSourceChanged] and sends nothing. Other changes are not noticed unless Digest is set.
+	// Default: a new upload.
 	Resume *Checkpoint
 
 	// Progress, if not nil, is called about ten times a second during the upload and once at the
@@ -200,7 +201,8 @@ func (o *UploadOptions) transfer(ctx context.Context, s *uploadSession, src *sou
 // [UploadOptions].Resume or [Repository.ResumeUpload]. Its JSON form has less than 1 KiB plus the
 // Location. It contains no credential, but anyone who may push to the repository can continue the
 // upload with it, so protect it like the content. It is valid while the registry keeps the
-// unfinished upload; ACR does not document how long.
+// unfinished upload; ACR does not document how long. It is void once the registry has taken a
+// whole further chunk, even if the response never came, because the Location is another one then.
 type Checkpoint struct {
 	Repository string           `json:"repository"`
 	Location   string           `json:"location"`

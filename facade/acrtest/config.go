@@ -69,7 +69,8 @@ type config struct {
 	listen        string
 	allowRemote   bool
 	ledgerSize    int
-	logger        *slog.Logger
+	logger        *slog.Logger // for warnings
+	mistakes      *slog.Logger // for errors of the caller that cannot be returned
 }
 
 // repositoryToken is a token with a scope map: a name, a password, and what they may do.
@@ -146,6 +147,7 @@ func defaultConfig() config {
 		listen:        "127.0.0.1:0",
 		ledgerSize:    1 << 20,
 		logger:        slog.New(slog.DiscardHandler),
+		mistakes:      slog.Default(),
 	}
 }
 

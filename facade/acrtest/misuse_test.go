@@ -91,6 +91,26 @@ func TestMisuseIsTold(t *testing.T) {
 	}
 }
 
+// A program that names no logger hears of its mistakes all the same: a fault that never happens looks like a program that survives it.
+func TestMistakesOfAProgram(t *testing.T) { //nolint:paralleltest // it sets the default logger
+	var logged bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	defer slog.SetDefault(before)
+	s, err := acrtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.On("ListTag")
+	s.SeedImage(nil, "NO NAME:v1")
+	for _, want := range []string{"unknown operation", "NO NAME"} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("%q is not in %s", want, &logged)
+		}
+	}
+}
+
 // Whoever writes a script reads the names in the documentation.
 func TestOperationsAreDocumented(t *testing.T) {
 	t.Parallel()

@@ -243,12 +243,13 @@ func WithRemoteAccess() Option { return func(c *config) { c.allowRemote = true }
 func WithLedgerSize(n int) Option { return func(c *config) { c.ledgerSize = n } }
 
 // WithLogger sets the logger for warnings of the registry, such as one about a credential that
-// looks real. By default, and with nil, they are discarded.
+// looks real, and for mistakes in its use where there is no test that could fail. Default: warnings
+// are discarded, mistakes go to [slog.Default]. With nil both are discarded.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l == nil {
 			l = slog.New(slog.DiscardHandler)
 		}
-		c.logger = l
+		c.logger, c.mistakes = l, l
 	}
 }

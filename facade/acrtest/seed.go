@@ -299,5 +299,5 @@ func (s *Server) failSeed(t testing.TB, what, name string, err error) {
 		t.Helper()
 		t.Fatal(text)
 	}
-	s.cfg.logger.Error(text)
+	s.cfg.mistakes.Error(text)
 }

@@ -176,7 +176,7 @@ func (s *Server) complain(text string) {
 		s.tb.Error(text)
 		return
 	}
-	s.cfg.logger.Error(text)
+	s.cfg.mistakes.Error(text)
 }
 
 // Endpoint returns the URL of the login server, such as https://127.0.0.1:40123.

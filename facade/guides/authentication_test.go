@@ -77,12 +77,19 @@ func anonymous(ctx context.Context, endpoint string, opts *acr.ClientOptions) er
 }
 
 func fromDocker(ctx context.Context, endpoint string, opts *credentials.Options) (*acr.Client, error) {
-	found, err := credentials.Find(ctx, endpoint, opts) // nil searches the usual files
+	return credentials.NewClient(ctx, endpoint, opts) // nil searches the usual files
+}
+
+func fromDockerOrNot(ctx context.Context, endpoint string, files []string, opts *acr.ClientOptions) (*acr.Client, error) {
+	found, err := credentials.Find(ctx, endpoint, &credentials.Options{Files: files})
 	if err != nil {
 		return nil, err
 	}
-	fmt.Println("anonymous:", found.IsAnonymous())
-	return credentials.NewClient(ctx, endpoint, opts)
+	if found.IsAnonymous() {
+		return nil, errors.New("run docker login first")
+	}
+	fmt.Println("signing in as", found.Username)
+	return found.Client(endpoint, opts)
 }
 
 func pullToken(ctx context.Context, client *acr.Client) (string, error) {
@@ -172,7 +179,12 @@ func Example_dockerConfiguration() {
 	check(err)
 	defer client.CloseIdleConnections()
 	fmt.Println(client.Ping(ctx))
+	client, err = fromDockerOrNot(ctx, srv.Endpoint(), []string{file}, reach(srv))
+	check(err)
+	defer client.CloseIdleConnections()
+	fmt.Println(client.Ping(ctx))
 	// Output:
-	// anonymous: false
+	// <nil>
+	// signing in as admin
 	// <nil>
 }

@@ -76,10 +76,12 @@ func explain(err error) string {
 		return "it is locked"
 	case errors.Is(err, acr.ErrThrottled):
 		return "too many requests"
-	case errors.Is(err, acr.ErrNoRole), errors.Is(err, acr.ErrMissingAction), errors.Is(err, acr.ErrABAC):
+	case errors.Is(err, acr.ErrNoRole), errors.Is(err, acr.ErrMissingAction), errors.Is(err, acr.ErrABAC), errors.Is(err, acr.ErrCatalogRole):
 		return "a role is missing"
 	case errors.Is(err, acr.ErrDenied), errors.Is(err, acr.ErrUnauthorized):
 		return err.Error() // the text says what is missing
+	case errors.Is(err, acr.ErrDigestMismatch):
+		return "wrong content, do not use it"
 	case errors.Is(err, acr.ErrInvalidArgument):
 		return "a mistake of the program, nothing was sent"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -88,7 +90,7 @@ func explain(err error) string {
 	if refused, ok := errors.AsType[*acr.Error](err); ok {
 		return fmt.Sprintf("%s: %d %s, correlation id %s", refused.Operation, refused.StatusCode, refused.Code, refused.CorrelationID)
 	}
-	return "the network: " + err.Error()
+	return err.Error()
 }
 
 // Tell causes apart.
@@ -100,6 +102,9 @@ func Example_errors() {
 
 	_, err := repository.GetManifest(ctx, "v9")
 	fmt.Println(explain(err))
+	srv.On("GetManifest").Nth(1).FlipByte(3)
+	_, err = repository.GetManifest(ctx, "v1")
+	fmt.Println(explain(err))
 	_, err = repository.GetManifest(ctx, "not a tag")
 	fmt.Println(explain(err))
 	srv.On("GetManifest").Status(400).Code("STRANGE", "what is this?").WithoutHeader("X-Ms-Correlation-Request-Id")
@@ -107,6 +112,7 @@ func Example_errors() {
 	fmt.Println(explain(err))
 	// Output:
 	// it is not there
+	// wrong content, do not use it
 	// a mistake of the program, nothing was sent
 	// GetManifest: 400 STRANGE, correlation id
 }

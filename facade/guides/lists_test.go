@@ -2,6 +2,7 @@ package guides_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,11 +26,13 @@ func printTags(ctx context.Context, client *acr.Client, to io.Writer) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(table, "%s\t%s\t%v\n", name, tag.Name, !tag.Attributes.WriteEnabled)
+			fmt.Fprintf(table, "%s\t%s\t%v\n", name, tag.Name, locked(tag.Attributes))
 		}
 	}
 	return table.Flush()
 }
+
+func locked(a acr.Attributes) bool { return !a.WriteEnabled || !a.DeleteEnabled }
 
 func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) error {
 	manifests, err := acr.Collect(repository.Manifests(ctx, nil))
@@ -47,8 +50,11 @@ func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) e
 			return err
 		}
 		bytes := manifest[tag.Digest].Size
-		for _, image := range manifest[tag.Digest].References { // of an index, whose own Size leaves out their layers
-			bytes += manifest[image.Digest].Size
+		if images := manifest[tag.Digest].References; len(images) > 0 { // an index, whose own Size leaves out their layers
+			bytes = 0
+			for _, image := range images {
+				bytes += manifest[image.Digest].Size
+			}
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\n", tag.Name, bytes, tag.LastUpdateTime.Format(time.DateOnly))
 	}
@@ -62,27 +68,36 @@ func latest(ctx context.Context, repository *acr.Repository) (acr.TagProperties,
 	return acr.TagProperties{}, acr.ErrNotFound
 }
 
-func lockTags(ctx context.Context, repository *acr.Repository) error {
+func lockAll(ctx context.Context, repository *acr.Repository) error {
+	lock := acr.ChangeableAttributes{WriteEnabled: new(false), DeleteEnabled: new(false)}
 	for tag, err := range repository.Tags(ctx, nil) {
 		if err != nil {
 			return err
 		}
-		locked := acr.ChangeableAttributes{WriteEnabled: new(false), DeleteEnabled: new(false)}
-		if _, err := repository.Artifact(tag.Name).UpdateTagAttributes(ctx, locked); err != nil {
+		if _, err := repository.Artifact(tag.Name).UpdateTagAttributes(ctx, lock); err != nil {
+			return err
+		}
+	}
+	for manifest, err := range repository.Manifests(ctx, nil) {
+		if err != nil {
+			return err
+		}
+		if _, err := repository.Artifact(manifest.Digest.String()).UpdateManifestAttributes(ctx, lock); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Lock the tags of a repository, and print all tags.
+// Lock what is in a repository, and print all tags.
 func Example_lists() {
 	ctx := context.Background()
 	srv, client, done := start()
 	defer done()
 	srv.SeedImage(nil, "shop/api:v1")
 
-	check(lockTags(ctx, client.Repository("shop/api")))
+	check(lockAll(ctx, client.Repository("shop/api")))
+	fmt.Println(errors.Is(client.Repository("shop/api").Artifact("v1").Delete(ctx), acr.ErrLocked))
 	check(printTags(ctx, client, os.Stdout))
 	tag, err := latest(ctx, client.Repository("shop/web"))
 	fmt.Println(tag.Name, err)
@@ -91,10 +106,16 @@ func Example_lists() {
 	var sizes strings.Builder
 	check(printSizes(ctx, client.Repository("shop/big"), &sizes))
 	fmt.Println(strings.Contains(sizes.String(), "v1   1500   "+srv.Now().UTC().Format(time.DateOnly)))
+	srv.SeedIndex(nil, "shop/both:v1", "amd64", "arm64")
+	sizes.Reset()
+	check(printSizes(ctx, client.Repository("shop/both"), &sizes))
+	fmt.Println(strings.Fields(sizes.String())[4])
 	// Output:
+	// true
 	// REPOSITORY  TAG  LOCKED
 	// shop/api    v1   true
 	// shop/web    v1   false
 	// v1 <nil>
 	// true
+	// 236
 }

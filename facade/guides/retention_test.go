@@ -2,12 +2,14 @@ package guides_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -77,8 +79,19 @@ func why(plan *retention.Plan, repository, reference string) {
 		fmt.Println(reference, "is not in the plan")
 	}
 	for _, reason := range decision.Chain {
-		fmt.Println(reason.Rule, "-", reason.Text)
+		fmt.Printf("%s (%s)\n", reason.Text, cmp.Or(reason.Rule, "no rule"))
 	}
+}
+
+func planBesideCluster(ctx context.Context, client *acr.Client, rules *retention.Rules, pods func() (io.ReadCloser, error)) (*retention.Plan, error) {
+	return retention.Make(ctx, client, rules, &retention.PlanOptions{InUse: []retention.InUse{retention.InUseText(client, pods)}})
+}
+
+func applyBesideCluster(ctx context.Context, client *acr.Client, plan *retention.Plan, journal io.Writer, pods func() (io.ReadCloser, error)) (*retention.Result, error) {
+	return retention.Apply(ctx, client, plan, &retention.ApplyOptions{
+		InUse:   []retention.InUse{retention.InUseText(client, pods)}, // read again: what runs may have changed
+		Journal: journal,
+	})
 }
 
 // The rules of the guide: the first block of JSON in it.
@@ -122,10 +135,34 @@ func Example_retention() {
 	check(undo(ctx, client, journal))
 	fmt.Println(srv.Tags("shop/api"))
 	// Output:
-	// services/old builds - older than 14d: 122d
-	// services/newest builds - 3rd newest
+	// older than 14d: 122d (services/old builds)
+	// 3rd newest (services/newest builds)
 	// shop/api done 2 deleted, 0 left
 	// shop/web done 0 deleted, 0 left
 	// [build-3 build-4 build-5 release-1]
 	// [build-1 build-2 build-3 build-4 build-5 release-1]
+}
+
+// What runs stays, whatever the rules say.
+func Example_inUse() {
+	ctx := context.Background()
+	srv, client, done := start()
+	defer done()
+	for n := range 6 {
+		srv.SeedImage(nil, fmt.Sprintf("shop/api:build-%d", n+1))
+		srv.Advance(30 * 24 * time.Hour)
+	}
+	pods := func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(`{"image": "` + srv.Host() + `/shop/api:build-1"}`)), nil
+	}
+	rules, err := retention.ParseRules(guideRules())
+	check(err)
+	p, err := planBesideCluster(ctx, client, rules, pods)
+	check(err)
+	why(p, "shop/api", "build-1")
+	_, err = applyBesideCluster(ctx, client, p, io.Discard, pods)
+	fmt.Println(srv.Tags("shop/api"), err)
+	// Output:
+	// it is in use (no rule)
+	// [build-1 build-4 build-5 build-6] <nil>
 }

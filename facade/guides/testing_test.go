@@ -88,6 +88,31 @@ func TestSurvivesLostReply(t *testing.T) {
 	}
 }
 
+func withRegistry(use func(*acr.Client) error) error {
+	registry, err := acrtest.Start()
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	registry.SeedImage(nil, "shop/web:v1")
+	client, err := acr.NewClient(registry.Endpoint(), registry.Credential(), &acr.ClientOptions{
+		ClientOptions: registry.ClientOptions(),
+		AllowedHosts:  []string{registry.Host()},
+	})
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	return use(client)
+}
+
+func TestRegistryOfAProgram(t *testing.T) {
+	t.Parallel()
+	if err := withRegistry(func(c *acr.Client) error { return c.Ping(t.Context()) }); err != nil {
+		t.Error(err)
+	}
+}
+
 type tagger interface {
 	Tag(ctx context.Context, reference, tag string, opts *acr.TagOptions) (ocispec.Descriptor, error)
 }

@@ -19,7 +19,8 @@ import (
 //   - STAYS for what stays although a Delete rule selects it
 //   - ODD for a Finding
 //
-// Images of an index and signatures are counted with the image that they belong to.
+// Images of an index and signatures are counted with the image that they belong to. The last line
+// has the ID of the plan.
 func (p *Plan) WriteTable(w io.Writer) error {
 	if p == nil {
 		p = &Plan{}

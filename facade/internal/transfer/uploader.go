@@ -56,6 +56,9 @@ func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 	if u.first != nil {
 		u.location, u.open = u.first.Location, true // canceled even if it is never used
 	}
+	if o.Resume != nil {
+		u.opts.Meter.offset.Store(o.Resume.Offset) // until the registry says what it has
+	}
 	if u.chunk <= 0 {
 		u.chunk, u.grow = defaultChunk, true
 	} else {
