@@ -17,7 +17,7 @@ import (
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var killStep = flag.Int("retention.kill", acrsuite.UnderRace(18, 6), "which requests TestKilled kills at: 1 is each")
+var killStep = flag.Int("retention.kill", acrsuite.UnderRace(24, 6), "which requests TestKilled kills at: 1 is each")
 
 // TestKilled kills a process that applies a plan (SIGKILL) at one of its requests after another. Another process then goes on: the
 // registry ends in the state of an apply that nobody disturbed, and Undo brings everything back.
