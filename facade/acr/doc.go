@@ -82,8 +82,8 @@
 //	Not allowed
 //	  ErrLocked               locked, in quarantine, full   change its attributes, or free storage
 //	  ErrTagExists            IfAbsent: the tag is taken    use another tag
-//	  ErrDenied               DENIED: a right is missing    see the cause below; if there is none, the error's text
-//	  ErrUnauthorized         no sign-in, or no right       the same; a missing right can be either of the two
+//	  ErrDenied               a right is missing            see the cause below; if there is none, the error's text
+//	  ErrUnauthorized         no sign-in, or no right       the same; test for ErrDenied first
 //	  ErrUnsupported          not offered in this form      see the error's text
 //
 //	Causes of a failed sign-in or a missing right

@@ -3,6 +3,7 @@ package acr
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -25,7 +26,8 @@ import (
 // as success. errors.As finds it, and also the [*azcore.ResponseError] with the response.
 //
 // errors.Is matches it with the [ErrorCode] of each entry of the response, with [ErrNotFound],
-// [ErrThrottled] and [ErrLocked], and with the causes of a failed sign-in, such as [ErrFirewall].
+// [ErrThrottled] and [ErrLocked], and with the causes of a failed sign-in, such as [ErrFirewall]. A
+// refusal for want of a right matches [ErrDenied], whatever its code is, if the cause is known.
 // The response to a HEAD request has no entries: with status 404 it matches [ErrManifestUnknown] or
 // [ErrBlobUnknown], although Code is empty.
 //
@@ -114,9 +116,19 @@ func (e *Error) Is(target error) bool {
 		return e.StatusCode == http.StatusTooManyRequests
 	case ErrLocked:
 		return e.has(codeDisallowed)
+	case ErrDenied:
+		return e.has(ErrDenied) || e.lacksRight()
 	}
 	code, ok := target.(ErrorCode)
 	return ok && e.has(code)
+}
+
+// lacksRight reports whether the cause is known to be a missing right. The registry refuses with
+// UNAUTHORIZED then as often as with DENIED.
+func (e *Error) lacksRight() bool {
+	return slices.ContainsFunc(e.causes, func(cause error) bool {
+		return errors.Is(cause, ErrNoRole) || errors.Is(cause, ErrMissingAction) || errors.Is(cause, ErrABAC) || errors.Is(cause, ErrCatalogRole)
+	})
 }
 
 // has reports whether an entry has the code.

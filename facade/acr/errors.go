@@ -115,7 +115,8 @@ const (
 	// does.
 	ErrBlobUploadUnknown ErrorCode = "BLOB_UPLOAD_UNKNOWN"
 	// ErrDenied means that the identity may not do this, or that the registry's firewall refuses
-	// the client.
+	// the client. Errors with the cause [ErrNoRole], [ErrMissingAction], [ErrABAC] or
+	// [ErrCatalogRole] match it too, since the registry refuses with either code then.
 	ErrDenied ErrorCode = "DENIED"
 	// ErrManifestBlobUnknown means that the manifest names a blob or manifest that the repository
 	// does not have.
@@ -129,7 +130,8 @@ const (
 	// ErrTagUnknown means that the repository does not have the tag.
 	ErrTagUnknown ErrorCode = "TAG_UNKNOWN"
 	// ErrUnauthorized means that the credential is missing, was refused, or lacks the right that
-	// the operation needs.
+	// the operation needs. In the last case the error also matches [ErrDenied], if the cause is
+	// known.
 	ErrUnauthorized ErrorCode = "UNAUTHORIZED"
 	// ErrUnsupported means that the registry does not offer the operation in this form.
 	ErrUnsupported ErrorCode = "UNSUPPORTED"

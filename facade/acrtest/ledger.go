@@ -106,7 +106,8 @@ func (r Request) String() string {
 //
 // An operation name that is not one of [Operations] is a mistake of the test, as no entry can match
 // it. It fails the test that was passed to [New]; if the registry was created with [Start], it is
-// reported to the logger of [WithLogger]. A Ledger is safe for concurrent use.
+// reported to the logger of [WithLogger]. Methods with a test accept nil for it: then they report
+// failures to that logger. A Ledger is safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 
@@ -176,15 +177,25 @@ func (l *Ledger) Reset() {
 // AtMost fails the test if there were more than n requests of the given operations; of all
 // requests if none is given. The failure lists the requests.
 func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
-	t.Helper()
+	helper(t)
 	for _, op := range operations {
 		if !isOperation(op) {
-			t.Error(unknownOperation("AtMost", op))
+			l.fail(t, unknownOperation("AtMost", op))
 		}
 	}
 	if got := l.find(operations); len(got) > n {
-		t.Errorf("%d requests%s, want at most %d:%s", len(got), of(operations), n, list(got))
+		l.fail(t, fmt.Sprintf("%d requests%s, want at most %d:%s", len(got), of(operations), n, list(got)))
 	}
+}
+
+// fail fails the test, if there is one.
+func (l *Ledger) fail(t testing.TB, text string) {
+	if t == nil {
+		l.complain(text)
+		return
+	}
+	t.Helper()
+	t.Error(text)
 }
 
 // Exactly fails the test unless the registry received exactly the given number of requests of each
@@ -192,9 +203,7 @@ func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
 // failure lists the operations whose numbers differ, with their requests. In want, "" stands for
 // requests with an unknown path or method, which are of no operation.
 func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
-	if t != nil {
-		t.Helper()
-	}
+	helper(t)
 	got := map[string]int{}
 	for _, r := range l.find(nil) {
 		got[r.Operation]++
@@ -202,7 +211,7 @@ func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 	names := slices.Collect(maps.Keys(got))
 	for op := range want {
 		if op != "" && !isOperation(op) {
-			t.Error(unknownOperation("Exactly", op))
+			l.fail(t, unknownOperation("Exactly", op))
 		}
 		names = append(names, op)
 	}
@@ -216,23 +225,23 @@ func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 		}
 	}
 	if len(wrong) > 0 {
-		t.Errorf("the requests are not those expected:%s%s", text.String(), list(l.find(wrong)))
+		l.fail(t, fmt.Sprintf("the requests are not those expected:%s%s", text.String(), list(l.find(wrong))))
 	}
 }
 
 // None fails the test if match returns true for any request. The failure lists these requests.
 func (l *Ledger) None(t testing.TB, match func(Request) bool) {
-	t.Helper()
+	helper(t)
 	got := slices.DeleteFunc(l.find(nil), func(r Request) bool { return !match(r) })
 	if len(got) > 0 {
-		t.Errorf("%d requests must not have been sent:%s", len(got), list(got))
+		l.fail(t, fmt.Sprintf("%d requests must not have been sent:%s", len(got), list(got)))
 	}
 }
 
 // NoCredentialLeaked fails the test if a credential was sent to an origin that must not receive
 // one: the storage account, or a server of [Server.Canary].
 func (l *Ledger) NoCredentialLeaked(t testing.TB) {
-	t.Helper()
+	helper(t)
 	l.None(t, func(r Request) bool {
 		return r.Credential != NoCredential && (r.Origin == StorageOrigin || r.Origin == CanaryOrigin)
 	})

@@ -104,7 +104,11 @@ func TestMistakesOfAProgram(t *testing.T) { //nolint:paralleltest // it sets the
 	defer s.Close()
 	s.On("ListTag")
 	s.SeedImage(nil, "NO NAME:v1")
-	for _, want := range []string{"unknown operation", "NO NAME"} {
+	s.Ledger().AtMost(nil, 0, "ListTag")
+	s.Ledger().Exactly(nil, map[string]int{"ListTags": 7})
+	s.Ledger().None(nil, func(acrtest.Request) bool { return true })
+	s.Ledger().NoCredentialLeaked(nil)
+	for _, want := range []string{"unknown operation", "NO NAME", `AtMost(\"ListTag\")`, "0 requests, want 7"} {
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("%q is not in %s", want, &logged)
 		}

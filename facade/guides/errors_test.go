@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,12 @@ func TestErrorsOfTheGuide(t *testing.T) {
 			err := provoke(t)
 			if err == nil || !strings.Contains(err.Error(), row[1]) {
 				t.Fatalf("got %v", err)
+			}
+			denied := slices.ContainsFunc([]error{acr.ErrNoRole, acr.ErrMissingAction, acr.ErrABAC, acr.ErrCatalogRole, acr.ErrFirewall}, func(cause error) bool {
+				return errors.Is(err, cause)
+			})
+			if denied != errors.Is(err, acr.ErrDenied) {
+				t.Errorf("%v matches ErrDenied: %v", err, !denied)
 			}
 			for name, want := range namedErrors {
 				if strings.Contains(row[2], "`"+name+"`") && !errors.Is(err, want) {
@@ -76,10 +83,12 @@ func explain(err error) string {
 		return "it is locked"
 	case errors.Is(err, acr.ErrThrottled):
 		return "too many requests"
-	case errors.Is(err, acr.ErrNoRole), errors.Is(err, acr.ErrMissingAction), errors.Is(err, acr.ErrABAC), errors.Is(err, acr.ErrCatalogRole):
-		return "a role is missing"
-	case errors.Is(err, acr.ErrDenied), errors.Is(err, acr.ErrUnauthorized):
-		return err.Error() // the text says what is missing
+	case errors.Is(err, acr.ErrWrongPassword), errors.Is(err, acr.ErrAnonymous):
+		return "sign in first"
+	case errors.Is(err, acr.ErrFirewall):
+		return "not from this address"
+	case errors.Is(err, acr.ErrDenied):
+		return "a right is missing" // ErrNoRole, ErrMissingAction, ErrABAC and ErrCatalogRole say which
 	case errors.Is(err, acr.ErrDigestMismatch):
 		return "wrong content, do not use it"
 	case errors.Is(err, acr.ErrInvalidArgument):

@@ -16,7 +16,8 @@ import (
 
 // InUse is a source of references that are in use, such as the images that run in a cluster. The
 // manifests that it names stay, with everything that they need. Make reads it, and Apply reads it
-// again.
+// again. A digest keeps neither the tags of its manifest nor an index that has the manifest as a
+// part, so name images as they are pulled.
 //
 // A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be
 // left out, and references of other hosts are ignored. A reference without tag and digest means the
