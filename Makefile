@@ -20,8 +20,8 @@ FIPS          := crypto/internal/fips140
 UNWATCHED     := regexp/... strconv math/big unicode/... encoding/base64 encoding/hex compress/flate internal/stringslite github.com/oasdiff/yaml3 \
                  $(addprefix $(FIPS)/,aes/... bigmod edwards25519/... mlkem nistec/... sha256 sha3 sha512)
 WATCHED_RACE  := $(if $(RACE),$(RACE) $(patsubst %,-gcflags=%=-race=false,$(UNWATCHED)))
-# Where random tests begin: a number of the commit's files, so that a run that failed fails again, and a figure that is written down
-# changes nothing. SEED=n begins elsewhere.
+# The seed of random tests is a hash of what is committed, except for *.md: a run that failed fails again, and a figure that is written
+# down changes nothing. SEED=n is another one.
 ifndef SEED
 SEED          := $(shell printf %d 0x1$$(git ls-tree -r HEAD 2>/dev/null | grep -v '\.md$$' | git hash-object --stdin 2>/dev/null | cut -c 1-7))
 endif

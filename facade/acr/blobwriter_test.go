@@ -156,6 +156,65 @@ func TestUploadResume(t *testing.T) {
 	}
 }
 
+// TestProgressOfResumedUpload: it begins at the checkpoint, in UploadBlob and with a writer, and falls to 0 when the registry knows
+// nothing of the upload any more, before a new one is open.
+func TestProgressOfResumedUpload(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("big/three")
+	content := acrsuite.Content(6 << 20)
+	var last acr.Checkpoint
+	interrupted := func() acr.Checkpoint {
+		line := srv.On("UploadChunk").Nth(4).Status(403)
+		defer line.Remove()
+		opts := &acr.StartUploadOptions{ChunkSize: 1 << 20, Checkpoint: func(cp acr.Checkpoint) { last = cp }}
+		w, err := r.StartUpload(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.Write(content); err == nil {
+			_, err = w.Commit()
+		}
+		if err == nil || w.Close() == nil || last.Offset == 0 {
+			t.Fatalf("%v, %+v", err, last)
+		}
+		return last
+	}
+	const wait = 250 * time.Millisecond // longer than between two events
+	cp := interrupted()
+	srv.On("GetUploadStatus").Nth(1).Delay(wait)
+	first := int64(-1)
+	progress := func(p acr.Progress) {
+		if first < 0 {
+			first = p.Offset
+		}
+	}
+	w, err := r.ResumeUpload(t.Context(), cp, &acr.ResumeUploadOptions{Progress: progress})
+	if err != nil || first != cp.Offset {
+		t.Errorf("%v: the progress of a writer began at %d, its checkpoint is at %d", err, first, cp.Offset)
+	}
+	if err := w.Cancel(); err != nil {
+		t.Error(err)
+	}
+	srv.On("StartUpload").Delay(wait)
+	sawBoth := 0
+	opts := &acr.UploadOptions{Resume: &cp, ChunkSize: 1 << 20, Progress: func(p acr.Progress) {
+		if p.Restarts == 1 && p.Sent == 0 {
+			sawBoth++
+			if p.Offset != 0 {
+				t.Errorf("started again, and still %+v", p)
+			}
+		}
+	}}
+	if _, err := r.UploadBlob(t.Context(), bytes.NewReader(content), opts); err != nil || sawBoth == 0 {
+		t.Errorf("%v, %d events before anything was sent", err, sawBoth)
+	}
+	cp.Location = ""
+	if _, err := r.UploadBlob(t.Context(), bytes.NewReader(content), opts); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Errorf("a checkpoint of no upload: %v", err)
+	}
+}
+
 // TestUploadResumeOfChangedFile: the beginning of a file as it was and the rest of it as it is now never become a blob.
 func TestUploadResumeOfChangedFile(t *testing.T) {
 	t.Parallel()

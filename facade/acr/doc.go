@@ -159,7 +159,8 @@
 // acr.repository and, for transfers, acr.digest if the caller states it. At its end it gets
 // acr.requests, acr.retries, acr.bytes_sent, acr.bytes_received, acr.tokens and acr.waited_ms,
 // which are the fields of [Usage]. If a call needs a token, its span has children without these
-// attributes: acr.GetAccessToken and, with an Entra credential, acr.ExchangeEntraToken.
+// attributes: acr.GetAccessToken (acr.GetAccessTokenWithBasic with a password) and, with an Entra
+// credential, acr.ExchangeEntraToken.
 //
 // Within that span, each request has a span "HTTP METHOD" with http.method, http.url,
 // net.peer.name, http.status_code and, for the registry, the ids that azcore adds. Requests to

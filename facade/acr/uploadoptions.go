@@ -225,6 +225,8 @@ func (cp *Checkpoint) check(r *Repository) error {
 		return badArgument("checkpoint", "", "it does not name a repository")
 	case cp.Repository != r.name:
 		return badArgument("checkpoint", cp.Repository, "it belongs to another repository")
+	case cp.Location == "":
+		return badArgument("checkpoint", "", "its location is missing")
 	case cp.Offset < 0:
 		return badArgument("checkpoint", strconv.FormatInt(cp.Offset, 10), "its offset must not be negative")
 	}

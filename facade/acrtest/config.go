@@ -70,7 +70,7 @@ type config struct {
 	allowRemote   bool
 	ledgerSize    int
 	logger        *slog.Logger // for warnings
-	mistakes      *slog.Logger // for errors of the caller that cannot be returned
+	mistakes      *slog.Logger // for errors of the caller that cannot be returned; nil: slog.Default
 }
 
 // repositoryToken is a token with a scope map: a name, a password, and what they may do.
@@ -147,7 +147,6 @@ func defaultConfig() config {
 		listen:        "127.0.0.1:0",
 		ledgerSize:    1 << 20,
 		logger:        slog.New(slog.DiscardHandler),
-		mistakes:      slog.Default(),
 	}
 }
 

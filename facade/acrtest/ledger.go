@@ -106,8 +106,8 @@ func (r Request) String() string {
 //
 // An operation name that is not one of [Operations] is a mistake of the test, as no entry can match
 // it. It fails the test that was passed to [New]; if the registry was created with [Start], it is
-// reported to the logger of [WithLogger]. Methods with a test accept nil for it: then they report
-// failures to that logger. A Ledger is safe for concurrent use.
+// logged; see [WithLogger]. Methods that take a test accept nil, and then log what would fail it. A
+// Ledger is safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 

@@ -15,7 +15,7 @@ type script struct {
 
 // On adds a line to the fault script for the given operations, or for every operation if none is
 // given. [Operations] lists the valid names. An unknown name fails the test that was passed to
-// [New]; if the registry was created with [Start], it is reported to the logger of [WithLogger].
+// [New]; if the registry was created with [Start], it is logged; see [WithLogger].
 // Call methods of the returned [Fault] to say which requests are affected and how.
 func (s *Server) On(operations ...string) *Fault {
 	for _, op := range operations {

@@ -3,9 +3,11 @@ package acrtest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,8 +27,8 @@ import (
 // ledger.
 //
 // An invalid reference fails the test. In an example, where there is no test, pass nil for t: then
-// the error is reported to the logger of [WithLogger] and the returned digest is empty. The other
-// Seed methods treat t in the same way.
+// the error is logged (see [WithLogger]) and the returned digest is empty. The other Seed methods
+// treat t in the same way.
 func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) digest.Digest {
 	helper(t)
 	name, tag, err := splitReference(reference)
@@ -299,5 +301,5 @@ func (s *Server) failSeed(t testing.TB, what, name string, err error) {
 		t.Helper()
 		t.Fatal(text)
 	}
-	s.cfg.mistakes.Error(text)
+	cmp.Or(s.cfg.mistakes, slog.Default()).Error(text)
 }

@@ -1,7 +1,9 @@
 package acrtest
 
 import (
+	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -176,7 +178,7 @@ func (s *Server) complain(text string) {
 		s.tb.Error(text)
 		return
 	}
-	s.cfg.mistakes.Error(text)
+	cmp.Or(s.cfg.mistakes, slog.Default()).Error(text)
 }
 
 // Endpoint returns the URL of the login server, such as https://127.0.0.1:40123.
@@ -188,7 +190,7 @@ func (s *Server) Host() string { return s.network.login.host }
 
 // RegionalEndpoint returns the URL of the regional endpoint of a replica; see [WithReplicas]. For
 // an unknown region it returns an empty URL and fails the test that was passed to [New]; if the
-// registry was created with [Start], it is reported to the logger of [WithLogger].
+// registry was created with [Start], it is logged; see [WithLogger].
 func (s *Server) RegionalEndpoint(region string) string {
 	i := slices.Index(s.cfg.replicas, region)
 	if i < 0 {

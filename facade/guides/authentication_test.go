@@ -88,7 +88,6 @@ func fromDockerOrNot(ctx context.Context, endpoint string, files []string, opts 
 	if found.IsAnonymous() {
 		return nil, errors.New("run docker login first")
 	}
-	fmt.Println("signing in as", found.Username)
 	return found.Client(endpoint, opts)
 }
 
@@ -185,6 +184,5 @@ func Example_dockerConfiguration() {
 	fmt.Println(client.Ping(ctx))
 	// Output:
 	// <nil>
-	// signing in as admin
 	// <nil>
 }

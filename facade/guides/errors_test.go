@@ -90,7 +90,7 @@ func explain(err error) string {
 	case errors.Is(err, acr.ErrDenied):
 		return "a right is missing" // ErrNoRole, ErrMissingAction, ErrABAC and ErrCatalogRole say which
 	case errors.Is(err, acr.ErrDigestMismatch):
-		return "wrong content, do not use it"
+		return "the content is not what its digest says"
 	case errors.Is(err, acr.ErrInvalidArgument):
 		return "a mistake of the program, nothing was sent"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -121,7 +121,7 @@ func Example_errors() {
 	fmt.Println(explain(err))
 	// Output:
 	// it is not there
-	// wrong content, do not use it
+	// the content is not what its digest says
 	// a mistake of the program, nothing was sent
 	// GetManifest: 400 STRANGE, correlation id
 }

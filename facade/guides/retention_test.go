@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -83,13 +83,20 @@ func why(plan *retention.Plan, repository, reference string) {
 	}
 }
 
-func planBesideCluster(ctx context.Context, client *acr.Client, rules *retention.Rules, pods func() (io.ReadCloser, error)) (*retention.Plan, error) {
-	return retention.Make(ctx, client, rules, &retention.PlanOptions{InUse: []retention.InUse{retention.InUseText(client, pods)}})
+func pods(ctx context.Context) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		text, err := exec.CommandContext(ctx, "kubectl", "get", "pods", "-A", "-o", "json").Output()
+		return io.NopCloser(bytes.NewReader(text)), err
+	}
 }
 
-func applyBesideCluster(ctx context.Context, client *acr.Client, plan *retention.Plan, journal io.Writer, pods func() (io.ReadCloser, error)) (*retention.Result, error) {
+func planBesideCluster(ctx context.Context, client *acr.Client, rules *retention.Rules) (*retention.Plan, error) {
+	return retention.Make(ctx, client, rules, &retention.PlanOptions{InUse: []retention.InUse{retention.InUseText(client, pods(ctx))}})
+}
+
+func applyBesideCluster(ctx context.Context, client *acr.Client, plan *retention.Plan, journal io.Writer) (*retention.Result, error) {
 	return retention.Apply(ctx, client, plan, &retention.ApplyOptions{
-		InUse:   []retention.InUse{retention.InUseText(client, pods)}, // read again: what runs may have changed
+		InUse:   []retention.InUse{retention.InUseText(client, pods(ctx))}, // read again: what runs may have changed
 		Journal: journal,
 	})
 }
@@ -152,15 +159,19 @@ func Example_inUse() {
 		srv.SeedImage(nil, fmt.Sprintf("shop/api:build-%d", n+1))
 		srv.Advance(30 * 24 * time.Hour)
 	}
-	pods := func() (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(`{"image": "` + srv.Host() + `/shop/api:build-1"}`)), nil
-	}
+	dir, remove := tempDir()
+	defer remove()
+	kubectl := "#!/bin/sh\necho '{\"image\": \"" + srv.Host() + "/shop/api:build-1\"}'\n"
+	check(os.WriteFile(filepath.Join(dir, "kubectl"), []byte(kubectl), 0o700))
+	path := os.Getenv("PATH")
+	check(os.Setenv("PATH", dir+":"+path))
+	defer func() { check(os.Setenv("PATH", path)) }()
 	rules, err := retention.ParseRules(guideRules())
 	check(err)
-	p, err := planBesideCluster(ctx, client, rules, pods)
+	p, err := planBesideCluster(ctx, client, rules)
 	check(err)
 	why(p, "shop/api", "build-1")
-	_, err = applyBesideCluster(ctx, client, p, io.Discard, pods)
+	_, err = applyBesideCluster(ctx, client, p, io.Discard)
 	fmt.Println(srv.Tags("shop/api"), err)
 	// Output:
 	// it is in use (no rule)

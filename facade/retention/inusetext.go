@@ -10,26 +10,22 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/acrkit/acrkit/facade/acr"
 )
 
 // InUseText returns a source that finds the references of the client's registry in any text:
 // Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text. It is
-// called each time the source is read, and its result is closed.
+// called each time the source is read, and its result is closed. An error of its Close is one of
+// the source, so that it can be the output of a program that fails after some of it.
 //
 // If a name has no complete tag or digest, everything in that repository counts as in use. That is
 // so for a chart with the tag in another member, for a template, and for a name that is cut short.
 func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
-	return func(context.Context) iter.Seq2[string, error] {
+	return reading(text, func(r io.Reader) iter.Seq2[string, error] {
 		return func(yield func(string, error) bool) {
-			r, err := text()
-			if err != nil {
-				yield("", err)
-				return
-			}
-			defer func() { _ = r.Close() }()
 			words := bufio.NewScanner(r)
 			words.Buffer(make([]byte, 4096), maxWord)
 			words.Split(splitWords)
@@ -42,6 +38,29 @@ func InUseText(c *acr.Client, text func() (io.ReadCloser, error)) InUse {
 			}
 			if err := words.Err(); err != nil {
 				yield("", fmt.Errorf("read the text: %w", err))
+			}
+		}
+	})
+}
+
+// reading returns a source that opens something, reads it and closes it.
+func reading(open func() (io.ReadCloser, error), read func(io.Reader) iter.Seq2[string, error]) InUse {
+	return func(context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			r, err := open()
+			if err != nil {
+				yield("", err)
+				return
+			}
+			end := sync.OnceValue(r.Close)
+			defer func() { _ = end() }() // if it was not read to its end, which nobody takes for complete
+			for reference, err := range read(r) {
+				if !yield(reference, err) || err != nil {
+					return
+				}
+			}
+			if err := end(); err != nil {
+				yield("", fmt.Errorf("close what names the images in use: %w", err))
 			}
 		}
 	}
@@ -117,20 +136,14 @@ func hostIn(word, host string) (at, end int) {
 // InUsePulls returns a source that names every image that was pulled. rows opens rows of Azure
 // Monitor's table ContainerRegistryRepositoryEvents, as a JSON array or as JSON lines, because the
 // registry itself does not report pulls. rows is called each time the source is read, and its
-// result is closed.
+// result is closed; an error of its Close is one of the source.
 //
 // A node that has an image does not pull it again, so use this together with a source that knows
 // what runs.
 func InUsePulls(c *acr.Client, rows func() (io.ReadCloser, error)) InUse {
 	host := hostOf(c)
-	return func(context.Context) iter.Seq2[string, error] {
+	return reading(rows, func(r io.Reader) iter.Seq2[string, error] {
 		return func(yield func(string, error) bool) {
-			r, err := rows()
-			if err != nil {
-				yield("", err)
-				return
-			}
-			defer func() { _ = r.Close() }()
 			for row, err := range eachRow(json.NewDecoder(r)) {
 				if err != nil {
 					yield("", err)
@@ -144,7 +157,7 @@ func InUsePulls(c *acr.Client, rows func() (io.ReadCloser, error)) InUse {
 				}
 			}
 		}
-	}
+	})
 }
 
 // pullRow is a row of ContainerRegistryRepositoryEvents.

@@ -273,6 +273,46 @@ func TestInUseText(t *testing.T) {
 	}
 }
 
+// The output of a program that fails after some of it is not all that is in use: the error comes with Close.
+func TestInUseOfAProgramThatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, host := w.client(), w.srv.Host()
+	for name, source := range map[string]func(open func() (io.ReadCloser, error)) retention.InUse{
+		"text":  func(open func() (io.ReadCloser, error)) retention.InUse { return retention.InUseText(c, open) },
+		"pulls": func(open func() (io.ReadCloser, error)) retention.InUse { return retention.InUsePulls(c, open) },
+	} {
+		text := map[string]string{"text": host + "/apps/web:v1 " + host + "/apps/web:v2 ", "pulls": strings.Repeat(`{"OperationName":"Pull","Repository":"apps/web","Tag":"v1"}`, 2)}[name]
+		closed := 0
+		read := source(func() (io.ReadCloser, error) {
+			return failingClose{strings.NewReader(text), func() error { closed++; return errors.New("exit status 1") }}, nil
+		})
+		for range read(t.Context()) {
+			break
+		}
+		var got error
+		n := 0
+		for _, err := range read(t.Context()) {
+			n++
+			got = err
+		}
+		if n != 3 || got == nil || !strings.Contains(got.Error(), "exit status 1") || closed != 2 {
+			t.Errorf("%s: %d, %v, closed %d times", name, n, got, closed)
+		}
+		_, err := retention.Make(t.Context(), c, retention.KeepNewest(1, retention.Week, "**"), &retention.PlanOptions{InUse: []retention.InUse{read}})
+		if !errors.Is(err, retention.ErrInUse) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+type failingClose struct {
+	io.Reader
+	close func() error
+}
+
+func (f failingClose) Close() error { return f.close() }
+
 func TestInUsePulls(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

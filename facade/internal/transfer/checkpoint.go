@@ -31,6 +31,7 @@ func (u *uploader) announce(cp Checkpoint) {
 // The registry is asked once: nothing has been sent yet that could be lost.
 func (u *uploader) resume(ctx context.Context, cp Checkpoint) (int64, error) {
 	u.location, u.open, u.checkpointed = cp.Location, true, true
+	u.opts.Meter.offset.Store(cp.Offset) // until the registry says what it has
 	s, err := u.session.Status(ctx, u.location)
 	if err != nil {
 		f := classify(ctx, err)

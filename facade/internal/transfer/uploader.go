@@ -56,9 +56,6 @@ func newUploader(s Session, o *UploadOptions, defaultChunk int64) *uploader {
 	if u.first != nil {
 		u.location, u.open = u.first.Location, true // canceled even if it is never used
 	}
-	if o.Resume != nil {
-		u.opts.Meter.offset.Store(o.Resume.Offset) // until the registry says what it has
-	}
 	if u.chunk <= 0 {
 		u.chunk, u.grow = defaultChunk, true
 	} else {
@@ -221,6 +218,7 @@ func (u *uploader) restart(ctx context.Context) error {
 // startsAgain tells the caller and the log of a new beginning, and why it is needed.
 func (u *uploader) startsAgain(ctx context.Context, why error) {
 	u.opts.Meter.restarts.Add(1)
+	u.opts.Meter.offset.Store(0)
 	observe.Info(ctx, "upload starts again from the first byte", slog.String("reason", fmt.Sprint(why)))
 }
 

@@ -20,10 +20,15 @@ func changedFile(t *testing.T) {
 		change func(path string) error
 		text   string
 	}{
-		"longer":  {func(path string) error { return os.WriteFile(path, acrsuite.Content(8<<20), 0o600) }, "it had 7340032 bytes and has 8388608"},
+		"longer":  {func(path string) error { return os.Truncate(path, 8<<20) }, "it had 7340032 bytes and has 8388608"},
 		"shorter": {func(path string) error { return os.Truncate(path, 5<<20) }, "the source ended early"},
-		"rewritten": {func(path string) error {
-			return errors.Join(os.WriteFile(path, acrsuite.Content(7<<20), 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
+		"rewritten": {func(path string) error { // its end, which is not read yet
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt(acrsuite.Content(1<<20), 6<<20)
+			return errors.Join(err, f.Close(), os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
 		}, "its modification time was "},
 	} {
 		t.Run(name, func(t *testing.T) {

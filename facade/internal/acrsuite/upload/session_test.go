@@ -224,7 +224,6 @@ func TestUploadResumeAnew(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(u *acrsuite.Upload, cp *acr.Checkpoint){
 		"ahead of the registry": func(u *acrsuite.Upload, _ *acr.Checkpoint) { u.Srv.On("GetUploadStatus").Header("Range", "0-9999") },
-		"no location":           func(u *acrsuite.Upload, cp *acr.Checkpoint) { cp.Location, u.Lost = "", 1 },
 		"unknown":               func(u *acrsuite.Upload, _ *acr.Checkpoint) { u.Srv.Advance(time.Hour * 24 * 30) },
 		"other hash":            func(_ *acrsuite.Upload, cp *acr.Checkpoint) { cp.Algorithm = digest.SHA512 },
 		"no hash":               func(_ *acrsuite.Upload, cp *acr.Checkpoint) { cp.HashState = []byte("rubbish") },
@@ -254,6 +253,7 @@ func TestCheckpointRefused(t *testing.T) {
 	for name, cp := range map[string]acr.Checkpoint{
 		"empty":      {},
 		"repository": {Repository: "c/d", Location: srv.Endpoint() + "/v2/c/d/blobs/uploads/x"},
+		"location":   {Repository: "a/b", Offset: 5},
 		"offset":     {Repository: "a/b", Location: srv.Endpoint() + "/v2/a/b/blobs/uploads/x", Offset: -5},
 	} {
 		for _, trust := range []bool{false, true} {
