@@ -108,6 +108,7 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"what is gone though nobody knows", "look.go", "if was != deleted && !r.isLost(ctx, i) {", "if was != deleted {", "TestHealOfWhatWentAlong"},
 	{"look behind an early end", "batch.go", "if !ended && len(r.recent) > 0 {", "if false && !ended {", "TestHealWhenInUseFails|TestHealBehindAPanic"},
 	{"what was found though a look failed", "look.go", "failed, needs = r.lookFailed(ctx, err), r.anything()", "return nil, r.lookFailed(ctx, err)", "TestLookThatFails"},
+	{"a program that fails names not all that runs", "inusetext.go", "if err := end(); err != nil {", "if err := end(); err != nil && false {", "TestInUseOfAProgramThatFails"},
 	{"contents are cached by their kind", "read.go", " && b.Kind == graph.KindOf(n.mediaType)", "", "TestCacheOfOtherMediaTypes"},
 }
 
