@@ -177,9 +177,17 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 // do sends one request of an operation on the repository name (empty for the registry itself). It
 // returns the response if op.check accepts it; the caller closes the body. send calls the method of
 // c.gen. extra are scopes beyond those of the operation.
-func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, err error) {
+func (c *Client) do(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (*http.Response, error) {
+	resp, end, err := c.begin(ctx, op, name, send, extra...)
+	end(err)
+	return resp, err
+}
+
+// begin is do for a caller that reads the body as part of the call: it calls end when that is done,
+// also after an error.
+func (c *Client) begin(ctx context.Context, op *operation, name string, send func(context.Context) (*http.Response, error), extra ...string) (resp *http.Response, end func(error), err error) {
 	if err := cmp.Or(c.bad(), checkContext(ctx)); err != nil {
-		return nil, err
+		return nil, func(error) {}, err
 	}
 	scopes := append(op.scopes(name), extra...)
 	if pull := scopePull(name); slices.Equal(scopes, pull) && ctx.Value(pushing{c, name}) != nil {
@@ -188,15 +196,14 @@ func (c *Client) do(ctx context.Context, op *operation, name string, send func(c
 	ctx = call.With(ctx, func(k *call.Call) {
 		k.Kind, k.Operation, k.Sign, k.Scopes, k.Scrub = op.call, op.id, true, scopes, c.auth.Scrub
 	})
-	ctx, end := c.track(ctx, op.id, name, "")
-	defer func() { end(err) }()
+	ctx, end = c.track(ctx, op.id, name, "")
 	answer, failure := send(ctx)
 	resp, err = op.check(answer, wait.WithCause(ctx, failure))
 	err = c.completeURL(err)
 	if err != nil && failure == nil {
 		explain(err, answer, c.serving(answer).auth, scopes)
 	}
-	return resp, err
+	return resp, end, err
 }
 
 // fetch sends a request to storage.

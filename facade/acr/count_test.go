@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -205,6 +208,80 @@ func TestUsageIsExact(t *testing.T) {
 			t.Errorf("usage %+v\nmetrics and faults %+v\n%d requests at the registry", got, want, srv.Ledger().Count())
 		}
 	})
+}
+
+// TestSpansCountBodies: what the spans of calls say of bytes and requests is what the usage says, to the last byte of the body.
+func TestSpansCountBodies(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	d := srv.SeedImage(t, "samples/app:v1")
+	srv.SeedReferrer(t, "samples/app", d, "application/x")
+	blob := srv.SeedBlob(t, "samples/app", make([]byte, 300_000))
+	var mu sync.Mutex
+	var spans acr.Usage
+	client := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
+		o.TracingProvider = spansThatEnd(func(attributes map[string]any) {
+			number := func(key string) int64 { n, _ := attributes[key].(int64); return n }
+			mu.Lock()
+			defer mu.Unlock()
+			spans.Requests += number("acr.requests")
+			spans.BytesSent += number("acr.bytes_sent")
+			spans.BytesReceived += number("acr.bytes_received")
+		})
+	})
+	repository := client.Repository("samples/app")
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Tags":         func(ctx context.Context) error { _, err := acr.Collect(repository.Tags(ctx, nil)); return err },
+		"Manifests":    func(ctx context.Context) error { _, err := acr.Collect(repository.Manifests(ctx, nil)); return err },
+		"Repositories": func(ctx context.Context) error { _, err := acr.Collect(client.Repositories(ctx, nil)); return err },
+		"Referrers":    func(ctx context.Context) error { _, err := acr.Collect(repository.Referrers(ctx, d, nil)); return err },
+		"GetManifest":  func(ctx context.Context) error { _, err := repository.GetManifest(ctx, "v1"); return err },
+		"Properties":   func(ctx context.Context) error { _, err := repository.Properties(ctx); return err },
+		"Tag":          func(ctx context.Context) error { _, err := repository.Tag(ctx, "v1", "v2", nil); return err },
+		"DownloadBlob": func(ctx context.Context) error {
+			_, err := repository.DownloadBlob(ctx, blob, nowhere{}, nil)
+			return err
+		},
+		"UploadBlob": func(ctx context.Context) error {
+			_, err := repository.UploadBlob(ctx, strings.NewReader("some content"), nil)
+			return err
+		},
+	} {
+		mu.Lock()
+		spans = acr.Usage{}
+		mu.Unlock()
+		ctx, usage := acr.WithUsage(t.Context())
+		if err := call(ctx); err != nil {
+			t.Fatal(name, err)
+		}
+		mu.Lock()
+		if u := usage(); spans.Requests != u.Requests || spans.BytesSent != u.BytesSent || spans.BytesReceived != u.BytesReceived || u.Requests == 0 {
+			t.Errorf("%s: usage %+v, spans %+v", name, u, spans)
+		}
+		mu.Unlock()
+	}
+}
+
+// spansThatEnd returns a provider that hands over the attributes of each span of a call when it ends.
+func spansThatEnd(ended func(map[string]any)) tracing.Provider {
+	type current struct{}
+	start := func(ctx context.Context, _ string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
+		attributes := map[string]any{}
+		set := func(list ...tracing.Attribute) {
+			for _, a := range list {
+				attributes[a.Key] = a.Value
+			}
+		}
+		set(o.Attributes...)
+		span := tracing.NewSpan(tracing.SpanImpl{SetAttributes: set, End: func() { ended(attributes) }})
+		return context.WithValue(ctx, current{}, span), span
+	}
+	return tracing.NewProvider(func(string, string) tracing.Tracer {
+		return tracing.NewTracer(start, &tracing.TracerOptions{SpanFromContext: func(ctx context.Context) tracing.Span {
+			span, _ := ctx.Value(current{}).(tracing.Span)
+			return span
+		}})
+	}, nil)
 }
 
 // TestUsageOfCanceled: a repetition that a canceled call was waiting for did not happen.

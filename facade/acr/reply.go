@@ -113,7 +113,8 @@ func (c *Client) read(ctx context.Context, q question) (got reply, err error) {
 
 // readOnce is one try of read.
 func (c *Client) readOnce(ctx context.Context, q question) (got reply, again bool, err error) {
-	resp, err := c.do(ctx, q.op, q.name, q.send)
+	resp, end, err := c.begin(ctx, q.op, q.name, q.send)
+	defer func() { end(err) }()
 	if err != nil {
 		return reply{}, false, err
 	}

@@ -62,8 +62,8 @@ type Request struct {
 	// Credential says whether the request carried a credential, and in which form.
 	Credential CredentialKind
 	// Caller identifies who the credential belongs to: "admin", "acr_anon_pull" (an access token
-	// for anonymous callers), the client ID of the service principal, or "token:NAME". It is empty
-	// if the request carried no credential, or an invalid one.
+	// for anonymous callers), the object ID of the service principal, which is not its client ID,
+	// or "token:NAME". It is empty if the request carried no credential, or an invalid one.
 	Caller string
 	// Scope is the scope that a token request asked for, or that a rejected operation requires.
 	Scope string

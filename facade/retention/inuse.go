@@ -19,10 +19,10 @@ import (
 // again. A digest keeps neither the tags of its manifest nor an index that has the manifest as a
 // part, so name images as they are pulled.
 //
-// A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest"; the host may be
-// left out, and references of other hosts are ignored. A reference without tag and digest means the
-// tag "latest", and "name:*" means everything in the repository. A scheme in front, as in
-// "docker-pullable://host/name@digest", is ignored.
+// A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest". The host has the
+// port, if there is one; it may be left out, and references of other hosts are ignored. A reference
+// without tag and digest means the tag "latest", and "name:*" means everything in the repository. A
+// scheme in front, as in "docker-pullable://host/name@digest", is ignored.
 //
 // Make and Apply fail with [ErrInUse] if a source ends with an error, names no reference of the
 // registry, or names something that cannot exist, such as a pattern. Otherwise images that are in
