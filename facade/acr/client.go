@@ -197,12 +197,19 @@ func (c *Client) begin(ctx context.Context, op *operation, name string, send fun
 		k.Kind, k.Operation, k.Sign, k.Scopes, k.Scrub = op.call, op.id, true, scopes, c.auth.Scrub
 	})
 	ctx, end = c.track(ctx, op.id, name, "")
+	answered := false
+	defer func() {
+		if !answered { // a policy or a credential panicked
+			end(nil)
+		}
+	}()
 	answer, failure := send(ctx)
 	resp, err = op.check(answer, wait.WithCause(ctx, failure))
 	err = c.completeURL(err)
 	if err != nil && failure == nil {
 		explain(err, answer, c.serving(answer).auth, scopes)
 	}
+	answered = true
 	return resp, end, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -261,6 +262,34 @@ func TestSpansCountBodies(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// TestSpanOfAPanic: the span of a call ends even if a policy panics.
+func TestSpanOfAPanic(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	ended := 0
+	client := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
+		o.TracingProvider = spansThatEnd(func(map[string]any) { ended++ })
+		o.PerCallPolicies = append(o.PerCallPolicies, panics{})
+	})
+	for want, call := range []func(){
+		func() { _ = client.Ping(t.Context()) },
+		func() { _, _ = client.Repository("samples/app").GetManifest(t.Context(), "v1") },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil || ended != want+1 {
+					t.Errorf("%d spans have ended after call %d", ended, want+1)
+				}
+			}()
+			call()
+		}()
+	}
+}
+
+type panics struct{}
+
+func (panics) Do(*policy.Request) (*http.Response, error) { panic("on purpose") }
 
 // spansThatEnd returns a provider that hands over the attributes of each span of a call when it ends.
 func spansThatEnd(ended func(map[string]any)) tracing.Provider {

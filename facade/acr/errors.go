@@ -115,8 +115,8 @@ const (
 	// does.
 	ErrBlobUploadUnknown ErrorCode = "BLOB_UPLOAD_UNKNOWN"
 	// ErrDenied means that the identity may not do this, or that the registry's firewall refuses
-	// the client. Errors with the cause [ErrNoRole], [ErrMissingAction], [ErrABAC] or
-	// [ErrCatalogRole] match it too, since the registry refuses with either code then.
+	// the client. An [*Error] with the cause [ErrNoRole], [ErrMissingAction], [ErrABAC] or
+	// [ErrCatalogRole] matches it too, since the registry refuses with either code then.
 	ErrDenied ErrorCode = "DENIED"
 	// ErrManifestBlobUnknown means that the manifest names a blob or manifest that the repository
 	// does not have.

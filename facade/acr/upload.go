@@ -35,9 +35,9 @@ const cheapUpload = 1 << 20
 // it yet. To check it, call [Repository.HeadBlob].
 //
 // A blob of at most 4 MiB usually costs one request. A larger one costs one request to open the
-// upload, one for each chunk, and one to complete it, which carries the last chunk if that has at
-// most 4 MiB or if Digest is set. If Digest is set, and the blob has more than 1 MiB or its size is
-// unknown, a HEAD request comes first; if the repository already has the blob, nothing else is
+// upload, one for each chunk, and one to complete it. That one carries the last chunk if it has at
+// most 4 MiB, or with TrustDigest. If Digest is set, and the blob has more than 1 MiB or its size
+// is unknown, a HEAD request comes first; if the repository already has the blob, nothing else is
 // sent. If the upload fails, it is canceled at the registry, unless it can be resumed; see
 // Checkpoint in [UploadOptions].
 //

@@ -106,8 +106,8 @@ func (r Request) String() string {
 //
 // An operation name that is not one of [Operations] is a mistake of the test, as no entry can match
 // it. It fails the test that was passed to [New]; if the registry was created with [Start], it is
-// logged; see [WithLogger]. Methods that take a test accept nil, and then log what would fail it. A
-// Ledger is safe for concurrent use.
+// logged; see [WithLogger]. A method that takes a test accepts nil, and then reports what would
+// fail it in the same way. A Ledger is safe for concurrent use.
 type Ledger struct {
 	complain func(string)
 
@@ -177,7 +177,9 @@ func (l *Ledger) Reset() {
 // AtMost fails the test if there were more than n requests of the given operations; of all
 // requests if none is given. The failure lists the requests.
 func (l *Ledger) AtMost(t testing.TB, n int, operations ...string) {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	for _, op := range operations {
 		if !isOperation(op) {
 			l.fail(t, unknownOperation("AtMost", op))
@@ -203,7 +205,9 @@ func (l *Ledger) fail(t testing.TB, text string) {
 // failure lists the operations whose numbers differ, with their requests. In want, "" stands for
 // requests with an unknown path or method, which are of no operation.
 func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	got := map[string]int{}
 	for _, r := range l.find(nil) {
 		got[r.Operation]++
@@ -231,7 +235,9 @@ func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 
 // None fails the test if match returns true for any request. The failure lists these requests.
 func (l *Ledger) None(t testing.TB, match func(Request) bool) {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	got := slices.DeleteFunc(l.find(nil), func(r Request) bool { return !match(r) })
 	if len(got) > 0 {
 		l.fail(t, fmt.Sprintf("%d requests must not have been sent:%s", len(got), list(got)))
@@ -241,7 +247,9 @@ func (l *Ledger) None(t testing.TB, match func(Request) bool) {
 // NoCredentialLeaked fails the test if a credential was sent to an origin that must not receive
 // one: the storage account, or a server of [Server.Canary].
 func (l *Ledger) NoCredentialLeaked(t testing.TB) {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	l.None(t, func(r Request) bool {
 		return r.Credential != NoCredential && (r.Origin == StorageOrigin || r.Origin == CanaryOrigin)
 	})

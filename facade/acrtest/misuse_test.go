@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,36 @@ func TestMistakesOfAProgram(t *testing.T) { //nolint:paralleltest // it sets the
 			t.Errorf("%q is not in %s", want, &logged)
 		}
 	}
+}
+
+// What fails is the line of the test, not one of the emulator: each method that fails a test calls Helper itself.
+func TestFailuresNameTheTest(t *testing.T) {
+	t.Parallel()
+	s := acrtest.New(t)
+	helped := &helpedTB{TB: t, by: map[string]bool{}}
+	s.Ledger().AtMost(helped, 1)
+	s.Ledger().Exactly(helped, nil)
+	s.Ledger().None(helped, func(acrtest.Request) bool { return false })
+	s.Ledger().NoCredentialLeaked(helped)
+	s.SeedImage(helped, "a:b")
+	s.SeedBlob(helped, "a", nil)
+	for _, method := range []string{"(*Ledger).AtMost", "(*Ledger).Exactly", "(*Ledger).None", "(*Ledger).NoCredentialLeaked", "(*Server).SeedImage", "(*Server).SeedBlob"} {
+		if !helped.by["github.com/acrkit/acrkit/facade/acrtest."+method] {
+			t.Errorf("%s is no helper: %v", method, helped.by)
+		}
+	}
+}
+
+// helpedTB knows which functions have called Helper.
+type helpedTB struct {
+	testing.TB
+
+	by map[string]bool
+}
+
+func (t *helpedTB) Helper() {
+	pc, _, _, _ := runtime.Caller(1)
+	t.by[runtime.FuncForPC(pc).Name()] = true
 }
 
 // Whoever writes a script reads the names in the documentation.

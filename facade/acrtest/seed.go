@@ -30,7 +30,9 @@ import (
 // the error is logged (see [WithLogger]) and the returned digest is empty. The other Seed methods
 // treat t in the same way.
 func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	name, tag, err := splitReference(reference)
 	if err == nil {
 		var m store.Manifest
@@ -45,7 +47,9 @@ func (s *Server) SeedImage(t testing.TB, reference string, layers ...[]byte) dig
 // SeedIndex stores an image for each architecture and an index of these images under the reference.
 // It returns the digest of the index.
 func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...string) digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	d, err := s.seeder.seedIndex(reference, architectures)
 	if err != nil {
 		s.failSeed(t, "SeedIndex", reference, err)
@@ -57,7 +61,9 @@ func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...stri
 // such as a signature or an SBOM. It returns the digest of the artifact. The subject need not
 // exist.
 func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Digest, artifactType string) digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	d, err := s.seeder.seedReferrer(repository, subject, artifactType)
 	if err != nil {
 		s.failSeed(t, "SeedReferrer", repository, err)
@@ -67,7 +73,9 @@ func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Di
 
 // SeedBlob stores a blob in a repository and returns its digest.
 func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	d, err := s.seeder.seedBlob(repository, content)
 	if err != nil {
 		s.failSeed(t, "SeedBlob", repository, err)
@@ -79,7 +87,9 @@ func (s *Server) SeedBlob(t testing.TB, repository string, content []byte) diges
 // image, whose digest is returned. A hundred thousand tags take about a second; n must be between 0
 // and ten million.
 func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	d, err := s.seeder.seedTags(repository, n)
 	if err != nil {
 		s.failSeed(t, "SeedTags", repository, err)
@@ -90,7 +100,9 @@ func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest 
 // SeedManifests stores n untagged artifacts in a repository and returns their digests. n must be
 // between 0 and ten million.
 func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	digests, err := s.seeder.seedManifests(repository, n)
 	if err != nil {
 		s.failSeed(t, "SeedManifests", repository, err)
@@ -287,12 +299,6 @@ func diffID(layer []byte, packed digest.Digest) digest.Digest {
 		return packed
 	}
 	return d
-}
-
-func helper(t testing.TB) {
-	if t != nil {
-		t.Helper()
-	}
 }
 
 func (s *Server) failSeed(t testing.TB, what, name string, err error) {

@@ -19,7 +19,9 @@ import (
 // to. Manifests get the tags in org.opencontainers.image.ref.name. Symbolic links that
 // lead out of dir are not followed.
 func (s *Server) SeedLayout(t testing.TB, repository, dir string) {
-	helper(t)
+	if t != nil {
+		t.Helper()
+	}
 	if err := s.seeder.seedLayout(repository, dir); err != nil {
 		s.failSeed(t, "SeedLayout", dir, err)
 	}

@@ -83,12 +83,14 @@ func explain(err error) string {
 		return "it is locked"
 	case errors.Is(err, acr.ErrThrottled):
 		return "too many requests"
-	case errors.Is(err, acr.ErrWrongPassword), errors.Is(err, acr.ErrAnonymous):
+	case errors.Is(err, acr.ErrWrongPassword), errors.Is(err, acr.ErrRevoked), errors.Is(err, acr.ErrAnonymous):
 		return "sign in first"
 	case errors.Is(err, acr.ErrFirewall):
 		return "not from this address"
 	case errors.Is(err, acr.ErrDenied):
 		return "a right is missing" // ErrNoRole, ErrMissingAction, ErrABAC and ErrCatalogRole say which
+	case errors.Is(err, acr.ErrUnauthorized):
+		return err.Error() // the text says what to do
 	case errors.Is(err, acr.ErrDigestMismatch):
 		return "the content is not what its digest says"
 	case errors.Is(err, acr.ErrInvalidArgument):

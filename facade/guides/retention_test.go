@@ -164,7 +164,7 @@ func Example_inUse() {
 	kubectl := "#!/bin/sh\necho '{\"image\": \"" + srv.Host() + "/shop/api:build-1\"}'\n"
 	check(os.WriteFile(filepath.Join(dir, "kubectl"), []byte(kubectl), 0o700))
 	path := os.Getenv("PATH")
-	check(os.Setenv("PATH", dir+":"+path))
+	check(os.Setenv("PATH", dir+string(os.PathListSeparator)+path))
 	defer func() { check(os.Setenv("PATH", path)) }()
 	rules, err := retention.ParseRules(guideRules())
 	check(err)

@@ -18,7 +18,8 @@ import (
 // InUseText returns a source that finds the references of the client's registry in any text:
 // Kubernetes objects as JSON or YAML, Helm charts, compose files, logs. text opens the text. It is
 // called each time the source is read, and its result is closed. An error of its Close is one of
-// the source, so that it can be the output of a program that fails after some of it.
+// the source. Do not pass the pipe of a program as it is, because its Close does not say that the
+// program failed after some of its output; read all of it with [os/exec.Cmd.Output] first.
 //
 // If a name has no complete tag or digest, everything in that repository counts as in use. That is
 // so for a chart with the tag in another member, for a template, and for a name that is cut short.
