@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
@@ -221,7 +220,7 @@ func TestSpansCountBodies(t *testing.T) {
 	var mu sync.Mutex
 	var spans acr.Usage
 	client := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
-		o.TracingProvider = spansThatEnd(func(attributes map[string]any) {
+		o.TracingProvider = spansThatEnd(func(_ string, attributes map[string]any) {
 			number := func(key string) int64 { n, _ := attributes[key].(int64); return n }
 			mu.Lock()
 			defer mu.Unlock()
@@ -269,7 +268,7 @@ func TestSpanOfAPanic(t *testing.T) {
 	srv := acrsuite.NewServer(t)
 	ended := 0
 	client := acrsuite.NewClient(t, srv, func(o *acr.ClientOptions) {
-		o.TracingProvider = spansThatEnd(func(map[string]any) { ended++ })
+		o.TracingProvider = spansThatEnd(func(string, map[string]any) { ended++ })
 		o.PerCallPolicies = append(o.PerCallPolicies, panics{})
 	})
 	for want, call := range []func(){
@@ -290,28 +289,6 @@ func TestSpanOfAPanic(t *testing.T) {
 type panics struct{}
 
 func (panics) Do(*policy.Request) (*http.Response, error) { panic("on purpose") }
-
-// spansThatEnd returns a provider that hands over the attributes of each span of a call when it ends.
-func spansThatEnd(ended func(map[string]any)) tracing.Provider {
-	type current struct{}
-	start := func(ctx context.Context, _ string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
-		attributes := map[string]any{}
-		set := func(list ...tracing.Attribute) {
-			for _, a := range list {
-				attributes[a.Key] = a.Value
-			}
-		}
-		set(o.Attributes...)
-		span := tracing.NewSpan(tracing.SpanImpl{SetAttributes: set, End: func() { ended(attributes) }})
-		return context.WithValue(ctx, current{}, span), span
-	}
-	return tracing.NewProvider(func(string, string) tracing.Tracer {
-		return tracing.NewTracer(start, &tracing.TracerOptions{SpanFromContext: func(ctx context.Context) tracing.Span {
-			span, _ := ctx.Value(current{}).(tracing.Span)
-			return span
-		}})
-	}, nil)
-}
 
 // TestUsageOfCanceled: a repetition that a canceled call was waiting for did not happen.
 func TestUsageOfCanceled(t *testing.T) {

@@ -18,6 +18,20 @@ import (
 
 // spanPrinter prints each span when it ends. With OpenTelemetry, azotel.NewTracingProvider makes such a provider.
 func spanPrinter() tracing.Provider {
+	return spansThatEnd(func(name string, attributes map[string]any) {
+		fmt.Print("span ", name)
+		for _, k := range slices.Sorted(maps.Keys(attributes)) {
+			switch k {
+			case "acr.repository", "acr.requests", "acr.retries", "http.status_code":
+				fmt.Print(" ", k, "=", attributes[k])
+			}
+		}
+		fmt.Println()
+	})
+}
+
+// spansThatEnd returns a provider that hands over the name and the attributes of each span when it ends.
+func spansThatEnd(ended func(name string, attributes map[string]any)) tracing.Provider {
 	type current struct{}
 	start := func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
 		var mu sync.Mutex
@@ -30,16 +44,7 @@ func spanPrinter() tracing.Provider {
 			}
 		}
 		set(o.Attributes...)
-		span := tracing.NewSpan(tracing.SpanImpl{SetAttributes: set, End: func() {
-			fmt.Print("span ", name)
-			for _, k := range slices.Sorted(maps.Keys(seen)) {
-				switch k {
-				case "acr.repository", "acr.requests", "acr.retries", "http.status_code":
-					fmt.Print(" ", k, "=", seen[k])
-				}
-			}
-			fmt.Println()
-		}})
+		span := tracing.NewSpan(tracing.SpanImpl{SetAttributes: set, End: func() { ended(name, seen) }})
 		return context.WithValue(ctx, current{}, span), span
 	}
 	return tracing.NewProvider(func(string, string) tracing.Tracer {

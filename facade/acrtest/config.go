@@ -1,6 +1,7 @@
 package acrtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -134,6 +135,10 @@ func (c config) check() error {
 	}
 	return nil
 }
+
+// mistake logs a mistake in the use of the registry where there is no test that could fail. The
+// default logger is that of the moment: a program may set it after it has started the registry.
+func (c *config) mistake(text string) { cmp.Or(c.mistakes, slog.Default()).Error(text) }
 
 func defaultConfig() config {
 	return config{

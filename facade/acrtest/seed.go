@@ -3,11 +3,9 @@ package acrtest
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -307,5 +305,5 @@ func (s *Server) failSeed(t testing.TB, what, name string, err error) {
 		t.Helper()
 		t.Fatal(text)
 	}
-	cmp.Or(s.cfg.mistakes, slog.Default()).Error(text)
+	s.cfg.mistake(text)
 }

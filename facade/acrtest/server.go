@@ -1,9 +1,7 @@
 package acrtest
 
 import (
-	"cmp"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -178,7 +176,7 @@ func (s *Server) complain(text string) {
 		s.tb.Error(text)
 		return
 	}
-	cmp.Or(s.cfg.mistakes, slog.Default()).Error(text)
+	s.cfg.mistake(text)
 }
 
 // Endpoint returns the URL of the login server, such as https://127.0.0.1:40123.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 	"github.com/acrkit/acrkit/facade/retention"
@@ -278,14 +279,16 @@ func TestInUseOfAProgramThatFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c, host := w.client(), w.srv.Host()
-	for name, source := range map[string]func(open func() (io.ReadCloser, error)) retention.InUse{
-		"text":  func(open func() (io.ReadCloser, error)) retention.InUse { return retention.InUseText(c, open) },
-		"pulls": func(open func() (io.ReadCloser, error)) retention.InUse { return retention.InUsePulls(c, open) },
+	for name, tried := range map[string]struct {
+		source func(*acr.Client, func() (io.ReadCloser, error)) retention.InUse
+		output string
+	}{
+		"text":  {retention.InUseText, host + "/apps/web:v1 " + host + "/apps/web:v2 "},
+		"pulls": {retention.InUsePulls, strings.Repeat(`{"OperationName":"Pull","Repository":"apps/web","Tag":"v1"}`, 2)},
 	} {
-		text := map[string]string{"text": host + "/apps/web:v1 " + host + "/apps/web:v2 ", "pulls": strings.Repeat(`{"OperationName":"Pull","Repository":"apps/web","Tag":"v1"}`, 2)}[name]
 		closed := 0
-		read := source(func() (io.ReadCloser, error) {
-			return failingClose{strings.NewReader(text), func() error { closed++; return errors.New("exit status 1") }}, nil
+		read := tried.source(c, func() (io.ReadCloser, error) {
+			return failingClose{strings.NewReader(tried.output), func() error { closed++; return errors.New("exit status 1") }}, nil
 		})
 		for range read(t.Context()) {
 			break

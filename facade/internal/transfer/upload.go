@@ -169,7 +169,7 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 // enter resumes the session of the checkpoint, if there is one and the registry still knows it, or
 // begins a new one.
 func (f *fileUpload) enter(ctx context.Context, first bool) error {
-	if cp := f.u.opts.Resume; first && cp != nil && cp.Location != "" {
+	if cp := f.u.opts.Resume; first && cp != nil {
 		off, err := f.u.resume(ctx, *cp)
 		if err == nil && off <= f.size {
 			f.u.announceLocation(*cp)
