@@ -66,30 +66,30 @@ func (r *run) again(ctx context.Context) error {
 }
 
 // nextBatch returns the next pending items behind those of a batch, and with each what the registry
-// deletes along with it: that too has to be in the journal before.
+// deletes along with it: that too has to be in the journal before. What contains some of that, as does
+// the list of an image's referrers, is in the batch too, so that it is not left for long without it.
 func (r *run) nextBatch(behind []*item) []*item {
 	var batch []*item
 	taken := map[*item]bool{}
 	for _, i := range behind {
 		taken[i] = true
 	}
-	add := func(i *item) {
-		if i.status == pending && !taken[i] {
-			taken[i] = true
-			batch = append(batch, i)
+	var add func(*item)
+	add = func(i *item) {
+		if i.status != pending || taken[i] {
+			return
+		}
+		taken[i] = true
+		batch = append(batch, i)
+		for _, v := range slices.Concat(i.with, i.before) {
+			add(v)
 		}
 	}
 	for _, i := range r.order {
 		if len(batch) >= r.opts.Batch {
 			break
 		}
-		if i.status != pending || taken[i] {
-			continue
-		}
 		add(i)
-		for _, w := range i.with {
-			add(w)
-		}
 	}
 	return batch
 }

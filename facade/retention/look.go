@@ -18,20 +18,34 @@ import (
 const lookBack = 10 * time.Minute
 
 // look finds manifests that were pushed since the repository was judged. What they need is left, or
-// put back if it was deleted meanwhile.
+// put back if it was deleted meanwhile. So is what is left.
 func (r *run) look(ctx context.Context) error {
 	pushed, err := r.pushed(ctx)
+	ctx = context.WithoutCancel(ctx)
 	for d, needs := range pushed {
 		for _, need := range needs {
 			if i := r.deletion(need); i != nil {
-				r.restore(context.WithoutCancel(ctx), i, d)
+				r.restore(ctx, i, short(d)+" was pushed, and needs it")
 			}
 		}
 		r.mu.Lock()
 		r.protect(needs, d)
 		r.mu.Unlock()
 	}
+	r.complete(ctx)
 	return err
+}
+
+// complete puts back what is a part of something that is left after all: the list of an image's
+// referrers is deleted after the image, along with which the registry has deleted them.
+func (r *run) complete(ctx context.Context) {
+	for _, i := range slices.Collect(maps.Values(r.recent)) {
+		for _, n := range i.node.parents {
+			if whole := r.deletion(n.digest); whole != nil && whole.status == left && i.content != nil {
+				r.restore(ctx, i, short(n.digest)+" stays, and needs it")
+			}
+		}
+	}
 }
 
 // heal looks again after a batch, also if the context has ended, and forgets the batch before it.
@@ -71,34 +85,34 @@ func (r *run) current(i *item) *item {
 }
 
 // restore puts a deleted manifest back, and before it what it needs.
-func (r *run) restore(ctx context.Context, i *item, because digest.Digest) {
+func (r *run) restore(ctx context.Context, i *item, why string) {
 	was := i.status
 	if was != deleted && !r.isLost(ctx, i) {
 		return
 	}
 	i.status = restored
+	back := short(i.Digest) + " was put back, and needs it"
 	for _, need := range i.needs {
 		if slices.Contains(i.node.needs, need.node) || need.node == i.node.subject {
-			r.restore(ctx, r.current(need), because)
+			r.restore(ctx, r.current(need), back)
 		}
 	}
 	err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content)
-	detail := short(because) + " was pushed, and needs it"
 	if err != nil {
-		detail += "; it could not be put back: " + err.Error()
+		why += "; it could not be put back: " + err.Error()
 	}
 	if was == deleted {
 		r.result.Deleted--
 	}
-	r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, detail})
+	r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, why})
 	if err == nil {
 		r.attach(ctx, i)
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
 	}
 	for _, need := range i.needs { // its referrers belong to it, and what is still to be deleted of its needs must stay
 		need = r.current(need)
-		r.restore(ctx, need, i.Digest)
-		r.leave(need, Skipped{string(need.Digest), SkippedNeeded, short(i.Digest) + " was put back, and needs it"})
+		r.restore(ctx, need, back)
+		r.leave(need, Skipped{string(need.Digest), SkippedNeeded, back})
 	}
 }
 

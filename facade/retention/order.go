@@ -68,8 +68,8 @@ func (n *node) after() (after []*node) {
 
 // owners returns the manifest, its owner, the owner of that, and so on. They may be deleted before it
 // even if it contains them, or contains what goes along with them, as does the list of an image's
-// referrers under the image's referrers tag: it is deleted next, and nothing else leads to it. (If
-// somebody takes that tag away in this moment, the list is left, without what it listed.)
+// referrers under the image's referrers tag: it is deleted next, in the same batch, and nothing else
+// leads to it. If it stays after all, they are put back; see complete.
 func (n *node) owners() map[*node]bool {
 	owners := map[*node]bool{}
 	for ; n != nil && !owners[n]; n = n.owner() {
