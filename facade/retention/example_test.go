@@ -70,10 +70,10 @@ func ExamplePlan_WriteTable() {
 			fmt.Println(fields[0], fields[1], strings.Join(fields[len(fields)-4:], " "))
 		}
 	}
-	// Unordered output:
-	// GOES build-1 older than 14d: 151d
-	// GOES build-2 older than 14d: 121d
+	// Output:
 	// GOES build-3 older than 14d: 91d
+	// GOES build-2 older than 14d: 121d
+	// GOES build-1 older than 14d: 151d
 	// STAYS build-4 it stays: 3rd newest
 	// STAYS build-5 it stays: 2nd newest
 	// STAYS production all that it selects

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
@@ -19,8 +21,8 @@ import (
 //   - STAYS for what stays although a Delete rule selects it
 //   - ODD for a Finding
 //
-// Images of an index and signatures are counted with the image that they belong to. The last line
-// has the ID of the plan.
+// Lines with GOES begin with the youngest, the others are sorted by name. Images of an index and
+// signatures are counted with the image that they belong to. The last line has the ID of the plan.
 func (p *Plan) WriteTable(w io.Writer) error {
 	if p == nil {
 		p = &Plan{}
@@ -48,10 +50,10 @@ func (r *RepositoryPlan) writeTable(w io.Writer, p *Plan) {
 		fmt.Fprintf(w, ", %s freed (%s stay, shared)", inBytes(r.Bytes.Freed), inBytes(r.Bytes.Shared))
 	}
 	fmt.Fprintf(w, " (policy %s)\n", oneLine(r.Policy))
-	roots, along := r.along()
+	shown := newShown(r)
 	var widths tableWidths
-	r.lines(p, roots, along, widths.add)
-	r.lines(p, roots, along, func(line tableLine) { line.write(w, &widths) })
+	shown.lines(p.Made, widths.add)
+	shown.lines(p.Made, func(line tableLine) { line.write(w, &widths) })
 }
 
 // tableLine is a line of a table by columns.
@@ -74,8 +76,60 @@ func (line tableLine) write(w io.Writer, widths *tableWidths) {
 	fmt.Fprintf(w, "  %s\n", line[len(line)-1])
 }
 
+// shown is what the lines of a repository show, in their order.
+type shown struct {
+	*RepositoryPlan
+	gone  []*Manifest // those that have lines of their own, the youngest first
+	along map[digest.Digest]goingAlong
+	kept  []*Kept
+}
+
+// goingAlong counts what is deleted along with a manifest.
+type goingAlong struct{ images, referrers int }
+
+func newShown(r *RepositoryPlan) *shown {
+	s := &shown{RepositoryPlan: r, along: map[digest.Digest]goingAlong{}}
+	roots := make(map[digest.Digest]digest.Digest, len(r.Delete)) // with which each manifest is shown
+	for i := range r.Delete {
+		m := &r.Delete[i]
+		root := m.Digest
+		if code := m.Reason.Code; code == Unneeded || code == Follows {
+			root = cmp.Or(roots[m.Reason.Via], root) // what it goes along with comes before it
+		}
+		if roots[m.Digest] = root; root == m.Digest {
+			s.gone = append(s.gone, m)
+			continue
+		}
+		n := s.along[root]
+		if m.Reason.Code == Follows {
+			n.referrers++
+		} else {
+			n.images++
+		}
+		s.along[root] = n
+	}
+	for i := range r.Keep {
+		s.kept = append(s.kept, &r.Keep[i])
+	}
+	slices.SortStableFunc(s.gone, func(a, b *Manifest) int { return b.youngest().Compare(a.youngest()) })
+	slices.SortStableFunc(s.kept, func(a, b *Kept) int { return slices.Compare(a.Tags, b.Tags) })
+	return s
+}
+
+// youngest is the time of the manifest's youngest line.
+func (m *Manifest) youngest() time.Time {
+	if len(m.Tags) == 0 {
+		return m.Updated
+	}
+	var at time.Time
+	for _, t := range m.Tags {
+		at = latest(at, t.Updated)
+	}
+	return at
+}
+
 // lines calls write for each line of the repository but the first.
-func (r *RepositoryPlan) lines(p *Plan, roots map[digest.Digest]digest.Digest, along map[digest.Digest]goingAlong, write func(tableLine)) {
+func (s *shown) lines(made time.Time, write func(tableLine)) {
 	line := func(columns ...string) {
 		var l tableLine
 		for i, c := range columns {
@@ -83,25 +137,22 @@ func (r *RepositoryPlan) lines(p *Plan, roots map[digest.Digest]digest.Digest, a
 		}
 		write(l)
 	}
-	for _, m := range r.Delete {
-		if roots[m.Digest] != m.Digest {
-			continue
-		}
-		age := inDays(p.Made.Sub(m.Updated))
+	for _, m := range s.gone {
+		age := inDays(made.Sub(m.Updated))
 		if len(m.Tags) == 0 {
-			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+along[m.Digest].text())
+			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+s.along[m.Digest].text())
 		}
 		for _, tag := range m.Tags {
-			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason)+along[m.Digest].text())
+			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(made.Sub(tag.Updated)), reasonText(tag.Reason)+s.along[m.Digest].text())
 		}
 	}
-	for _, tag := range r.Untag {
-		line("UNTAG", tag.Name, "tag", short(tag.Digest), inDays(p.Made.Sub(tag.Updated)), reasonText(tag.Reason))
+	for _, tag := range s.Untag {
+		line("UNTAG", tag.Name, "tag", short(tag.Digest), inDays(made.Sub(tag.Updated)), reasonText(tag.Reason))
 	}
-	for _, k := range r.Keep {
+	for _, k := range s.kept {
 		line("STAYS", someOf(k.Tags), "", short(k.Digest), "", reasonText(k.Reason))
 	}
-	for _, f := range r.Findings {
+	for _, f := range s.Findings {
 		what := f.What
 		if strings.HasPrefix(what, "sha256:") {
 			what = short(digest.Digest(what))
@@ -123,32 +174,6 @@ func someOf(tags []string) string {
 	default:
 		return strings.Join(tags, ", ")
 	}
-}
-
-// goingAlong counts what is deleted along with a manifest.
-type goingAlong struct{ images, referrers int }
-
-// along returns, for each deleted manifest, the one with which it is shown, and what is shown with
-// that one.
-func (r *RepositoryPlan) along() (roots map[digest.Digest]digest.Digest, along map[digest.Digest]goingAlong) {
-	roots, along = make(map[digest.Digest]digest.Digest, len(r.Delete)), map[digest.Digest]goingAlong{}
-	for _, m := range r.Delete {
-		root := m.Digest
-		if code := m.Reason.Code; code == Unneeded || code == Follows {
-			root = cmp.Or(roots[m.Reason.Via], root) // what it goes along with comes before it
-		}
-		if roots[m.Digest] = root; root == m.Digest {
-			continue
-		}
-		n := along[root]
-		if m.Reason.Code == Follows {
-			n.referrers++
-		} else {
-			n.images++
-		}
-		along[root] = n
-	}
-	return roots, along
 }
 
 func (n goingAlong) text() (text string) {
