@@ -36,7 +36,8 @@ type ApplyOptions struct {
 	Cache Cache
 
 	// Batch is the number of manifests that Apply deletes before it looks for manifests that were
-	// pushed meanwhile. Default: 50.
+	// pushed meanwhile. An image, its referrers and what lists those are always in one batch, which
+	// may be larger for that. Default: 50.
 	Batch int
 
 	// Concurrency is the maximum number of deletions at the same time. With more of them, more time
@@ -65,13 +66,14 @@ const (
 // Apply deletes what the plan lists, if the rules would still delete it. It reads each repository
 // again and makes a new plan for it; what only one of the two plans deletes stays. Right before
 // each deletion, Apply checks that the manifest, its tags and its locks are as planned. Before and
-// after each batch it looks for manifests that were pushed meanwhile; what those need stays, or is
-// restored, and so are their signatures and other referrers. The Result lists what was not deleted,
-// with the reason.
+// after each batch it looks for manifests that were pushed meanwhile. What those need, and what
+// is needed by something that stays after all, stays or is restored with its signatures and other
+// referrers. The Result lists what was not deleted, with the reason.
 //
 // An index is deleted before its images, and an image before its signatures, so if Apply is
-// interrupted, no image is left without one of its parts. To continue, apply the same plan again,
-// or a new one. If an index is already deleted and the plan was read from a file, Apply deletes the
+// interrupted, no image is left without one of its parts. (The list of an image's referrers, under
+// the tag sha256-<hex>, may be left without them.) To continue, apply the same plan again, or a new
+// one. If an index is already deleted and the plan was read from a file, Apply deletes the
 // images of that index only if Approved is set, because only the plan says what they belonged to.
 //
 // The registry has no conditional delete. A tag that somebody sets on a manifest in the moment

@@ -32,16 +32,16 @@ func (r *run) deleteAll(ctx context.Context) error {
 		if err := r.look(ctx); err != nil {
 			return err
 		}
-		batch := r.nextBatch(nil)
-		if len(batch) == 0 {
+		r.batch = r.nextBatch(nil)
+		if len(r.batch) == 0 {
 			ended = true
 			return nil
 		}
-		err := r.deleteBatch(ctx, batch)
+		err := r.deleteBatch(ctx, r.batch)
 		if err == nil {
-			err = must(!allPending(batch), "%s cannot be deleted in any order", batch[0].Digest) // it would be tried for ever
+			err = must(!allPending(r.batch), "%s cannot be deleted in any order", r.batch[0].Digest) // it would be tried for ever
 		}
-		if healErr := r.heal(ctx, batch); err == nil {
+		if healErr := r.heal(ctx); err == nil {
 			err = healErr
 		}
 		if err != nil {
@@ -66,8 +66,9 @@ func (r *run) again(ctx context.Context) error {
 }
 
 // nextBatch returns the next pending items behind those of a batch, and with each what the registry
-// deletes along with it: that too has to be in the journal before. What contains some of that, as does
-// the list of an image's referrers, is in the batch too, so that it is not left for long without it.
+// deletes along with it: that too has to be in the journal before. What contains one of them but is
+// deleted after it, as is the list of an image's referrers, has to be in the same batch: if it is
+// left after all, its parts are put back, and their contents are soon forgotten.
 func (r *run) nextBatch(behind []*item) []*item {
 	var batch []*item
 	taken := map[*item]bool{}
@@ -83,6 +84,11 @@ func (r *run) nextBatch(behind []*item) []*item {
 		batch = append(batch, i)
 		for _, v := range slices.Concat(i.with, i.before) {
 			add(v)
+		}
+		for _, n := range i.node.parents {
+			if whole := r.items[n.digest]; whole != nil {
+				add(whole)
+			}
 		}
 	}
 	for _, i := range r.order {
@@ -265,9 +271,15 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	return r.failed(ctx, i, err)
 }
 
-// deletedWith notes that an item is deleted, and what is gone with it: some of that may still wait for a list that names it, and who
-// needs it meanwhile gets it back.
+// deletedWith notes that an item is deleted, and what is gone with it: some of that may still wait
+// for a list that names it, and who needs it meanwhile gets it back. It is in doubt until the
+// registry has said that it is gone.
 func (r *run) deletedWith(ctx context.Context, i *item) error {
+	r.mu.Lock()
+	for _, w := range i.with {
+		w.doubtful = true
+	}
+	r.mu.Unlock()
 	if err := r.done(i, outcomeDeleted); err != nil {
 		return err
 	}

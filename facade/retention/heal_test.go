@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -228,56 +226,6 @@ func TestHealOfWhatWentAlong(t *testing.T) {
 			w.srv.ClearFaults()
 			w.demand(outcome{stays: []digest.Digest{sig, pushed, last}, tags: []string{"new", "z"}})
 		})
-	}
-}
-
-// The list of an image's referrers, under the tag that belongs to the image, is deleted after them. If it stays after all, they come
-// back, and the image to which they refer.
-func TestHealOfListedReferrers(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct {
-		what     string
-		repaired int
-	}{{"pushed with the image", 3}, {"pushed with the list", 3}, {"tagged", 2}, {"locked", 2}} {
-		for _, batch := range []int{1, 50} {
-			t.Run(fmt.Sprintf("%s, batches of %d", row.what, batch), func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t)
-				image := w.put(w.image(), "a")
-				sbom := w.put(w.referrer("sbom", image))
-				list := w.put(w.index(sbom), cosign(image, ""))
-				for n := range 5 {
-					w.put(w.image(), "a"+strconv.Itoa(n))
-				}
-				stays := []digest.Digest{image, sbom, list, w.put(w.image(), "z")}
-				tags := []string{"z", cosign(image, "")}
-				w.days(90)
-				p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
-				moment := isRequest("GET", "/_manifests/"+string(list)) // behind the deletion of the image
-				switch row.what {
-				case "pushed with the image":
-					moment = isRequest("DELETE", string(image))
-				case "pushed with the list":
-					moment = isRequest("DELETE", string(list))
-				}
-				c := w.between(moment, func() {
-					switch row.what {
-					case "tagged":
-						w.tag(repository, "new", list)
-						tags = append(tags, "new")
-					case "locked":
-						w.patch(repository, string(list), locked)
-					default:
-						stays = append(stays, w.put(w.index(list)))
-					}
-				})
-				result := w.apply(c, p, &retention.ApplyOptions{Batch: batch, Concurrency: 1})
-				w.demand(outcome{stays: stays, tags: tags})
-				if r := result.Repositories[0]; len(r.Repaired) != row.repaired || r.State != retention.Done {
-					t.Errorf("%s", mustJSON(t, r))
-				}
-			})
-		}
 	}
 }
 

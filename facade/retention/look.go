@@ -18,7 +18,7 @@ import (
 const lookBack = 10 * time.Minute
 
 // look finds manifests that were pushed since the repository was judged. What they need is left, or
-// put back if it was deleted meanwhile. So is what is left.
+// put back if it was deleted meanwhile. What is left after all gets its lost parts back too.
 func (r *run) look(ctx context.Context) error {
 	pushed, err := r.pushed(ctx)
 	ctx = context.WithoutCancel(ctx)
@@ -36,23 +36,28 @@ func (r *run) look(ctx context.Context) error {
 	return err
 }
 
-// complete puts back what is a part of something that is left after all: the list of an image's
-// referrers is deleted after the image, along with which the registry has deleted them.
+// complete puts back the parts of what was to be deleted in this batch and is left after all. The
+// list of an image's referrers, for example, is deleted after the image, and the registry deletes
+// the referrers along with the image.
 func (r *run) complete(ctx context.Context) {
-	for _, i := range slices.Collect(maps.Values(r.recent)) {
-		for _, n := range i.node.parents {
-			if whole := r.deletion(n.digest); whole != nil && whole.status == left && i.content != nil {
-				r.restore(ctx, i, short(n.digest)+" stays, and needs it")
+	for _, whole := range r.batch {
+		if whole.status != left {
+			continue
+		}
+		for _, part := range whole.node.needs {
+			if i := r.deletion(part.digest); i != nil && i.content != nil {
+				r.restore(ctx, i, short(whole.Digest)+" stays, and needs it")
 			}
 		}
 	}
 }
 
 // heal looks again after a batch, also if the context has ended, and forgets the batch before it.
-func (r *run) heal(ctx context.Context, batch []*item) error {
+func (r *run) heal(ctx context.Context) error {
 	err := r.look(context.WithoutCancel(ctx))
 	if err == nil {
-		r.forget(batch)
+		r.forget(r.batch)
+		r.batch = nil
 	}
 	return err
 }
@@ -87,7 +92,7 @@ func (r *run) current(i *item) *item {
 // restore puts a deleted manifest back, and before it what it needs.
 func (r *run) restore(ctx context.Context, i *item, why string) {
 	was := i.status
-	if was != deleted && !r.isLost(ctx, i) {
+	if was == restored || was != deleted && !r.isLost(ctx, i) {
 		return
 	}
 	i.status = restored
@@ -97,16 +102,15 @@ func (r *run) restore(ctx context.Context, i *item, why string) {
 			r.restore(ctx, r.current(need), back)
 		}
 	}
-	err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content)
-	if err != nil {
-		why += "; it could not be put back: " + err.Error()
-	}
-	if was == deleted {
-		r.result.Deleted--
-	}
-	r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, why})
-	if err == nil {
+	if err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content); err != nil {
+		r.result.Skipped = append(r.result.Skipped, Skipped{string(i.Digest), SkippedFailed, why + "; it could not be put back: " + err.Error()})
+	} else {
+		if was == deleted {
+			r.result.Deleted--
+		}
+		r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, why})
 		r.attach(ctx, i)
+		r.lock(ctx, i)
 		_ = r.journal.write(entry{Repository: r.plan.Name, Digest: i.Digest, Done: outcomeRestored}) // noticed before the next deletion
 	}
 	for _, need := range i.needs { // its referrers belong to it, and what is still to be deleted of its needs must stay
@@ -131,10 +135,24 @@ func (r *run) attach(ctx context.Context, i *item) {
 		_, err := r.repo.Artifact(t.name).TagProperties(ctx)
 		if errors.Is(err, acr.ErrNotFound) { // nobody has put it elsewhere
 			_, err = r.repo.Tag(ctx, string(i.Digest), t.name, &acr.TagOptions{IfAbsent: true})
+			if locks := changedAttributes(t.attributes); err == nil && locks != nil {
+				_, err = r.repo.Artifact(t.name).UpdateTagAttributes(ctx, locks.change())
+			}
 		}
 		if err != nil && !errors.Is(err, acr.ErrTagExists) {
 			r.skipTag(Tag{Name: t.name}, SkippedFailed, "it could not be put back: "+err.Error())
 		}
+	}
+}
+
+// lock locks a manifest again that was put back.
+func (r *run) lock(ctx context.Context, i *item) {
+	locks := changedAttributes(i.node.attributes)
+	if locks == nil {
+		return
+	}
+	if _, err := r.repo.Artifact(string(i.Digest)).UpdateManifestAttributes(ctx, locks.change()); err != nil {
+		r.result.Skipped = append(r.result.Skipped, Skipped{string(i.Digest), SkippedFailed, "it was put back, and could not be locked again: " + err.Error()})
 	}
 }
 

@@ -68,8 +68,9 @@ func (n *node) after() (after []*node) {
 
 // owners returns the manifest, its owner, the owner of that, and so on. They may be deleted before it
 // even if it contains them, or contains what goes along with them, as does the list of an image's
-// referrers under the image's referrers tag: it is deleted next, in the same batch, and nothing else
-// leads to it. If it stays after all, they are put back; see complete.
+// referrers under the image's referrers tag: the list is deleted next, in the same batch, and nothing
+// else leads to it. If the list stays after all, what it contains is put back; see complete. Only if
+// the apply ends in between, and somebody keeps the list before it goes on, the list has lost them.
 func (n *node) owners() map[*node]bool {
 	owners := map[*node]bool{}
 	for ; n != nil && !owners[n]; n = n.owner() {

@@ -26,11 +26,11 @@ type RepositoryResult struct {
 	Name     string    `json:"name"`
 	State    State     `json:"state"`
 	Detail   string    `json:"detail,omitzero"`   // Detail says why the State is not Done.
-	Deleted  int       `json:"deleted"`           // Deleted is the number of manifests that were deleted, or that did not exist any more.
+	Deleted  int       `json:"deleted"`           // Deleted is the number of manifests that were deleted, by Apply or by somebody else meanwhile.
 	Untagged int       `json:"untagged"`          // Untagged is the number of tags that were deleted without their manifest.
 	Restored int       `json:"restored,omitzero"` // Restored is the number of manifests and tags that Undo restored.
 	Skipped  []Skipped `json:"skipped,omitzero"`
-	Repaired []Skipped `json:"repaired,omitzero"` // Repaired were deleted, and restored because something that was just pushed needs them.
+	Repaired []Skipped `json:"repaired,omitzero"` // Repaired were deleted, and restored because something needs them that was pushed meanwhile, or that stays after all.
 }
 
 // State is the result of Apply or Undo for a repository.
@@ -44,7 +44,8 @@ const (
 	Interrupted State = "interrupted" // the context ended, or the journal failed
 )
 
-// Skipped is something that was planned and not done.
+// Skipped is something that was planned and not done, or that is missing because it could not be
+// put back.
 type Skipped struct {
 	What   string   `json:"what"` // a digest or tag
 	Code   SkipCode `json:"code"`

@@ -24,6 +24,7 @@ type run struct {
 	judgedAt time.Time // local time
 	items    map[digest.Digest]*item
 	order    []*item
+	batch    []*item // that is being deleted
 	untag    []Tag
 	seenTags map[string]bool // those of untag that were deleted or skipped
 	bodies   map[digest.Digest]*body
