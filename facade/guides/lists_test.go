@@ -62,8 +62,10 @@ func printSizes(ctx context.Context, repository *acr.Repository, to io.Writer) e
 }
 
 func latest(ctx context.Context, repository *acr.Repository) (acr.TagProperties, error) {
-	for tag, err := range repository.Tags(ctx, &acr.ListTagsOptions{Order: acr.OrderByUpdateDescending, PageSize: 1}) {
-		return tag, err // the first one ends the list
+	for tag, err := range repository.Tags(ctx, &acr.ListTagsOptions{Order: acr.OrderByUpdateDescending, PageSize: 20}) {
+		if err != nil || !strings.HasPrefix(tag.Name, "sha256-") {
+			return tag, err // ends the list
+		}
 	}
 	return acr.TagProperties{}, acr.ErrNotFound
 }
@@ -100,6 +102,10 @@ func Example_lists() {
 	fmt.Println(errors.Is(client.Repository("shop/api").Artifact("v1").Delete(ctx), acr.ErrLocked))
 	check(printTags(ctx, client, os.Stdout))
 	tag, err := latest(ctx, client.Repository("shop/web"))
+	check(err)
+	srv.Advance(time.Hour)
+	srv.SeedImage(nil, "shop/web:sha256-"+tag.Digest.Encoded()+".sig") // signed
+	tag, err = latest(ctx, client.Repository("shop/web"))
 	fmt.Println(tag.Name, err)
 
 	srv.SeedImage(nil, "shop/big:v1", make([]byte, 1000), make([]byte, 500))
