@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -98,16 +99,22 @@ func attachSBOM(ctx context.Context, repository *acr.Repository, path string) er
 }
 
 func kind(ctx context.Context, repository *acr.Repository, reference string) (string, error) {
-	desc, err := repository.HeadManifest(ctx, reference)
+	manifest, err := repository.GetManifest(ctx, reference)
 	if err != nil {
 		return "", err
 	}
-	switch desc.MediaType {
+	switch manifest.Descriptor.MediaType {
 	case ocispec.MediaTypeImageIndex, acr.MediaTypeDockerManifestList:
 		return "index", nil // Manifest.Index decodes it
-	default:
-		return "image", nil // Manifest.Image decodes it
 	}
+	image, err := manifest.Image()
+	if err != nil {
+		return "", err
+	}
+	if image.Subject != nil {
+		return "referrer", nil // such as a signature or an SBOM of the manifest image.Subject.Digest
+	}
+	return "image", nil
 }
 
 // Attach an SBOM, copy the image with it to another registry, and promote it there.
@@ -129,6 +136,10 @@ func Example_images() {
 	tree, err := images.Tree(ctx, images.Of(prod.Repository("shop/web")), "v1")
 	check(err)
 	fmt.Println(what, len(tree.Children), tree.Referrers[0].Descriptor.ArtifactType)
+	for _, d := range []digest.Digest{tree.Children[0].Descriptor.Digest, tree.Referrers[0].Descriptor.Digest} {
+		what, err := kind(ctx, prod.Repository("shop/web"), d.String())
+		fmt.Println(what, err)
+	}
 
 	_, err = images.Copy(ctx, images.Of(prod.Repository("shop/web")), "v1", images.Of(prod.Repository("dev/web")), "v1", nil)
 	check(err)
@@ -139,6 +150,8 @@ func Example_images() {
 	// Output:
 	// 9 manifests and blobs, tag v1
 	// index 2 application/spdx+json
+	// image <nil>
+	// referrer <nil>
 	// [v1] locked: true
 }
 
