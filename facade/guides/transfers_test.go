@@ -11,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
 func uploadFile(ctx context.Context, repository *acr.Repository, path string, bar io.Writer) (ocispec.Descriptor, error) {
@@ -27,7 +29,8 @@ func uploadFile(ctx context.Context, repository *acr.Repository, path string, ba
 	return repository.UploadBlob(ctx, f, &acr.UploadOptions{
 		MediaType: "application/vnd.oci.image.layer.v1.tar",
 		Progress: func(p acr.Progress) {
-			fmt.Fprintf(bar, "\r%3.0f%% %d of %d bytes", 100*p.Fraction(), p.Offset, p.Total)
+			sent := max(p.Offset, p.Sent-p.Resent) // Offset alone moves once per chunk
+			fmt.Fprintf(bar, "\r%3d%% %d of %d bytes", 100*sent/max(p.Total, 1), sent, p.Total)
 		},
 	})
 }
@@ -109,6 +112,32 @@ func Example_transfers() {
 	check(err)
 	fmt.Println(srv.HasBlob("shop/copy", desc.Digest), len(again) == int(desc.Size), line)
 	// Output: true true first line
+}
+
+// The bar of the guide reaches the end, and does not fall when the upload starts again.
+func TestProgressBar(t *testing.T) {
+	t.Parallel()
+	registry, client := newRegistry(t, acrtest.WithBandwidth(64<<20))
+	registry.On("UploadChunk").Nth(2).DropReply()
+	path := filepath.Join(t.TempDir(), "layer.tar")
+	if err := os.WriteFile(path, make([]byte, 40<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var bar strings.Builder
+	if _, err := uploadFile(t.Context(), client.Repository("shop/web"), path, &bar); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(0) // a piece may be counted as sent before it is counted as sent again
+	for line := range strings.SplitSeq(strings.TrimPrefix(bar.String(), "\r"), "\r") {
+		var percent, sent, total int64
+		if _, err := fmt.Sscanf(line, "%d%% %d of %d bytes", &percent, &sent, &total); err != nil || sent < last-1<<20 || sent > total+1<<20 || percent != 100*sent/total {
+			t.Errorf("%q after %d: %v", line, last, err)
+		}
+		last = sent
+	}
+	if last != 40<<20 || registry.Ledger().Count("StartUpload") != 2 {
+		t.Errorf("the bar ends at %d, after %d uploads", last, registry.Ledger().Count("StartUpload"))
+	}
 }
 
 // An upload that is killed after 16 MiB is continued by the next process, which sends only the rest.
