@@ -95,6 +95,8 @@ func explain(err error) string {
 		return "the content is not what its digest says"
 	case errors.Is(err, acr.ErrInvalidArgument):
 		return "a mistake of the program, nothing was sent"
+	case errors.Is(err, context.Canceled):
+		return "stopped by the caller"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no time left"
 	}
@@ -118,6 +120,10 @@ func Example_errors() {
 	fmt.Println(explain(err))
 	_, err = repository.GetManifest(ctx, "not a tag")
 	fmt.Println(explain(err))
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	_, err = repository.GetManifest(stopped, "v1")
+	fmt.Println(explain(err))
 	srv.On("GetManifest").Status(400).Code("STRANGE", "what is this?").WithoutHeader("X-Ms-Correlation-Request-Id")
 	_, err = repository.GetManifest(ctx, "v1")
 	fmt.Println(explain(err))
@@ -125,6 +131,7 @@ func Example_errors() {
 	// it is not there
 	// the content is not what its digest says
 	// a mistake of the program, nothing was sent
+	// stopped by the caller
 	// GetManifest: 400 STRANGE, correlation id
 }
 
