@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,9 @@ func TestNewestTag(t *testing.T) {
 	registry, client := newRegistry(t)
 	registry.SeedImage(t, "shop/web:v1")
 	registry.Advance(time.Hour)
-	registry.SeedImage(t, "shop/web:v2")
+	v2 := registry.SeedImage(t, "shop/web:v2")
+	registry.Advance(time.Hour)
+	registry.SeedImage(t, "shop/web:sha256-"+v2.Encoded()+".sig") // the tag that cosign gives to a signature of v2
 
 	got, err := newestTag(t.Context(), client.Repository("shop/web")) // the code under test
 	if err != nil || got != "v2" {
@@ -50,8 +53,10 @@ func TestNewestTag(t *testing.T) {
 }
 
 func newestTag(ctx context.Context, repository *acr.Repository) (string, error) {
-	for tag, err := range repository.Tags(ctx, &acr.ListTagsOptions{Order: acr.OrderByUpdateDescending, PageSize: 1}) {
-		return tag.Name, err
+	for tag, err := range repository.Tags(ctx, &acr.ListTagsOptions{Order: acr.OrderByUpdateDescending, PageSize: 20}) {
+		if err != nil || !strings.HasPrefix(tag.Name, "sha256-") { // cosign's signatures are tags too
+			return tag.Name, err
+		}
 	}
 	return "", acr.ErrNotFound
 }
@@ -86,6 +91,20 @@ func TestSurvivesLostReply(t *testing.T) {
 	if !slices.Contains(registry.Tags("shop/web"), "stable") {
 		t.Error("the tag is missing")
 	}
+}
+
+func TestRequestsOfADeletion(t *testing.T) {
+	t.Parallel()
+	registry, client := newRegistry(t)
+	d := registry.SeedImage(t, "shop/web:v1")
+	if err := client.Repository("shop/web").DeleteManifest(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	registry.Ledger().Exactly(t, map[string]int{
+		"ExchangeEntraToken": 1, "GetAccessToken": 2, // the sign-in
+		"ListReferrers":  1, // the first deletion of a client asks whether the registry has a referrers API
+		"DeleteManifest": 1,
+	})
 }
 
 func withRegistry(use func(*acr.Client) error) error {
