@@ -67,9 +67,11 @@ type Request struct {
 	Caller string
 	// Scope is the scope that a token request asked for, or that a rejected operation requires.
 	Scope string
-	// Status is the status code of the response; 0 if there is none yet or a fault prevented it.
+	// Status is the status code of the response. It is 0 if a fault prevented the response, or if
+	// there is none yet, such as while the registry still reads the request.
 	Status int
-	// BytesIn is the number of bytes read of the request body.
+	// BytesIn is the number of bytes read of the request body. If the registry still reads it, that
+	// is what it has read so far.
 	BytesIn int64
 	// BytesOut is the number of bytes written of the response body.
 	BytesOut int64

@@ -57,7 +57,8 @@ func (s *Server) SeedIndex(t testing.TB, reference string, architectures ...stri
 
 // SeedReferrer stores an untagged artifact of the given type whose subject is the given digest,
 // such as a signature or an SBOM. It returns the digest of the artifact. The subject need not
-// exist.
+// exist. For the same subject and type the artifact is always the same: a second call pushes it
+// again, which renews its time of update, and adds no second one.
 func (s *Server) SeedReferrer(t testing.TB, repository string, subject digest.Digest, artifactType string) digest.Digest {
 	if t != nil {
 		t.Helper()
@@ -97,6 +98,10 @@ func (s *Server) SeedTags(t testing.TB, repository string, n int) digest.Digest 
 
 // SeedManifests stores n untagged artifacts in a repository and returns their digests. n must be
 // between 0 and ten million.
+//
+// The artifacts are the same in each call: a second call pushes them again, which renews their time
+// of update, and does not add n more. For manifests of different ages call [Server.SeedImage] with
+// different references or layers, and [Server.Advance] in between.
 func (s *Server) SeedManifests(t testing.TB, repository string, n int) []digest.Digest {
 	if t != nil {
 		t.Helper()
