@@ -38,8 +38,13 @@ const cheapUpload = 1 << 20
 // upload, one for each chunk, and one to complete it. That one carries the last chunk if it has at
 // most 4 MiB, or with TrustDigest. If Digest is set, and the blob has more than 1 MiB or its size
 // is unknown, a HEAD request comes first; if the repository already has the blob, nothing else is
-// sent. If the upload fails, it is canceled at the registry, unless it can be resumed; see
-// Checkpoint in [UploadOptions].
+// sent.
+//
+// If the upload fails, UploadBlob cancels it at the registry with one more request, unless it can
+// be resumed; see Checkpoint in [UploadOptions]. It waits up to five seconds for that request. If
+// ctx has ended, it waits only a moment: the request then continues in the background for up to
+// five seconds, so the upload may still be open when UploadBlob returns. If the request fails, the
+// registry drops the upload by itself later.
 //
 // Errors:
 //   - [ErrUploadLost] if the session was lost and src cannot be read again, if the session was lost
