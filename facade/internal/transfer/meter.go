@@ -20,11 +20,12 @@ type Event struct {
 
 // Meter counts what a transfer does. The zero value is ready to use. It may be read at any time.
 type Meter struct {
-	total, offset, sent, resent, hashed, restarts atomic.Int64
+	total, offset, hashed, restarts atomic.Int64
 
-	mu   sync.Mutex
-	seen spans // bytes that were transferred at least once; guarded by mu
-	flag atomic.Uint32
+	mu           sync.Mutex
+	seen         spans // bytes that were transferred at least once; guarded by mu
+	sent, resent int64 // guarded by mu: their difference is how far a transfer is
+	flag         atomic.Uint32
 }
 
 const (
@@ -36,8 +37,11 @@ const (
 // Event returns the counts.
 func (m *Meter) Event() Event {
 	f := m.flag.Load()
+	m.mu.Lock()
+	sent, resent := m.sent, m.resent
+	m.mu.Unlock()
 	return Event{
-		Total: m.total.Load(), Offset: m.offset.Load(), Sent: m.sent.Load(), Resent: m.resent.Load(), Hashed: m.hashed.Load(),
+		Total: m.total.Load(), Offset: m.offset.Load(), Sent: sent, Resent: resent, Hashed: m.hashed.Load(),
 		Restarts: int(m.restarts.Load()), Skipped: f&flagSkipped != 0, Mounted: f&flagMounted != 0, Done: f&flagDone != 0,
 	}
 }
@@ -62,9 +66,8 @@ func (m *Meter) SetDone() { m.flag.Or(flagDone) }
 
 // moved counts n bytes at off as sent or received, and as resent if they were before.
 func (m *Meter) moved(off, n int64) {
-	m.sent.Add(n)
 	m.mu.Lock()
-	again := m.seen.add(off, off+n)
-	m.mu.Unlock()
-	m.resent.Add(again)
+	defer m.mu.Unlock()
+	m.sent += n
+	m.resent += m.seen.add(off, off+n)
 }
