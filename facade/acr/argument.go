@@ -131,11 +131,20 @@ func checkTag(argument, tag string) error {
 
 // parseReference tells a digest from a tag: a colon is in every digest and in no tag.
 func parseReference(reference string) (tag string, d digest.Digest, err error) {
-	if strings.Contains(reference, ":") {
+	reason := ""
+	switch colon := strings.Contains(reference, ":"); {
+	case strings.Contains(reference, "/"), colon && strings.Contains(reference, "@"):
+		reason = "it must be a tag or a digest alone, without registry and repository, and not both"
+	case !colon:
+		return reference, "", checkTag("reference", reference)
+	default:
 		d = digest.Digest(reference)
-		return "", d, checkDigest(d)
+		reason = wrongDigest(d)
 	}
-	return reference, "", checkTag("reference", reference)
+	if reason == "" {
+		return "", d, nil
+	}
+	return "", d, badArgument("reference", reference, reason)
 }
 
 // given returns the options, or the defaults if they are nil.

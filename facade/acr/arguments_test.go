@@ -54,6 +54,20 @@ func TestBadArguments(t *testing.T) {
 			refused(t, string(d), err, "digest")
 		}
 	})
+	t.Run("references", func(t *testing.T) {
+		for _, reference := range []string{"shop/web:v1", ":v1", "v1:", "v1@" + string(acrsuite.GoodDigest), "sha256:ABC", string(acrsuite.GoodDigest)[:70], "shop/web"} {
+			_, getErr := r.GetManifest(ctx, reference)
+			_, headErr := r.HeadManifest(ctx, reference)
+			_, putErr := r.PutManifest(ctx, reference, []byte(acrsuite.ImageManifest), nil)
+			_, tagErr := r.Tag(ctx, reference, "v2", nil)
+			_, digestErr := r.Artifact(reference).Digest(ctx)
+			_, tagsErr := acr.Collect(r.Artifact(reference).Tags(ctx))
+			_, doctorErr := c.Doctor(ctx, &acr.DoctorOptions{Repository: r.Name(), Reference: reference})
+			for _, err := range []error{getErr, headErr, putErr, tagErr, digestErr, tagsErr, doctorErr, r.Artifact(reference).Delete(ctx)} {
+				refused(t, reference, err, "reference")
+			}
+		}
+	})
 	t.Run("IDs of conversions", func(t *testing.T) {
 		for _, id := range []string{"", ".", "..", "a/b", "a?b", "a:cancel", "%2e", "a b", "é", strings.Repeat("a", 129)} {
 			_, pollErr := r.Conversion(id).Poll(ctx)

@@ -13,13 +13,21 @@ const headerDigest = "Docker-Content-Digest"
 
 // checkDigest fails if d is not a canonical digest of an algorithm that this package can verify.
 func checkDigest(d digest.Digest) error {
+	if reason := wrongDigest(d); reason != "" {
+		return badArgument("digest", string(d), reason)
+	}
+	return nil
+}
+
+// wrongDigest returns what is wrong with a digest; "" if nothing is.
+func wrongDigest(d digest.Digest) string {
 	algorithm, hex, ok := strings.Cut(string(d), ":")
 	reason, want := "", 0
 	switch {
 	case d == "":
 		reason = "it is empty"
-	case strings.ContainsAny(algorithm, "/@"):
-		reason = "it must be a tag or a digest alone, without the repository, and not both"
+	case strings.ContainsAny(string(d), "/@"):
+		reason = "it must be a digest alone, without registry, repository and tag"
 	case !ok:
 		reason = "it must be an algorithm, ':' and hexadecimal digits; Artifact.Digest returns the digest of a tag"
 		if bareDigest.MatchString("/" + string(d)) {
@@ -35,10 +43,7 @@ func checkDigest(d digest.Digest) error {
 	if reason == "" && (len(hex) != want || strings.Trim(hex, "0123456789abcdef") != "") {
 		reason = fmt.Sprintf("%s takes exactly %d lower-case hexadecimal digits", algorithm, want)
 	}
-	if reason == "" {
-		return nil
-	}
-	return badArgument("digest", string(d), reason)
+	return reason
 }
 
 // statedDigest returns the digest that a response header states; "" if it states none. It fails with ErrDigestMismatch if that is not a

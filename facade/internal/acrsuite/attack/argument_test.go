@@ -118,7 +118,7 @@ func TestAttacksByArgument(t *testing.T) {
 
 // argumentNames are the names that an ArgumentError has for each kind of argument.
 var argumentNames = map[string][]string{
-	"name": {"repository"}, "from": {"repository"}, "tag": {"reference", "tag", "digest"}, "digest": {"digest", "reference"},
+	"name": {"repository"}, "from": {"repository"}, "tag": {"reference", "tag"}, "digest": {"digest", "reference"},
 }
 
 // bad makes each call that takes the argument with each of the values.
