@@ -307,6 +307,12 @@ var provoked = map[string]func(t *testing.T) error{
 		_, err := client.Repository(repo).HeadManifest(t.Context(), registry.SeedImage(t, repo+":v1").Encoded())
 		return err
 	},
+	"it may contain letters, digits": func(t *testing.T) error {
+		_, client := newRegistry(t)
+		r := images.Of(client.Repository(repo))
+		_, err := images.Copy(t.Context(), r, "v 1", r, "v2", nil)
+		return err
+	},
 	"it must be a tag or a digest alone": func(t *testing.T) error {
 		registry, client := newRegistry(t)
 		_, err := client.Repository(repo).GetManifest(t.Context(), "v1@"+registry.SeedImage(t, repo+":v1").String())

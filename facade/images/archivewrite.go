@@ -24,7 +24,8 @@ import (
 // most 16 MB. If WriteArchive fails, the archive in w is incomplete.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if there is no reference, w is nil, or an option is invalid
+//   - [acr.ErrInvalidArgument] if there is no reference, w is nil, or a reference or an option is
+//     invalid
 //   - an error of [Copy] if the source cannot be read
 //   - the error of w if writing to it fails
 func WriteArchive(ctx context.Context, w io.Writer, from Source, references []string, opts *CopyOptions) error {
@@ -40,6 +41,11 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	}
 	if len(references) == 0 {
 		return refuse("references", "an archive needs at least one")
+	}
+	for _, reference := range references { // all of them, before anything is sent for the first
+		if _, err := newJob(from, reference, nowhere{}, "", &o); err != nil {
+			return err
+		}
 	}
 	ctx, release := pin(ctx, from, nil)
 	defer release()

@@ -68,7 +68,7 @@ func (j *job) checkTags(names []TagMove) error {
 		if j.target == nil || t.Tag == j.tag {
 			continue // it was checked
 		}
-		if _, err := Of(j.target).reference(t.Tag); err != nil {
+		if _, err := Of(j.target).reference("tag", t.Tag); err != nil {
 			return j.faultName(AtTarget, "tag", t.Tag, err)
 		}
 	}

@@ -133,10 +133,11 @@ func (o *CopyOptions) check(from Source, to Target) error {
 // All requests to a geo-replicated registry go to the same replica. Memory does not grow with the
 // size of blobs: Copy uses at most about 90 MB.
 //
-// If an argument or option is invalid, Copy fails with [acr.ErrInvalidArgument]. Otherwise it fails
-// with a *[CopyError] that says which manifest or blob could not be read or written, and on which
-// side. It then also returns a Report: Bytes says how much has arrived, Nodes and Tags say what was
-// to be done. The CopyError wraps the error of package acr or of oras-go's target, or:
+// If an argument or option is invalid, Copy fails with [acr.ErrInvalidArgument] before it sends
+// anything; for a reference, tag or repository within a *[CopyError]. Otherwise it fails with a
+// *CopyError that says which manifest or blob could not be read or written, and on which side. It
+// then also returns a Report: Bytes says how much has arrived, Nodes and Tags say what was to be
+// done. The CopyError wraps the error of package acr or of oras-go's target, or:
 //   - [ErrIncomplete] if the source lacks a manifest or blob that one of its manifests names
 //   - [ErrNoPlatform] if no image of the index matches CopyOptions.Platforms
 //   - [ErrAmbiguous] if several images match and KeepIndex is not set
@@ -190,7 +191,7 @@ func Push(ctx context.Context, path, reference string, to *acr.Repository, tag s
 //   - the errors of [Copy] if the copy fails
 func Pull(ctx context.Context, from *acr.Repository, reference, dir string, opts *CopyOptions) (*Report, error) {
 	source := Of(from)
-	ref, err := source.reference(reference)
+	ref, err := source.reference("reference", reference)
 	if err != nil {
 		return nil, &CopyError{Side: FromSource, Place: source.String(), Role: "reference", Name: reference, Err: err}
 	}

@@ -408,7 +408,7 @@ func TestCopyArguments(t *testing.T) {
 			t.Errorf("%s: it does not say where: %v", name, err)
 		}
 	}
-	if _, err := images.Copy(ctx, r, "", l, "v1", nil); !errors.Is(err, errdef.ErrMissingReference) || !strings.Contains(err.Error(), "source") {
+	if _, err := images.Copy(ctx, r, "", l, "v1", nil); !errors.Is(err, errdef.ErrMissingReference) || !errors.Is(err, acr.ErrInvalidArgument) || !strings.Contains(err.Error(), "source") {
 		t.Error(err)
 	}
 	srv.Ledger().AtMost(t, 0)

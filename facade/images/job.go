@@ -9,7 +9,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/internal/crew"
@@ -85,25 +84,8 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 	if j.Concurrency == 0 {
 		j.Concurrency = defaultConcurrency
 	}
-	if r, ok := from.(*Repository); ok {
-		j.source = r.ACR()
-		var err error
-		if j.reference, err = r.reference(reference); err != nil {
-			return nil, j.faultName(FromSource, "reference", reference, err)
-		}
-	}
-	if r, ok := to.(*Repository); ok {
-		j.target = r.ACR()
-		if tag != "" {
-			var err error
-			j.tag, err = r.reference(tag)
-			if _, notDigest := parseDigest(j.tag); notDigest == nil {
-				err = fmt.Errorf("%w: it is a digest, not a tag", errdef.ErrInvalidReference)
-			}
-			if err != nil {
-				return nil, j.faultName(AtTarget, "tag", tag, err)
-			}
-		}
+	if err := j.checkNames(reference, tag); err != nil {
+		return nil, err
 	}
 	j.layout, _ = to.(*Layout)
 	j.mountFrom = slices.Clone(j.MountFrom)
@@ -112,6 +94,44 @@ func newJob(from Source, reference string, to Target, tag string, opts *CopyOpti
 	}
 	j.meter = newMeter(j.Progress)
 	return j, nil
+}
+
+// checkNames takes apart the reference and the tag, and refuses them if they or a repository are invalid: before anything is sent
+// to either side.
+func (j *job) checkNames(reference, tag string) (err error) {
+	if r, ok := j.from.(*Repository); ok {
+		j.source = r.ACR()
+		if err := r.checkName(); err != nil {
+			return j.faultName(FromSource, "repository", j.source.Name(), orasError(err))
+		}
+		if j.reference, err = r.reference("reference", reference); err != nil {
+			return j.faultName(FromSource, "reference", reference, err)
+		}
+	}
+	r, ok := j.to.(*Repository)
+	if !ok {
+		return nil
+	}
+	j.target = r.ACR()
+	if err := r.checkName(); err != nil {
+		return j.faultName(AtTarget, "repository", j.target.Name(), orasError(err))
+	}
+	if tag != "" {
+		j.tag, err = r.reference("tag", tag)
+		if _, notDigest := parseDigest(j.tag); notDigest == nil {
+			err = orasError(&acr.ArgumentError{Argument: "tag", Value: tag, Reason: "it is a digest, not a tag"})
+		}
+		if err != nil {
+			return j.faultName(AtTarget, "tag", tag, err)
+		}
+	}
+	for _, name := range j.MountFrom {
+		err := Of(j.target.Client().Repository(name)).checkName()
+		if e, ok := errors.AsType[*acr.ArgumentError](err); ok {
+			return &acr.ArgumentError{Argument: "CopyOptions.MountFrom", Value: name, Reason: e.Reason}
+		}
+	}
+	return nil
 }
 
 // sameRegistry tells whether blobs can be mounted from the source.

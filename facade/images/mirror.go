@@ -70,6 +70,12 @@ func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules [
 				yield(nil, fmt.Errorf("images: mirror: rule %d: %w: %w", i, acr.ErrInvalidArgument, err))
 				return
 			}
+			if name, known := c.soleTarget(); known {
+				if err := Of(to.Repository(name)).checkName(); err != nil {
+					yield(nil, fmt.Errorf("images: mirror: rule %d: to: %w", i, err))
+					return
+				}
+			}
 			compiled = append(compiled, c)
 		}
 		ctx, release := pin(ctx, from, OfClient(to))

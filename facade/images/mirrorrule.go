@@ -82,6 +82,14 @@ func compileRule(r MirrorRule) (*mirrorRule, error) {
 	return c, nil
 }
 
+// soleTarget returns the name of the repository at the target, if it is known without a list of those at the source.
+func (r *mirrorRule) soleTarget() (name string, known bool) {
+	if r.To != "" {
+		return r.To, !strings.Contains(r.To, "*")
+	}
+	return r.from.Literal()
+}
+
 // target is the name of a repository at the target.
 func (r *mirrorRule) target(name string) string {
 	if r.To == "" {

@@ -47,13 +47,17 @@ const packAtOnce = 8 // files that are uploaded at a time
 // file, a few per large one, and two for config and manifest.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if the type is not a media type, or a name is empty or occurs twice
+//   - [acr.ErrInvalidArgument] if the tag or the name of the repository is invalid, the type is not
+//     a media type, or a name is empty or occurs twice
 //   - the error of a file if reading it fails
 //   - the errors of [acr.Repository.UploadBlob] or [acr.Repository.PutManifest] if the registry
 //     does not accept a blob or the manifest
 func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (ocispec.Descriptor, error) {
 	p, err := newPack(a)
 	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
+	}
+	if err := Of(to).checkTag(tag); err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
 	}
 	ctx, release := to.Client().PinAddress(ctx)

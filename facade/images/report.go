@@ -70,8 +70,8 @@ const (
 type CopyError struct {
 	Side       Side
 	Place      string             // the repository or layout of that side
-	Role       string             // of a manifest or blob as in Node; otherwise "reference" or "tag"
-	Name       string             // the reference or tag; empty for a manifest or blob
+	Role       string             // of a manifest or blob as in Node; otherwise "reference", "tag" or "repository"
+	Name       string             // the reference, tag or repository; empty for a manifest or blob
 	Descriptor ocispec.Descriptor // of a manifest or blob
 	Err        error
 }

@@ -75,35 +75,72 @@ func hostOf(c *acr.Client) string {
 //
 // Errors:
 //   - [errdef.ErrInvalidReference] if it is not a valid reference, or if it is one of another
-//     repository
+//     repository (also matches [acr.ErrInvalidArgument])
 func (r *Repository) ParseReference(reference string) (registry.Reference, error) {
-	ref := registry.Reference{Registry: r.host(), Repository: r.ACR().Name()}
+	return r.parse("reference", reference)
+}
+
+// parse is ParseReference for an argument of this name.
+func (r *Repository) parse(argument, reference string) (registry.Reference, error) {
+	ref := registry.Reference{Registry: r.host(), Repository: r.ACR().Name(), Reference: reference}
 	if full, err := registry.ParseReference(reference); err == nil && strings.Contains(reference, "/") {
 		if full.Registry != ref.Registry || full.Repository != ref.Repository {
-			return registry.Reference{}, fmt.Errorf("%w: %q is not in %s: write the tag or digest alone", errdef.ErrInvalidReference, shown(reference), r)
+			return registry.Reference{}, orasError(&acr.ArgumentError{
+				Argument: argument, Value: reference, Reason: "it is not in " + shown(r.String()) + ": write the tag or digest alone",
+			})
 		}
-		return full, nil
-	}
-	ref.Reference = reference
-	if _, dgst, ok := strings.Cut(reference, "@"); ok {
+		ref = full
+	} else if _, dgst, ok := strings.Cut(reference, "@"); ok {
 		ref.Reference = dgst
 	}
-	if err := ref.ValidateReference(); err != nil {
-		return registry.Reference{}, fmt.Errorf("%w: %q", errdef.ErrInvalidReference, shown(reference))
+	if ref.Reference == "" {
+		return ref, nil
+	}
+	if err := r.check(argument, reference, ref.Reference); err != nil {
+		return registry.Reference{}, orasError(err)
 	}
 	return ref, nil
 }
 
-// reference returns the tag or digest of a reference.
-func (r *Repository) reference(reference string) (string, error) {
-	ref, err := r.ParseReference(reference)
+// reference returns the tag or digest of a reference, which is an argument of this name.
+func (r *Repository) reference(argument, reference string) (string, error) {
+	ref, err := r.parse(argument, reference)
 	if err != nil {
 		return "", err
 	}
 	if ref.Reference == "" {
-		return "", fmt.Errorf("%w: %q has neither tag nor digest", errdef.ErrMissingReference, shown(reference))
+		missing := &acr.ArgumentError{Argument: argument, Value: reference, Reason: "it has neither tag nor digest"}
+		return "", fmt.Errorf("%w: %w", errdef.ErrMissingReference, missing)
 	}
 	return ref.Reference, nil
+}
+
+// check fails as package acr does if the name of the repository, or a tag or digest, is invalid. It
+// sends no request. argument and value are what the tag or digest was taken from.
+func (r *Repository) check(argument, value, reference string) error {
+	a := r.ACR().Artifact(reference)
+	if a.Name() != (acr.ArtifactName{}) {
+		return nil
+	}
+	_, err := a.Digest(context.Background()) // says what is invalid
+	if e, ok := errors.AsType[*acr.ArgumentError](err); ok && e.Argument == "reference" {
+		return &acr.ArgumentError{Argument: argument, Value: value, Reason: e.Reason}
+	}
+	return err
+}
+
+// checkName fails as check does if the name of the repository is invalid.
+func (r *Repository) checkName() error { return r.check("", "", "latest") }
+
+// checkTag fails as check does if the name of the repository or the tag is invalid; "" is no tag.
+func (r *Repository) checkTag(tag string) error {
+	if tag == "" {
+		return r.checkName()
+	}
+	if _, notDigest := parseDigest(tag); notDigest == nil {
+		return &acr.ArgumentError{Argument: "tag", Value: tag, Reason: "it is a digest, not a tag"}
+	}
+	return r.check("tag", tag, tag)
 }
 
 // Fetch returns a reader of a blob or, if the media type is that of a manifest, of a manifest. Its
@@ -155,7 +192,7 @@ func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference
 
 // Untag deletes a tag. The manifest stays. It costs one request.
 func (r *Repository) Untag(ctx context.Context, reference string) error {
-	tag, err := r.reference(reference)
+	tag, err := r.reference("reference", reference)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -100,13 +99,13 @@ func (s blobStore) Resolve(ctx context.Context, reference string) (ocispec.Descr
 
 // digest reads a reference, which must be a digest.
 func (s blobStore) digest(reference string) (digest.Digest, error) {
-	ref, err := s.r.reference(reference)
+	ref, err := s.r.reference("reference", reference)
 	if err != nil {
 		return "", err
 	}
 	d, err := parseDigest(ref)
 	if err != nil {
-		return "", fmt.Errorf("%w: %q: blobs have no tags", errdef.ErrInvalidReference, shown(reference))
+		return "", orasError(&acr.ArgumentError{Argument: "reference", Value: reference, Reason: "blobs have no tags: write a digest"})
 	}
 	return d, nil
 }
@@ -129,6 +128,9 @@ type manifestStore struct{ r *Repository }
 
 // Fetch implements content.Fetcher.
 func (s manifestStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	if err := refuseDigest(target.Digest); err != nil {
+		return nil, err
+	}
 	m, err := s.r.ACR().GetManifest(ctx, string(target.Digest))
 	if err != nil {
 		return nil, orasError(err)
@@ -141,6 +143,9 @@ func (s manifestStore) Fetch(ctx context.Context, target ocispec.Descriptor) (io
 
 // Exists implements content.ReadOnlyStorage.
 func (s manifestStore) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
+	if err := refuseDigest(target.Digest); err != nil {
+		return false, err
+	}
 	_, err := s.r.ACR().HeadManifest(ctx, string(target.Digest))
 	return exists(err)
 }
@@ -152,7 +157,7 @@ func (s manifestStore) Push(ctx context.Context, expected ocispec.Descriptor, co
 
 // PushReference implements registry.ReferencePusher.
 func (s manifestStore) PushReference(ctx context.Context, expected ocispec.Descriptor, content io.Reader, reference string) error {
-	ref, err := s.r.reference(reference)
+	ref, err := s.r.reference("reference", reference)
 	if err != nil {
 		return err
 	}
@@ -164,8 +169,8 @@ func (s manifestStore) put(ctx context.Context, expected ocispec.Descriptor, con
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
-	if err := checkDigest(expected.Digest); err != nil {
-		return orasError(&acr.ArgumentError{Argument: "digest", Value: string(expected.Digest), Reason: err.Error()})
+	if err := refuseDigest(expected.Digest); err != nil {
+		return err
 	}
 	if expected.Digest.Algorithm().FromBytes(raw) != expected.Digest {
 		return fmt.Errorf("images: %w: the content is not that of %s", acr.ErrDigestMismatch, expected.Digest)
@@ -181,7 +186,7 @@ func (s manifestStore) Delete(ctx context.Context, target ocispec.Descriptor) er
 
 // Resolve implements content.Resolver.
 func (s manifestStore) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	ref, err := s.r.reference(reference)
+	ref, err := s.r.reference("reference", reference)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -191,8 +196,11 @@ func (s manifestStore) Resolve(ctx context.Context, reference string) (ocispec.D
 
 // Tag implements content.Tagger.
 func (s manifestStore) Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error {
-	ref, err := s.r.reference(reference)
+	ref, err := s.r.reference("reference", reference)
 	if err != nil {
+		return err
+	}
+	if err := refuseDigest(desc.Digest); err != nil {
 		return err
 	}
 	if ref == string(desc.Digest) {
@@ -204,7 +212,7 @@ func (s manifestStore) Tag(ctx context.Context, desc ocispec.Descriptor, referen
 
 // FetchReference implements registry.ReferenceFetcher.
 func (s manifestStore) FetchReference(ctx context.Context, reference string) (ocispec.Descriptor, io.ReadCloser, error) {
-	ref, err := s.r.reference(reference)
+	ref, err := s.r.reference("reference", reference)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
@@ -213,4 +221,12 @@ func (s manifestStore) FetchReference(ctx context.Context, reference string) (oc
 		return ocispec.Descriptor{}, nil, orasError(err)
 	}
 	return m.Descriptor, manifestReader{bytes.NewReader(m.Content)}, nil
+}
+
+// refuseDigest fails if a digest is invalid. Package acr would take the digest of a manifest for a reference.
+func refuseDigest(d digest.Digest) error {
+	if err := checkDigest(d); err != nil {
+		return orasError(&acr.ArgumentError{Argument: "digest", Value: string(d), Reason: err.Error()})
+	}
+	return nil
 }
