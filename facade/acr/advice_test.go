@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
@@ -220,6 +221,9 @@ func testRefusedSignInNamesTheCall(t *testing.T) {
 			_, err := c.Repository("a/b").StartUpload(ctx, nil)
 			return err
 		},
+		"DeleteManifest": func(ctx context.Context, c *acr.Client) error {
+			return c.Repository("a/b").DeleteManifest(ctx, acrsuite.GoodDigest)
+		},
 		"CheckSupport": func(ctx context.Context, c *acr.Client) error { return c.Ping(ctx) },
 	} {
 		srv := acrsuite.NewServer(t)
@@ -231,6 +235,23 @@ func testRefusedSignInNamesTheCall(t *testing.T) {
 		e, ok := errors.AsType[*acr.Error](err)
 		if !ok || !errors.Is(err, acr.ErrWrongPassword) || e.Operation != "GetAccessTokenWithBasic" || !strings.HasPrefix(err.Error(), "acr: "+name+": GetAccessTokenWithBasic: GET https://") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A deletion that fails at what it asks first is named all the same.
+func TestDeletionIsNamed(t *testing.T) {
+	t.Parallel()
+	lost, unread := acrsuite.NewServer(t), withoutReferrersAPI(t)
+	lost.On("ListReferrers").Always().Raw("")
+	unread.On("GetManifest").Always().Status(http.StatusTeapot)
+	for want, srv := range map[string]*acrtest.Server{
+		"acr: DeleteManifest: ListReferrers: ":           lost,
+		"acr: DeleteManifest: GetManifest: GET https://": unread,
+	} {
+		err := acrsuite.NewClient(t, srv).Repository("a/b").DeleteManifest(t.Context(), srv.SeedImage(t, "a/b:v1"))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

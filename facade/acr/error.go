@@ -47,7 +47,7 @@ type Error struct {
 	CorrelationID string        // X-Ms-Correlation-Request-Id, which Azure support asks for
 	RetryAfter    time.Duration // how long the registry asks to wait; 0 if it does not say
 
-	during  string    // the caller's operation, if a token request for it was refused
+	during  string    // the caller's operation, if a token request for it was refused, or another one on its way
 	advice  string    // what to do, if the cause is known
 	missing ErrorCode // the meaning of a 404 without a body
 	causes  []error   // errors of known causes

@@ -175,6 +175,20 @@ func failed(operation string, err error) error {
 // fail is failed for an operation of the table.
 func (op *operation) fail(err error) error { return failed(op.id, err) }
 
+// within is fail for the error of another operation that this one sends on its way. It names both; of a refused sign-in, whose request
+// is named, only this one.
+func (op *operation) within(err error) error {
+	switch e := err.(type) { //nolint:errorlint // only the outermost one says which operation it ended
+	case *Error:
+		named := *e
+		named.during = op.id
+		return &named
+	case *opError:
+		return &opError{op.id, err}
+	}
+	return op.fail(err)
+}
+
 // plain returns the text of an error for use within another one: the prefix "acr: " is only at the
 // beginning of a line.
 func plain(err error) string {

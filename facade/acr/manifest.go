@@ -204,7 +204,7 @@ func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) err
 	}
 	subject, err := r.listedSubject(ctx, dgst)
 	if err != nil {
-		return opDeleteManifest.fail(err)
+		return opDeleteManifest.within(err)
 	}
 	err = r.take(ctx, opDeleteManifest, func(ctx context.Context) (*http.Response, error) {
 		return r.client.gen.DeleteManifest(ctx, r.name, string(dgst))
