@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -18,8 +19,9 @@ type clock struct {
 	local    time.Time
 }
 
-// readClock reads the registry's time off its response to one request. A refusal tells the time as
-// well.
+// readClock reads the registry's time from its response to a list of repositories. If the request
+// fails, it returns that error, unless the registry refuses only the list: an identity that may not
+// list the repositories can still plan those that are named, and the refusal has a date too.
 func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 	var resp *http.Response
 	started := time.Now()
@@ -28,8 +30,12 @@ func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 		failed = err
 		break
 	}
-	if resp == nil {
-		return nil, fmt.Errorf("retention: %w: there was no response: %w", ErrClock, failed)
+	onlyTheList := errors.Is(failed, acr.ErrCatalogRole) || errors.Is(failed, acr.ErrAnonymous)
+	if failed != nil && (!onlyTheList || resp == nil) {
+		return nil, failed
+	}
+	if resp == nil || resp.Header.Get("Date") == "" {
+		return nil, fmt.Errorf("retention: %w: the response has no date", ErrClock)
 	}
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
