@@ -16,8 +16,9 @@ type PlanOptions struct {
 	// InUse are sources of references that are in use. Default: none.
 	InUse []InUse
 
-	// Repositories restricts the plan to these repositories; the rules must select them too. Then
-	// the list of repositories is not requested. Default: all that the rules select.
+	// Repositories restricts the plan to these repositories. Make fails if the rules do not select
+	// one of them; one that does not exist has an empty part in the plan. The list of all
+	// repositories is not requested. Default: all that the rules select.
 	Repositories []string
 
 	// Concurrency is the maximum number of repositories that are read at the same time. Default: 4.
@@ -47,6 +48,7 @@ type PlanOptions struct {
 //
 // Errors:
 //   - [ErrRules] (*RulesError) if the rules are invalid
+//   - [acr.ErrInvalidArgument] if the rules do not select one of PlanOptions.Repositories
 //   - [ErrInUse] if an InUse source fails or names no reference of the registry
 //   - [ErrClock] if the registry's responses have no date, or if it has content that is newer than
 //     that date
@@ -106,6 +108,11 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	}
 	if err := rules.checkHost(hostOf(c)); err != nil {
 		return nil, err
+	}
+	for _, name := range opts.Repositories {
+		if policyOf(policies, name) == nil {
+			return nil, &acr.ArgumentError{Argument: "Repositories", Value: name, Reason: "the rules do not select this repository: correct the name, or add it to a policy"}
+		}
 	}
 	used, err := readInUse(ctx, c, opts.InUse)
 	if err != nil {

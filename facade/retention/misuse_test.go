@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
@@ -135,5 +136,33 @@ func TestTransportPanics(t *testing.T) {
 			}()
 			t.Errorf("%s: %v", name, read())
 		}()
+	}
+}
+
+// A repository that the rules do not select is refused before anything is sent: the name is misspelled, or a policy is missing. One that
+// does not exist has an empty part.
+func TestRepositoriesThatAreNotSelected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oldAndLast()
+	r := retention.KeepNewest(1, retention.Week, "apps/**")
+	r.Policies[0].Except = &retention.Patterns{Glob: []string{"apps/base"}}
+	for _, name := range []string{"app/web", "apps/base", ""} {
+		opts := &retention.PlanOptions{Repositories: []string{repository, name}}
+		_, err := retention.Make(t.Context(), w.client(), r, opts)
+		argument, ok := errors.AsType[*acr.ArgumentError](err)
+		if !ok || argument.Argument != "Repositories" || argument.Value != name {
+			t.Errorf("%q: %v", name, err)
+		}
+		for _, err := range retention.Each(t.Context(), w.client(), r, opts) {
+			if !errors.Is(err, acr.ErrInvalidArgument) {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+	w.srv.Ledger().AtMost(t, 0, "ListRepositoryNames")
+	p, err := retention.Make(t.Context(), w.client(), r, &retention.PlanOptions{Repositories: []string{repository, "apps/gone"}})
+	if err != nil || len(p.Repositories) != 2 {
+		t.Errorf("%v %s", err, mustJSON(t, p))
 	}
 }
