@@ -421,6 +421,11 @@ func TestUndoWithoutBlobs(t *testing.T) {
 	if err != nil || !slices.Contains(skips(result), retention.SkippedBlobsGone) {
 		t.Errorf("%v %s", err, mustJSON(t, result))
 	}
+	for _, s := range result.Repositories[0].Skipped {
+		if s.Code == retention.SkippedBlobsGone && (!strings.Contains(s.Detail, "push the image again") || strings.Contains(s.Detail, "BlobWait")) {
+			t.Errorf("%s: %s", s.What, s.Detail)
+		}
+	}
 }
 
 // A plan from which somebody has taken an index: the index stays, and so do its images.

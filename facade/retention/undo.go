@@ -33,8 +33,8 @@ type UndoOptions struct {
 // of the last run. Undo can be repeated; it skips what exists.
 //
 // The registry deletes the blobs of deleted manifests some time later; how long is not published.
-// Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]). The times of
-// restored tags and manifests are those of the Undo.
+// Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]): push the image again.
+// The times of restored tags and manifests are those of the Undo.
 //
 // It costs one request for each manifest and tag that exists, and two for each that it restores.
 // The manifests of the journal are in memory.
@@ -312,12 +312,12 @@ func (r *undoing) failed(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	code := SkippedFailed
+	code, detail := SkippedFailed, err.Error()
 	if errors.Is(err, acr.ErrManifestBlobUnknown) || errors.Is(err, acr.ErrBlobUnknown) {
-		code = SkippedBlobsGone
+		code, detail = SkippedBlobsGone, "the registry has already deleted blobs or manifests that it needs: push the image again"
 	}
 	if !slices.ContainsFunc(r.result.Skipped, func(s Skipped) bool { return s.What == what && s.Code == code }) {
-		r.skip(what, code, err.Error())
+		r.skip(what, code, detail)
 	}
 	return nil
 }
