@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/acrkit/acrkit/facade/internal/auth"
 )
@@ -148,7 +147,7 @@ func (e *Error) explain(cause *auth.Error) {
 	}
 	skew := ""
 	if cause.ClockSkew != 0 && !errors.Is(cause.Cause, ErrClockSkew) {
-		skew = "the local clock is off by " + cause.ClockSkew.Round(time.Second).String()
+		skew = cause.SkewText()
 	}
 	parts := slices.DeleteFunc([]string{why, skew, cause.Advice}, func(s string) bool { return s == "" })
 	e.advice = strings.Join(parts, "; ")

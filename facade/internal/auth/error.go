@@ -82,7 +82,7 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.ClockSkew != 0 && !errors.Is(e.Cause, ErrClockSkew) {
-		b.WriteString("; the local clock is off by " + e.ClockSkew.Round(time.Second).String())
+		b.WriteString("; " + e.SkewText())
 	}
 	if e.Advice != "" {
 		b.WriteString("; " + e.Advice)
@@ -91,6 +91,19 @@ func (e *Error) Error() string {
 		b.WriteString(" [correlation id " + e.CorrelationID + "]")
 	}
 	return redact.OneLine(b.String())
+}
+
+// SkewText says how far the local clock is from the server's, empty where that is not worth a word.
+func (e *Error) SkewText() string {
+	skew := e.ClockSkew.Round(time.Second)
+	switch {
+	case skew == 0:
+		return ""
+	case skew > 0:
+		return "the local clock is " + skew.String() + " ahead of the registry's"
+	default:
+		return "the local clock is " + (-skew).String() + " behind the registry's"
+	}
 }
 
 // Unwrap returns the cause and what lies beneath.

@@ -372,8 +372,12 @@ func TestExplain(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	e := &auth.Error{Operation: "ExchangeEntraToken", StatusCode: 403, Code: "DENIED", Cause: auth.ErrNoRole, Advice: "give it one", CorrelationID: "id", ClockSkew: -10 * time.Minute}
-	const want = "sign-in failed (ExchangeEntraToken): 403 DENIED: the identity has no role on the registry; the local clock is off by -10m0s; give it one [correlation id id]"
+	const want = "sign-in failed (ExchangeEntraToken): 403 DENIED: the identity has no role on the registry; the local clock is 10m0s behind the registry's; give it one [correlation id id]"
 	if e.Error() != want {
+		t.Error(e)
+	}
+	e.ClockSkew = time.Hour
+	if !strings.Contains(e.Error(), "; the local clock is 1h0m0s ahead of the registry's; ") {
 		t.Error(e)
 	}
 	if !errors.Is(e, auth.ErrClockSkew) || !errors.Is(e, auth.ErrNoRole) || errors.Is(e, auth.ErrFirewall) {
