@@ -46,7 +46,7 @@ func TestDoctor(t *testing.T) {
 		{"a name without its domain", known, []string{"myregistry"}, 2, "", "write myregistry.azurecr.io"},
 		{"bad name", known, []string{srv.Host(), "-repository", ".."}, 2, "", "invalid repository"},
 		{"no registry", known, nil, 2, "", "exactly one registry must be given"},
-		{"two registries", known, []string{srv.Host(), "other.azurecr.io"}, 2, "", "Usage: doctor"},
+		{"two registries", known, []string{srv.Host(), "other.azurecr.io"}, 2, "", "Run \"doctor -h\" for "},
 		{"unknown option", known, []string{"-nonsense"}, 2, "", "-nonsense"},
 		{"help", known, []string{"-h"}, 0, "", "Environment:\n"},
 		{"version", known, []string{"-version"}, 0, "doctor (github.com/acrkit/acrkit) ", ""},

@@ -63,7 +63,7 @@ func (p command) apply(ctx context.Context, c *acr.Client, s settings) error {
 		return errors.Join(err, journal.Close())
 	}
 	result, err := retention.Apply(ctx, c, plan, opts)
-	return errors.Join(p.report(s, result), err, journal.Close(), closeCache())
+	return errors.Join(p.report(s, result, "put back"), err, journal.Close(), closeCache())
 }
 
 // readPlan reads a plan from a file.
@@ -83,24 +83,29 @@ func (p command) undo(ctx context.Context, c *acr.Client, s settings) error {
 		return fmt.Errorf("%w: %w", errInput, err)
 	}
 	result, err := retention.Undo(ctx, c, f, &retention.UndoOptions{DryRun: s.dryRun})
-	return errors.Join(p.report(s, result), err, f.Close())
+	restored := "put back"
+	if s.dryRun {
+		restored = "would be put back"
+	}
+	return errors.Join(p.report(s, result, restored), err, f.Close())
 }
 
-// report prints what was done.
-func (p command) report(s settings, result *retention.Result) error {
+// report prints what was done. restored says what happened to the things that the result counts as
+// restored.
+func (p command) report(s settings, result *retention.Result, restored string) error {
 	if result == nil {
 		return nil
 	}
 	return p.show(s, result, func(w io.Writer) error {
-		resultTable(w, result)
+		resultTable(w, result, restored)
 		return nil
 	}, !result.Complete())
 }
 
 // resultTable prints a line for each repository, and one for each thing that was left or put back.
-func resultTable(w io.Writer, result *retention.Result) {
+func resultTable(w io.Writer, result *retention.Result, restored string) {
 	for _, r := range result.Repositories {
-		fmt.Fprintf(w, "%s: %s, %d manifests deleted, %d tags deleted, %d put back", r.Name, r.State, r.Deleted, r.Untagged, r.Restored)
+		fmt.Fprintf(w, "%s: %s, %d manifests deleted, %d tags deleted, %d %s", r.Name, r.State, r.Deleted, r.Untagged, r.Restored, restored)
 		if r.Detail != "" {
 			fmt.Fprintf(w, ": %q", r.Detail)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
@@ -100,12 +102,18 @@ func (p command) carryOut(ctx context.Context, args []string) error {
 	return commands[s.name](ctx, client, s)
 }
 
+// commandNames are the commands.
+var commandNames = []string{"plan", "apply", "undo", "storage", "snapshot", "diff"}
+
 // parse reads the command line.
 func (p command) parse(args []string) (settings, error) {
 	s := settings{}
 	f := p.Flags(usage)
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		s.name, args = args[0], args[1:]
+	}
+	if slices.Contains(commandNames, s.name) {
+		f.Command = s.name
 	}
 	p.options(f.FlagSet, &s)
 	if err := f.Parse(args); err != nil {
@@ -130,8 +138,8 @@ func (p command) parse(args []string) (settings, error) {
 		problem = "exactly one registry must be given, after the options"
 	}
 	s.before, s.after = f.Arg(0), f.Arg(1)
-	for name, value := range missing {
-		if value == "" && problem == "" {
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		if missing[name] == "" && problem == "" {
 			problem = "option " + name + " is required"
 		}
 	}

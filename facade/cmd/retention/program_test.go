@@ -54,9 +54,9 @@ func TestRetention(t *testing.T) {
 		tags           int
 	}{
 		{"version", []string{"-version"}, 0, "retention (github.com/acrkit/acrkit) ", "", 2},
-		{"no command", []string{srv.Host()}, 2, "", "plan, apply, undo, storage", 2},
+		{"no command", []string{srv.Host()}, 2, "", "plan, apply, undo, storage, snapshot or diff\nRun \"retention -h\" for ", 2},
 		{"no registry", []string{"plan", "-rules", good}, 2, "", "exactly one registry", 2},
-		{"no rules", []string{"plan", srv.Host()}, 2, "", "-rules is required", 2},
+		{"no rules", []string{"plan", srv.Host()}, 2, "", "retention: option -rules is required\nRun \"retention plan -h\" for the usage and the options.\n", 2},
 		{"help", []string{"plan", "-h"}, 0, "", "Environment:\n", 2},
 		{"faulty rules", []string{"plan", "-rules", bad, srv.Host()}, 2, "", "polices", 2},
 		{"missing rules", []string{"plan", "-rules", file("none"), srv.Host()}, 2, "", "none", 2},
@@ -82,6 +82,7 @@ func TestRetention(t *testing.T) {
 		{"diff of one", []string{"diff", file("before")}, 2, "", "exactly two snapshots", 1},
 		{"diff of what is none", []string{"diff", file("before"), plan}, 2, "", "unusable snapshot", 1},
 		{"dry run of undo", []string{"undo", "-journal", journal, "-dry-run", "-json", srv.Host()}, 0, `"restored": 4`, "", 1},
+		{"dry run of undo as a table", []string{"undo", "-journal", journal, "-dry-run", srv.Host()}, 0, ", 4 would be put back\n", "", 1},
 		{"undo", []string{"undo", "-journal", journal, srv.Host()}, 0, "4 put back", "", 2},
 		{"bad share", []string{"undo", "-journal", journal, "-share", "2", srv.Host()}, 2, "", "Share", 2},
 	} {

@@ -71,7 +71,12 @@ func Main(name string, run func(ctx context.Context, p Process, args []string) i
 type Flags struct {
 	*flag.FlagSet
 
+	// Command is the name of the command that the options belong to, if the program has several. It
+	// is named where the user is told about -h.
+	Command string
+
 	process Process
+	usage   string
 	version bool
 }
 
@@ -79,11 +84,8 @@ type Flags struct {
 // the heading of the options, and the options.
 func (p Process) Flags(usage string) *Flags {
 	f := &Flags{FlagSet: flag.NewFlagSet(p.Name, flag.ContinueOnError), process: p}
-	f.SetOutput(p.Stderr)
-	f.FlagSet.Usage = func() {
-		fmt.Fprintf(p.Stderr, "%s\nOptions:\n", usage)
-		f.PrintDefaults()
-	}
+	f.SetOutput(io.Discard) // Parse reports what is wrong
+	f.usage = usage
 	f.BoolVar(&f.version, "version", false, "print the version and exit")
 	return f
 }
@@ -94,9 +96,12 @@ func (f *Flags) Parse(args []string) error {
 	err := f.FlagSet.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(f.process.Stderr, "%s\nOptions:\n", f.usage)
+		f.SetOutput(f.process.Stderr)
+		f.PrintDefaults()
 		return err
 	case err != nil:
-		return invalid{err, true}
+		return f.Refuse("%w", err)
 	case f.version:
 		if _, err := fmt.Fprintln(f.process.Stdout, version.Line(f.process.Name)); err != nil {
 			return err
@@ -106,11 +111,16 @@ func (f *Flags) Parse(args []string) error {
 	return nil
 }
 
-// Refuse reports what is wrong with the command line, with the usage, and returns the error to end with.
+// Refuse reports what is wrong with the command line, with a line that points to -h, and returns the error
+// to end with.
 func (f *Flags) Refuse(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	fmt.Fprintf(f.process.Stderr, "%s: %v\n", f.process.Name, err)
-	f.FlagSet.Usage()
+	name := f.process.Name
+	if f.Command != "" {
+		name += " " + f.Command
+	}
+	fmt.Fprintf(f.process.Stderr, "Run \"%s -h\" for the usage and the options.\n", name)
 	return invalid{err, true}
 }
 
