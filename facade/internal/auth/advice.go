@@ -26,7 +26,7 @@ const (
 	adviseSupport    = "try again later; if it persists, give the correlation id to Azure support"
 	advisePerson     = "find out what the credential waits for; if it prompts a user, call its method Authenticate before the first request"
 
-	adviseCA       = "have the CA trusted, in the system or in ClientOptions.Transport, if it is that of a proxy or the emulator which may see the credential"
+	adviseCA       = "if the certificate is that of a proxy or emulator that you know, trust its CA in the system or in ClientOptions.Transport; it then sees the credential"
 	adviseHost     = "look for a proxy or portal in between, which answers with a certificate of its own"
 	adviseNoSignIn = "nothing here is signed in: run az login, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, run where there is a managed identity, or pass another credential"
 

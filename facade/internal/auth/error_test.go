@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,6 +140,14 @@ func TestTransportErrorsExplained(t *testing.T) {
 	_, err := newClient(t, dns, auth.Anonymous()).AccessToken(t.Context())
 	var e *auth.Error
 	if !errors.Is(err, auth.ErrRegistryNotFound) || !errors.As(err, &e) || !strings.Contains(e.Advice, "name") {
+		t.Error(err)
+	}
+	unknown := transporterFunc(func(*http.Request) (*http.Response, error) {
+		return nil, &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+	})
+	const trust = "if the certificate is that of a proxy or emulator that you know, trust its CA in the system or in ClientOptions.Transport; it then sees the credential"
+	_, err = newClient(t, unknown, auth.Anonymous()).AccessToken(t.Context())
+	if !errors.As(err, &e) || e.Advice != trust {
 		t.Error(err)
 	}
 	// A09, A10: a redirect of the token calls is not followed.
