@@ -52,8 +52,8 @@ type PlanOptions struct {
 //   - [ErrInUse] if an InUse source fails or names no reference of the registry
 //   - [ErrClock] if the registry's responses have no date, or if it has content that is newer than
 //     that date
-//   - those of [acr.Client.Repositories] if the list of repositories, or the registry's time, cannot be
-//     read
+//   - those of [acr.Client.Repositories] if the list of repositories or the registry's time cannot
+//     be read
 //   - the context's error if it ends
 func Make(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOptions) (*Plan, error) {
 	ctx, release := c.PinAddress(ctx) // what is read and what is deleted belong to one replica

@@ -33,8 +33,8 @@ type UndoOptions struct {
 // of the last run. Undo can be repeated; it skips what exists.
 //
 // The registry deletes the blobs of deleted manifests some time later; how long is not published.
-// Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]): push the image again.
-// The times of restored tags and manifests are those of the Undo.
+// Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]): push the image
+// again. The times of restored tags and manifests are those of the Undo.
 //
 // It costs one request for each manifest and tag that exists, and two for each that it restores.
 // The manifests of the journal are in memory.
