@@ -21,7 +21,7 @@ import (
 func plan(ctx context.Context, client *acr.Client, rules []byte, to io.Writer) (*retention.Plan, error) {
 	parsed, err := retention.ParseRules(rules)
 	if err != nil {
-		return nil, err // lists every fault
+		return nil, err // says what is wrong, and where
 	}
 	plan, err := retention.Make(ctx, client, parsed, nil) // deletes nothing
 	if err != nil {

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +21,14 @@ func decodeStrict(document []byte, v any) error {
 
 // decodeMembers is decodeStrict with a checker that may refuse more.
 func decodeMembers(document []byte, v any, c memberChecker) error {
-	c.Decoder, c.known = json.NewDecoder(bytes.NewReader(document)), map[string]bool{}
+	c.Decoder, c.known = json.NewDecoder(bytes.NewReader(document)), map[string]reflect.Type{}
 	memberNames(reflect.TypeOf(v), c.known)
-	if err := c.document(); err != nil {
+	switch err := c.document(); {
+	case len(bytes.TrimSpace(document)) == 0:
+		return errors.New("it is empty")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends too early")
+	case err != nil:
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(document))
@@ -35,10 +41,11 @@ const maxDepth = 32
 
 // memberChecker refuses objects with a member twice, or with a member whose name is known in no
 // object: encoding/json takes "Keep" for "keep", and of two members the last. It also refuses null,
-// which encoding/json takes for a missing member.
+// which encoding/json takes for a missing member. Unlike encoding/json it says where an invalid text
+// is, such as an age or a time.
 type memberChecker struct {
 	*json.Decoder
-	known  map[string]bool
+	known  map[string]reflect.Type
 	noZero bool // a number must not be 0, which means the same as a missing member
 }
 
@@ -60,6 +67,9 @@ func (c memberChecker) value(path string, depth int) error {
 	if err != nil {
 		return err
 	}
+	if text, ok := t.(string); ok {
+		return c.text(path, text)
+	}
 	switch t {
 	case json.Delim('{'):
 		err = c.object(path, depth)
@@ -80,6 +90,18 @@ func (c memberChecker) value(path string, depth int) error {
 	return err
 }
 
+// text checks the value of a member whose type has a text of its own.
+func (c memberChecker) text(path, text string) error {
+	if t := c.known[path[strings.LastIndexByte(path, '.')+1:]]; t != nil {
+		if v, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler); ok {
+			if err := v.UnmarshalText([]byte(text)); err != nil {
+				return fmt.Errorf("%q: %w", path, err)
+			}
+		}
+	}
+	return nil
+}
+
 func (c memberChecker) object(path string, depth int) error {
 	seen := map[string]bool{}
 	for c.More() {
@@ -91,7 +113,7 @@ func (c memberChecker) object(path string, depth int) error {
 		switch {
 		case seen[name]:
 			return fmt.Errorf("the member %q of %q occurs twice", name, path)
-		case !c.known[name]:
+		case c.known[name] == nil:
 			return fmt.Errorf("unknown member %.40q of %q", name, path)
 		}
 		seen[name] = true
@@ -102,16 +124,19 @@ func (c memberChecker) object(path string, depth int) error {
 	return nil
 }
 
-// memberNames adds the names of the members of a type, and of all types in it.
-func memberNames(t reflect.Type, names map[string]bool) {
+// memberNames adds the names of the members of a type, and of all types in it, with their types. A
+// name that occurs with two types is any.
+func memberNames(t reflect.Type, names map[string]reflect.Type) {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		memberNames(t.Elem(), names)
 	case reflect.Struct:
 		for f := range fields(t) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if name != "" {
-				names[name] = true
+			if other := names[name]; name != "" && other == nil {
+				names[name] = f.Type
+			} else if other != f.Type {
+				names[name] = reflect.TypeFor[any]()
 			}
 			memberNames(f.Type, names)
 		}
