@@ -94,9 +94,9 @@ func TestHealOfListedReferrers(t *testing.T) {
 }
 
 // beginning makes a manifest whose digest begins with one of the digits: that decides in which order manifests are deleted.
-func beginning(digits string, make func() *manifest) *manifest {
+func beginning(digits string, fresh func() *manifest) *manifest {
 	for {
-		if m := make(); strings.ContainsRune(digits, rune(digest.FromBytes(m.content).Encoded()[0])) {
+		if m := fresh(); strings.ContainsRune(digits, rune(digest.FromBytes(m.content).Encoded()[0])) {
 			return m
 		}
 	}

@@ -93,7 +93,7 @@ func (c memberChecker) value(path string, depth int) error {
 // text checks the value of a member whose type has a text of its own.
 func (c memberChecker) text(path, text string) error {
 	if t := c.known[path[strings.LastIndexByte(path, '.')+1:]]; t != nil {
-		if v, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler); ok {
+		if v, ok := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(t)); ok {
 			if err := v.UnmarshalText([]byte(text)); err != nil {
 				return fmt.Errorf("%q: %w", path, err)
 			}
