@@ -391,3 +391,36 @@ func TestInUseByOtherNames(t *testing.T) {
 	w.apply(c, p, &retention.ApplyOptions{InUse: opts.InUse})
 	w.demand(outcome{stays: []digest.Digest{a, b}, goes: []digest.Digest{goes}, tags: []string{"a", "b", "z"}})
 }
+
+// A repository that is judged several times after its last deletion is not compared with the whole plan again.
+func TestUntagJudgesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, acrtest.WithMemoryNetwork())
+		var images []digest.Digest
+		for n := range 12 {
+			images = append(images, w.put(w.image(), fmt.Sprintf("x-%d", n)))
+		}
+		w.put(w.image(), "x-goes")
+		w.put(w.image(), "keep", "old-1", "old-2", "old-3", "old-4")
+		w.put(w.image(), "z")
+		w.days(90)
+		p := w.plan(rulesOf(t, `"delete":[{"name":"x","tags":{"glob":["x-*"]},"olderThan":"1d"},{"name":"d","tags":{"glob":["old-*"]},"olderThan":"1d","untagOnly":true}]`))
+		looked := false
+		c := w.before(func(r *http.Request) {
+			switch {
+			case !looked && strings.Contains(r.URL.RawQuery, "timedesc"):
+				looked = true
+				for _, d := range images {
+					w.patch(repository, string(d), locked)
+				}
+			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "old-"):
+				time.Sleep(11 * time.Minute)
+			}
+		})
+		r := w.apply(c, p, &retention.ApplyOptions{Concurrency: 1}).Repositories[0]
+		if r.State != retention.Done || len(r.Skipped) != 12 || r.Untagged != 4 {
+			t.Errorf("%s", mustJSON(t, r))
+		}
+	})
+}

@@ -41,6 +41,9 @@ func (r *run) deleteAll(ctx context.Context) error {
 		if err == nil {
 			err = must(!allPending(r.batch), "%s cannot be deleted in any order", r.batch[0].Digest) // it would be tried for ever
 		}
+		if _, ends := errors.AsType[*stopError](err); ends {
+			r.leaveBroken(err)
+		}
 		if healErr := r.heal(ctx); err == nil {
 			err = healErr
 		}
@@ -254,7 +257,7 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	case err != nil:
 		return r.failed(ctx, i, err)
 	case why != nil && why.Code == SkippedGone:
-		return r.done(i, outcomeGone)
+		return r.goneWith(ctx, i, outcomeGone)
 	case why != nil:
 		r.skip(i, *why)
 		return nil
@@ -263,7 +266,7 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	if err == nil {
 		err = r.write(ctx, i)
 		if err == nil || r.isGone(context.WithoutCancel(ctx), i) {
-			return r.deletedWith(ctx, i)
+			return r.goneWith(ctx, i, outcomeDeleted)
 		}
 		r.doubt(i, err)
 	}
@@ -271,20 +274,23 @@ func (r *run) deleteItem(ctx context.Context, i *item) error {
 	return r.failed(ctx, i, err)
 }
 
-// deletedWith notes that an item is deleted, and what is gone with it: some of that may still wait
-// for a list that names it, and who needs it meanwhile gets it back. It is in doubt until the
-// registry has said that it is gone.
-func (r *run) deletedWith(ctx context.Context, i *item) error {
-	r.mu.Lock()
-	for _, w := range i.with {
-		w.doubtful = true
-	}
-	r.mu.Unlock()
-	if err := r.done(i, outcomeDeleted); err != nil {
+// goneWith notes that an item is gone, and what is gone with it: some of that may still wait for a
+// list that names it, and who needs it meanwhile gets it back. It is in doubt until the registry has
+// said whether it is there.
+func (r *run) goneWith(ctx context.Context, i *item, outcome string) error {
+	r.setDoubt(true, i.with...)
+	if err := r.done(i, outcome); err != nil {
 		return err
 	}
 	for _, w := range i.with {
-		if w.status == pending && r.isGone(context.WithoutCancel(ctx), w) {
+		if w.status != pending {
+			continue
+		}
+		_, err := r.repo.Artifact(string(w.Digest)).ManifestProperties(context.WithoutCancel(ctx))
+		switch {
+		case err == nil:
+			r.setDoubt(false, w)
+		case errors.Is(err, acr.ErrNotFound):
 			if err := r.done(w, outcomeGone); err != nil {
 				return err
 			}
@@ -306,11 +312,15 @@ func (r *run) doubt(i *item, err error) {
 	if response, ok := errors.AsType[*acr.Error](err); ok && response.StatusCode < http.StatusInternalServerError {
 		return // it was refused
 	}
+	r.setDoubt(true, i)
+	r.setDoubt(true, i.with...)
+}
+
+func (r *run) setDoubt(doubtful bool, items ...*item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i.doubtful = true
-	for _, w := range i.with {
-		w.doubtful = true
+	for _, i := range items {
+		i.doubtful = doubtful
 	}
 }
 

@@ -1,14 +1,11 @@
 package retention_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/opencontainers/go-digest"
 
@@ -154,72 +151,6 @@ func TestHealBehindAnotherIndex(t *testing.T) {
 		stays: []digest.Digest{image, sbom, list, sig, other, last},
 		tags:  []string{"z", cosign(image, ""), cosign(image, ".x"), cosign(list, ".sig")},
 	})
-}
-
-// So does what is gone though the registry has not said so when it was asked: a question that failed is no answer. Undo, too, knows
-// of it.
-func TestHealOfWhatNobodyKnowsOf(t *testing.T) {
-	t.Parallel()
-	l := newListed(t, `"delete":[`+oldTags+`]`)
-	deleted := false
-	c := l.before(func(r *http.Request) {
-		if r.Method == http.MethodDelete && !deleted {
-			deleted = true
-			l.srv.On("GetManifestProperties").Path(string(l.sbom)).Nth(1).Status(http.StatusBadRequest)
-		} else if deleted {
-			l.lockList(r)
-		}
-	})
-	var journal bytes.Buffer
-	l.apply(c, l.plan, &retention.ApplyOptions{Concurrency: 1, Journal: &journal})
-	l.demand(l.whole)
-	l.send("DELETE", "/v2/"+repository+"/manifests/"+string(l.image), "", nil)
-	if _, err := retention.Undo(t.Context(), l.client(), &journal, nil); err != nil {
-		t.Fatal(err)
-	}
-	l.whole.tags = append(l.whole.tags, "a")
-	l.demand(l.whole)
-}
-
-// So does what was deleted though the registry said that it failed.
-func TestHealOfDeletedThough(t *testing.T) {
-	t.Parallel()
-	for _, pushable := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			l := newListed(t, `"delete":[`+oldTags+`]`, acrtest.WithMemoryNetwork())
-			l.srv.On("DeleteManifest").Path(string(l.image)).Always().Do(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				next.ServeHTTP(httptest.NewRecorder(), r)
-				l.srv.On("GetManifestProperties").Path(string(l.image)).Nth(1).Status(http.StatusBadRequest)
-				w.WriteHeader(http.StatusInternalServerError)
-			})
-			if !pushable {
-				l.srv.On("PutManifest").Path(string(l.image)).Always().Status(http.StatusForbidden)
-			}
-			result := l.apply(l.client(), l.plan, &retention.ApplyOptions{Concurrency: 1})
-			if pushable {
-				l.demand(l.whole)
-			} else if n := l.srv.Ledger().Count("PutManifest"); n > 10 || result.Complete() {
-				t.Errorf("%d attempts, %s", n, mustJSON(t, result))
-			}
-		})
-	}
-}
-
-// What cannot be put back is no success.
-func TestHealThatFails(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a, _ := w.oldAndLast()
-	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
-	c := w.between(isRequest("DELETE", string(a)), func() {
-		w.put(w.index(a), "new")
-		w.srv.On("PutManifest").Path(string(a)).Always().Status(http.StatusForbidden)
-	})
-	result := w.apply(c, p, nil)
-	r := result.Repositories[0]
-	if result.Complete() || r.Deleted != 1 || len(r.Repaired) != 0 || len(r.Skipped) != 1 || r.Skipped[0].Code != retention.SkippedFailed {
-		t.Errorf("%s", mustJSON(t, r))
-	}
 }
 
 // What was unlocked and deleted is locked again when it is put back, and so are the cosign tags that come back with it.

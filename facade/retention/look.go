@@ -41,13 +41,30 @@ func (r *run) look(ctx context.Context) error {
 // the referrers along with the image.
 func (r *run) complete(ctx context.Context) {
 	for _, whole := range r.batch {
-		if whole.status != left {
-			continue
-		}
-		for _, part := range whole.node.needs {
-			if i := r.deletion(part.digest); i != nil && i.content != nil {
+		if parts := r.lostParts(whole); whole.status == left && len(parts) > 0 && !r.isGone(ctx, whole) {
+			for _, i := range parts {
 				r.restore(ctx, i, short(whole.Digest)+" stays, and needs it")
 			}
+		}
+	}
+}
+
+// lostParts returns what is deleted, or may be, of what a manifest contains.
+func (r *run) lostParts(whole *item) (parts []*item) {
+	for _, part := range whole.node.needs {
+		if i := r.deletion(part.digest); i != nil && i.content != nil && (i.status == deleted || i.doubtful) {
+			parts = append(parts, i)
+		}
+	}
+	return parts
+}
+
+// leaveBroken leaves what is still to be deleted though it has lost a part: the repository ends
+// here, and nothing says that somebody continues.
+func (r *run) leaveBroken(why error) {
+	for _, whole := range r.batch {
+		if whole.status == pending && len(r.lostParts(whole)) > 0 {
+			r.skip(whole, Skipped{string(whole.Digest), SkippedFailed, why.Error()})
 		}
 	}
 }
@@ -64,11 +81,13 @@ func (r *run) heal(ctx context.Context) error {
 
 // forget drops the contents of manifests that were deleted before this batch.
 func (r *run) forget(batch []*item) {
-	for d, i := range r.recent {
-		if !slices.Contains(batch, i) {
-			i.content = nil
-			delete(r.recent, d)
-		}
+	before := maps.Clone(r.recent)
+	for _, i := range batch {
+		delete(before, i.Digest)
+	}
+	for d, i := range before {
+		i.content = nil
+		delete(r.recent, d)
 	}
 }
 
@@ -95,6 +114,10 @@ func (r *run) restore(ctx context.Context, i *item, why string) {
 	if was == restored || was != deleted && !r.isLost(ctx, i) {
 		return
 	}
+	if was != deleted { // it is deleted after all
+		r.result.Deleted++
+		r.result.Skipped = slices.DeleteFunc(r.result.Skipped, func(s Skipped) bool { return s.What == string(i.Digest) })
+	}
 	i.status = restored
 	back := short(i.Digest) + " was put back, and needs it"
 	for _, need := range i.needs {
@@ -105,9 +128,7 @@ func (r *run) restore(ctx context.Context, i *item, why string) {
 	if err := putBack(ctx, r.repo, i.Digest, i.MediaType, i.content); err != nil {
 		r.result.Skipped = append(r.result.Skipped, Skipped{string(i.Digest), SkippedFailed, why + "; it could not be put back: " + err.Error()})
 	} else {
-		if was == deleted {
-			r.result.Deleted--
-		}
+		r.result.Deleted--
 		r.result.Repaired = append(r.result.Repaired, Skipped{string(i.Digest), SkippedNeeded, why})
 		r.attach(ctx, i)
 		r.lock(ctx, i)
@@ -121,9 +142,16 @@ func (r *run) restore(ctx context.Context, i *item, why string) {
 }
 
 // isLost reports whether an item is gone though it is not known to be: the apply was interrupted, or
-// a request failed.
+// a request failed. What is in doubt counts as gone if nobody says that it is there.
 func (r *run) isLost(ctx context.Context, i *item) bool {
-	return i.noted && (i.status == pending || i.doubtful) && r.isGone(ctx, i)
+	switch {
+	case !i.noted:
+		return false
+	case i.doubtful:
+		_, err := r.repo.Artifact(string(i.Digest)).ManifestProperties(ctx)
+		return err != nil
+	}
+	return i.status == pending && r.isGone(ctx, i)
 }
 
 // attach puts the tags of a manifest back that attach it to another one by their names.
@@ -200,8 +228,9 @@ func (r *run) pushed(ctx context.Context) (map[digest.Digest][]digest.Digest, er
 // been pushed in between.
 func (r *run) lacks(n *node) (needs []digest.Digest) {
 	for d := range r.recent {
+		hash := hashOf(d)
 		names := func(v reference) bool { return v.Digest == d }
-		isBlob := func(b blob) bool { return b.Hash == hashOf(d) }
+		isBlob := func(b blob) bool { return b.Hash == hash }
 		if n.body.Subject == d || slices.ContainsFunc(n.body.Named, names) || slices.ContainsFunc(n.body.Blobs, isBlob) {
 			needs = append(needs, d)
 		}
@@ -293,6 +322,9 @@ func (r *run) lookFailed(ctx context.Context, err error) error {
 // putBack stores a manifest again. A registry with soft delete refuses to take a manifest that is
 // in its recycle bin: there it is taken out of that.
 func putBack(ctx context.Context, repo *acr.Repository, d digest.Digest, mediaType string, content []byte) error {
+	if len(content) == 0 {
+		return errors.New("its content is not known")
+	}
 	_, err := repo.PutManifest(ctx, string(d), content, &acr.PutManifestOptions{MediaType: mediaType})
 	if err == nil || errors.Is(err, acr.ErrManifestBlobUnknown) {
 		return err

@@ -384,3 +384,29 @@ func TestTableOfManyTags(t *testing.T) {
 		t.Errorf("%v\n%.500s", err, b.String())
 	}
 }
+
+// The table begins with the youngest tag, whatever the digests are.
+func TestTableBeginsWithTheYoungest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.put(w.image(), "a")
+	w.days(100)
+	w.put(w.image(), "c")
+	w.days(60)
+	w.tag(repository, "b", d)
+	w.days(40)
+	w.put(w.image(), "z")
+	var table bytes.Buffer
+	if err := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)).WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	var tags []string
+	for line := range strings.Lines(table.String()) {
+		if fields := strings.Fields(line); fields[0] == "GOES" {
+			tags = append(tags, fields[1])
+		}
+	}
+	if !slices.Equal(tags, []string{"b", "a", "c"}) {
+		t.Errorf("%v\n%s", tags, table.String())
+	}
+}

@@ -39,7 +39,7 @@ type State string
 // The states.
 const (
 	Done        State = "done"
-	Refused     State = "refused"     // nothing was deleted: it could not be read completely, or its plan was refused
+	Refused     State = "refused"     // it could not be read completely, its plan was refused, or the registry refuses deletions; see Deleted
 	Stopped     State = "stopped"     // not all was deleted: too much had changed, or too much failed
 	Interrupted State = "interrupted" // the context ended, or the journal failed
 )

@@ -160,7 +160,7 @@ func (r *run) intersect(now *RepositoryPlan) error {
 
 // pendingPlan returns the planned deletions that are still to be done.
 func (r *run) pendingPlan() []Manifest {
-	if len(r.items) == 0 {
+	if r.items == nil { // it is judged for the first time
 		return r.plan.Delete
 	}
 	return slices.DeleteFunc(slices.Clone(r.plan.Delete), func(m Manifest) bool {

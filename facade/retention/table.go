@@ -21,8 +21,9 @@ import (
 //   - STAYS for what stays although a Delete rule selects it
 //   - ODD for a Finding
 //
-// Lines with GOES begin with the youngest, the others are sorted by name. Images of an index and
-// signatures are counted with the image that they belong to. The last line has the ID of the plan.
+// Lines with GOES begin with the youngest; those of one manifest stand together. Images of an index
+// and signatures are counted with the image that they belong to. The last line has the ID of the
+// plan.
 func (p *Plan) WriteTable(w io.Writer) error {
 	if p == nil {
 		p = &Plan{}
@@ -142,7 +143,7 @@ func (s *shown) lines(made time.Time, write func(tableLine)) {
 		if len(m.Tags) == 0 {
 			line("GOES", "-", m.Kind, short(m.Digest), age, reasonText(m.Reason)+s.along[m.Digest].text())
 		}
-		for _, tag := range m.Tags {
+		for _, tag := range slices.SortedStableFunc(slices.Values(m.Tags), func(a, b Tag) int { return b.Updated.Compare(a.Updated) }) {
 			line("GOES", tag.Name, m.Kind, short(m.Digest), inDays(made.Sub(tag.Updated)), reasonText(tag.Reason)+s.along[m.Digest].text())
 		}
 	}

@@ -152,7 +152,7 @@ func (r *undoing) outcome(e entry) {
 	case outcomeLeft:
 		deletion.void = true
 		delete(r.open, e.Digest)
-	case outcomeDeleted, outcomeGone:
+	case outcomeDeleted, outcomeGone, outcomeRestored: // a later entry does not take its place
 		delete(r.open, e.Digest)
 	}
 }
