@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -30,8 +31,7 @@ func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 		failed = err
 		break
 	}
-	onlyTheList := errors.Is(failed, acr.ErrCatalogRole) || errors.Is(failed, acr.ErrAnonymous)
-	if failed != nil && (!onlyTheList || resp == nil) {
+	if failed != nil && (!mayDoOthers(failed) || resp == nil) {
 		return nil, failed
 	}
 	if resp == nil || resp.Header.Get("Date") == "" {
@@ -42,6 +42,12 @@ func readClock(ctx context.Context, c *acr.Client) (*clock, error) {
 		return nil, fmt.Errorf("retention: %w: %w", ErrClock, err)
 	}
 	return &clock{date.UTC(), started}, nil
+}
+
+// mayDoOthers reports whether the cause of a refusal is a right that the list alone needs.
+func mayDoOthers(refusal error) bool {
+	causes := []error{acr.ErrCatalogRole, acr.ErrAnonymous, acr.ErrNoRole, acr.ErrMissingAction, acr.ErrABAC}
+	return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(refusal, cause) })
 }
 
 // now is the registry's time now.

@@ -91,6 +91,26 @@ func TestHealOfDeletedThough(t *testing.T) {
 	}
 }
 
+// What is gone and needed by nothing is counted, though nobody could say so in time.
+func TestGoneThoughInDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	image := w.put(w.image(), "a")
+	sbom := w.put(w.referrer("sbom", image))
+	w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`))
+	c := w.between(isRequest("DELETE", string(image)), func() {
+		for n := range 2 {
+			w.srv.On("GetManifestProperties").Path(string(sbom)).Nth(n + 1).Status(http.StatusBadRequest)
+		}
+	})
+	result := w.apply(c, p, &retention.ApplyOptions{Concurrency: 1})
+	if result.Repositories[0].Deleted != 2 || !result.Complete() {
+		t.Errorf("%s", mustJSON(t, result))
+	}
+}
+
 // What cannot be put back is no success, and is counted once.
 func TestHealThatFails(t *testing.T) {
 	t.Parallel()

@@ -71,12 +71,29 @@ func (r *run) leaveBroken(why error) {
 
 // heal looks again after a batch, also if the context has ended, and forgets the batch before it.
 func (r *run) heal(ctx context.Context) error {
-	err := r.look(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	err := r.look(ctx)
+	r.settle(ctx)
 	if err == nil {
 		r.forget(r.batch)
 		r.batch = nil
 	}
 	return err
+}
+
+// settle asks once more for what was left and may be gone.
+func (r *run) settle(ctx context.Context) {
+	for _, i := range r.batch {
+		if i.status == left && i.doubtful && r.isGone(ctx, i) {
+			r.unskip(i)
+			_ = r.done(i, outcomeGone) // a journal that fails is noticed before the next deletion
+		}
+	}
+}
+
+// unskip takes back that an item was skipped.
+func (r *run) unskip(i *item) {
+	r.result.Skipped = slices.DeleteFunc(r.result.Skipped, func(s Skipped) bool { return s.What == string(i.Digest) })
 }
 
 // forget drops the contents of manifests that were deleted before this batch.
@@ -116,7 +133,7 @@ func (r *run) restore(ctx context.Context, i *item, why string) {
 	}
 	if was != deleted { // it is deleted after all
 		r.result.Deleted++
-		r.result.Skipped = slices.DeleteFunc(r.result.Skipped, func(s Skipped) bool { return s.What == string(i.Digest) })
+		r.unskip(i)
 	}
 	i.status = restored
 	back := short(i.Digest) + " was put back, and needs it"

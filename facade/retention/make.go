@@ -111,7 +111,7 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 	}
 	for _, name := range opts.Repositories {
 		if policyOf(policies, name) == nil {
-			return nil, &acr.ArgumentError{Argument: "Repositories", Value: name, Reason: "the rules do not select this repository: correct the name, or add it to a policy"}
+			return nil, &acr.ArgumentError{Argument: "Repositories", Value: name, Reason: "the rules do not select this repository: correct the name or the rules"}
 		}
 	}
 	used, err := readInUse(ctx, c, opts.InUse)

@@ -314,7 +314,7 @@ func (r *undoing) failed(ctx context.Context, what string, err error) error {
 	}
 	code, detail := SkippedFailed, err.Error()
 	if errors.Is(err, acr.ErrManifestBlobUnknown) || errors.Is(err, acr.ErrBlobUnknown) {
-		code, detail = SkippedBlobsGone, "the registry has already deleted blobs or manifests that it needs: push the image again"
+		code, detail = SkippedBlobsGone, "the registry does not have the blobs or manifests that it needs: push the image again"
 	}
 	if !slices.ContainsFunc(r.result.Skipped, func(s Skipped) bool { return s.What == what && s.Code == code }) {
 		r.skip(what, code, detail)
