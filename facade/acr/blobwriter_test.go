@@ -157,6 +157,53 @@ func TestUploadResume(t *testing.T) {
 	}
 }
 
+// TestUploadResumeOfWhatIsComplete: a process that ends between the completion of its upload and the removal of its checkpoint costs
+// one question, if the digest is given or little has to be read for it.
+func TestUploadResumeOfWhatIsComplete(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("big/done")
+	content := acrsuite.Content(24 << 20)
+	var told []acr.Checkpoint
+	_, err := r.UploadBlob(t.Context(), bytes.NewReader(content), &acr.UploadOptions{
+		ChunkSize: 2 << 20, Checkpoint: func(cp acr.Checkpoint) { told = append(told, cp) },
+	})
+	if err != nil || len(told) < 2 {
+		t.Fatalf("%v, %d checkpoints", err, len(told))
+	}
+	dgst := digest.FromBytes(content)
+	early, late := told[0], told[len(told)-1]
+	for _, row := range []struct {
+		name     string
+		cp       acr.Checkpoint
+		dgst     digest.Digest
+		trust    bool
+		complete bool
+	}{
+		{"late", late, "", false, true},
+		{"early", early, "", false, false},
+		{"early, digest given", early, dgst, false, true},
+		{"early, digest trusted", early, dgst, true, true},
+		{"late, another digest", late, digest.FromString("another"), false, false},
+	} {
+		srv.Ledger().Reset()
+		var last acr.Progress
+		desc, err := r.UploadBlob(t.Context(), bytes.NewReader(content), &acr.UploadOptions{
+			Resume: &row.cp, Digest: row.dgst, TrustDigest: row.trust, Progress: func(p acr.Progress) { last = p },
+		})
+		if !row.complete {
+			if srv.Ledger().Count("StartUpload") != 1 || last.Skipped {
+				t.Errorf("%s: %v, %+v", row.name, err, last)
+			}
+			continue
+		}
+		if err != nil || desc.Digest != dgst || desc.Size != int64(len(content)) || !last.Skipped || !last.Done || last.Restarts != 0 || last.Fraction() != 1 {
+			t.Errorf("%s: %v, %+v, %+v", row.name, err, desc, last)
+		}
+		srv.Ledger().Exactly(t, map[string]int{"GetUploadStatus": 1, "HeadBlob": 1})
+	}
+}
+
 // TestProgressOfResumedUpload: it begins at the checkpoint, in UploadBlob and with a writer, and falls to 0 when the registry knows
 // nothing of the upload any more, before a new one is open.
 func TestProgressOfResumedUpload(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 // most uploads.
 type UploadOptions struct {
 	// Digest is the expected digest, sha256 or sha512. A blob of more than 1 MiB or of unknown size
-	// is not uploaded if the repository already has it. If the content has another digest, the
-	// upload fails with [ErrDigestMismatch] before it is completed. Default: the sha256 of the
-	// content is computed.
+	// is not uploaded if the repository already has it; with Resume, this is checked only if the
+	// upload cannot be continued. If the content has another digest, the upload fails with
+	// [ErrDigestMismatch] before it is completed. Default: the sha256 of the content is computed.
 	Digest digest.Digest
 
 	// TrustDigest skips computing the digest of a source that can be read again, and sends Digest
@@ -68,7 +68,9 @@ type UploadOptions struct {
 	// where the blob begins, as for a new upload: UploadBlob itself skips what the registry already
 	// has. It must be a source that can be read again; for a stream see [Repository.ResumeUpload].
 	// It costs one request. If the registry no longer accepts the checkpoint (see [Checkpoint]),
-	// the upload starts from the beginning, and Progress.Restarts counts that. If the source has
+	// the upload starts from the beginning, and Progress.Restarts counts that. But if the upload
+	// was completed in the meantime, nothing is sent again; that costs one more request, and is
+	// noticed only if Digest is set or at most 4 MiB follow the checkpoint. If the source has
 	// another size, or is an *os.File with another modification time, UploadBlob fails with
 	// [ErrSourceChanged] and sends nothing. Other changes are not noticed unless Digest is set.
 	// Default: a new upload.

@@ -74,6 +74,7 @@ type fileUpload struct {
 	src    io.ReaderAt
 	size   int64
 	digest digest.Digest // once it is known
+	from   int64         // where reading and hashing begin
 	data   io.ReaderAt   // what requests read: ahead, or src itself
 	ahead  *ahead        // nil if nothing is read ahead
 	hashed bool          // by ahead; otherwise the registry is left to check the digest
@@ -133,7 +134,6 @@ func (f *fileUpload) read(ctx context.Context) (memory, error) {
 func (f *fileUpload) large(ctx context.Context) (Result, error) {
 	o := &f.u.opts
 	var h *hasher
-	from := int64(0)
 	if f.hashed = !o.Trust || f.digest == ""; f.hashed {
 		var err error
 		if h, err = newHasher(o.hashing(), o.Meter, o.Resume); err != nil && o.Resume != nil {
@@ -142,21 +142,24 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		from = h.n
+		f.from = h.n
 	} else if o.Resume != nil {
-		from = o.Resume.Offset
+		f.from = o.Resume.Offset
 	}
 	if f.data = f.src; f.hashed || !o.InPlace {
-		f.ahead = newAhead(ctx, f.src, from, f.size, h, f.u.tune, o.Acked != nil)
+		f.ahead = newAhead(ctx, f.src, f.from, f.size, h, f.u.tune, o.Acked != nil)
 		defer f.ahead.close()
 		f.data = f.ahead
 	}
 	f.u.onAck = f.checkpoint
 	for first := true; ; first = false {
-		if err := f.enter(ctx, first); err != nil {
+		done, err := f.enter(ctx, first)
+		if err != nil {
 			return Result{}, err
 		}
-		err := f.session(ctx)
+		if !done {
+			err = f.session(ctx)
+		}
 		if err == nil {
 			return Result{f.digest, f.size}, nil
 		}
@@ -167,16 +170,19 @@ func (f *fileUpload) large(ctx context.Context) (Result, error) {
 }
 
 // enter resumes the session of the checkpoint, if there is one and the registry still knows it, or
-// begins a new one.
-func (f *fileUpload) enter(ctx context.Context, first bool) error {
+// begins a new one. done means that the registry has the whole blob.
+func (f *fileUpload) enter(ctx context.Context, first bool) (done bool, err error) {
 	if cp := f.u.opts.Resume; first && cp != nil {
 		off, err := f.u.resume(ctx, *cp)
 		if err == nil && off <= f.size {
 			f.u.announceLocation(*cp)
-			return nil
+			return false, nil
 		}
 		if err != nil && !errors.Is(err, ErrUploadLost) {
-			return err
+			return false, err
+		}
+		if !f.u.open && f.isComplete(ctx) {
+			return true, nil
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
 		if err == nil {
@@ -185,10 +191,30 @@ func (f *fileUpload) enter(ctx context.Context, first bool) error {
 		f.u.startsAgain(ctx, err)
 	}
 	if err := f.u.begin(ctx); err != nil {
-		return err
+		return false, err
 	}
 	f.u.announce(Checkpoint{Location: f.u.location})
-	return nil
+	return false, nil
+}
+
+// isComplete asks whether the registry has the whole blob, as it has if the process that completed
+// the upload ended before it removed its checkpoint. It does not ask if the digest is not known, and
+// too much would have to be read for it.
+func (f *fileUpload) isComplete(ctx context.Context) bool {
+	d := f.u.opts.Digest
+	if d == "" {
+		if f.size-f.from > f.u.tune.Ahead || f.ahead.wait() != nil { // so much may have gone with the request that completed it
+			return false
+		}
+		d = f.ahead.h.digest()
+	}
+	n, err := f.u.session.Stat(ctx, d)
+	if err != nil || n != f.size && n != Unknown {
+		return false
+	}
+	f.digest = d
+	f.u.opts.Meter.SetSkipped(f.size)
+	return true
 }
 
 // session uploads everything in one session.
