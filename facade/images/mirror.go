@@ -67,12 +67,13 @@ func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules [
 		for i, r := range rules {
 			c, err := compileRule(r)
 			if err != nil {
-				yield(nil, fmt.Errorf("images: mirror: rule %d: %w: %w", i, acr.ErrInvalidArgument, err))
+				yield(nil, &acr.ArgumentError{Argument: fmt.Sprintf("rules[%d]", i), Reason: err.Error()})
 				return
 			}
 			if name, known := c.soleTarget(); known {
-				if err := Of(to.Repository(name)).checkName(); err != nil {
-					yield(nil, fmt.Errorf("images: mirror: rule %d: to: %w", i, err))
+				err := Of(to.Repository(name)).checkName()
+				if e, ok := errors.AsType[*acr.ArgumentError](err); ok {
+					yield(nil, &acr.ArgumentError{Argument: fmt.Sprintf("rules[%d]", i), Value: name, Reason: e.Reason})
 					return
 				}
 			}

@@ -135,7 +135,7 @@ func TestNamesRefused(t *testing.T) {
 	g.refused("MountFrom", `invalid CopyOptions.MountFrom "X/y": it must be lower-case`, mountErr)
 	for _, rule := range []images.MirrorRule{{From: "team/app", To: "X/y", Tags: []string{"*"}}, {From: "team/*", To: "X/y", Tags: []string{"*"}}, {From: "X/y", Tags: []string{"*"}}} {
 		for _, err := range images.Mirror(ctx, images.OfClient(client), client, []images.MirrorRule{rule}, nil) {
-			g.refused("Mirror", reason, err)
+			g.refused("Mirror", `"X/y": it must be lower-case letters and digits`, err)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package images
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrkit/acrkit/facade/acr"
 )
 
 // Report says what Copy did, or with Plan what Copy would do. After a failure only Bytes says what
@@ -78,11 +81,14 @@ type CopyError struct {
 
 // Error returns one line with side, place, node and cause.
 func (e *CopyError) Error() string {
-	what := e.Role + " " + shown(e.Name)
+	what := e.Role + " " + shown(e.Name) + ": "
 	if e.Name == "" {
-		what = e.Role + " " + shown(string(e.Descriptor.Digest))
+		what = e.Role + " " + shown(string(e.Descriptor.Digest)) + ": "
 	}
-	return fmt.Sprintf("images: %s %s: %s: %s", e.Side, shown(e.Place), what, printable(fmt.Sprint(e.Err)))
+	if errors.Is(e.Err, acr.ErrInvalidArgument) {
+		what = "" // the cause names it
+	}
+	return fmt.Sprintf("images: %s %s: %s%s", e.Side, shown(e.Place), what, printable(fmt.Sprint(e.Err)))
 }
 
 // Unwrap returns the cause.

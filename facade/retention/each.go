@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -22,6 +23,9 @@ const defaultReads = 4
 
 // namesOf returns the names of repositories, sorted: those given, or all of the registry.
 func namesOf(ctx context.Context, c *acr.Client, only []string) ([]string, error) {
+	if err := checkNames(ctx, c, only); err != nil {
+		return nil, err
+	}
 	names := slices.Clone(only)
 	if len(only) == 0 {
 		var err error
@@ -31,6 +35,22 @@ func namesOf(ctx context.Context, c *acr.Client, only []string) ([]string, error
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// checkNames fails if one of the names cannot be that of a repository. It sends nothing.
+func checkNames(ctx context.Context, c *acr.Client, names []string) error {
+	for _, name := range names {
+		a := c.Repository(name).Artifact("latest")
+		if a.Name() != (acr.ArtifactName{}) {
+			continue
+		}
+		_, err := a.Digest(ctx) // says what is invalid
+		if invalid, ok := errors.AsType[*acr.ArgumentError](err); ok {
+			return &acr.ArgumentError{Argument: "Repositories", Value: name, Reason: invalid.Reason}
+		}
+		return err
+	}
+	return nil
 }
 
 // inOrder calls do for the names, several at a time, and yields the results in the order of the

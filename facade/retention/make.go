@@ -48,7 +48,8 @@ type PlanOptions struct {
 //
 // Errors:
 //   - [ErrRules] (*RulesError) if the rules are invalid
-//   - [acr.ErrInvalidArgument] if the rules do not select one of PlanOptions.Repositories
+//   - [acr.ErrInvalidArgument] if one of PlanOptions.Repositories is not the name of a repository,
+//     or the rules do not select it
 //   - [ErrInUse] if an InUse source fails or names no reference of the registry
 //   - [ErrClock] if the registry's responses have no date, or if it has content that is newer than
 //     that date
@@ -107,6 +108,9 @@ func newMaker(ctx context.Context, c *acr.Client, rules *Rules, opts *PlanOption
 		return nil, err
 	}
 	if err := rules.checkHost(hostOf(c)); err != nil {
+		return nil, err
+	}
+	if err := checkNames(ctx, c, opts.Repositories); err != nil {
 		return nil, err
 	}
 	for _, name := range opts.Repositories {

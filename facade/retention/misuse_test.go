@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func TestRepositoriesThatAreNotSelected(t *testing.T) {
 	w.oldAndLast()
 	r := retention.KeepNewest(1, retention.Week, "apps/**")
 	r.Policies[0].Except = &retention.Patterns{Glob: []string{"apps/base"}}
-	for _, name := range []string{"app/web", "apps/base", ""} {
+	for _, name := range []string{"app/web", "apps/base", "", "apps/Web", w.srv.Host() + "/apps/web", "apps/web:v1"} {
 		opts := &retention.PlanOptions{Repositories: []string{repository, name}}
 		_, err := retention.Make(t.Context(), w.client(), r, opts)
 		argument, ok := errors.AsType[*acr.ArgumentError](err)
@@ -160,7 +161,14 @@ func TestRepositoriesThatAreNotSelected(t *testing.T) {
 			}
 		}
 	}
-	w.srv.Ledger().AtMost(t, 0, "ListRepositoryNames")
+	read := &retention.ReadOptions{Repositories: []string{repository, "apps/Web"}}
+	if _, err := retention.Storage(t.Context(), w.client(), read); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Errorf("Storage: %v", err)
+	}
+	if err := retention.Snapshot(t.Context(), w.client(), filepath.Join(t.TempDir(), "s"), read); !errors.Is(err, acr.ErrInvalidArgument) {
+		t.Errorf("Snapshot: %v", err)
+	}
+	w.srv.Ledger().AtMost(t, 0, "ListRepositoryNames", "GetRepositoryProperties")
 	p, err := retention.Make(t.Context(), w.client(), r, &retention.PlanOptions{Repositories: []string{repository, "apps/gone"}})
 	if err != nil || len(p.Repositories) != 2 {
 		t.Errorf("%v %s", err, mustJSON(t, p))

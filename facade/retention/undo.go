@@ -37,10 +37,12 @@ type UndoOptions struct {
 // again. The times of restored tags and manifests are those of the Undo.
 //
 // It costs one request for each manifest and tag that exists, and two for each that it restores.
-// The manifests of the journal are in memory.
+// The manifests of the journal are in memory. If the journal is empty, Undo does nothing: Apply
+// leaves one if it deletes nothing.
 //
 // Errors:
-//   - [ErrJournal] if the journal cannot be read, or is of another registry
+//   - [ErrJournal] if the journal is nil, cannot be read, is of another registry, or is a file that
+//     is at its end
 //   - the context's error if it ends
 //
 // If Undo fails after it has begun, it returns the Result too. A manifest or tag that could not be
@@ -52,8 +54,18 @@ func Undo(ctx context.Context, c *acr.Client, journal io.Reader, opts *UndoOptio
 		opts = &UndoOptions{}
 	}
 	u := &undoer{client: c, opts: opts, tell: teller(opts.Progress), repositories: map[string]*undoing{}, result: &Result{Repositories: []*RepositoryResult{}}}
+	if journal == nil {
+		return nil, fmt.Errorf("retention: %w: it is nil", ErrJournal)
+	}
+	var from int64
+	if s, ok := journal.(io.Seeker); ok {
+		from, _ = s.Seek(0, io.SeekCurrent) // a pipe has no offset
+	}
 	if err := readJournal(journal, u.take); err != nil {
 		return nil, err
+	}
+	if from > 0 && !u.begun {
+		return nil, fmt.Errorf("retention: %w: nothing was read from offset %d on: seek to its start, or open it again", ErrJournal, from)
 	}
 	for _, name := range u.names {
 		r := u.repositories[name]

@@ -3,7 +3,10 @@ package retention_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -132,5 +135,33 @@ func TestUndoRefusesNamesThatControl(t *testing.T) {
 		if _, err := retention.Undo(t.Context(), w.client(), strings.NewReader(edited), nil); !errors.Is(err, retention.ErrJournal) {
 			t.Errorf("%s: %v", edit[1], err)
 		}
+	}
+}
+
+// A journal that is at its end, as right after Apply, is not one without deletions.
+func TestUndoOfAJournalAtItsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.oldAndLast()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "deleted.jsonl"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := retention.Undo(t.Context(), w.client(), f, nil); err != nil {
+		t.Errorf("an empty journal: %v", err)
+	}
+	w.apply(w.client(), w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)), &retention.ApplyOptions{Journal: f})
+	if _, err := retention.Undo(t.Context(), w.client(), f, nil); !errors.Is(err, retention.ErrJournal) {
+		t.Errorf("at its end: %v", err)
+	}
+	if _, err := retention.Undo(t.Context(), w.client(), nil, nil); !errors.Is(err, retention.ErrJournal) {
+		t.Errorf("none: %v", err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := retention.Undo(t.Context(), w.client(), f, nil); err != nil || result.Repositories[0].Restored != 2 {
+		t.Errorf("%v, %s", err, mustJSON(t, result))
 	}
 }
