@@ -55,7 +55,13 @@
 // # Manifests and blobs
 //
 // Descriptors, manifests and indexes have the types of github.com/opencontainers/image-spec,
-// digests those of github.com/opencontainers/go-digest. The digest of every manifest and blob that
+// digests those of github.com/opencontainers/go-digest.
+//
+// A parameter named reference is a string: a tag or a digest. A parameter that must be a digest has
+// the type digest.Digest. To pass a digest d as a reference, write d.String(). To get a digest from
+// a string s, call digest.Parse(s).
+//
+// The digest of every manifest and blob that
 // is transferred is computed and compared before it is reported as complete. There are two
 // exceptions: parts of a blob ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified, and
 // with UploadOptions.TrustDigest only the registry compares the digest. A manifest that two
