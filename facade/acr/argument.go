@@ -13,8 +13,13 @@ import (
 // ArgumentError is returned for an argument or option that is refused before anything is sent. It
 // matches [ErrInvalidArgument].
 type ArgumentError struct {
-	// Argument names what was refused: "endpoint", "repository", "reference", "tag", "digest" or
-	// another parameter, or the field of an options struct, such as "PageSize".
+	// Argument names what was refused, in one of these forms:
+	//   - a parameter, such as "endpoint", "repository", "reference", "tag" or "digest"
+	//   - a field of an options struct, such as "PageSize"; package images adds the type, as in
+	//     "CopyOptions.KeepIndex"
+	//   - a field of a manifest that is stored, such as "Config", "Layers[2]" or "Layers[2].Size"
+	//   - a type, such as "Client", if a nil pointer or a zero value of it was used
+	//   - several parameters or fields, joined by "and" or "or"
 	Argument string
 	// Value is what was given, unchanged: escape it before you print it. It is empty if there is
 	// nothing to show.
