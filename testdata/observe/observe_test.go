@@ -35,7 +35,8 @@ func prometheusMetrics(registry prometheus.Registerer) func(context.Context, acr
 	retries := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "acr_retries_total", Help: "Requests sent again."}, labels[:1])
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "acr_request_seconds", Help: "Time until the response began."}, labels)
 	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "acr_bytes_total", Help: "Bytes of bodies."}, []string{"direction"})
-	registry.MustRegister(requests, retries, seconds, bytes)
+	waited := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "acr_waited_seconds_total", Help: "Time waited before requests."}, labels[:1])
+	registry.MustRegister(requests, retries, seconds, bytes, waited)
 	return func(_ context.Context, m acr.RequestMetrics) {
 		status := strconv.Itoa(m.Status)
 		requests.WithLabelValues(m.Operation, status).Inc()
@@ -43,6 +44,7 @@ func prometheusMetrics(registry prometheus.Registerer) func(context.Context, acr
 		if m.Try > 1 {
 			retries.WithLabelValues(m.Operation).Inc()
 		}
+		waited.WithLabelValues(m.Operation).Add(m.Waited.Seconds())
 		bytes.WithLabelValues("sent").Add(float64(m.BytesSent))
 		bytes.WithLabelValues("received").Add(float64(m.BytesReceived))
 	}
@@ -54,13 +56,25 @@ func otelMetrics(meter metric.Meter) (func(context.Context, acr.RequestMetrics),
 	if err != nil {
 		return nil, err
 	}
+	retries, err := meter.Int64Counter("acr.retries", metric.WithUnit("{request}"))
+	if err != nil {
+		return nil, err
+	}
+	waited, err := meter.Float64Counter("acr.waited", metric.WithUnit("s"))
+	if err != nil {
+		return nil, err
+	}
 	bytes, err := meter.Int64Counter("acr.bytes", metric.WithUnit("By"))
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, m acr.RequestMetrics) {
-		seconds.Record(ctx, m.Duration.Seconds(), metric.WithAttributes(
-			attribute.String("acr.operation", m.Operation), attribute.Int("http.response.status_code", m.Status)))
+		operation := attribute.String("acr.operation", m.Operation)
+		seconds.Record(ctx, m.Duration.Seconds(), metric.WithAttributes(operation, attribute.Int("http.response.status_code", m.Status)))
+		if m.Try > 1 {
+			retries.Add(ctx, 1, metric.WithAttributes(operation))
+		}
+		waited.Add(ctx, m.Waited.Seconds(), metric.WithAttributes(operation))
 		bytes.Add(ctx, m.BytesSent, metric.WithAttributes(attribute.String("direction", "sent")))
 		bytes.Add(ctx, m.BytesReceived, metric.WithAttributes(attribute.String("direction", "received")))
 	}, nil
@@ -156,6 +170,19 @@ func Example_openTelemetry() {
 			}
 			fmt.Println(m.Name, "of", count, "requests")
 		}
+		if s, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == "acr.retries" {
+			for _, p := range s.DataPoints {
+				operation, _ := p.Attributes.Value("acr.operation")
+				fmt.Println(m.Name, "of", operation.AsString(), p.Value)
+			}
+		}
+		if s, ok := m.Data.(metricdata.Sum[float64]); ok {
+			sum := 0.0
+			for _, p := range s.DataPoints {
+				sum += p.Value
+			}
+			fmt.Println(m.Name, "at least a second:", sum >= 1)
+		}
 	}
 	// Output:
 	// span HTTP POST http.status_code=200
@@ -164,4 +191,6 @@ func Example_openTelemetry() {
 	// span HTTP GET http.status_code=200
 	// span acr.ListTags acr.repository=samples/app acr.requests=3 acr.retries=1
 	// acr.request.duration of 3 requests
+	// acr.retries of ListTags 1
+	// acr.waited at least a second: true
 }
