@@ -5,11 +5,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -27,7 +30,13 @@ func plan(ctx context.Context, client *acr.Client, rules []byte, to io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	return plan, plan.WriteTable(to)
+	problems := []error{plan.WriteTable(to)}
+	for _, repository := range plan.Repositories {
+		if refused := repository.Refused; refused != nil {
+			problems = append(problems, fmt.Errorf("%s: nothing is deleted: %s", repository.Name, refused.Text))
+		}
+	}
+	return plan, errors.Join(problems...)
 }
 
 func savePlan(plan *retention.Plan, path string) error {
@@ -59,6 +68,9 @@ func apply(ctx context.Context, client *acr.Client, plan *retention.Plan, approv
 	}
 	for _, repository := range result.Repositories {
 		fmt.Println(repository.Name, repository.State, repository.Deleted, "deleted,", len(repository.Skipped), "left")
+	}
+	if !result.Complete() {
+		return errors.New("not everything in the plan was done")
 	}
 	return nil
 }
@@ -176,4 +188,21 @@ func Example_inUse() {
 	// Output:
 	// it is in use (no rule)
 	// [build-1 build-4 build-5 build-6] <nil>
+}
+
+// A repository that is not read because of throttling is an error of the guide's plan, and what is left one of its apply.
+func TestRefusedRepository(t *testing.T) {
+	t.Parallel()
+	registry, client := newRegistry(t)
+	registry.SeedImage(t, "shop/api:build-1")
+	registry.SeedImage(t, "shop/web:build-1")
+	registry.On("ListManifests").Nth(1).Status(429, 2*time.Minute) // too long to wait for
+	var table bytes.Buffer
+	p, err := plan(t.Context(), client, guideRules(), &table)
+	if p == nil || err == nil || !strings.Contains(err.Error(), "nothing is deleted") {
+		t.Fatalf("%v, %v", p, err)
+	}
+	if err := apply(t.Context(), client, p, p.ID(), filepath.Join(t.TempDir(), "deleted.jsonl")); err == nil {
+		t.Error("nothing is said of a repository that was left")
+	}
 }
