@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
+	"testing"
 	"text/tabwriter"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/acr"
+	"github.com/acrkit/acrkit/facade/acrtest"
 )
 
 func printTags(ctx context.Context, client *acr.Client, to io.Writer) error {
@@ -91,6 +95,14 @@ func lockAll(ctx context.Context, repository *acr.Repository) error {
 	return nil
 }
 
+func registryTime(ctx context.Context, client *acr.Client) (time.Time, error) {
+	var response *http.Response
+	if err := client.Ping(policy.WithCaptureResponse(ctx, &response)); err != nil {
+		return time.Time{}, err
+	}
+	return http.ParseTime(response.Header.Get("Date"))
+}
+
 // Lock what is in a repository, and print all tags.
 func Example_lists() {
 	ctx := context.Background()
@@ -124,4 +136,15 @@ func Example_lists() {
 	// v1 <nil>
 	// true
 	// 236
+}
+
+// The time that a job reads is the registry's, also if the client has to sign in first.
+func TestRegistryTime(t *testing.T) {
+	t.Parallel()
+	registry, client := newRegistry(t, acrtest.WithoutAnonymousPull())
+	registry.Advance(90 * 24 * time.Hour)
+	now, err := registryTime(t.Context(), client)
+	if late := registry.Now().Sub(now); err != nil || late < 0 || late > time.Minute { // the header has whole seconds
+		t.Errorf("%v before the registry's time, %v", late, err)
+	}
 }
