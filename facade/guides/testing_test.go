@@ -101,7 +101,7 @@ func TestRequestsOfADeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry.Ledger().Exactly(t, map[string]int{
-		"ExchangeEntraToken": 1, "GetAccessToken": 2, // the sign-in
+		"ExchangeEntraToken": 1, "GetAccessToken": 2, // the sign-in: one token to read, one to delete
 		"ListReferrers":  1, // the first deletion of a client asks whether the registry has a referrers API
 		"DeleteManifest": 1,
 	})
