@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func uploadFile(ctx context.Context, repository *acr.Repository, path string, ba
 	})
 }
 
-func resumableUpload(ctx context.Context, repository *acr.Repository, path, state string) (ocispec.Descriptor, error) {
+func resumableUpload(ctx context.Context, repository *acr.Repository, path, state string, bar io.Writer) (ocispec.Descriptor, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -48,11 +49,20 @@ func resumableUpload(ctx context.Context, repository *acr.Repository, path, stat
 			}
 		}
 	}}
+	var before int64 // what an earlier process sent
 	if saved, err := os.ReadFile(state); err == nil {
 		options.Resume = new(acr.Checkpoint)
 		if err := json.Unmarshal(saved, options.Resume); err != nil {
 			return ocispec.Descriptor{}, err
 		}
+		before = options.Resume.Offset
+	}
+	options.Progress = func(p acr.Progress) {
+		sent := p.Sent - p.Resent // by this process
+		if p.Restarts == 0 {
+			sent += before
+		}
+		fmt.Fprintf(bar, "\r%d of %d bytes", max(p.Offset, sent), p.Total)
 	}
 	desc, err := repository.UploadBlob(ctx, f, &options)
 	if err == nil || errors.Is(err, acr.ErrSourceChanged) { // the file was written since: the next run uploads it anew
@@ -152,19 +162,28 @@ func Example_resumableUpload() {
 
 	killed, kill := context.WithCancel(ctx)
 	srv.On("UploadChunk").Nth(2).Do(func(http.ResponseWriter, *http.Request, http.Handler) { kill() })
-	_, err := resumableUpload(killed, client.Repository("shop/web"), path, state)
+	_, err := resumableUpload(killed, client.Repository("shop/web"), path, state, io.Discard)
 	fmt.Println("killed:", err != nil)
 
 	srv.ClearFaults()
 	srv.Ledger().Reset()
-	desc, err := resumableUpload(ctx, client.Repository("shop/web"), path, state)
+	var bar strings.Builder
+	desc, err := resumableUpload(ctx, client.Repository("shop/web"), path, state, &bar)
 	check(err)
+	lines := strings.Split(bar.String(), "\r")[1:]
+	early := slices.ContainsFunc(lines, func(line string) bool {
+		var shown int64
+		_, err := fmt.Sscan(line, &shown)
+		return err != nil || shown < 16<<20
+	})
 	var sent int64
 	for _, r := range srv.Ledger().Requests("UploadChunk", "CompleteUpload") {
 		sent += r.BytesIn
 	}
 	fmt.Println("complete:", desc.Size>>20, "MiB, sent by the second process:", sent>>20, "MiB")
+	fmt.Println("the bar shows less than 16 MiB:", early, "and ends at", lines[len(lines)-1])
 	// Output:
 	// killed: true
 	// complete: 48 MiB, sent by the second process: 32 MiB
+	// the bar shows less than 16 MiB: false and ends at 50331648 of 50331648 bytes
 }
