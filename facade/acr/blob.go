@@ -196,9 +196,13 @@ func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra .
 	}
 	seen := sight{named: stated == dgst, ofRegistry: stated == dgst || namesAPI(resp)}
 	if wire.IsRedirect(resp.StatusCode) {
+		said := seen.ofRegistry
 		seen.ofRegistry = true
 		if resp, err = r.headStorage(ctx, resp); err != nil {
-			return none, opHeadBlob.fail(&storageError{err})
+			if e, answered := errors.AsType[*Error](err); said && !errors.Is(err, ErrUntrusted) && (!answered || e.StatusCode != http.StatusNotFound) {
+				err = &storageError{err}
+			}
+			return none, opHeadBlob.fail(err)
 		}
 	}
 	wire.Drain(resp)
@@ -209,7 +213,8 @@ func (r *Repository) lookAtBlob(ctx context.Context, dgst digest.Digest, extra .
 }
 
 // storageError is what the question for a blob failed with at the storage: the registry has said that
-// the blob is there.
+// the blob is there. A redirect that does not name the digest or the API is not the registry's, and
+// neither is one to where its blobs cannot be.
 type storageError struct{ err error }
 
 func (e *storageError) Error() string { return e.err.Error() }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,6 +202,88 @@ func TestUploadResumeOfWhatIsComplete(t *testing.T) {
 			t.Errorf("%s: %v, %+v, %+v", row.name, err, desc, last)
 		}
 		srv.Ledger().Exactly(t, map[string]int{"GetUploadStatus": 1, "HeadBlob": 1})
+	}
+}
+
+// TestRedirectIsNoBlob: a redirect that no registry sends, or to where the blob is not, does not say that the registry has it, neither to
+// a new upload nor to a resumed one nor after a commit that failed.
+func TestRedirectIsNoBlob(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, to string
+		ofAPI    bool
+	}{
+		{"a portal", "https://login.portal.example/signin", false}, {"a portal without TLS", "http://login.portal.example/", true},
+		{"no host", "https:///x", true}, {"storage without it", "", true},
+	} {
+		srv := acrsuite.NewServer(t)
+		r := acrsuite.NewClient(t, srv).Repository("big/redirect")
+		to := row.to
+		if to == "" {
+			storage, err := srv.Canary(http.NotFoundHandler())
+			if err != nil {
+				t.Fatal(err)
+			}
+			to = storage + "/x"
+		}
+		redirect := srv.On("HeadBlob").Always().Redirect(http.StatusTemporaryRedirect, to)
+		if !row.ofAPI {
+			redirect.WithoutHeader("Docker-Distribution-Api-Version")
+		}
+		content := acrsuite.Content(7 << 20)
+		dgst := digest.FromBytes(content)
+		var cp acr.Checkpoint
+		refusal := srv.On("CompleteUpload").Always().Status(http.StatusForbidden)
+		if _, err := r.UploadBlob(t.Context(), bytes.NewReader(content), &acr.UploadOptions{
+			ChunkSize: 2 << 20, Checkpoint: func(now acr.Checkpoint) { cp = now },
+		}); err == nil || cp.Offset == 0 {
+			t.Fatalf("%s: %v, %+v", row.name, err, cp)
+		}
+		refusal.Remove()
+		failing := srv.On("CompleteUpload").Always().Status(http.StatusForbidden) // whatever is tried, nothing can be stored
+		srv.On("GetUploadStatus").Nth(1).Status(http.StatusNotFound).Code("BLOB_UPLOAD_UNKNOWN", "gone")
+		for what, opts := range map[string]*acr.UploadOptions{"new": {Digest: dgst}, "resumed": {Resume: &cp}} {
+			if _, err := r.UploadBlob(t.Context(), bytes.NewReader(content), opts); err == nil {
+				t.Errorf("%s, %s: success, and the registry has the blob: %v", row.name, what, srv.HasBlob("big/redirect", dgst))
+			}
+		}
+		failing.Remove()
+		if _, err := r.UploadBlob(t.Context(), bytes.NewReader(content), &acr.UploadOptions{Digest: dgst}); err != nil || !srv.HasBlob("big/redirect", dgst) {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+}
+
+// TestUploadResumeOfWhatChanged: the source is looked at before a completed upload counts as that of the source.
+func TestUploadResumeOfWhatChanged(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("big/changed")
+	path, content := filepath.Join(t.TempDir(), "layer"), acrsuite.Content(7<<20)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	var cp acr.Checkpoint
+	opts := &acr.UploadOptions{ChunkSize: 2 << 20, Checkpoint: func(now acr.Checkpoint) { cp = now }}
+	if _, err := r.UploadBlob(t.Context(), f, opts); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	srv.On("HeadBlob").Do(func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		if err := os.Chtimes(path, time.Now(), time.Now().Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+		next.ServeHTTP(w, req)
+	})
+	if _, err := r.UploadBlob(t.Context(), f, &acr.UploadOptions{Resume: &cp}); !errors.Is(err, acr.ErrSourceChanged) {
+		t.Errorf("%v", err)
 	}
 }
 

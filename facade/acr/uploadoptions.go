@@ -70,7 +70,7 @@ type UploadOptions struct {
 	// It costs one request. If the registry no longer accepts the checkpoint (see [Checkpoint]),
 	// the upload starts from the beginning, and Progress.Restarts counts that. But if the upload
 	// was completed in the meantime, nothing is sent again; that costs one more request, and is
-	// noticed only if Digest is set or at most 4 MiB follow the checkpoint. If the source has
+	// noticed only if Digest is set or at most 5 MiB follow the checkpoint. If the source has
 	// another size, or is an *os.File with another modification time, UploadBlob fails with
 	// [ErrSourceChanged] and sends nothing. Other changes are not noticed unless Digest is set.
 	// Default: a new upload.

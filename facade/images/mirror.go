@@ -72,7 +72,7 @@ func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules [
 			}
 			if name, known := c.soleTarget(); known {
 				err := Of(to.Repository(name)).checkName()
-				if e, ok := errors.AsType[*acr.ArgumentError](err); ok {
+				if e, ok := errors.AsType[*acr.ArgumentError](err); ok && e.Argument == "repository" {
 					yield(nil, &acr.ArgumentError{Argument: fmt.Sprintf("rules[%d]", i), Value: name, Reason: e.Reason})
 					return
 				}

@@ -85,7 +85,7 @@ func (e *CopyError) Error() string {
 	if e.Name == "" {
 		what = e.Role + " " + shown(string(e.Descriptor.Digest)) + ": "
 	}
-	if errors.Is(e.Err, acr.ErrInvalidArgument) {
+	if invalid, ok := errors.AsType[*acr.ArgumentError](e.Err); ok && e.Name != "" && invalid.Value == e.Name {
 		what = "" // the cause names it
 	}
 	return fmt.Sprintf("images: %s %s: %s%s", e.Side, shown(e.Place), what, printable(fmt.Sprint(e.Err)))

@@ -45,7 +45,7 @@ func checkNames(ctx context.Context, c *acr.Client, names []string) error {
 			continue
 		}
 		_, err := a.Digest(ctx) // says what is invalid
-		if invalid, ok := errors.AsType[*acr.ArgumentError](err); ok {
+		if invalid, ok := errors.AsType[*acr.ArgumentError](err); ok && invalid.Argument == "repository" {
 			return &acr.ArgumentError{Argument: "Repositories", Value: name, Reason: invalid.Reason}
 		}
 		return err

@@ -46,7 +46,6 @@ var guards = []struct{ name, file, line, broken, test string }{
 	{"order of deletions: what contains a signature before its image", "order.go", "; v = v.owner() {", "; v = nil {", "TestOrderOfDeletions"},
 	{"K9 circles stay", "judge.go", "if left[n.at] {", "if false {", "TestCircles"},
 	{"K5, K10 what no rule leads to stays", "ground.go", "all = false\n", "continue\n", "TestNothingGoesWithoutARule|TestAloneStays"},
-	{"pushed again under another tag", "look.go", "!updated.After(looked)", "!looked.IsZero()", "TestGoneWithItsSubject"},
 	{"deleted and pushed again", "batch.go", "delete(r.looked, i.Digest)", "", "TestApplyHeals"},
 	{"fresh judgement", "run.go", "changed = append(changed, Skipped{string(m.Digest), SkippedKept, \"the rules keep it now\"})", "r.items[m.Digest] = &item{Manifest: m, node: n}", "TestApplyJudgesAgain"},
 	{"what stays after all keeps what it needs", "run.go", "r.protect(m.Needs, m.Digest)", "_ = m", "TestProtect"},

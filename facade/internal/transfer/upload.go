@@ -181,8 +181,10 @@ func (f *fileUpload) enter(ctx context.Context, first bool) (done bool, err erro
 		if err != nil && !errors.Is(err, ErrUploadLost) {
 			return false, err
 		}
-		if !f.u.open && f.isComplete(ctx) {
-			return true, nil
+		if !f.u.open {
+			if done, err := f.isComplete(ctx); done || err != nil {
+				return done, err
+			}
 		}
 		f.u.cancel(ctx) // if it still exists, it is of no use
 		if err == nil {
@@ -200,21 +202,32 @@ func (f *fileUpload) enter(ctx context.Context, first bool) (done bool, err erro
 // isComplete asks whether the registry has the whole blob, as it has if the process that completed
 // the upload ended before it removed its checkpoint. It does not ask if the digest is not known, and
 // too much would have to be read for it.
-func (f *fileUpload) isComplete(ctx context.Context) bool {
-	d := f.u.opts.Digest
+func (f *fileUpload) isComplete(ctx context.Context) (bool, error) {
+	t, d := &f.u.tune, f.u.opts.Digest
 	if d == "" {
-		if f.size-f.from > f.u.tune.Ahead || f.ahead.wait() != nil { // so much may have gone with the request that completed it
-			return false
+		if f.size-f.from > t.Ahead+t.Mark { // so much may have gone with the request that completed it
+			return false, nil
+		}
+		if err := f.ahead.wait(); err != nil {
+			return false, sourceError(err)
 		}
 		d = f.ahead.h.digest()
 	}
 	n, err := f.u.session.Stat(ctx, d)
-	if err != nil || n != f.size && n != Unknown {
-		return false
+	switch {
+	case ctx.Err() != nil:
+		return false, wait.Cause(ctx)
+	case err != nil || n != f.size && n != Unknown:
+		return false, nil //nolint:nilerr // uploading is right in any case
+	}
+	if f.u.opts.Check != nil {
+		if err := f.u.opts.Check(); err != nil {
+			return false, err
+		}
 	}
 	f.digest = d
 	f.u.opts.Meter.SetSkipped(f.size)
-	return true
+	return true, nil
 }
 
 // session uploads everything in one session.
