@@ -232,6 +232,25 @@ func TestUntagPutsAMovedTagBack(t *testing.T) {
 	}
 }
 
+// A tag cannot be put back on a manifest that nobody may read: that is no success.
+func TestUntagOfATagMovedIntoQuarantine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(w.image(), "a", "keep")
+	other := w.put(w.image(), "z")
+	w.days(90)
+	p := w.plan(rulesOf(t, `"delete":[{"name":"d","tags":{"glob":["a"]},"olderThan":"1d"}]`))
+	c := w.between(isRequest("DELETE", "/_tags/a"), func() {
+		w.tag(repository, "a", other)
+		w.patch(repository, string(other), `{"quarantineState":"Quarantined"}`)
+	})
+	result := w.apply(c, p, nil)
+	r := result.Repositories[0]
+	if result.Complete() || len(r.Repaired) != 0 || len(r.Skipped) != 1 || r.Skipped[0].Code != retention.SkippedFailed || r.Skipped[0].What != "a" {
+		t.Errorf("%s", mustJSON(t, r))
+	}
+}
+
 // A repository that refuses is left, and the next one is done.
 func TestApplyGoesOnBehindARefusal(t *testing.T) {
 	t.Parallel()

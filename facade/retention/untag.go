@@ -136,10 +136,11 @@ func (r *run) retag(ctx context.Context, t Tag, was digest.Digest, attributes ac
 	if locks := changedAttributes(attributes); err == nil && locks != nil {
 		_, err = r.repo.Artifact(t.Name).UpdateTagAttributes(ctx, locks.change())
 	}
-	detail := "it was moved to " + short(was) + " in the moment of its deletion, and was put back"
 	if err != nil && !errors.Is(err, acr.ErrTagExists) {
-		detail = fmt.Sprintf("it was moved to %s in the moment of its deletion, and could not be put back: %v", was, err)
+		r.skipTag(t, SkippedFailed, fmt.Sprintf("it was moved to %s in the moment of its deletion, and could not be put back: %v", was, err))
+		return r.journal.write(entry{Repository: r.plan.Name, Tag: t.Name, Done: outcomeDeleted})
 	}
+	detail := "it was moved to " + short(was) + " in the moment of its deletion, and was put back"
 	r.result.Repaired = append(r.result.Repaired, Skipped{t.Name, SkippedMoved, detail})
 	return r.journal.write(entry{Repository: r.plan.Name, Tag: t.Name, Done: outcomeRestored})
 }
