@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
@@ -102,8 +100,10 @@ func (p command) carryOut(ctx context.Context, args []string) error {
 	return commands[s.name](ctx, client, s)
 }
 
-// commandNames are the commands.
-var commandNames = []string{"plan", "apply", "undo", "storage", "snapshot", "diff"}
+// required are the commands, each with the options that it cannot do without.
+var required = map[string][]string{
+	"plan": {"rules"}, "apply": {"journal", "plan"}, "undo": {"journal"}, "storage": nil, "snapshot": {"out"}, "diff": nil,
+}
 
 // parse reads the command line.
 func (p command) parse(args []string) (settings, error) {
@@ -112,7 +112,8 @@ func (p command) parse(args []string) (settings, error) {
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		s.name, args = args[0], args[1:]
 	}
-	if slices.Contains(commandNames, s.name) {
+	needs, known := required[s.name]
+	if known {
 		f.Command = s.name
 	}
 	p.options(f.FlagSet, &s)
@@ -120,17 +121,9 @@ func (p command) parse(args []string) (settings, error) {
 		return s, err
 	}
 	s.registry = f.Arg(0)
-	missing := map[string]map[string]string{
-		"plan":     {"-rules": s.rules},
-		"apply":    {"-plan": s.plan, "-journal": s.journal},
-		"undo":     {"-journal": s.journal},
-		"storage":  {},
-		"snapshot": {"-out": s.out},
-		"diff":     {},
-	}[s.name]
 	problem := ""
 	switch {
-	case missing == nil:
+	case !known:
 		problem = "the command must be plan, apply, undo, storage, snapshot or diff"
 	case s.name == "diff" && f.NArg() != 2:
 		problem = "exactly two snapshots must be given, after the options"
@@ -138,9 +131,9 @@ func (p command) parse(args []string) (settings, error) {
 		problem = "exactly one registry must be given, after the options"
 	}
 	s.before, s.after = f.Arg(0), f.Arg(1)
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		if missing[name] == "" && problem == "" {
-			problem = "option " + name + " is required"
+	for _, name := range needs {
+		if f.Lookup(name).Value.String() == "" && problem == "" {
+			problem = "option -" + name + " is required"
 		}
 	}
 	if problem != "" {
