@@ -96,10 +96,8 @@ func (f *fileUpload) small(ctx context.Context) (Result, error) {
 	if err := f.identify(h.digest()); err != nil {
 		return Result{}, err
 	}
-	if o.Check != nil {
-		if err := o.Check(); err != nil {
-			return Result{}, err
-		}
+	if err := o.check(); err != nil {
+		return Result{}, err
 	}
 	return f.u.inMemory(ctx, f.digest, b)
 }
@@ -220,10 +218,8 @@ func (f *fileUpload) isComplete(ctx context.Context) (bool, error) {
 	case err != nil || n != f.size && n != Unknown:
 		return false, nil //nolint:nilerr // uploading is right in any case
 	}
-	if f.u.opts.Check != nil {
-		if err := f.u.opts.Check(); err != nil {
-			return false, err
-		}
+	if err := f.u.opts.check(); err != nil {
+		return false, err
 	}
 	f.digest = d
 	f.u.opts.Meter.SetSkipped(f.size)
@@ -247,10 +243,8 @@ func (f *fileUpload) session(ctx context.Context) error {
 			return err
 		}
 	}
-	if u.opts.Check != nil {
-		if err := u.opts.Check(); err != nil {
-			return err
-		}
+	if err := u.opts.check(); err != nil {
+		return err
 	}
 	return u.commit(ctx, f.digest, f.data, 0, f.size, !u.opts.Limits.noTail.Load())
 }

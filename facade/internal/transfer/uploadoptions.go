@@ -53,6 +53,14 @@ type UploadOptions struct {
 	Tune Tuning
 }
 
+// check calls Check.
+func (o *UploadOptions) check() error {
+	if o.Check != nil {
+		return o.Check()
+	}
+	return nil
+}
+
 // hashing returns the algorithm to hash with.
 func (o *UploadOptions) hashing() digest.Algorithm {
 	if o.Digest != "" {

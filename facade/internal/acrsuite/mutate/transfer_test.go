@@ -19,7 +19,7 @@ var transferGuards = in("../../transfer", []guard{
 	{"a stream has its size", "writer.go", "if want := w.u.opts.Size; want != Unknown && want != size {", "if want := w.u.opts.Size; false {", "TestStatedContent"},
 	{"a stream is not sent beyond its size", "buffer.go", "size != Unknown && w.Offset() > size {", "size != Unknown && false {", "TestStreamGoesOn"},
 	{"a stream has its digest", "writer.go", "if want := w.u.opts.Digest; want != \"\" && want != dgst {", "if want := w.u.opts.Digest; false {", "TestStatedContent"},
-	{"a source that changes is noticed", "upload.go", "\tif u.opts.Check != nil {", "\tif false {", "TestChangedSource"},
+	{"a source that changes is noticed", "uploadoptions.go", "\tif o.Check != nil {", "\tif false {", "TestChangedSource"},
 	{"a download has its digest", "download.go", "if got := h.digest(); got != want {", "if got := h.digest(); false {", downloadTests},
 	{"the last bytes are withheld", "reader.go", "if r.b.off == r.b.limit() && r.h.digest() != r.want {", "if false {", downloadTests},
 	{"a stream read to its end has its digest", "reader.go", "case got == r.want:", "case true:", downloadTests},
