@@ -61,11 +61,10 @@
 // the type digest.Digest. To pass a digest d as a reference, write d.String(). To get a digest from
 // a string s, call digest.Parse(s).
 //
-// The digest of every manifest and blob that
-// is transferred is computed and compared before it is reported as complete. There are two
-// exceptions: parts of a blob ([Repository.GetBlobRange], [BlobReaderAt]) cannot be verified, and
-// with UploadOptions.TrustDigest only the registry compares the digest. A manifest that two
-// programs could understand differently is refused.
+// The digest of every manifest and blob that is transferred is computed and compared before it is
+// reported as complete. There are two exceptions: parts of a blob ([Repository.GetBlobRange],
+// [BlobReaderAt]) cannot be verified, and with UploadOptions.TrustDigest only the registry compares
+// the digest. A manifest that two programs could understand differently is refused.
 //
 // # Errors
 //
