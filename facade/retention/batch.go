@@ -286,8 +286,7 @@ func (r *run) goneWith(ctx context.Context, i *item, outcome string) error {
 		if w.status != pending {
 			continue
 		}
-		_, err := r.repo.Artifact(string(w.Digest)).ManifestProperties(context.WithoutCancel(ctx))
-		switch {
+		switch err := ask(context.WithoutCancel(ctx), r.repo, w.Digest); {
 		case err == nil:
 			r.setDoubt(false, w)
 		case errors.Is(err, acr.ErrNotFound):
@@ -302,8 +301,7 @@ func (r *run) goneWith(ctx context.Context, i *item, outcome string) error {
 // isGone asks whether the manifest of an item does not exist any more. Only that answer counts: a tag
 // may be gone and its manifest still there, and a deletion that failed may have been carried out.
 func (r *run) isGone(ctx context.Context, i *item) bool {
-	_, err := r.repo.Artifact(string(i.Digest)).ManifestProperties(ctx)
-	return errors.Is(err, acr.ErrNotFound)
+	return errors.Is(ask(ctx, r.repo, i.Digest), acr.ErrNotFound)
 }
 
 // doubt notes that a deletion which failed may still be carried out, with what the registry deletes

@@ -131,8 +131,7 @@ func (r *run) isLost(ctx context.Context, i *item) bool {
 	case !i.noted:
 		return false
 	case i.doubtful:
-		_, err := r.repo.Artifact(string(i.Digest)).ManifestProperties(ctx)
-		return err != nil
+		return ask(ctx, r.repo, i.Digest) != nil
 	}
 	return i.status == pending && r.isGone(ctx, i)
 }

@@ -151,11 +151,10 @@ func (r *run) needsOfUnread(ctx context.Context, d digest.Digest, err error) ([]
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	_, propertiesErr := r.repo.Artifact(string(d)).ManifestProperties(ctx)
-	switch {
-	case errors.Is(propertiesErr, acr.ErrNotFound):
+	switch why := ask(ctx, r.repo, d); {
+	case errors.Is(why, acr.ErrNotFound):
 		return nil, errGone
-	case propertiesErr != nil:
+	case why != nil:
 		return nil, err
 	}
 	return r.anything(), nil

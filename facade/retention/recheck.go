@@ -7,8 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/acrkit/acrkit/facade/acr"
 )
+
+// ask asks whether a manifest exists. The error matches acr.ErrNotFound if it does not; after any
+// other error nobody knows.
+func ask(ctx context.Context, repo *acr.Repository, d digest.Digest) error {
+	_, err := repo.Artifact(string(d)).ManifestProperties(ctx)
+	return err
+}
 
 // check compares a manifest and its tags with the plan, right before the deletion. It returns why
 // the manifest must not be deleted, or nil.

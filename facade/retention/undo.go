@@ -237,8 +237,7 @@ func (r *undoing) manifest(ctx context.Context, d digest.Digest) error {
 	if !r.wanted(string(d)) {
 		return nil
 	}
-	_, err := r.repo.Artifact(string(d)).ManifestProperties(ctx)
-	switch {
+	switch err := ask(ctx, r.repo, d); {
 	case err == nil:
 		r.there[d] = true
 		return nil

@@ -61,7 +61,7 @@ func (r *run) untagOne(ctx context.Context, t Tag) error {
 		return nil
 	}
 	if of := r.belongs(t); of != "" { // which may stay after all, or may have been pushed since
-		switch _, err := r.repo.Artifact(string(of)).ManifestProperties(ctx); {
+		switch err := ask(ctx, r.repo, of); {
 		case err == nil:
 			r.skipTag(t, SkippedNeeded, "it belongs to "+short(of)+", which exists")
 			return nil
