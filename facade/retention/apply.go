@@ -92,6 +92,7 @@ const (
 //   - [ErrInUse] if there are fewer sources than the plan had, or if one fails or names no
 //     reference of the registry
 //   - [ErrClock] if the registry's responses have no date, or if the plan is newer than that date
+//   - those of [acr.Client.Repositories] if the registry's time cannot be read
 //   - the context's error if it ends
 //
 // If Apply fails after it has begun, it returns the Result too. A manifest or tag that was not

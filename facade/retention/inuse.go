@@ -16,8 +16,8 @@ import (
 
 // InUse is a source of references that are in use, such as the images that run in a cluster. The
 // manifests that it names stay, with everything that they need. Make reads it, and Apply reads it
-// again. A digest keeps neither the tags of its manifest nor an index that has the manifest as a
-// part, so name images as they are pulled.
+// again. A reference by digest keeps that manifest, but not its tags, and not an index that
+// contains it: name images as they are pulled.
 //
 // A reference is "host/name:tag", "host/name@digest" or "host/name:tag@digest". The host has the
 // port, if there is one; it may be left out, and references of other hosts are ignored. A reference

@@ -29,6 +29,7 @@ import (
 //
 // Errors:
 //   - [*os.PathError] or [*os.LinkError] if the file cannot be written
+//   - [acr.ErrInvalidArgument] if one of ReadOptions.Repositories is not the name of a repository
 //   - those of [acr.Client.Repositories] if the list of repositories cannot be read
 //   - the context's error if it ends
 func Snapshot(ctx context.Context, c *acr.Client, path string, opts *ReadOptions) error {

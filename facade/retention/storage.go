@@ -62,6 +62,7 @@ type RepositoryUsage struct {
 //
 // Errors:
 //   - [ErrPlan] if the plan contradicts itself, or is of another registry
+//   - [acr.ErrInvalidArgument] if one of ReadOptions.Repositories is not the name of a repository
 //   - those of [acr.Client.Repositories] if the list of repositories cannot be read
 //   - the context's error if it ends
 func Storage(ctx context.Context, c *acr.Client, opts *ReadOptions) (*StorageUsage, error) {
