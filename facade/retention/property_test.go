@@ -21,7 +21,7 @@ import (
 	"github.com/acrkit/acrkit/facade/retention"
 )
 
-var cases = flag.Int("retention.cases", acrsuite.UnderRace(40, 120), "random cases of TestProperty")
+var cases = flag.Int("retention.cases", acrsuite.UnderRace(12, 120), "random cases of TestProperty")
 
 // TestProperty plans, applies and undoes random rules on random registries, beside somebody who changes the registry, and
 // compares with the oracle.
