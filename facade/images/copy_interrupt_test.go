@@ -22,7 +22,7 @@ import (
 	"github.com/acrkit/acrkit/facade/internal/acrsuite"
 )
 
-var lossStep = flag.Int("images.step", acrsuite.UnderRace(5, 1), "how far apart the requests are that a copy loses: 1 loses each")
+var lossStep = flag.Int("images.step", acrsuite.UnderRace(11, 1), "how far apart the requests are that a copy loses: 1 loses each")
 
 // breaker lets one request of a copy fail, and looks after every single one whether a tag stands for an incomplete image.
 type breaker struct {

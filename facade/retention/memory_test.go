@@ -48,7 +48,7 @@ func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the memory 
 		{"the storage of one repository", registrySize{Images: *held, Repositories: 1}, stored},
 		{"the storage of ten", registrySize{Images: *held, Repositories: 10}, stored},
 		{"a snapshot and its differences", registrySize{Images: *held, Repositories: 10}, compared},
-	} {
+	}[acrsuite.UnderRace(6, 0):] { // the race detector has a memory of its own
 		t.Run(row.name, func(t *testing.T) {
 			c := otherProcess(t, row.size)
 			start := time.Now()
