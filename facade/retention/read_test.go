@@ -410,3 +410,31 @@ func TestTableBeginsWithTheYoungest(t *testing.T) {
 		t.Errorf("%v\n%s", tags, table.String())
 	}
 }
+
+// What goes along with a manifest is counted, one and many.
+func TestTableCountsWhatGoesAlong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i, tag := range []string{"one", "two"} {
+		n := i + 1
+		var parts []digest.Digest
+		for range n {
+			parts = append(parts, w.put(w.image(), ""))
+		}
+		root := w.put(w.index(parts...), tag)
+		for range n {
+			w.put(w.referrer("application/vnd.example.sbom", root), "")
+		}
+	}
+	w.put(w.image(), "newest") // which always stays
+	w.days(100)
+	var table bytes.Buffer
+	if err := w.plan(rulesOf(t, `"delete":[`+oldTags+`]`)).WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" + 1 image of it + 1 referrer\n", " + 2 images of it + 2 referrers\n"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, table.String())
+		}
+	}
+}

@@ -178,11 +178,17 @@ func someOf(tags []string) string {
 }
 
 func (n goingAlong) text() (text string) {
-	if n.images > 0 {
-		text += fmt.Sprintf(" + %d images of it", n.images)
-	}
-	if n.referrers > 0 {
-		text += fmt.Sprintf(" + %d referrers", n.referrers)
+	for _, more := range []struct {
+		n         int
+		one, many string
+	}{{n.images, "image of it", "images of it"}, {n.referrers, "referrer", "referrers"}} {
+		switch more.n {
+		case 0:
+		case 1:
+			text += " + 1 " + more.one
+		default:
+			text += fmt.Sprintf(" + %d %s", more.n, more.many)
+		}
 	}
 	return text
 }
