@@ -205,7 +205,7 @@ func (c *checker) policy(path string, p *Policy) *compiled {
 		d := c.delete(path, p, &p.Delete[i])
 		for _, k := range q.keep {
 			if voids(k, d) {
-				c.fault(path, "it can delete nothing: %s keeps everything that it selects", k.name)
+				c.fault(path, "it can delete nothing: %s keeps everything that it selects, for it has no newest, within or since", k.name)
 			}
 		}
 		q.delete = append(q.delete, d)
@@ -247,5 +247,8 @@ func (c *checker) limits(path string, l Limits) {
 func (c *checker) age(path string, a Age) {
 	if a < 0 || a > maxAge {
 		c.fault(path, "an age is from 0 to a hundred years")
+	}
+	if a%Age(time.Second) != 0 {
+		c.fault(path, "%v is not a whole number of seconds: write 7 * retention.Day for seven days", time.Duration(a))
 	}
 }

@@ -103,6 +103,23 @@ func TestGoodRules(t *testing.T) {
 	}
 }
 
+// What KeepNewest cannot refuse is refused by the check of its rules.
+func TestKeepNewestFaults(t *testing.T) {
+	t.Parallel()
+	for want, rules := range map[string]*retention.Rules{
+		"7ns is not a whole number of seconds":       retention.KeepNewest(3, 7, "**"),
+		"it has no newest, within or since":          retention.KeepNewest(0, retention.Week, "**"),
+		"exactly one of olderThan, before and any":   retention.KeepNewest(3, 0, "**"),
+		"an age is from 0 to a hundred years":        retention.KeepNewest(3, -retention.Day, "**"),
+		"repositories: at least one pattern":         retention.KeepNewest(3, retention.Week),
+		"policies[0].keep[0].newest: it must not be": retention.KeepNewest(-1, retention.Week, "**"),
+	} {
+		if err := rules.Check(); !errors.Is(err, retention.ErrRules) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
 func TestAges(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]retention.Age{"30d": 30 * retention.Day, "2w": 14 * retention.Day, "36h": 36 * retention.Hour, "1d12h": 36 * retention.Hour, "1w2d3h4m5s": 9*retention.Day + 3*retention.Hour + 245e9, "0s": 0} {
