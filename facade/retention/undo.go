@@ -34,7 +34,11 @@ type UndoOptions struct {
 //
 // The registry deletes the blobs of deleted manifests some time later; how long is not published.
 // Then the manifest cannot be restored, and is in Skipped ([SkippedBlobsGone]): push the image
-// again. The times of restored tags and manifests are those of the Undo.
+// again.
+//
+// The times of restored tags and manifests are those of the Undo, so the next plan takes them for
+// the newest: rules that keep a number of tags keep the restored ones and delete younger builds in
+// their place. Change the rules, or lock what has to stay, before the next plan is applied.
 //
 // It costs one request for each manifest and tag that exists, and two for each that it restores.
 // The manifests of the journal are in memory. If the journal is empty, Undo does nothing: Apply

@@ -87,7 +87,15 @@ func (p command) undo(ctx context.Context, c *acr.Client, s settings) error {
 	if s.dryRun {
 		restored = "would be put back"
 	}
-	return errors.Join(p.report(s, result, restored), err, f.Close())
+	reported := p.report(s, result, restored)
+	if restoredSome(result) && !s.dryRun && !s.json {
+		fmt.Fprintln(p.Stdout, "What was put back counts as the newest from now on: change the rules before the next plan is applied.")
+	}
+	return errors.Join(reported, err, f.Close())
+}
+
+func restoredSome(result *retention.Result) bool {
+	return result != nil && slices.ContainsFunc(result.Repositories, func(r *retention.RepositoryResult) bool { return r.Restored > 0 })
 }
 
 // report prints what was done. restored says what happened to the things that the result counts as

@@ -83,7 +83,7 @@ func TestRetention(t *testing.T) {
 		{"diff of what is none", []string{"diff", file("before"), plan}, 2, "", "unusable snapshot", 1},
 		{"dry run of undo", []string{"undo", "-journal", journal, "-dry-run", "-json", srv.Host()}, 0, `"restored": 4`, "", 1},
 		{"dry run of undo as a table", []string{"undo", "-journal", journal, "-dry-run", srv.Host()}, 0, ", 4 would be put back\n", "", 1},
-		{"undo", []string{"undo", "-journal", journal, srv.Host()}, 0, "4 put back", "", 2},
+		{"undo", []string{"undo", "-journal", journal, srv.Host()}, 0, "4 put back\nWhat was put back counts as the newest", "", 2},
 		{"bad share", []string{"undo", "-journal", journal, "-share", "2", srv.Host()}, 2, "", "Share", 2},
 	} {
 		var stdout, stderr bytes.Buffer
