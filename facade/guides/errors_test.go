@@ -100,6 +100,9 @@ func explain(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no time left"
 	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return "no way to the registry"
+	}
 	if refused, ok := errors.AsType[*acr.Error](err); ok {
 		return fmt.Sprintf("%s: %d %s, correlation id %s", refused.Operation, refused.StatusCode, refused.Code, refused.CorrelationID)
 	}
@@ -296,6 +299,19 @@ var provoked = map[string]func(t *testing.T) error{
 			return err
 		}
 		return manifest(policy.WithRetryOptions(t.Context(), policy.RetryOptions{MaxRetries: -1}), client.Repository(repo))
+	},
+	"connection refused": func(t *testing.T) error {
+		registry := acrtest.New(t)
+		client, err := acr.NewClient(registry.Endpoint(), nil, reach(registry))
+		if err != nil {
+			return err
+		}
+		registry.Close()
+		err = manifest(policy.WithRetryOptions(t.Context(), policy.RetryOptions{MaxRetries: -1}), client.Repository(repo))
+		if got := explain(err); got != "no way to the registry" {
+			t.Errorf("explain: %s", got)
+		}
+		return err
 	},
 	"begins with the host of a registry": func(t *testing.T) error {
 		_, client := newRegistry(t)
