@@ -58,6 +58,9 @@ func resumableUpload(ctx context.Context, repository *acr.Repository, path, stat
 		before = options.Resume.Offset
 	}
 	options.Progress = func(p acr.Progress) {
+		if p.Sent == 0 {
+			before = p.Offset // the registry may have more than the checkpoint says
+		}
 		sent := p.Sent - p.Resent // by this process
 		if p.Restarts == 0 {
 			sent += before
