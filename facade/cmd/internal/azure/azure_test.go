@@ -1,6 +1,8 @@
 package azure_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 
+	"github.com/acrkit/acrkit/facade/acr"
 	"github.com/acrkit/acrkit/facade/cmd/internal/azure"
 )
 
@@ -45,5 +48,23 @@ func TestCloud(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a.example.com", "b.example.com:5000", "c"}, options.AllowedHosts); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The advice for a host that may not receive the credential names what a user of a program can set.
+func TestAdviceNamesTheVariable(t *testing.T) {
+	t.Parallel()
+	password := map[string]string{azure.EnvUsername: "user", azure.EnvPassword: "secret"}
+	for name, env := range map[string]map[string]string{"password": password, "credential": {}} {
+		getenv := func(key string) string { return env[key] }
+		options, closeIdle, err := azure.ClientOptions("registry.example.com", getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = azure.Client("registry.example.com", options, getenv, azure.Credential)
+		closeIdle()
+		if !errors.Is(err, acr.ErrInvalidArgument) || !strings.Contains(err.Error(), azure.EnvAllowedHosts) || strings.Contains(err.Error(), "ClientOptions") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
