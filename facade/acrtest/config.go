@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// ErrInvalidOption is returned by [Start] if an option has an invalid value. The message names the
-// option.
+// ErrInvalidOption is returned by [Start] if an option has an invalid value or is nil. The message
+// names the option, or the position of a nil one.
 var ErrInvalidOption = errors.New("acrtest: invalid option")
 
 // optionError has a message of its own and matches ErrInvalidOption.

@@ -235,10 +235,15 @@ func (l *Ledger) Exactly(t testing.TB, want map[string]int) {
 	}
 }
 
-// None fails the test if match returns true for any request. The failure lists these requests.
+// None fails the test if match returns true for any request. The failure lists these requests. It
+// also fails the test if match is nil.
 func (l *Ledger) None(t testing.TB, match func(Request) bool) {
 	if t != nil {
 		t.Helper()
+	}
+	if match == nil {
+		l.fail(t, "acrtest: None(nil): the function is nil")
+		return
 	}
 	got := slices.DeleteFunc(l.find(nil), func(r Request) bool { return !match(r) })
 	if len(got) > 0 {

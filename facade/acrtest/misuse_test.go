@@ -2,6 +2,7 @@ package acrtest_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -52,6 +53,37 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	}
 	defer s.Close()
 	s.On("none of all") // a complaint that nobody hears
+}
+
+// An option that is nil is refused by its place in the list, for it has no name.
+func TestNilOption(t *testing.T) {
+	t.Parallel()
+	for want, options := range map[string][]acrtest.Option{
+		"acrtest: option 1 of 1 is nil: leave it out": {nil},
+		"acrtest: option 2 of 3 is nil: leave it out": {acrtest.WithLimits(), nil, acrtest.WithABAC()},
+	} {
+		s, err := acrtest.Start(options...)
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, acrtest.ErrInvalidOption) || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// A function that is nil fails the test by what is wrong, whether or not there is a request to call it for.
+func TestNoneOfNil(t *testing.T) {
+	t.Parallel()
+	s := acrtest.New(t)
+	for range 2 {
+		told := &toldTB{TB: t}
+		s.Ledger().None(told, nil)
+		if told.errors != "acrtest: None(nil): the function is nil" {
+			t.Errorf("told %q", told.errors)
+		}
+		ask(s)
+	}
 }
 
 // What a script or a question to the ledger cannot mean is complained of, for it would be met by nothing, or by everything.

@@ -47,14 +47,18 @@ func New(t testing.TB, opts ...Option) *Server {
 // millisecond. The caller must call [Server.Close].
 //
 // Errors:
-//   - [ErrInvalidOption] if an option has an invalid value; the message names the option
+//   - [ErrInvalidOption] if an option has an invalid value or is nil; the message names the option,
+//     or the position of a nil one
 //   - [ErrRemoteAccess] if the address of [WithListen] is not a loopback address and
 //     [WithRemoteAccess] is not given
 //   - any other error if that address cannot be listened on
 //   - any other error if the directory of [WithDirectory] cannot be used
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{cfg: defaultConfig(), closing: make(chan struct{})}
-	for _, o := range opts {
+	for i, o := range opts {
+		if o == nil {
+			return nil, invalid("option %d of %d is nil: leave it out", i+1, len(opts))
+		}
 		o(&s.cfg)
 	}
 	if err := s.cfg.check(); err != nil {
