@@ -36,6 +36,13 @@ const FaultHeader = "X-Acrtest-Fault"
 // All other methods, except [Fault.Hits] and [Fault.Remove], are actions. Several actions on one
 // line affect the same request. A line may be added while requests are in progress; it takes effect
 // with its first action.
+//
+// # Invalid values
+//
+// A call with a value that makes no sense, such as a status code that no response has, a negative
+// number of bytes or a nil function, does not change the line. It fails the test that was passed to
+// [New]; if the registry was created with [Start], it is logged; see [WithLogger]. [Fault.Nth] and
+// [Fault.From] take a number below 1 for 1.
 type Fault struct {
 	script *script
 	ops    []string
@@ -92,56 +99,19 @@ func (f *Fault) act(altered bool, name string, change func(p *plan)) *Fault {
 	})
 }
 
-// Nth affects only the nth matching request, counted from 1.
-func (f *Fault) Nth(n int) *Fault {
-	n = f.counted("Nth", n)
-	return f.set(func() { f.from, f.until = n, n })
-}
-
-// First affects the first n matching requests; none if n is 0.
-func (f *Fault) First(n int) *Fault {
-	if n <= 0 {
-		n = never
-	}
-	return f.set(func() { f.from, f.until = 1, n })
-}
-
-// From affects the nth matching request, counted from 1, and all later ones.
-func (f *Fault) From(n int) *Fault {
-	n = f.counted("From", n)
-	return f.set(func() { f.from, f.until = n, 0 })
-}
-
-// counted complains of a number that no request has: it fails the test of [New], and is logged for
-// [Start].
-func (f *Fault) counted(method string, n int) int {
-	if n < 1 {
-		f.script.complain(fmt.Sprintf("acrtest: %s(%d): the number of a request starts at 1", method, n))
-	}
-	return max(n, 1)
-}
-
-// Always affects every matching request.
-func (f *Fault) Always() *Fault { return f.From(1) }
-
-// Path restricts the fault to requests whose decoded URL path contains text.
-func (f *Fault) Path(text string) *Fault {
-	return f.When(func(r *http.Request) bool { return strings.Contains(r.URL.Path, text) })
-}
-
-// When restricts the fault to requests for which match returns true. match must not read the body
-// or call methods of [Server], [Fault] or [Ledger].
-func (f *Fault) When(match func(*http.Request) bool) *Fault {
-	return f.set(func() { f.when = append(f.when, match) })
-}
-
 // Delay waits for d before the operation starts.
 func (f *Fault) Delay(d time.Duration) *Fault {
+	if !f.valid(d >= 0, "Delay", d, "must not be negative") {
+		return f
+	}
 	return f.act(false, "delay "+d.String(), func(p *plan) { p.delay = d })
 }
 
 // DelayReply executes the operation, then waits for d before the response starts.
 func (f *Fault) DelayReply(d time.Duration) *Fault {
+	if !f.valid(d >= 0, "DelayReply", d, "must not be negative") {
+		return f
+	}
 	return f.act(false, "delay reply "+d.String(), func(p *plan) { p.delayReply = d })
 }
 
@@ -151,20 +121,34 @@ func (f *Fault) Stall() *Fault { return f.act(false, "stall", func(p *plan) { p.
 
 // StallAfter sends n bytes of the response body and then nothing more. The connection stays open.
 func (f *Fault) StallAfter(n int64) *Fault {
+	if !f.isCount("StallAfter", n) {
+		return f
+	}
 	return f.act(false, "stall after "+itoa(n), func(p *plan) { p.stallAt = n })
 }
 
 // StallRequestAfter reads n bytes of the request body and then nothing more. The connection stays
 // open.
 func (f *Fault) StallRequestAfter(n int64) *Fault {
+	if !f.isCount("StallRequestAfter", n) {
+		return f
+	}
 	return f.act(false, "stall request after "+itoa(n), func(p *plan) { p.stallRequestAt = n })
 }
 
-// Status answers with the status code instead of executing the operation. It reads the request body
-// first, unless [Fault.Early] is given. The response body is an error document that fits the code;
-// [Fault.Code] and [Fault.Body] replace it. retryAfter, if given, sets the Retry-After header,
-// rounded up to whole seconds.
+// Status answers with the status code, from 200 to 999, instead of executing the operation. It
+// reads the request body first, unless [Fault.Early] is given. The response body is an error
+// document that fits the code; [Fault.Code] and [Fault.Body] replace it. retryAfter, if given, sets
+// the Retry-After header, rounded up to whole seconds.
 func (f *Fault) Status(code int, retryAfter ...time.Duration) *Fault {
+	if !f.isStatus("Status", code) {
+		return f
+	}
+	for _, d := range retryAfter {
+		if !f.valid(d >= 0, "Status", fmt.Sprintf("%d, %v", code, d), "retryAfter must not be negative") {
+			return f
+		}
+	}
 	return f.act(true, "status "+strconv.Itoa(code), func(p *plan) {
 		p.status = code
 		if len(retryAfter) > 0 {
@@ -191,9 +175,12 @@ func (f *Fault) Body(contentType, text string) *Fault {
 // Early makes [Fault.Status] answer before the request body has been read.
 func (f *Fault) Early() *Fault { return f.act(true, "early", func(p *plan) { p.early = true }) }
 
-// Redirect answers with the status code, a Location header and an empty body instead of executing
-// the operation.
+// Redirect answers with the status code, from 200 to 999, a Location header and an empty body
+// instead of executing the operation.
 func (f *Fault) Redirect(status int, location string) *Fault {
+	if !f.isStatus("Redirect", status) {
+		return f
+	}
 	return f.Status(status).Header("Location", location).Body("text/html; charset=utf-8", "")
 }
 
@@ -213,35 +200,53 @@ func (f *Fault) DropReply() *Fault {
 
 // ResetAfter resets the connection after n bytes of the response body.
 func (f *Fault) ResetAfter(n int64) *Fault {
+	if !f.isCount("ResetAfter", n) {
+		return f
+	}
 	return f.act(false, "reset after "+itoa(n), func(p *plan) { p.resetAt = n })
 }
 
 // ResetRequestAfter resets the connection after n bytes of the request body. An upload keeps the
 // bytes received so far.
 func (f *Fault) ResetRequestAfter(n int64) *Fault {
+	if !f.isCount("ResetRequestAfter", n) {
+		return f
+	}
 	return f.act(false, "reset request after "+itoa(n), func(p *plan) { p.resetRequestAt = n })
 }
 
 // Accept takes n bytes of the request body and executes the operation as if they were the whole
 // body.
 func (f *Fault) Accept(n int64) *Fault {
+	if !f.isCount("Accept", n) {
+		return f
+	}
 	return f.act(true, "accept "+itoa(n), func(p *plan) { p.acceptOnly = n })
 }
 
 // Truncate closes the connection after n bytes of the response body, before the Content-Length is
 // reached.
 func (f *Fault) Truncate(n int64) *Fault {
+	if !f.isCount("Truncate", n) {
+		return f
+	}
 	return f.act(true, "truncate "+itoa(n), func(p *plan) { p.truncateAt = n })
 }
 
 // TruncateClean ends the response after n bytes of its body in a way the client cannot detect: the
 // response has no Content-Length and ends properly.
 func (f *Fault) TruncateClean(n int64) *Fault {
+	if !f.isCount("TruncateClean", n) {
+		return f
+	}
 	return f.act(true, "truncate clean "+itoa(n), func(p *plan) { p.truncateAt, p.truncateClean = n, true })
 }
 
 // FlipByte changes the byte of the response body at the given offset.
 func (f *Fault) FlipByte(offset int64) *Fault {
+	if !f.isCount("FlipByte", offset) {
+		return f
+	}
 	return f.act(true, "flip byte "+itoa(offset), func(p *plan) { p.flip, p.flipAt = true, offset })
 }
 
@@ -262,6 +267,9 @@ func (f *Fault) WithoutHeader(key string) *Fault {
 
 // RewriteHeader replaces the value of a response header by rewrite(value).
 func (f *Fault) RewriteHeader(key string, rewrite func(string) string) *Fault {
+	if !f.valid(rewrite != nil, "RewriteHeader", key+", nil", isNil) {
+		return f
+	}
 	return f.edit("header "+key, func(h http.Header) {
 		value := h.Get(key)
 		dropKey(h, key)
@@ -280,10 +288,19 @@ func (f *Fault) Link(next string) *Fault { return f.Header("Link", "<"+next+`>; 
 
 // ContentLength sets the Content-Length header of the response. A longer body is cut at n bytes; a
 // shorter one ends with the connection closed.
-func (f *Fault) ContentLength(n int64) *Fault { return f.Header("Content-Length", itoa(n)) }
+func (f *Fault) ContentLength(n int64) *Fault {
+	if !f.isCount("ContentLength", n) {
+		return f
+	}
+	return f.Header("Content-Length", itoa(n))
+}
 
-// ReplyStatus executes the operation and sends its response with another status code.
+// ReplyStatus executes the operation and sends its response with another status code, from 200 to
+// 999.
 func (f *Fault) ReplyStatus(code int) *Fault {
+	if !f.isStatus("ReplyStatus", code) {
+		return f
+	}
 	return f.act(true, "reply status "+strconv.Itoa(code), func(p *plan) { p.replyStatus = code })
 }
 
@@ -297,13 +314,21 @@ func (f *Fault) ReplyBody(text string) *Fault {
 // response of the operation or of [Fault.Status].
 func (f *Fault) Endless() *Fault { return f.act(true, "endless", func(p *plan) { p.endless = true }) }
 
-// Slow limits the response body to the given number of bytes per second.
+// Slow limits the response body to the given number of bytes per second, which is at least 1.
 func (f *Fault) Slow(bytesPerSecond int64) *Fault {
-	return f.act(false, "slow", func(p *plan) { p.rate = max(1, bytesPerSecond) })
+	if !f.valid(bytesPerSecond > 0, "Slow", bytesPerSecond, "must be at least one byte per second") {
+		return f
+	}
+	return f.act(false, "slow", func(p *plan) { p.rate = bytesPerSecond })
 }
 
-// Informational sends n responses with the given 1xx status code before the final one.
+// Informational sends n responses with the given status code, from 100 to 199 but not 101, before
+// the final one; none if n is 0.
 func (f *Fault) Informational(n, code int) *Fault {
+	isInformational := code >= 100 && code < 200 && code != http.StatusSwitchingProtocols // which net/http sends as a final one
+	if !f.valid(isInformational, "Informational", fmt.Sprintf("%d, %d", n, code), "the status code must be between 100 and 199, and not 101") {
+		return f
+	}
 	return f.act(true, "informational "+strconv.Itoa(code), func(p *plan) {
 		p.informational, p.informationalCode = max(n, 0), code
 	})
@@ -328,6 +353,9 @@ func (f *Fault) Raw(reply string) *Fault {
 
 // Do calls handle with the operation as next. Use it for faults that no other method can express.
 func (f *Fault) Do(handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) *Fault {
+	if !f.valid(handle != nil, "Do", "nil", isNil) {
+		return f
+	}
 	return f.act(true, "do", func(p *plan) { p.do = handle })
 }
 

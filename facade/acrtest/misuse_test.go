@@ -124,6 +124,87 @@ func TestMisuseIsTold(t *testing.T) {
 	}
 }
 
+// A value that no request or response can have is told when the line is written, and leaves the line without that action.
+func TestFaultValuesThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	const (
+		status   = ": the status code of a response must be between 200 and 999"
+		negative = ": must not be negative"
+		isNil    = ": the function is nil"
+		info     = ": the status code must be between 100 and 199, and not 101"
+	)
+	for want, misuse := range map[string]func(*acrtest.Fault) *acrtest.Fault{
+		"Status(42)" + status:                            func(f *acrtest.Fault) *acrtest.Fault { return f.Status(42) },
+		"Status(0)" + status:                             func(f *acrtest.Fault) *acrtest.Fault { return f.Status(0) },
+		"Status(-1)" + status:                            func(f *acrtest.Fault) *acrtest.Fault { return f.Status(-1) },
+		"Status(1000)" + status:                          func(f *acrtest.Fault) *acrtest.Fault { return f.Status(1000) },
+		"Status(102)" + status:                           func(f *acrtest.Fault) *acrtest.Fault { return f.Status(102) },
+		"Status(429, -1s): retryAfter" + negative[1:]:    func(f *acrtest.Fault) *acrtest.Fault { return f.Status(429, -time.Second) },
+		"ReplyStatus(0)" + status:                        func(f *acrtest.Fault) *acrtest.Fault { return f.ReplyStatus(0) },
+		"ReplyStatus(199)" + status:                      func(f *acrtest.Fault) *acrtest.Fault { return f.ReplyStatus(199) },
+		"Redirect(0)" + status:                           func(f *acrtest.Fault) *acrtest.Fault { return f.Redirect(0, "https://elsewhere/") },
+		"Informational(1, 42)" + info:                    func(f *acrtest.Fault) *acrtest.Fault { return f.Informational(1, 42) },
+		"Informational(1, 101)" + info:                   func(f *acrtest.Fault) *acrtest.Fault { return f.Informational(1, 101) },
+		"Informational(1, 200)" + info:                   func(f *acrtest.Fault) *acrtest.Fault { return f.Informational(1, 200) },
+		"StallAfter(-1)" + negative:                      func(f *acrtest.Fault) *acrtest.Fault { return f.StallAfter(-1) },
+		"StallRequestAfter(-1)" + negative:               func(f *acrtest.Fault) *acrtest.Fault { return f.StallRequestAfter(-1) },
+		"ResetAfter(-1)" + negative:                      func(f *acrtest.Fault) *acrtest.Fault { return f.ResetAfter(-1) },
+		"ResetRequestAfter(-1)" + negative:               func(f *acrtest.Fault) *acrtest.Fault { return f.ResetRequestAfter(-1) },
+		"Accept(-1)" + negative:                          func(f *acrtest.Fault) *acrtest.Fault { return f.Accept(-1) },
+		"Truncate(-1)" + negative:                        func(f *acrtest.Fault) *acrtest.Fault { return f.Truncate(-1) },
+		"TruncateClean(-1)" + negative:                   func(f *acrtest.Fault) *acrtest.Fault { return f.TruncateClean(-1) },
+		"FlipByte(-1)" + negative:                        func(f *acrtest.Fault) *acrtest.Fault { return f.FlipByte(-1) },
+		"ContentLength(-1)" + negative:                   func(f *acrtest.Fault) *acrtest.Fault { return f.ContentLength(-1) },
+		"Slow(0): must be at least one byte per second":  func(f *acrtest.Fault) *acrtest.Fault { return f.Slow(0) },
+		"Slow(-5): must be at least one byte per second": func(f *acrtest.Fault) *acrtest.Fault { return f.Slow(-5) },
+		"Delay(-1s)" + negative:                          func(f *acrtest.Fault) *acrtest.Fault { return f.Delay(-time.Second) },
+		"DelayReply(-1s)" + negative:                     func(f *acrtest.Fault) *acrtest.Fault { return f.DelayReply(-time.Second) },
+		"When(nil)" + isNil:                              func(f *acrtest.Fault) *acrtest.Fault { return f.When(nil) },
+		"Do(nil)" + isNil:                                func(f *acrtest.Fault) *acrtest.Fault { return f.Do(nil) },
+		"RewriteHeader(Link, nil)" + isNil:               func(f *acrtest.Fault) *acrtest.Fault { return f.RewriteHeader("Link", nil) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			var logged bytes.Buffer
+			s, err := acrtest.Start(acrtest.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := misuse(s.On("CheckSupport").Always())
+			ask(s)
+			if got := s.Ledger().Requests("CheckSupport"); len(got) != 1 || got[0].Status != http.StatusOK || line.Hits() != 0 {
+				t.Errorf("%d hits, requests %v", line.Hits(), got)
+			}
+			s.Close()
+			if !strings.Contains(logged.String(), "acrtest: "+want) || strings.Count(logged.String(), "\n") != 1 {
+				t.Errorf("logged: %s", &logged)
+			}
+		})
+	}
+}
+
+// The first and the last status that a response can have, and numbers of zero, are no mistake.
+func TestFaultValuesAtTheBounds(t *testing.T) {
+	t.Parallel()
+	c := newClient(t) // which fails the test that makes a mistake
+	for _, code := range []int{200, 999} {
+		c.s.On("CheckSupport").Status(code, 0)
+		c.s.On("CheckSupport").Nth(2).ReplyStatus(code)
+		ask(c.s)
+		ask(c.s)
+		c.s.ClearFaults()
+		for _, r := range c.s.Ledger().Requests("CheckSupport") {
+			if r.Status != code {
+				t.Errorf("status %d, want %d", r.Status, code)
+			}
+		}
+		c.s.Ledger().Reset()
+	}
+	c.s.On("CheckSupport").Delay(0).DelayReply(0).Informational(0, 102).FlipByte(0).Slow(1).ContentLength(0)
+	c.s.On("ListTags").StallAfter(0).StallRequestAfter(0).ResetAfter(0).ResetRequestAfter(0).Accept(0).Truncate(0).TruncateClean(0)
+	ask(c.s)
+}
+
 // A program that names no logger hears of its mistakes all the same: a fault that never happens looks like a program that survives it.
 func TestMistakesOfAProgram(t *testing.T) { //nolint:paralleltest // it sets the default logger
 	var logged bytes.Buffer
