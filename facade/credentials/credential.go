@@ -43,11 +43,11 @@ func (c Credential) Client(endpoint string, opts *acr.ClientOptions) (*acr.Clien
 	if c.IsAnonymous() {
 		return acr.NewClient(endpoint, nil, opts)
 	}
-	host, err := hostOf(endpoint)
+	registry, err := clientOf(endpoint)
 	if err != nil {
 		return nil, err
 	}
-	if host != c.Server {
+	if host := hostOf(registry); host != c.Server {
 		return nil, &acr.ArgumentError{Argument: "endpoint", Value: host, Reason: "the credential belongs to " + c.Server}
 	}
 	if c.Username == "" {

@@ -191,6 +191,51 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedAsByClient: an endpoint or repository that acr refuses is refused for the same reason, which names no password.
+func TestRefusedAsByClient(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{
+		"", "::", "http://a.azurecr.io", "a.azurecr.io/shop/web", "https://u:p@a.azurecr.io", "a.azurecr.io?x=1", "a.azurecr.io#x",
+		"a.azurecr.io:0", "a.azurecr.io:x", "a..azurecr.io", "a azurecr.io", "\u00e4.azurecr.io",
+	} {
+		_, want := acr.NewClient(endpoint, nil, nil)
+		_, err := credentials.Find(t.Context(), endpoint, nil)
+		if err == nil || want == nil || err.Error() != want.Error() || !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("endpoint %q: %v, want %v", endpoint, err, want)
+		}
+	}
+	client, err := acr.NewClient("myregistry.azurecr.io", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"Bad", "myregistry.azurecr.io/x", "https://myregistry.azurecr.io/x", "app:v1", "/a", "a/", "a//b", "a b", "-a", ".", "a\n", strings.Repeat("a", 256),
+	} {
+		_, refusal := client.Repository(name).Properties(t.Context())
+		want, ok := errors.AsType[*acr.ArgumentError](refusal)
+		_, err := credentials.Find(t.Context(), "https://MyRegistry.azurecr.io/", &credentials.Options{Repository: name})
+		got, same := errors.AsType[*acr.ArgumentError](err)
+		if !ok || !same || got.Reason != want.Reason || got.Value != name || got.Argument != "Repository" || !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("repository %q: %v, want the reason of %v", name, err, refusal)
+		}
+	}
+}
+
+// TestAnyHost: credentials are found for registries that are not in Azure too.
+func TestAnyHost(t *testing.T) {
+	t.Parallel()
+	file := write(t, `{"auths":{"localhost:5000":{"auth":"`+basic("u", "one")+`"},"registry.example.com":{"auth":"`+basic("u", "two")+`"}}}`)
+	for endpoint, secret := range map[string]string{
+		"localhost:5000": "one", "localhost:5000/": "one", "https://localhost:5000/": "one",
+		"Registry.Example.com": "two", "registry.example.com:443": "two", "https://registry.example.com:443/": "two",
+	} {
+		c, err := credentials.Find(t.Context(), endpoint, &credentials.Options{Files: []string{file}})
+		if err != nil || c.Secret() != secret {
+			t.Errorf("%s: %v, %v", endpoint, c, err)
+		}
+	}
+}
+
 // TestStop: a helper that hangs is stopped with the context.
 func TestStop(t *testing.T) {
 	t.Parallel()

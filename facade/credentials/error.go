@@ -1,7 +1,8 @@
 package credentials
 
 import (
-	"net/url"
+	"context"
+	"errors"
 	"strings"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -38,23 +39,25 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// hostOf returns the host of an endpoint, with its port if there is one. acr.NewClient checks the rest.
-func hostOf(endpoint string) (string, error) {
-	text := endpoint
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "https" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
-		return "", &acr.ArgumentError{Argument: "endpoint", Reason: "it must be the host of a registry, such as myregistry.azurecr.io, with or without https://"}
-	}
-	return strings.TrimSuffix(strings.ToLower(u.Host), ":443"), nil
+// clientOf returns an anonymous client, which knows what acr accepts as an endpoint and as the name of
+// a repository. It is not used to send anything, so any host is allowed.
+func clientOf(endpoint string) (*acr.Client, error) {
+	allowed := []string{strings.TrimSuffix(endpoint, "/")}
+	return acr.NewClient(endpoint, nil, &acr.ClientOptions{AllowedHosts: allowed})
 }
 
-// checkRepository refuses what cannot be the name of a repository.
-func checkRepository(name string) error {
-	if strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.Contains(name, "//") || strings.ContainsAny(name, ":@ ") {
-		return &acr.ArgumentError{Argument: "Repository", Value: name, Reason: "it is not a repository name, such as team/app"}
+// hostOf returns the host of a client's registry, with its port if that is not 443.
+func hostOf(c *acr.Client) string { return strings.TrimPrefix(c.Endpoint(), "https://") }
+
+// checkRepository fails with the error of acr if name cannot be that of a repository.
+func checkRepository(ctx context.Context, c *acr.Client, name string) error {
+	a := c.Repository(name).Artifact("latest")
+	if a.Name() != (acr.ArtifactName{}) {
+		return nil
 	}
-	return nil
+	_, err := a.Digest(ctx) // sends nothing, and says what is invalid
+	if invalid, ok := errors.AsType[*acr.ArgumentError](err); ok {
+		return &acr.ArgumentError{Argument: "Repository", Value: name, Reason: invalid.Reason}
+	}
+	return err
 }

@@ -67,19 +67,22 @@ func NewClient(ctx context.Context, endpoint string, opts *Options) (*acr.Client
 // this process. If ctx ends, the helper is stopped.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if the endpoint or the repository is invalid
+//   - [acr.ErrInvalidArgument] if the endpoint or the repository is invalid: for example, the
+//     endpoint has a path, or the repository name includes the registry or capital letters
 //   - [*Error] if a file cannot be read, is not a docker configuration or has an entry of the
 //     registry that cannot be used, or if a helper fails
 func Find(ctx context.Context, endpoint string, opts *Options) (Credential, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	host, err := hostOf(endpoint)
+	registry, err := clientOf(endpoint)
 	if err != nil {
 		return Credential{}, err
 	}
-	if err := checkRepository(opts.Repository); err != nil {
-		return Credential{}, err
+	if opts.Repository != "" {
+		if err := checkRepository(ctx, registry, opts.Repository); err != nil {
+			return Credential{}, err
+		}
 	}
 	files, given := opts.Files, true
 	if len(files) == 0 {
@@ -93,7 +96,7 @@ func Find(ctx context.Context, endpoint string, opts *Options) (Credential, erro
 		if err != nil {
 			return Credential{}, err
 		}
-		c, err := f.find(ctx, host, opts.Repository)
+		c, err := f.find(ctx, hostOf(registry), opts.Repository)
 		if err != nil || !c.IsAnonymous() {
 			return c, err
 		}
