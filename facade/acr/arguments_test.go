@@ -190,6 +190,34 @@ func outOfRange(t *testing.T, r *acr.Repository, refused func(*testing.T, string
 	}
 }
 
+// TestCheckpointOfAnotherRegistry: it is refused before anything is sent, and of its location only the host is shown.
+func TestCheckpointOfAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	s := &acrsuite.Scripted{}
+	r := s.Client(t).Repository("a/b")
+	for _, origin := range []string{"https://other.azurecr.io", "http://other.azurecr.io", "https://other.azurecr.io:8443", "//other.azurecr.io"} {
+		cp := acr.Checkpoint{
+			Repository: "a/b", Location: origin + "/v2/a/b/blobs/uploads/hunter2?_state=hunter3", Offset: 1, Algorithm: digest.SHA256,
+		}
+		_, uploadErr := r.UploadBlob(t.Context(), strings.NewReader("content"), &acr.UploadOptions{Resume: &cp})
+		_, resumeErr := r.ResumeUpload(t.Context(), cp, nil)
+		for _, err := range []error{uploadErr, resumeErr} {
+			e, ok := errors.AsType[*acr.ArgumentError](err)
+			if !ok || e.Argument != "checkpoint" || !errors.Is(err, acr.ErrInvalidArgument) || !errors.Is(err, acr.ErrUntrusted) || !strings.Contains(e.Reason, "another registry") {
+				t.Errorf("%s: %v", origin, err)
+				continue
+			}
+			text := fmt.Sprint(err)
+			if !strings.Contains(text, "other.azurecr.io") || !strings.Contains(text, "not to https://registry.azurecr.io") || strings.Contains(text, "hunter") || strings.Contains(text, "uploads") {
+				t.Error(text)
+			}
+		}
+	}
+	if n := len(s.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 // TestEndpoints: a credential is bound to an https host of ACR, or to one that was named.
 func TestEndpoints(t *testing.T) {
 	t.Parallel()

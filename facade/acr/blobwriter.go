@@ -70,7 +70,9 @@ func (r *Repository) StartUpload(ctx context.Context, opts *StartUploadOptions) 
 //   - [ErrUploadLost] if the registry no longer knows the upload, if it has less of it than the
 //     checkpoint states, or if the HashState cannot be used
 //   - [ErrUntrusted] if the checkpoint's Location is not an upload of this repository
-//   - [ErrInvalidArgument] if the repository name, the checkpoint or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, the checkpoint or an option is invalid, or if
+//     the checkpoint belongs to another repository, or to another registry (which also matches
+//     [ErrUntrusted])
 //   - [*Error] if the registry refuses the request
 func (r *Repository) ResumeUpload(ctx context.Context, cp Checkpoint, opts *ResumeUploadOptions) (*BlobWriter, error) {
 	if r.bad() != nil {

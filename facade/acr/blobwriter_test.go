@@ -108,8 +108,12 @@ func TestBlobWriterResume(t *testing.T) {
 		t.Errorf("in another repository: %v", err)
 	}
 	loaded.Location = "https://attacker.example/v2/big/one/blobs/uploads/x"
-	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrUntrusted) {
+	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrInvalidArgument) {
 		t.Errorf("at another host: %v", err)
+	}
+	loaded.Location = "/v2/another/one/blobs/uploads/x"
+	if _, err := r.ResumeUpload(ctx, loaded, nil); !errors.Is(err, acr.ErrUntrusted) {
+		t.Errorf("of another repository: %v", err)
 	}
 }
 

@@ -54,7 +54,8 @@ const cheapUpload = 1 << 20
 //   - [ErrSourceChanged] if src changed while it was read, or since the checkpoint in
 //     UploadOptions.Resume
 //   - [ErrStalled] if the registry accepts no data for a long time, several times in a row
-//   - [ErrInvalidArgument] if the repository name, src or an option is invalid
+//   - [ErrInvalidArgument] if the repository name, src or an option is invalid, or if the
+//     checkpoint in UploadOptions.Resume belongs to another registry or repository
 //   - [*Error] if the registry refuses the upload
 //   - the error of src if reading from it fails
 func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *UploadOptions) (desc ocispec.Descriptor, err error) {

@@ -3,12 +3,14 @@ package acr
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrkit/acrkit/facade/internal/transfer"
+	"github.com/acrkit/acrkit/facade/internal/wire"
 )
 
 // UploadOptions are the options of [Repository.UploadBlob]. The zero value (or nil) is right for
@@ -232,8 +234,30 @@ func (cp *Checkpoint) check(r *Repository) error {
 	case cp.Offset < 0:
 		return badArgument("checkpoint", strconv.FormatInt(cp.Offset, 10), "its offset must not be negative")
 	}
+	return cp.checkOrigin(r.client.login)
+}
+
+// checkOrigin fails if the location is at another registry. The error has only the hosts: the path and query let anybody who may push
+// continue the upload.
+func (cp *Checkpoint) checkOrigin(login *url.URL) error {
+	u, err := login.Parse(cp.Location)
+	if err != nil || u.Host == "" {
+		return nil //nolint:nilerr // wire.CheckUploadURL says what is wrong with it
+	}
+	if at, want := wire.OriginOf(u), wire.OriginOf(login); at != want {
+		return foreignCheckpoint{&ArgumentError{Argument: "checkpoint", Value: at.String(), Reason: "it belongs to another registry, not to " + want.String()}}
+	}
 	return nil
 }
+
+// foreignCheckpoint is the error for a checkpoint of another registry. Its location is not trusted either.
+type foreignCheckpoint struct{ *ArgumentError }
+
+// Unwrap returns the ArgumentError.
+func (f foreignCheckpoint) Unwrap() error { return f.ArgumentError }
+
+// Is matches ErrUntrusted.
+func (foreignCheckpoint) Is(target error) bool { return target == ErrUntrusted }
 
 // of adds what is known of the source.
 func (cp Checkpoint) of(src *source) Checkpoint {

@@ -387,6 +387,12 @@ var provoked = map[string]func(t *testing.T) error{
 		registry.Advance(24 * time.Hour)
 		return manifest(t.Context(), c2.Repository(repo))
 	},
+	"it belongs to another registry": func(t *testing.T) error {
+		_, client := newRegistry(t)
+		cp := &acr.Checkpoint{Repository: repo, Location: "https://other.azurecr.io/v2/" + repo + "/blobs/uploads/1"}
+		_, err := client.Repository(repo).UploadBlob(t.Context(), strings.NewReader("content"), &acr.UploadOptions{Resume: cp})
+		return err
+	},
 	"the stream cannot be read again": func(t *testing.T) error {
 		registry, client := newRegistry(t)
 		registry.On("UploadChunk").From(2).Status(404).Code("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
