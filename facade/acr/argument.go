@@ -3,6 +3,7 @@ package acr
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -51,6 +52,13 @@ func badArgument(argument, value, reason string) error {
 // unmade returns the error of a nil pointer or zero value of a type that functions of this package make.
 func unmade(name string) error {
 	return badArgument(name, "", "it is nil or a zero value: create it with a function of this package")
+}
+
+// isNil reports whether v is nil or has a nil pointer in it, whose methods may panic or fail with an
+// error that does not say why.
+func isNil[T any](v T) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // checkContext refuses a nil context, before anything is done with it.

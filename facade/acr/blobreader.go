@@ -125,7 +125,7 @@ func (b *BlobReader) WriteTo(w io.Writer) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
 	}
-	if w == nil {
+	if isNil(w) {
 		return 0, badArgument("w", "", "it is nil")
 	}
 	n, err := b.r.WriteTo(w)

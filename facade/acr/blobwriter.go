@@ -161,7 +161,7 @@ func (b *BlobWriter) ReadFrom(src io.Reader) (int64, error) {
 	if err := b.bad(); err != nil {
 		return 0, err
 	}
-	if src == nil {
+	if isNil(src) {
 		return 0, badArgument("src", "", "it is nil")
 	}
 	n, err := b.w.ReadStream(src)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -58,7 +57,7 @@ func NewClient(endpoint string, cred azcore.TokenCredential, opts *ClientOptions
 	if cred == nil {
 		return newClient(endpoint, auth.Anonymous(), opts)
 	}
-	if v := reflect.ValueOf(cred); v.Kind() == reflect.Pointer && v.IsNil() { // it would panic when it is asked for a token
+	if isNil(cred) { // it would panic when it is asked for a token
 		return nil, badArgument("cred", "", fmt.Sprintf("it is a nil %T: handle the error of its constructor; only an untyped nil is anonymous", cred))
 	}
 	return newClient(endpoint, auth.Entra(cred), opts)
@@ -131,7 +130,7 @@ func newClient(endpoint string, cred auth.Credential, opts *ClientOptions) (*Cli
 	if !wire.IsVisible(c.options.SourceClient) {
 		return nil, badArgument("SourceClient", c.options.SourceClient, "it may contain printable ASCII only, without blanks")
 	}
-	if slices.Contains(slices.Concat(c.options.PerCallPolicies, c.options.PerRetryPolicies), nil) {
+	if slices.ContainsFunc(slices.Concat(c.options.PerCallPolicies, c.options.PerRetryPolicies), isNil) {
 		return nil, badArgument("PerCallPolicies and PerRetryPolicies", "", "a policy is nil")
 	}
 	if c.options.Governor != nil && c.options.Governor.bad() != nil {

@@ -122,6 +122,9 @@ func (r *DoctorReport) String() string {
 
 // WriteTo writes String to w.
 func (r *DoctorReport) WriteTo(w io.Writer) (int64, error) {
+	if isNil(w) {
+		return 0, badArgument("w", "", "it is nil")
+	}
 	n, err := io.WriteString(w, r.String())
 	return int64(n), err
 }

@@ -119,7 +119,7 @@ func (r *Repository) DownloadBlob(ctx context.Context, dgst digest.Digest, dst i
 	if err := r.checkBlob(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if dst == nil {
+	if isNil(dst) {
 		return ocispec.Descriptor{}, badArgument("dst", "", "it is nil")
 	}
 	m, ctx, stop := r.newMeter(ctx, "DownloadBlob", dgst, o.Progress, false)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -99,6 +101,63 @@ type pointerCredential struct{ token string }
 // GetToken implements azcore.TokenCredential.
 func (c *pointerCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	return azcore.AccessToken{Token: c.token}, nil
+}
+
+// pointerPolicy is a policy whose pointer can be nil.
+type pointerPolicy struct{ header string }
+
+// Do implements policy.Policy.
+func (p *pointerPolicy) Do(req *policy.Request) (*http.Response, error) {
+	req.Raw().Header.Set("X-Test", p.header)
+	return req.Next()
+}
+
+// TestNilPointers: a nil pointer in an interface is refused like nil, before anything is sent.
+func TestNilPointers(t *testing.T) {
+	t.Parallel()
+	srv := acrsuite.NewServer(t)
+	r := acrsuite.NewClient(t, srv).Repository("a/b")
+	d := srv.SeedBlob(t, "a/b", []byte("content"))
+	b, err := r.GetBlob(t.Context(), d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	w, err := r.StartUpload(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Cancel() }()
+	before := srv.Ledger().Count()
+	var file *os.File
+	var buffer *bytes.Buffer
+	for name, call := range map[string]func() error{
+		"src: UploadBlob of a file":   func() error { _, err := r.UploadBlob(t.Context(), file, nil); return err },
+		"src: UploadBlob of a buffer": func() error { _, err := r.UploadBlob(t.Context(), buffer, nil); return err },
+		"src: ReadFrom":               func() error { _, err := w.ReadFrom(buffer); return err },
+		"w: WriteTo":                  func() error { _, err := b.WriteTo(buffer); return err },
+		"w: WriteTo of a report":      func() error { _, err := (&acr.DoctorReport{}).WriteTo(nil); return err },
+		"dst: DownloadBlob":           func() error { _, err := r.DownloadBlob(t.Context(), d, file, nil); return err },
+		"cred: NewClient": func() error {
+			_, err := acr.NewClient("myregistry.azurecr.io", (*pointerCredential)(nil), nil)
+			return err
+		},
+		"PerCallPolicies and PerRetryPolicies: NewClient": func() error {
+			o := &acr.ClientOptions{}
+			o.PerCallPolicies = []policy.Policy{(*pointerPolicy)(nil)}
+			_, err := acr.NewClient("myregistry.azurecr.io", nil, o)
+			return err
+		},
+	} {
+		argument, _, _ := strings.Cut(name, ":")
+		err := call()
+		if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || e.Argument != argument || !strings.Contains(e.Reason, "nil") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := srv.Ledger().Count(); n != before {
+		t.Errorf("%d requests", n-before)
+	}
 }
 
 // A nil function is no list.

@@ -63,7 +63,7 @@ func (r *Repository) UploadBlob(ctx context.Context, src io.Reader, opts *Upload
 	if err := cmp.Or(r.bad(), checkContext(ctx)); err != nil {
 		return desc, err
 	}
-	if src == nil {
+	if isNil(src) {
 		return desc, badArgument("src", "", "it is nil")
 	}
 	if err := o.check(r.client); err != nil {
