@@ -25,7 +25,7 @@ type Artifact struct {
 // bad returns what is wrong with the handle: its repository, its reference, or that it was not
 // made by Repository.Artifact.
 func (a *Artifact) bad() error {
-	if a == nil || a.repository == nil {
+	if a == nil || a.repository == nil && a.err == nil {
 		return unmade("Artifact")
 	}
 	return a.err

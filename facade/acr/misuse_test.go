@@ -44,6 +44,26 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
+// TestUnmadeRepository: what is made with a nil or zero repository says that the repository is wrong.
+func TestUnmadeRepository(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*acr.Repository{nil, {}} {
+		_, ofTag := r.Artifact("v1").Digest(t.Context())
+		_, ofID := r.Conversion("1").Poll(t.Context())
+		for _, err := range []error{ofTag, ofID} {
+			if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || e.Argument != "Repository" {
+				t.Error(err)
+			}
+		}
+	}
+	for _, a := range []*acr.Artifact{nil, {}} {
+		_, err := a.Digest(t.Context())
+		if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || e.Argument != "Artifact" {
+			t.Error(err)
+		}
+	}
+}
+
 // call calls a method with zero arguments.
 func call(t *testing.T, value reflect.Value, m reflect.Method) {
 	t.Helper()

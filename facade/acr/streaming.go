@@ -141,7 +141,7 @@ var operationID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // bad returns what is wrong with the handle.
 func (c *Conversion) bad() error {
-	if c == nil || c.repository == nil {
+	if c == nil || c.repository == nil && c.err == nil {
 		return unmade("Conversion")
 	}
 	return c.err
