@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -92,9 +93,10 @@ func (o *CopyOptions) check(from Source, to Target) error {
 	_, fromLayout := from.(*Layout)
 	_, toACR := to.(*Repository)
 	l, toLayout := to.(*Layout)
+	if err := cmp.Or(checkMade("source", from), checkMade("target", to)); err != nil {
+		return err
+	}
 	switch {
-	case from == nil || to == nil:
-		return refuse("source or target", "it must not be nil")
 	case o.Concurrency < 0:
 		return refuse("CopyOptions.Concurrency", "it must not be negative")
 	case slices.ContainsFunc(o.Platforms, func(p ocispec.Platform) bool { return p.OS == "" || p.Architecture == "" }):
@@ -107,8 +109,6 @@ func (o *CopyOptions) check(from Source, to Target) error {
 		return refuse("CopyOptions.Protect", "it needs a Repository as target")
 	case len(o.MountFrom) > 0 && !toACR:
 		return refuse("CopyOptions.MountFrom", "it needs a Repository as target")
-	case toLayout && l.bad() != nil:
-		return l.bad()
 	case toLayout && l.dir == nil:
 		return l.fail(errReadOnly)
 	}
@@ -174,6 +174,9 @@ func Plan(ctx context.Context, from Source, reference string, to Target, tag str
 //   - the errors of [OpenLayout] or [OpenArchive] if the layout cannot be opened
 //   - the errors of [Copy] if the copy fails
 func Push(ctx context.Context, path, reference string, to *acr.Repository, tag string, opts *CopyOptions) (*Report, error) {
+	if err := checkMade("target", to); err != nil {
+		return nil, err
+	}
 	l, err := openPath(ctx, path)
 	if err != nil {
 		return nil, err
@@ -190,6 +193,9 @@ func Push(ctx context.Context, path, reference string, to *acr.Repository, tag s
 //   - the errors of [OpenLayout] if the layout cannot be opened or created
 //   - the errors of [Copy] if the copy fails
 func Pull(ctx context.Context, from *acr.Repository, reference, dir string, opts *CopyOptions) (*Report, error) {
+	if err := checkMade("source", from); err != nil {
+		return nil, err
+	}
 	source := Of(from)
 	ref, err := source.reference("reference", reference)
 	if err != nil {

@@ -3,6 +3,7 @@ package images
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode"
 
@@ -62,6 +63,53 @@ func printable(s string) string {
 func isBroken(err error) bool {
 	return errors.Is(err, errdef.ErrNotFound) || errors.Is(err, acr.ErrDigestMismatch) || errors.Is(err, acr.ErrSizeMismatch) ||
 		errors.Is(err, acr.ErrTooLarge) || errors.Is(err, ErrNotLayout)
+}
+
+// isNil reports whether v is nil or has a nil pointer in it, whose methods may panic or fail with an
+// error that does not say why.
+func isNil[T any](v T) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
+}
+
+// checkMade refuses a repository, registry or layout that is nil, or that is the zero value of its type. argument is the name of the
+// argument.
+func checkMade(argument string, v any) error {
+	reason := ""
+	switch v := v.(type) {
+	case *Repository:
+		return checkMade(argument, v.ACR())
+	case *Registry:
+		return checkMade(argument, v.acrClient())
+	case *acr.Repository:
+		if v.Client().Endpoint() == "" {
+			reason = "the repository or its client is nil or a zero value: create it with Client.Repository"
+		}
+	case *acr.Client:
+		if v.Endpoint() == "" {
+			reason = "the client is nil or a zero value: create it with a function of package acr"
+		}
+	case *Layout:
+		if v.bad() != nil {
+			reason = notOpened
+		}
+	default:
+		if isNil(v) {
+			reason = "it is nil"
+		}
+	}
+	if reason == "" {
+		return nil
+	}
+	return refuse(argument, reason)
+}
+
+// checkRepository refuses a repository that is nil or a zero value, or whose name is invalid.
+func checkRepository(r *acr.Repository) error {
+	if err := checkMade("Repository", r); err != nil {
+		return err
+	}
+	return Of(r).checkName()
 }
 
 // refuse returns the error for an argument or option that is refused before anything is sent.

@@ -119,10 +119,12 @@ func OpenLayout(dir string, opts *LayoutOptions) (*Layout, error) {
 // bad returns an error for a layout that was not opened.
 func (l *Layout) bad() error {
 	if l == nil || l.files == nil {
-		return refuse("Layout", "it is nil or a zero value: open it with OpenLayout or OpenArchive")
+		return refuse("Layout", notOpened)
 	}
 	return nil
 }
+
+const notOpened = "it is nil or a zero value: open it with OpenLayout or OpenArchive"
 
 // fail adds which layout it was.
 func (l *Layout) fail(err error) error {

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,13 +56,17 @@ type MirroredTag struct {
 // A tag that fails does not stop the others. An error as the last pair ends the iteration.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if a rule is invalid; nothing is sent then
+//   - [acr.ErrInvalidArgument] if from or to is nil or a rule is invalid; nothing is sent then
 //   - the error of from if repositories or tags cannot be listed
 func Mirror(ctx context.Context, from registry.Registry, to *acr.Client, rules []MirrorRule, opts *MirrorOptions) iter.Seq2[*MirroredTag, error] {
 	return func(yield func(*MirroredTag, error) bool) {
 		m := &mirror{from: from, to: to}
 		if opts != nil {
 			m.MirrorOptions = *opts
+		}
+		if err := cmp.Or(checkMade("source", from), checkMade("target", to)); err != nil {
+			yield(nil, err)
+			return
 		}
 		compiled := make([]*mirrorRule, 0, len(rules))
 		for i, r := range rules {

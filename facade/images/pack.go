@@ -53,6 +53,9 @@ const packAtOnce = 8 // files that are uploaded at a time
 //   - the errors of [acr.Repository.UploadBlob] or [acr.Repository.PutManifest] if the registry
 //     does not accept a blob or the manifest
 func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (ocispec.Descriptor, error) {
+	if err := checkRepository(to); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: pack: %w", err)
+	}
 	p, err := newPack(a)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("images: pack %s: %w", to.Name(), err)
@@ -90,6 +93,9 @@ func Pack(ctx context.Context, to *acr.Repository, tag string, a *Artifact) (oci
 //   - [acr.ErrManifestUnknown] if there is no such image
 //   - the errors of [Pack] if packing fails
 func Attach(ctx context.Context, to *acr.Repository, reference string, a *Artifact) (ocispec.Descriptor, error) {
+	if err := checkRepository(to); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("images: attach: %w", err)
+	}
 	if a == nil {
 		return ocispec.Descriptor{}, fmt.Errorf("images: attach to %s: %w", to.Name(), refuse("artifact", "it is nil"))
 	}

@@ -60,6 +60,9 @@ func Protect(ctx context.Context, r *acr.Repository, reference string, opts *Pro
 	if opts != nil {
 		o = *opts
 	}
+	if err := checkMade("Repository", r); err != nil {
+		return nil, err
+	}
 	j, err := newJob(Of(r), reference, Of(r), "", &CopyOptions{Referrers: o.Referrers})
 	if err != nil {
 		return nil, err
@@ -142,10 +145,14 @@ func (p *Protection) lockTag(ctx context.Context, r *acr.Repository, tag string)
 // costs one request per manifest and tag.
 //
 // Errors:
+//   - [acr.ErrInvalidArgument] if r or p is nil, or if the name of the repository is invalid
 //   - an error of package acr if the registry does not remove a lock
 func Unprotect(ctx context.Context, r *acr.Repository, p *Protection) error {
 	if p == nil {
 		return refuse("Protection", "it is nil")
+	}
+	if err := checkRepository(r); err != nil {
+		return fmt.Errorf("images: unprotect: %w", err)
 	}
 	open := acr.ChangeableAttributes{DeleteEnabled: new(true), WriteEnabled: new(true)}
 	if p.Tag != "" {
@@ -175,8 +182,15 @@ func (l Loose) String() string { return l.What + ": " + l.Reason }
 // The list is empty if everything is as Protect left it. It costs one request per manifest and tag.
 //
 // Errors:
+//   - [acr.ErrInvalidArgument] if r or p is nil, or if the name of the repository is invalid
 //   - an error of package acr if a lock cannot be read
 func Drift(ctx context.Context, r *acr.Repository, p *Protection) ([]Loose, error) {
+	if p == nil {
+		return nil, refuse("Protection", "it is nil")
+	}
+	if err := checkRepository(r); err != nil {
+		return nil, fmt.Errorf("images: drift: %w", err)
+	}
 	var mu sync.Mutex
 	var loose []Loose
 	add := func(what, reason string) {

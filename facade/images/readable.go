@@ -26,8 +26,8 @@ var ErrNotReadable = errors.New("not readable everywhere")
 // five seconds.
 //
 // Errors:
-//   - [acr.ErrInvalidArgument] if the digest is invalid, the timeout is not positive, or there is
-//     no repository
+//   - [acr.ErrInvalidArgument] if the digest or a repository is invalid, the timeout is not
+//     positive, or there is no repository
 //   - [ErrNotReadable] if something is still missing after the timeout or when the context ends;
 //     the message says what and where
 //   - an error of package acr other than [acr.ErrNotFound] if a repository refuses a request
@@ -38,6 +38,11 @@ func WaitReadable(ctx context.Context, dgst digest.Digest, timeout time.Duration
 	}
 	if timeout <= 0 || len(at) == 0 {
 		return refuse("timeout or repository", "WaitReadable needs both")
+	}
+	for _, r := range at {
+		if err := checkRepository(r); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -27,8 +27,8 @@ func TestZeroValues(t *testing.T) {
 		_ = fmt.Sprintf("%v %+v %#v %s", v, v, v, v)
 	}
 	for name, f := range map[string]any{
-		"Attach": images.Attach, "Copy": images.Copy, "Files": images.Files, "Mirror": images.Mirror, "Of": images.Of, "OpenArchive": images.OpenArchive,
-		"OpenLayout": images.OpenLayout, "Pack": images.Pack, "Promote": images.Promote, "Pull": images.Pull, "Push": images.Push, "Tree": images.Tree,
+		"Attach": images.Attach, "Copy": images.Copy, "Drift": images.Drift, "Files": images.Files, "Mirror": images.Mirror, "Of": images.Of, "OpenArchive": images.OpenArchive,
+		"OpenLayout": images.OpenLayout, "Pack": images.Pack, "Promote": images.Promote, "Protect": images.Protect, "Pull": images.Pull, "Push": images.Push, "Tree": images.Tree,
 		"Unprotect": images.Unprotect, "WaitReadable": images.WaitReadable, "WriteArchive": images.WriteArchive,
 	} {
 		callWithZeros(t, name, reflect.ValueOf(f))
