@@ -36,7 +36,7 @@ func WriteArchive(ctx context.Context, w io.Writer, from Source, references []st
 	if o.IfAbsent || o.Protect != nil || len(o.MountFrom) > 0 {
 		return refuse("CopyOptions", "an archive takes neither IfAbsent nor Protect nor MountFrom")
 	}
-	if w == nil {
+	if isNil(w) {
 		return refuse("w", "it is nil")
 	}
 	if len(references) == 0 {

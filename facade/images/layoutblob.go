@@ -124,6 +124,7 @@ func (l *Layout) manifest(d ocispec.Descriptor) ([]byte, error) {
 // Errors:
 //   - [errdef.ErrAlreadyExists] if the layout has it
 //   - [acr.ErrSizeMismatch] or [acr.ErrDigestMismatch] if the content is not what expected says
+//   - [acr.ErrInvalidArgument] if content is nil
 //   - [errors.ErrUnsupported] if the layout is an archive
 //   - the error of content if reading it fails
 //   - *[fs.PathError] if a file cannot be written
@@ -133,6 +134,9 @@ func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content 
 	}
 	if l.dir == nil {
 		return l.fail(errReadOnly)
+	}
+	if isNil(content) {
+		return l.fail(refuse("content", "it is nil"))
 	}
 	if there, err := l.Exists(ctx, expected); err != nil {
 		return err
@@ -162,6 +166,9 @@ func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content 
 
 // readManifest reads a manifest that must not be large, and compares its size.
 func readManifest(expected ocispec.Descriptor, content io.Reader) ([]byte, error) {
+	if isNil(content) {
+		return nil, refuse("content", "it is nil")
+	}
 	if expected.Size > graph.MaxSize {
 		return nil, fmt.Errorf("manifest %s: %w: %d bytes, the limit is %d", expected.Digest, acr.ErrTooLarge, expected.Size, graph.MaxSize)
 	}

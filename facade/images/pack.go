@@ -131,10 +131,13 @@ func newPack(a *Artifact) (*pack, error) {
 	}
 	p := &pack{}
 	for _, f := range a.Files {
-		if f.Content == nil {
+		if isNil(f.Content) {
 			return nil, &acr.ArgumentError{Argument: "File.Content", Value: f.Name, Reason: "the file has no content"}
 		}
 		p.files = append(p.files, &packedFile{File: f})
+	}
+	if a.Directory != nil && isNil(a.Directory) {
+		return nil, refuse("Artifact.Directory", "it is a nil pointer")
 	}
 	if a.Directory != nil {
 		err := fs.WalkDir(a.Directory, ".", func(name string, e fs.DirEntry, err error) error {
