@@ -48,7 +48,8 @@ const packAtOnce = 8 // files that are uploaded at a time
 //
 // Errors:
 //   - [acr.ErrInvalidArgument] if the tag or the name of the repository is invalid, the type is not
-//     a media type, or a name is empty or occurs twice
+//     a media type, a file has no content, or the name of a file occurs twice or is not a relative
+//     path; the path must have no backslash and no drive letter
 //   - the error of a file if reading it fails
 //   - the errors of [acr.Repository.UploadBlob] or [acr.Repository.PutManifest] if the registry
 //     does not accept a blob or the manifest
@@ -152,12 +153,32 @@ func newPack(a *Artifact) (*pack, error) {
 	}
 	names := map[string]bool{}
 	for _, f := range p.files {
-		if f.Name == "" || names[f.Name] {
-			return nil, &acr.ArgumentError{Argument: "File.Name", Value: f.Name, Reason: "it is empty or occurs twice"}
+		reason := wrongFileName(f.Name)
+		if names[f.Name] {
+			reason = "it occurs twice"
+		}
+		if reason != "" {
+			return nil, &acr.ArgumentError{Argument: "File.Name", Value: f.Name, Reason: reason}
 		}
 		names[f.Name] = true
 	}
 	return p, nil
+}
+
+// wrongFileName says why a name is not one of a file below a directory; otherwise it is "". The artifact may be unpacked on another
+// system, so what only Windows treats as another directory is refused everywhere.
+func wrongFileName(name string) string {
+	switch {
+	case name == "":
+		return "it is empty"
+	case !fs.ValidPath(name) || name == ".":
+		return "it must be a relative path such as a/b.txt, without elements that are empty, '.' or '..'"
+	case len(name) > 1 && name[1] == ':' && strings.Contains("abcdefghijklmnopqrstuvwxyz", strings.ToLower(name[:1])):
+		return "it begins with a drive letter"
+	case strings.ContainsAny(name, "\\\x00"):
+		return "it must contain neither a backslash nor a zero byte"
+	}
+	return ""
 }
 
 // upload uploads the file.

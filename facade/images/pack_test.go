@@ -92,6 +92,34 @@ func TestPackAndFiles(t *testing.T) {
 	}
 }
 
+// TestPackFileNames: a name that is no path below a directory, on any system, is refused before anything is sent.
+func TestPackFileNames(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	r := client.Repository("models/tiny")
+	pack := func(name string) error {
+		files := []images.File{{Name: "a", Content: strings.NewReader("a")}, {Name: name, Content: strings.NewReader("b")}}
+		_, err := images.Pack(t.Context(), r, "v1", &images.Artifact{Type: "a/b", Files: files})
+		return err
+	}
+	for _, name := range []string{
+		"", ".", "..", "../x", "b/../x", "b/..", "./x", "/", "/x", "b//x", "b/", `C:\x`, "C:/x", "c:x", `b\x`, `..\x`, `\x`, "b\x00", "b\xff",
+	} {
+		err := pack(name)
+		if e, ok := errors.AsType[*acr.ArgumentError](err); !ok || e.Argument != "File.Name" || e.Value != name || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if n := srv.Ledger().Count(); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	for _, name := range []string{"b", "b/c.bin", "..b", "b..", ".b", "b/c d", "sha256:b", "ü/b"} {
+		if err := pack(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 func TestAttachAndTree(t *testing.T) {
 	t.Parallel()
 	srv, client := newRegistry(t)
