@@ -88,6 +88,31 @@ func TestReferencesRefused(t *testing.T) {
 	g.refused("Attach", "it may contain letters, digits", attachErr)
 }
 
+// The error for a reference that is missing says so once, and names only what there is.
+func TestMissingReference(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	ctx, app := t.Context(), client.Repository("team/app")
+	full := srv.Host() + "/team/app"
+	layout := openLayout(t, t.TempDir(), &images.LayoutOptions{Create: true})
+	_, none := images.Copy(ctx, images.Of(app), "", layout, "v1", nil)
+	_, noTag := images.Copy(ctx, images.Of(app), full, layout, "v1", nil)
+	_, pull := images.Pull(ctx, app, "", t.TempDir(), nil)
+	for err, want := range map[error]string{
+		none:  "images: source " + full + ": acr: invalid reference: it has neither tag nor digest",
+		noTag: "images: source " + full + ": acr: invalid reference \"" + full + "\": it has neither tag nor digest",
+		pull:  "images: source " + full + ": acr: invalid reference: it has neither tag nor digest",
+	} {
+		if err.Error() != want || !errors.Is(err, errdef.ErrMissingReference) || !errors.Is(err, acr.ErrInvalidArgument) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	_, ofLayout := images.Copy(ctx, layout, "", images.Of(app), "v1", nil)
+	if ofLayout == nil || strings.Contains(ofLayout.Error(), " :") {
+		t.Error(ofLayout)
+	}
+}
+
 // A tag that is invalid is refused before anything is sent.
 func TestTagsRefused(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -81,12 +82,11 @@ type CopyError struct {
 
 // Error returns one line with side, place, node and cause.
 func (e *CopyError) Error() string {
-	what := e.Role + " " + shown(e.Name) + ": "
-	if e.Name == "" {
-		what = e.Role + " " + shown(string(e.Descriptor.Digest)) + ": "
-	}
-	if invalid, ok := errors.AsType[*acr.ArgumentError](e.Err); ok && e.Name != "" && invalid.Value == e.Name {
-		what = "" // the cause names it
+	name := cmp.Or(e.Name, string(e.Descriptor.Digest))
+	what := e.Role + " " + shown(name) + ": "
+	invalid, ok := errors.AsType[*acr.ArgumentError](e.Err)
+	if name == "" || ok && invalid.Value == e.Name && e.Name != "" {
+		what = "" // there is no name, or the cause has it
 	}
 	return fmt.Sprintf("images: %s %s: %s%s", e.Side, shown(e.Place), what, printable(fmt.Sprint(e.Err)))
 }

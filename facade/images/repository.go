@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/acrkit/acrkit/facade/acr"
@@ -109,8 +107,7 @@ func (r *Repository) reference(argument, reference string) (string, error) {
 		return "", err
 	}
 	if ref.Reference == "" {
-		missing := &acr.ArgumentError{Argument: argument, Value: reference, Reason: "it has neither tag nor digest"}
-		return "", fmt.Errorf("%w: %w", errdef.ErrMissingReference, missing)
+		return "", missingReference{&acr.ArgumentError{Argument: argument, Value: reference, Reason: "it has neither tag nor digest"}}
 	}
 	return ref.Reference, nil
 }

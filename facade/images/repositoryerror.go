@@ -48,6 +48,15 @@ func (t *translated) Is(target error) bool {
 	return false
 }
 
+// missingReference is the error for a reference without tag and digest, which oras-go understands as well.
+type missingReference struct{ *acr.ArgumentError }
+
+// Unwrap returns the error of package acr.
+func (m missingReference) Unwrap() error { return m.ArgumentError }
+
+// Is matches the value of errdef.
+func (missingReference) Is(target error) bool { return target == errdef.ErrMissingReference }
+
 // refused reports whether err refuses an argument with one of these names.
 func refused(err error, arguments ...string) bool {
 	e, ok := errors.AsType[*acr.ArgumentError](err)
