@@ -24,7 +24,7 @@ func copyImage(ctx context.Context, dev, prod *acr.Client) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(len(report.Nodes), "manifests and blobs, tag", report.Tags[0].Tag)
+	fmt.Println("v1:", len(report.Nodes), "manifests and blobs,", len(report.Tags), "tags") // v1 and those of cosign
 	return nil
 }
 
@@ -120,7 +120,7 @@ func kind(ctx context.Context, repository *acr.Repository, reference string) (st
 // Attach an SBOM, copy the image with it to another registry, and promote it there.
 func Example_images() {
 	ctx := context.Background()
-	_, dev, done := start()
+	devServer, dev, done := start()
 	defer done()
 	prodServer, prod, doneToo := start()
 	defer doneToo()
@@ -130,6 +130,9 @@ func Example_images() {
 	check(os.WriteFile(sbom, []byte("{}"), 0o600))
 
 	check(attachSBOM(ctx, dev.Repository("shop/web"), sbom))
+	root, err := dev.Repository("shop/web").Artifact("v1").Digest(ctx)
+	check(err)
+	devServer.SeedImage(nil, "shop/web:sha256-"+root.Encoded()+".sig")
 	check(copyImage(ctx, dev, prod))
 	what, err := kind(ctx, prod.Repository("shop/web"), "v1")
 	check(err)
@@ -148,7 +151,7 @@ func Example_images() {
 	check(err)
 	fmt.Println(prodServer.Tags("prod/web"), "locked:", !tag.Attributes.WriteEnabled)
 	// Output:
-	// 9 manifests and blobs, tag v1
+	// v1: 12 manifests and blobs, 2 tags
 	// index 2 application/spdx+json
 	// image <nil>
 	// referrer <nil>
