@@ -18,8 +18,9 @@ var (
 	// parts of a layout that this package does not read: symbolic links, devices, and files that
 	// are too large.
 	ErrNotLayout = errors.New("not an OCI image layout")
-	// ErrAmbiguous is returned if several images of a layout have the name, or if several images of
-	// an index match CopyOptions.Platforms and KeepIndex is not set.
+	// ErrAmbiguous is returned if several images of a layout have the name, if several images of an
+	// index match CopyOptions.Platforms and KeepIndex is not set, or if Files is called for an
+	// index.
 	ErrAmbiguous = errors.New("ambiguous name")
 )
 

@@ -229,7 +229,11 @@ func (p *pack) manifest(a *Artifact) ([]byte, error) {
 // Name comes from the manifest and may be "../x" or "/etc/passwd", so write files through an
 // os.Root only. It costs one request for the manifest and two per file that is read.
 //
+// Files skips layers without a title. The layers of an image, a chart or a signature have none, so
+// for these it yields nothing.
+//
 // Errors, as the last pair with a nil *File:
+//   - [ErrAmbiguous] if the reference points to an index
 //   - an error of [Copy] if the source cannot be read
 func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
@@ -253,6 +257,10 @@ func Files(ctx context.Context, from Source, reference string) iter.Seq2[*File, 
 		body, err := graph.Read(root.MediaType, content)
 		if err != nil {
 			yield(nil, j.fault(FromSource, "manifest", root, malformed(err)))
+			return
+		}
+		if body.Kind == graph.KindIndex {
+			yield(nil, j.fault(FromSource, "index", root, fmt.Errorf("%w: an index has no files: give the digest of one of its manifests", ErrAmbiguous)))
 			return
 		}
 		for _, layer := range body.Layers {

@@ -92,6 +92,29 @@ func TestPackAndFiles(t *testing.T) {
 	}
 }
 
+// TestFilesOfIndex: an index has no files of its own, which is an error; the layers of an image without titles are none.
+func TestFilesOfIndex(t *testing.T) {
+	t.Parallel()
+	srv, client := newRegistry(t)
+	root := srv.SeedIndex(t, "team/app:v1", "amd64", "arm64")
+	srv.SeedImage(t, "team/app:image", []byte("layer"))
+	r := images.Of(client.Repository("team/app"))
+	pairs := 0
+	for f, err := range images.Files(t.Context(), r, "v1") {
+		pairs++
+		e, ok := errors.AsType[*images.CopyError](err)
+		if f != nil || !ok || e.Side != images.FromSource || e.Descriptor.Digest != root || !errors.Is(err, images.ErrAmbiguous) {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
+	if pairs != 1 {
+		t.Errorf("%d pairs for an index", pairs)
+	}
+	for f, err := range images.Files(t.Context(), r, "image") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 // TestPackFileNames: a name that is no path below a directory, on any system, is refused before anything is sent.
 func TestPackFileNames(t *testing.T) {
 	t.Parallel()
