@@ -225,6 +225,8 @@ func TestEndpoints(t *testing.T) {
 		"", "http://registry.azurecr.io", "https://", "https://registry.azurecr.io.attacker.com", "https://azurecr.io", "https://registry.azurecr.io.", "ftp://registry.azurecr.io",
 		"https://registry.azurecr.io/path", "https://registry.azurecr.io?x", "https://registry.azurecr.io#x", "https://user:hunter2@registry.azurecr.io",
 		"https://user:p@hunter2@registry.azurecr.io", "https://user:p?@hunter2@registry.azurecr.io", "https://a.blob.core.windows.net/c?sv=1&sig=hunter2", "https://127.0.0.1",
+		"https://a.azurecr.io#t=hunter2", "https://a.azurecr.io?sig=x@hunter2", "https://a.azurecr.io#x@hunter2", "https://user:hunter2", "user:hunter2/path",
+		"https://user:hunter2?", "a.azurecr.io/x?sig=hunter2", "https://user:p/hunter2@a.azurecr.io", ":hunter2",
 		"https://evil.com", "https://xn--rgistry-bya.azurecr.io", "registry.azurecr.io:8443", "https://r\negistry.azurecr.io", "localhost:5000",
 	} {
 		_, entra := acr.NewClient(endpoint, nil, nil)

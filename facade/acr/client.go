@@ -95,20 +95,40 @@ func NewClientWithRefreshToken(endpoint, refreshToken string, opts *ClientOption
 	return newClient(endpoint, auth.RefreshToken(refreshToken), opts)
 }
 
-// badEndpoint returns the error for an endpoint. Passwords and signatures that people leave in URLs
-// are removed.
+// badEndpoint returns the error for an endpoint.
 func badEndpoint(endpoint string, err error) error {
-	if at := strings.LastIndexByte(endpoint, '@'); at >= 0 { // a password may have one too
-		endpoint = "..." + endpoint[at:]
-	}
-	if before, _, ok := strings.Cut(endpoint, "?"); ok {
-		endpoint = before + "?..."
-	}
 	reason := err.Error()
 	if refusal, ok := errors.AsType[*wire.Refusal](err); ok {
 		reason = refusal.Detail
 	}
-	return badArgument("endpoint", endpoint, reason)
+	return badArgument("endpoint", withoutSecrets(endpoint), reason)
+}
+
+// withoutSecrets removes passwords and signatures that people leave in URLs, which need not be valid ones.
+func withoutSecrets(endpoint string) string {
+	end := len(endpoint)
+	if i := strings.IndexAny(endpoint, "?#"); i >= 0 {
+		end = i
+	}
+	shown, rest := endpoint[:end], endpoint[end:]
+	if strings.Contains(rest, "@") { // the question mark may be one of a password
+		return "..."
+	}
+	if at := strings.LastIndexByte(shown, '@'); at >= 0 { // a password may have one too
+		shown = "..." + shown[at:]
+	}
+	_, host, found := strings.Cut(shown, "://")
+	if !found {
+		host = shown
+	}
+	host, _, _ = strings.Cut(host, "/")
+	if name, port, ok := strings.Cut(host, ":"); ok && host[0] != '[' && strings.Trim(port, "0123456789") != "" { // a user name with its password
+		shown = shown[:strings.Index(shown, host)+len(name)] + ":..."
+	}
+	if rest != "" {
+		shown += rest[:1] + "..."
+	}
+	return shown
 }
 
 // bad returns an error for a client that was not made by one of the functions of this package.
