@@ -78,7 +78,7 @@ func (c command) examine(ctx context.Context, args []string) error {
 // client returns a client with the credential that the command line and the environment select.
 func (c command) client(s settings, options *acr.ClientOptions) (*acr.Client, error) {
 	if s.anonymous {
-		return acr.NewClient(s.registry, nil, options)
+		return azure.Named(acr.NewClient(s.registry, nil, options))
 	}
 	return azure.Client(s.registry, options, c.Getenv, c.signIn)
 }

@@ -42,6 +42,7 @@ func TestDoctor(t *testing.T) {
 		{"password", password, []string{"-repository", "samples/app", srv.Host()}, 0, "result      warn\n", ""},
 		{"anonymous", known, []string{"-anonymous", srv.Host()}, 1, "failed   token ", ""},
 		{"untrusted", map[string]string{azure.EnvAllowedHosts: srv.Host()}, []string{srv.Host()}, 1, "failed   tls ", ""},
+		{"not a registry, without signing in", known, []string{"-anonymous", "registry.example.com"}, 2, "", "ACRKIT_ALLOWED_HOSTS"},
 		{"not a registry", known, []string{"registry.example.com"}, 2, "", "ACRKIT_ALLOWED_HOSTS"},
 		{"a name without its domain", known, []string{"myregistry"}, 2, "", "write myregistry.azurecr.io"},
 		{"bad name", known, []string{srv.Host(), "-repository", ".."}, 2, "", "invalid repository"},

@@ -54,17 +54,18 @@ type SignIn func(options *acr.ClientOptions, getenv func(string) string) (azcore
 // them is set, and otherwise with the credential of signIn.
 func Client(registry string, options *acr.ClientOptions, getenv func(string) string, signIn SignIn) (*acr.Client, error) {
 	if user, password := getenv(EnvUsername), getenv(EnvPassword); user != "" || password != "" {
-		return named(acr.NewClientWithPassword(registry, user, password, options))
+		return Named(acr.NewClientWithPassword(registry, user, password, options))
 	}
 	cred, err := signIn(options, getenv)
 	if err != nil {
 		return nil, err
 	}
-	return named(acr.NewClient(registry, cred, options))
+	return Named(acr.NewClient(registry, cred, options))
 }
 
-// named names the variable where the error advises to set the option, which a user of a program cannot.
-func named(c *acr.Client, err error) (*acr.Client, error) {
+// Named names the variable where the error advises to set the option, which a user of a program
+// cannot.
+func Named(c *acr.Client, err error) (*acr.Client, error) {
 	if e, ok := errors.AsType[*acr.ArgumentError](err); ok {
 		e.Reason = strings.ReplaceAll(e.Reason, "ClientOptions.AllowedHosts", EnvAllowedHosts)
 	}
