@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Age is a length of time, written as "30d", "2w", "36h" or "1d12h".
+// Age is a length of time in whole seconds, written as "30d", "2w", "36h" or "1d12h".
 type Age time.Duration
 
 // Units of Age: 30 * retention.Day.

@@ -247,8 +247,7 @@ func (c *checker) limits(path string, l Limits) {
 func (c *checker) age(path string, a Age) {
 	if a < 0 || a > maxAge {
 		c.fault(path, "an age is from 0 to a hundred years")
-	}
-	if a%Age(time.Second) != 0 {
-		c.fault(path, "%v is not a whole number of seconds: write 7 * retention.Day for seven days", time.Duration(a))
+	} else if a%Age(time.Second) != 0 {
+		c.fault(path, "%v is not a whole number of seconds: round it; seven days are 7 * retention.Day", time.Duration(a))
 	}
 }
