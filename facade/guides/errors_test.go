@@ -95,12 +95,14 @@ func explain(err error) string {
 		return "the content is not what its digest says"
 	case errors.Is(err, acr.ErrInvalidArgument):
 		return "a mistake of the program, nothing was sent"
+	case errors.Is(err, acr.ErrRegistryNotFound):
+		return "there is no registry of this name"
 	case errors.Is(err, context.Canceled):
 		return "stopped by the caller"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no time left"
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
 		return "no way to the registry"
 	}
 	if refused, ok := errors.AsType[*acr.Error](err); ok {

@@ -58,10 +58,8 @@ func resumableUpload(ctx context.Context, repository *acr.Repository, path, stat
 		before = options.Resume.Offset
 	}
 	options.Progress = func(p acr.Progress) {
-		if p.Sent == 0 {
-			before = p.Offset // the registry may have more than the checkpoint says
-		}
-		sent := p.Sent - p.Resent // by this process
+		sent := p.Sent - p.Resent           // by this process
+		before = max(before, p.Offset-sent) // the registry may have more than the checkpoint says
 		if p.Restarts == 0 {
 			sent += before
 		}
