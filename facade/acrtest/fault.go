@@ -42,7 +42,8 @@ const FaultHeader = "X-Acrtest-Fault"
 // A call with a value that makes no sense, such as a status code that no response has, a negative
 // number of bytes or a nil function, does not change the line. It fails the test that was passed to
 // [New]; if the registry was created with [Start], it is logged; see [WithLogger]. [Fault.Nth] and
-// [Fault.From] take a number below 1 for 1.
+// [Fault.From] take a number below 1 for 1. [Fault.First] and [Fault.Informational] take a negative
+// number for 0.
 type Fault struct {
 	script *script
 	ops    []string
