@@ -28,6 +28,7 @@ type fault struct {
 	verdict verdict
 	wild    bool // the error of a call that it ends need not be one of the library's
 	leave   bool // the caller leaves a second after the beginning
+	clear   bool // the registry says that it did nothing
 	cuts    bool // the text of a refusal may be missing: the error then has its status
 	set     func(f *acrtest.Fault) *acrtest.Fault
 }
@@ -38,15 +39,15 @@ const revoked = "token revoked"
 // faults are all of them, by name.
 var faults = map[string]fault{
 	"500":                    {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusInternalServerError) }},
-	"503 for 5 seconds":      {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusServiceUnavailable, 5*time.Second) }},
-	"429":                    {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusTooManyRequests, 2*time.Second) }},
+	"503 for 5 seconds":      {verdict: passes, clear: true, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusServiceUnavailable, 5*time.Second) }},
+	"429":                    {verdict: passes, clear: true, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusTooManyRequests, 2*time.Second) }},
 	"reply lost":             {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.DropReply() }},
 	"reset before the body":  {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.ResetRequestAfter(0) }},
 	"reset in the reply":     {verdict: passes, cuts: true, set: func(f *acrtest.Fault) *acrtest.Fault { return f.ResetAfter(20) }},
 	"reply cut short":        {verdict: passes, cuts: true, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Truncate(20) }},
 	"stall":                  {verdict: ends, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Stall() }},
 	"late reply":             {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.DelayReply(20 * time.Second) }},
-	revoked:                  {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Revoke() }},
+	revoked:                  {verdict: passes, clear: true, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Revoke() }},
 	"connection closed":      {verdict: passes, set: func(f *acrtest.Fault) *acrtest.Fault { return f.CloseIdle() }},
 	"down":                   {verdict: ends, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Always().Status(http.StatusServiceUnavailable) }},
 	"denied":                 {verdict: ends, set: func(f *acrtest.Fault) *acrtest.Fault { return f.Status(http.StatusForbidden) }},

@@ -113,8 +113,8 @@ func (w *world) do(s step) error {
 	hit := hits != nil && hits() > 0
 	var problem error
 	switch {
-	case hit && err == nil && wantErr != nil && o.finds && before.repositories[s.Repo].has(text, s.Tag):
-		// A try was lost and the next one refused: it found what was there before.
+	case hit && err == nil && wantErr != nil && o.finds && (!f.clear || o.takes&takesBlob != 0) && before.repositories[s.Repo].has(text, s.Tag):
+		// A try may have been carried out, and the next one was refused: it found what was there before.
 	case hit && (f.verdict == ends || o.fragile || w.aged && s.Fault == revoked): // a call gets over one 401
 		problem = w.ended(s, before, text, err, wantText, wantErr)
 	default:
