@@ -1,4 +1,4 @@
-package acrtest_test
+package guides_test
 
 import (
 	"net/http"
