@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -162,6 +163,9 @@ func TestCopyPutsInOrder(t *testing.T) {
 	s := newStock(t)
 	_, _, cosign := s.whole()
 	srv, client := newRegistry(t)
+	srv.On("PutManifest").Always().When(func(r *http.Request) bool { // an index that did not wait for its images would come before them
+		return r.Header.Get("Content-Type") == ocispec.MediaTypeImageManifest
+	}).Delay(100 * time.Millisecond)
 	report, err := images.Push(t.Context(), s.dir(), "v1", client.Repository("team/app"), "v1", &images.CopyOptions{Referrers: true})
 	if err != nil {
 		t.Fatal(err)
